@@ -1,0 +1,35 @@
+/*
+ * cli.h: the commands of husk, and what several of them share.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_CLI_CLI_H
+#define HUSK_CLI_CLI_H
+
+#include "base/opt.h"
+#include "engine/container.h"
+
+extern const struct command cmd_run, cmd_create, cmd_start, cmd_stop, cmd_restart, cmd_kill, cmd_rm, cmd_rename,
+    cmd_wait, cmd_ps, cmd_inspect, cmd_logs, cmd_exec, cmd_attach, cmd_images, cmd_rmi, cmd_tag, cmd_image, cmd_history,
+    cmd_explain, cmd_info, cmd_version, cmd_system, cmd_volume, cmd_container, cmd_container_cleanup;
+/* The same under the name that they have below `husk container` and `husk image`. */
+extern const struct command cmd_container_ls, cmd_container_prune, cmd_image_ls, cmd_image_rm, cmd_image_inspect,
+    cmd_image_prune, cmd_container_inspect;
+
+/* Attaches this terminal to a started container until it ends; --rm is done here. Answers err_exit(its code). */
+struct attach_wish {
+    bool stdin_open, no_stdout, no_stderr, no_sig_proxy;
+    const char *detach_keys;
+};
+fallible attach_and_leave(struct container *c, int sock, const struct attach_wish *wish);
+
+/* Runs fn on each container that is named; names are printed as they were given when it went well. */
+typedef err *container_fn(struct container *c, const void *ctx);
+fallible each_container(const char *command, struct args args, container_fn *fn, const void *ctx);
+
+/* The last six bytes of an ID are for machines: 12 digits for people. */
+#define SHORT_ID "%.12s"
+
+/* "2 hours ago" of a time since the epoch; "" for 0. */
+const char *ago(int64_t ns, char buf[96]);
+
+#endif

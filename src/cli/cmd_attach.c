@@ -1,0 +1,62 @@
+/*
+ * husk attach: this terminal to a running container.
+ * Compatible with: docker attach, podman attach.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "cli/cli.h"
+#include "monitor/attach.h"
+
+struct attach_opts {
+    bool no_stdin;
+    const char *detach_keys, *sig_proxy;
+};
+
+#define T struct attach_opts
+static const struct opt attach_options[] = {
+    OPT_FLAG(0, "no-stdin", T, no_stdin, "Leave our standard input alone"),
+    OPT_STR(0, "sig-proxy", T, sig_proxy, "BOOL", "Pass our signals on to it (default true)"),
+    OPT_STR(0, "detach-keys", T, detach_keys, "KEYS", "What leaves it running when typed (default ctrl-p,ctrl-q)"),
+    OPT_END,
+};
+#undef T
+
+static fallible attach_cmd_run(const void *opts_, struct args args)
+{
+    const struct attach_opts *o = opts_;
+    own(engine) struct engine *engine = NULL;
+    own(container) struct container *c = NULL;
+    const struct container_config *config;
+    struct container_state s = { 0 };
+    own_fd int sock = -1;
+    bool proxy = true;
+    if (o->sig_proxy)
+        TRY_AS(parse_bool(o->sig_proxy, &proxy), "--sig-proxy");
+    if (o->detach_keys)
+        TRY_AS(attach_keys_check(o->detach_keys), "--detach-keys");
+    TRY(engine_open(&engine));
+    TRY(container_find(engine, args.v[0], &c));
+    TRY(container_config(c, &config));
+    TRY(container_state(c, &s));
+    enum container_status status = s.status;
+    container_state_clear(&s);
+    if (status != CONTAINER_RUNNING)
+        return err_new(ERR_CONFLICT, "container '%s' is not running", c->row.name);
+    TRY_AS(attach_connect(c->state_dir, &sock), "container '%s'", c->row.name);
+    struct attach_wish wish = { .stdin_open = config->stdin_open && !o->no_stdin,
+                                .no_sig_proxy = !proxy,
+                                .detach_keys = o->detach_keys };
+    return attach_and_leave(c, sock, &wish);
+}
+
+const struct command cmd_attach = {
+    .name = "attach",
+    .args = "CONTAINER",
+    .summary = "Attach this terminal to a running container",
+    .opts = attach_options,
+    .opts_size = sizeof(struct attach_opts),
+    .min_args = 1,
+    .max_args = 1,
+    .complete_args = COMPLETE_CONTAINER,
+    .fail_exit = 1,
+    .run = attach_cmd_run,
+};

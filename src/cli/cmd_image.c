@@ -1,0 +1,134 @@
+/*
+ * husk image, husk rmi, husk tag: names of images.
+ * Compatible with: docker image, docker rmi, docker tag; podman's likewise.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "cli/cli.h"
+#include "cli/inspect_docs.h"
+#include "engine/image_remove.h"
+
+struct image_opts {
+    bool force, all;
+    const char *format;
+};
+
+#define T struct image_opts
+static const struct opt rmi_options[] = {
+    OPT_FLAG('f', "force", T, force, "Also while a container uses it, which then keeps what it needs"),
+    OPT_END,
+};
+static const struct opt inspect_options[] = {
+    OPT_STR('f', "format", T, format, "FORMAT", "json, or a template such as '{{.Config.Cmd}}'"),
+    OPT_END,
+};
+static const struct opt prune_options[] = {
+    OPT_FLAG('a', "all", T, all, "Names that no container uses too"),
+    OPT_FLAG('f', "force", T, force, "As with docker: husk never asks"),
+    OPT_END,
+};
+#undef T
+static const struct opt no_options[] = { OPT_END };
+
+struct each {
+    struct engine *engine;
+    const struct image_opts *opts;
+    json_t *docs;
+};
+
+static err *rmi_one(const char *arg, void *ctx)
+{
+    const struct each *each = ctx;
+    own_strv struct strv lines = { 0 };
+    err *e = image_remove(each->engine, arg, each->opts->force, &lines);
+    for (size_t i = 0; i < lines.n; i++)
+        printf("%s\n", lines.items[i]);
+    if (each->opts->force && err_is(e, ERR_NOT_FOUND)) {
+        err_free(e);
+        return NULL;
+    }
+    return e;
+}
+
+static fallible rmi_run(const void *opts_, struct args args)
+{
+    own(engine) struct engine *engine = NULL;
+    TRY(engine_open(&engine));
+    return command_each("husk rmi", args, rmi_one, &(struct each){ engine, opts_, NULL });
+}
+
+static fallible tag_run(const void *opts_, struct args args)
+{
+    own(engine) struct engine *engine = NULL;
+    TRY(engine_open(&engine));
+    return image_tag(engine, args.v[0], args.v[1]);
+}
+
+static err *inspect_one(const char *arg, void *ctx)
+{
+    const struct each *each = ctx;
+    struct layout *layout;
+    own(image) struct image *image = NULL;
+    json_t *doc = NULL;
+    TRY(engine_layout(each->engine, &layout));
+    TRY(image_find(layout, arg, NULL, &image));
+    TRY(inspect_image(layout, image, &doc));
+    (void)json_array_append_new(each->docs, doc);
+    return NULL;
+}
+
+static fallible inspect_run(const void *opts_, struct args args)
+{
+    const struct image_opts *o = opts_;
+    own(engine) struct engine *engine = NULL;
+    own_json json_t *docs = json_array();
+    TRY(engine_open(&engine));
+    TRY(command_each("husk image inspect", args, inspect_one, &(struct each){ engine, o, docs }));
+    return inspect_print(docs, o->format);
+}
+
+static fallible prune_run(const void *opts_, struct args args)
+{
+    const struct image_opts *o = opts_;
+    own(engine) struct engine *engine = NULL;
+    own_strv struct strv lines = { 0 };
+    uint64_t bytes = 0;
+    char size[32];
+    TRY(engine_open(&engine));
+    TRY(image_prune(engine, o->all, &lines, &bytes));
+    for (size_t i = 0; i < lines.n; i++)
+        printf("%s\n", lines.items[i]);
+    printf("Total reclaimed space: %s\n", format_bytes(bytes, size));
+    return NULL;
+}
+
+#define IMAGE_COMMAND(id, word, arguments, what, options, min, max, function)                                          \
+    const struct command id = {                                                                                        \
+        .name = word,                                                                                                  \
+        .args = arguments,                                                                                             \
+        .summary = what,                                                                                               \
+        .opts = options,                                                                                               \
+        .opts_size = sizeof(struct image_opts),                                                                        \
+        .min_args = min,                                                                                               \
+        .max_args = max,                                                                                               \
+        .complete_args = COMPLETE_IMAGE,                                                                               \
+        .fail_exit = 1,                                                                                                \
+        .run = function,                                                                                               \
+    }
+IMAGE_COMMAND(cmd_rmi, "rmi", "IMAGE...", "Remove images", rmi_options, 1, -1, rmi_run);
+IMAGE_COMMAND(cmd_image_rm, "rm", "IMAGE...", "Remove images", rmi_options, 1, -1, rmi_run);
+IMAGE_COMMAND(cmd_tag, "tag", "IMAGE NAME", "Give an image another name", no_options, 2, 2, tag_run);
+IMAGE_COMMAND(cmd_image_inspect, "inspect", "IMAGE...", "Show everything about images", inspect_options, 1, -1,
+              inspect_run);
+IMAGE_COMMAND(cmd_image_prune, "prune", NULL, "Remove what no name and no container needs", prune_options, 0, 0,
+              prune_run);
+
+static const struct command *const image_commands[] = {
+    &cmd_history, &cmd_image_inspect, &cmd_image_ls, &cmd_image_prune, &cmd_image_rm, &cmd_tag, NULL,
+};
+
+const struct command cmd_image = {
+    .name = "image",
+    .args = "COMMAND",
+    .summary = "Manage images",
+    .sub = image_commands,
+};

@@ -1,0 +1,259 @@
+/*
+ * husk info, husk version, husk system: this husk and this host.
+ * Compatible with: docker info, docker version, docker system df.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "cgroup/cgroup.h"
+#include "cli/cli.h"
+#include "cli/format.h"
+#include "cli/table.h"
+#include "engine/check.h"
+#include "os/fs.h"
+
+struct info_opts {
+    const char *format;
+    bool repair;
+};
+
+#define T struct info_opts
+static const struct opt format_options[] = {
+    OPT_STR('f', "format", T, format, "FORMAT", "json, or a template such as '{{.Root}}'"),
+    OPT_END,
+};
+static const struct opt check_options[] = {
+    OPT_FLAG(0, "repair", T, repair, "Repair what is found"),
+    OPT_END,
+};
+static const struct opt df_options[] = {
+    OPT_STR(0, "format", T, format, "FORMAT", "table, json, or a template such as '{{.Type}} {{.Size}}'"),
+    OPT_END,
+};
+#undef T
+
+static void put(json_t *o, const char *key, json_t *take_value)
+{
+    (void)json_object_set_new(o, key, take_value);
+}
+
+/* "Key: value" lines, or what --format asks for. */
+static fallible print_doc(const json_t *doc, const char *format)
+{
+    own_str struct str out = { 0 };
+    const char *key;
+    json_t *value;
+    if (format) {
+        TRY(format_render(strcmp(format, "json") == 0 ? "{{json .}}" : format, doc, &out));
+        printf("%s\n", out.text ? out.text : "");
+        return NULL;
+    }
+    json_object_foreach ((json_t *)doc, key, value) {
+        own_str struct str path = { 0 };
+        str_printf(&path, "{{.%s}}", key);
+        TRY(format_render(path.text, doc, &out));
+        printf("%-18s %s\n", key, out.text ? out.text : "");
+        str_free(&out);
+    }
+    return NULL;
+}
+
+static fallible count_containers(struct engine *e, json_t *doc)
+{
+    struct container_list list;
+    size_t by_status[4] = { 0 };
+    TRY(container_list(e, &(struct list_options){ .all = true }, &list));
+    for (size_t i = 0; i < list.n; i++)
+        by_status[list.states[i].status]++;
+    put(doc, "Containers", json_integer((json_int_t)list.n));
+    put(doc, "ContainersRunning", json_integer((json_int_t)by_status[CONTAINER_RUNNING]));
+    put(doc, "ContainersPaused", json_integer((json_int_t)by_status[CONTAINER_PAUSED]));
+    put(doc, "ContainersStopped",
+        json_integer((json_int_t)(by_status[CONTAINER_EXITED] + by_status[CONTAINER_CREATED])));
+    container_list_clear(&list);
+    return NULL;
+}
+
+static fallible count_images(struct engine *e, json_t *doc)
+{
+    own(oci_index) struct oci_index *index = NULL;
+    struct layout *layout;
+    TRY(engine_layout(e, &layout));
+    TRY(layout_read_index(layout, &index));
+    put(doc, "Images", json_integer((json_int_t)index->manifests_n));
+    return NULL;
+}
+
+static void describe_cgroups(json_t *doc)
+{
+    own(cgroup_host) struct cgroup_host *host = NULL;
+    const char *why = NULL;
+    err *e = cgroup_host_open(&host);
+    if (e) {
+        put(doc, "Cgroups", json_string("none"));
+        put(doc, "CgroupsWhy", json_string(err_text(e)));
+        err_free(e);
+        return;
+    }
+    bool usable = cgroup_host_usable(host, &why);
+    put(doc, "Cgroups", json_string(cgroup_host_mode(host)));
+    put(doc, "CgroupsUsable", json_boolean(usable));
+    if (!usable && why)
+        put(doc, "CgroupsWhy", json_string(why));
+}
+
+static fallible info_run(const void *opts_, struct args args)
+{
+    const struct info_opts *o = opts_;
+    own(engine) struct engine *engine = NULL;
+    own_json json_t *doc = json_object();
+    struct utsname u;
+    if (uname(&u) < 0)
+        return err_sys(errno, "ask the kernel its name");
+    TRY(engine_open(&engine));
+    put(doc, "Version", json_string(HUSK_VERSION));
+    put(doc, "Root", json_string(engine->root));
+    put(doc, "Run", json_string(engine->run));
+    put(doc, "Rootless", json_boolean(engine_is_rootless()));
+    put(doc, "Kernel", json_string(u.release));
+    put(doc, "Architecture", json_string(u.machine));
+    put(doc, "Processors", json_integer(sysconf(_SC_NPROCESSORS_ONLN)));
+    put(doc, "Memory", json_integer((json_int_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE)));
+    put(doc, "Storage", json_string("overlay"));
+    describe_cgroups(doc);
+    TRY(count_containers(engine, doc));
+    TRY(count_images(engine, doc));
+    return print_doc(doc, o->format);
+}
+
+static fallible version_run(const void *opts_, struct args args)
+{
+    const struct info_opts *o = opts_;
+    own_json json_t *doc = json_object();
+    put(doc, "Version", json_string(HUSK_VERSION));
+    put(doc, "Platform", json_string(platform_of_host()));
+    put(doc, "OCIRuntimeSpec", json_string(OCI_RUNTIME_VERSION));
+    return print_doc(doc, o->format);
+}
+
+static fallible check_cmd_run(const void *opts_, struct args args)
+{
+    const struct info_opts *o = opts_;
+    own(engine) struct engine *engine = NULL;
+    struct check_result r;
+    size_t left = 0;
+    TRY(engine_open(&engine));
+    TRY(check_run(engine, o->repair ? CHECK_REPAIR : CHECK_LOOK, &r));
+    for (size_t i = 0; i < r.n; i++) {
+        const struct check_problem *p = &r.items[i];
+        printf("%s%s%s\n", p->text,
+               p->repaired  ? ": repaired"
+               : p->failure ? ": not repaired: "
+                            : "",
+               p->failure ? p->failure : "");
+        left += !p->repaired;
+    }
+    if (!r.n)
+        printf("no problems\n");
+    check_result_clear(&r);
+    if (!left)
+        return NULL;
+    return o->repair ? err_new(ERR_CONFLICT, "%zu could not be repaired", left) : err_exit(1);
+}
+
+static const struct table_column df_columns[] = { { "TYPE", "Type" }, { "TOTAL", "Total" }, { "SIZE", "Size" }, { 0 } };
+
+static void add_usage(struct engine *e, json_t *rows, const char *type, size_t n, const char *const *dirs)
+{
+    uint64_t sum = 0, bytes;
+    char size[32];
+    for (; *dirs; dirs++) {
+        own_mem char *path = mem_printf("%s/%s", e->root, *dirs);
+        bytes = 0;
+        err_ignore(fs_disk_usage_at(AT_FDCWD, path, &bytes), "what is not there uses nothing");
+        sum += bytes;
+    }
+    (void)json_array_append_new(rows, json_pack("{s:s, s:o, s:s}", "Type", type, "Total", json_sprintf("%zu", n),
+                                                "Size", format_bytes(sum, size)));
+}
+
+static fallible df_run(const void *opts_, struct args args)
+{
+    static const char *const image_dirs[] = { "blobs", "layers", NULL },
+                             *const container_dirs[] = { "containers", NULL },
+                             *const volume_dirs[] = { "volumes", NULL };
+    const struct info_opts *o = opts_;
+    own(engine) struct engine *engine = NULL;
+    own_json json_t *doc = json_object(), *rows = json_array();
+    struct db *db = NULL;
+    struct db_volume *volumes = NULL;
+    size_t volumes_n = 0;
+    TRY(engine_open(&engine));
+    TRY(count_containers(engine, doc));
+    TRY(count_images(engine, doc));
+    TRY(engine_db_if_there(engine, &db));
+    if (db)
+        TRY(db_volume_list(db, &volumes, &volumes_n));
+    for (size_t i = 0; i < volumes_n; i++)
+        db_volume_clear(&volumes[i]);
+    free(volumes);
+    add_usage(engine, rows, "Images", (size_t)json_integer_value(json_object_get(doc, "Images")), image_dirs);
+    add_usage(engine, rows, "Containers", (size_t)json_integer_value(json_object_get(doc, "Containers")),
+              container_dirs);
+    add_usage(engine, rows, "Volumes", volumes_n, volume_dirs);
+    return table_print(df_columns, rows, o->format);
+}
+
+const struct command cmd_info = {
+    .name = "info",
+    .summary = "Show this host as husk sees it",
+    .opts = format_options,
+    .opts_size = sizeof(struct info_opts),
+    .max_args = 0,
+    .fail_exit = 1,
+    .run = info_run,
+};
+
+const struct command cmd_version = {
+    .name = "version",
+    .summary = "Show husk's version",
+    .opts = format_options,
+    .opts_size = sizeof(struct info_opts),
+    .max_args = 0,
+    .fail_exit = 1,
+    .run = version_run,
+};
+
+static const struct command system_check = {
+    .name = "check",
+    .summary = "Look for what a killed husk left behind",
+    .detail = "Exit status 1 when something was found and not repaired.",
+    .opts = check_options,
+    .opts_size = sizeof(struct info_opts),
+    .max_args = 0,
+    .fail_exit = 1,
+    .run = check_cmd_run,
+};
+
+static const struct command system_df = {
+    .name = "df",
+    .summary = "Show how much disk images, containers and volumes use",
+    .opts = df_options,
+    .opts_size = sizeof(struct info_opts),
+    .max_args = 0,
+    .fail_exit = 1,
+    .run = df_run,
+};
+
+static const struct command *const system_commands[] = { &system_check, &system_df, &cmd_info, NULL };
+
+const struct command cmd_system = {
+    .name = "system",
+    .args = "COMMAND",
+    .summary = "Manage husk itself",
+    .sub = system_commands,
+};

@@ -1,0 +1,137 @@
+/*
+ * husk inspect, husk container inspect: everything about containers, images and volumes.
+ * Compatible with: docker inspect, podman inspect.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/inspect_docs.h"
+
+struct inspect_opts {
+    const char *format, *type;
+};
+
+static const char *const words_type[] = { "container", "image", "volume", NULL };
+
+#define T struct inspect_opts
+static const struct opt inspect_options[] = {
+    OPT_STR('f', "format", T, format, "FORMAT", "json, or a template such as '{{.State.Pid}}'"),
+    OPT_STR(0, "type", T, type, "TYPE", "Only a container, image or volume of that name", .words = words_type),
+    OPT_END,
+};
+static const struct opt container_options[] = {
+    OPT_STR('f', "format", T, format, "FORMAT", "json, or a template such as '{{.State.Pid}}'"),
+    OPT_END,
+};
+#undef T
+
+struct inspect {
+    struct engine *engine;
+    json_t *docs;
+    const char *type; /* NULL: the first kind that has the name */
+};
+
+static fallible add_container(struct inspect *i, const char *name)
+{
+    own(container) struct container *c = NULL;
+    json_t *doc = NULL;
+    TRY(container_find(i->engine, name, &c));
+    TRY(inspect_container(c, &doc));
+    (void)json_array_append_new(i->docs, doc);
+    return NULL;
+}
+
+static fallible add_image(struct inspect *i, const char *name)
+{
+    struct layout *layout;
+    own(image) struct image *image = NULL;
+    json_t *doc = NULL;
+    TRY(engine_layout(i->engine, &layout));
+    TRY(image_find(layout, name, NULL, &image));
+    TRY(inspect_image(layout, image, &doc));
+    (void)json_array_append_new(i->docs, doc);
+    return NULL;
+}
+
+static fallible add_volume(struct inspect *i, const char *name)
+{
+    struct db *db = NULL;
+    struct db_volume v;
+    TRY(engine_db_if_there(i->engine, &db));
+    if (!db)
+        return err_new(ERR_NOT_FOUND, "no such volume: '%s'", name);
+    TRY(db_volume_find(db, name, &v));
+    (void)json_array_append_new(i->docs, inspect_volume(i->engine, &v));
+    db_volume_clear(&v);
+    return NULL;
+}
+
+static err *inspect_one(const char *name, void *ctx)
+{
+    static const struct {
+        const char *type;
+        err *(*add)(struct inspect *i, const char *name);
+    } kinds[] = { { "container", add_container }, { "image", add_image }, { "volume", add_volume } };
+    struct inspect *i = ctx;
+    for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
+        if (i->type && strcmp(i->type, kinds[k].type) != 0)
+            continue;
+        err *e = kinds[k].add(i, name);
+        if (i->type || !e || (!err_is(e, ERR_NOT_FOUND) && !err_is(e, ERR_INVALID)))
+            return e;
+        err_free(e);
+    }
+    return err_new(ERR_NOT_FOUND, "no container, image or volume is called '%s'", name);
+}
+
+static fallible inspect_all(const struct inspect_opts *o, const char *type, struct args args)
+{
+    own(engine) struct engine *engine = NULL;
+    own_json json_t *docs = json_array();
+    TRY(engine_open(&engine));
+    struct inspect i = { engine, docs, type };
+    err *e = command_each("husk inspect", args, inspect_one, &i);
+    err *printed = inspect_print(docs, o->format);
+    if (!e)
+        return printed;
+    err_ignore(printed, "the first error is what went wrong");
+    return e;
+}
+
+static fallible inspect_run(const void *opts_, struct args args)
+{
+    const struct inspect_opts *o = opts_;
+    return inspect_all(o, o->type, args);
+}
+
+static fallible container_inspect_run(const void *opts_, struct args args)
+{
+    return inspect_all(opts_, "container", args);
+}
+
+const struct command cmd_inspect = {
+    .name = "inspect",
+    .args = "NAME...",
+    .summary = "Show everything about containers, images and volumes",
+    .opts = inspect_options,
+    .opts_size = sizeof(struct inspect_opts),
+    .min_args = 1,
+    .max_args = -1,
+    .complete_args = COMPLETE_CONTAINER,
+    .fail_exit = 1,
+    .run = inspect_run,
+};
+
+const struct command cmd_container_inspect = {
+    .name = "inspect",
+    .args = "CONTAINER...",
+    .summary = "Show everything about containers",
+    .opts = container_options,
+    .opts_size = sizeof(struct inspect_opts),
+    .min_args = 1,
+    .max_args = -1,
+    .complete_args = COMPLETE_CONTAINER,
+    .fail_exit = 1,
+    .run = container_inspect_run,
+};

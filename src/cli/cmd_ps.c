@@ -1,0 +1,157 @@
+/*
+ * husk ps: list containers.
+ * Compatible with: docker ps, podman ps.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <string.h>
+#include <time.h>
+
+#include "cli/cli.h"
+#include "cli/table.h"
+
+struct ps_opts {
+    bool all, quiet, no_trunc, latest;
+    struct opt_i64 last;
+    const char *format;
+    struct strv filter;
+};
+
+#define T struct ps_opts
+static const struct opt ps_options[] = {
+    OPT_FLAG('a', "all", T, all, "Those that do not run too"),
+    OPT_FLAG('q', "quiet", T, quiet, "Only IDs"),
+    OPT_STRS('f', "filter", T, filter, "KEY=VALUE", "id, name, label, status, ancestor, exited, volume, before, since"),
+    OPT_STR(0, "format", T, format, "FORMAT", "table, json, or a template such as '{{.ID}} {{.Names}}'"),
+    OPT_I64('n', "last", T, last, "N", "The newest ones, whatever their state"),
+    OPT_FLAG('l', "latest", T, latest, "The newest one, whatever its state"),
+    OPT_FLAG(0, "no-trunc", T, no_trunc, "Whole IDs and commands"),
+    OPT_END,
+};
+#undef T
+
+static const struct table_column columns[] = {
+    { "CONTAINER ID", "ID" }, { "IMAGE", "Image" }, { "COMMAND", "Command" }, { "CREATED", "RunningFor" },
+    { "STATUS", "Status" },   { "PORTS", "Ports" }, { "NAMES", "Names" },     { 0 },
+};
+
+static char *command_text(const struct container_config *c, bool whole)
+{
+    own_str struct str s = { 0 };
+    const struct strv *lists[] = { &c->entrypoint, &c->cmd };
+    for (size_t l = 0; l < ARRAY_SIZE(lists); l++)
+        for (size_t i = 0; i < lists[l]->n; i++)
+            str_printf(&s, "%s%s", s.len ? " " : "", lists[l]->items[i]);
+    for (char *p = s.text; p && *p; p++)
+        if ((unsigned char)*p < ' ') /* a table's line stays one line, and a terminal is told nothing */
+            *p = ' ';
+    if (whole || s.len <= 20)
+        return mem_printf("\"%s\"", s.text ? s.text : "");
+    return mem_printf("\"%.19s\xe2\x80\xa6\"", s.text);
+}
+
+static char *status_text(const struct container_state *s)
+{
+    char words[64], when[96];
+    struct timespec now = { 0 };
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    int64_t up = s->started_ns ? now.tv_sec - s->started_ns / 1000000000 : 0;
+    const char *duration = format_duration(up > 0 ? (uint64_t)up : 0, words);
+    switch (s->status) {
+    case CONTAINER_CREATED:
+        return mem_strdup("Created");
+    case CONTAINER_RUNNING:
+        return mem_printf("Up %s", duration);
+    case CONTAINER_PAUSED:
+        return mem_printf("Up %s (Paused)", duration);
+    case CONTAINER_EXITED:
+        break;
+    }
+    const char *ended = ago(s->finished_ns, when);
+    return mem_printf("Exited (%lld)%s%s", (long long)s->exit_code, *ended ? " " : "", ended);
+}
+
+static char *labels_text(const struct strmap *labels)
+{
+    own_str struct str s = { 0 };
+    for (size_t i = 0; i < labels->n; i++)
+        str_printf(&s, "%s%s=%s", i ? "," : "", labels->items[i].key, labels->items[i].value);
+    return str_take(&s);
+}
+
+static char *mounts_text(const struct container_config *c)
+{
+    own_str struct str s = { 0 };
+    for (size_t i = 0; i < c->mounts_n; i++)
+        if (c->mounts[i].source)
+            str_printf(&s, "%s%s", s.len ? "," : "", c->mounts[i].source);
+    return str_take(&s);
+}
+
+static void set(json_t *row, const char *key, const char *text)
+{
+    (void)json_object_set_new(row, key, json_string(text ? text : ""));
+}
+
+static void set_take(json_t *row, const char *key, char *take_text)
+{
+    set(row, key, take_text);
+    free(take_text);
+}
+
+static fallible make_row(struct container *c, const struct container_state *s, const struct ps_opts *o, json_t *rows)
+{
+    const struct container_config *config;
+    char when[96], iso[40];
+    TRY(container_config(c, &config));
+    json_t *row = json_object();
+    set_take(row, "ID", mem_printf(o->no_trunc ? "%s" : SHORT_ID, c->row.id));
+    set(row, "Image", c->row.image ? c->row.image : config->rootfs);
+    set_take(row, "Command", command_text(config, o->no_trunc));
+    set(row, "CreatedAt", format_time_ns(c->row.created_ns, iso));
+    set(row, "RunningFor", ago(c->row.created_ns, when));
+    set(row, "State", container_status_word(s->status));
+    set_take(row, "Status", status_text(s));
+    set(row, "Ports", "");
+    set(row, "Names", c->row.name);
+    set_take(row, "Labels", labels_text(&config->labels));
+    set_take(row, "Mounts", mounts_text(config));
+    set(row, "Networks", config->network);
+    (void)json_array_append_new(rows, row);
+    return NULL;
+}
+
+static fallible print_list(const struct container_list *list, const struct ps_opts *o)
+{
+    if (o->quiet && !o->format) {
+        for (size_t i = 0; i < list->n; i++)
+            printf(o->no_trunc ? "%s\n" : SHORT_ID "\n", list->items[i]->row.id);
+        return NULL;
+    }
+    own_json json_t *rows = json_array();
+    for (size_t i = 0; i < list->n; i++)
+        TRY(make_row(list->items[i], &list->states[i], o, rows));
+    return table_print(columns, rows, o->format);
+}
+
+static fallible ps_run(const void *opts_, struct args args)
+{
+    const struct ps_opts *o = opts_;
+    own(engine) struct engine *engine = NULL;
+    struct container_list list = { 0 };
+    struct list_options wish = { .all = o->all, .last = o->latest ? 1 : o->last.v, .filters = &o->filter };
+    if (o->last.set && o->last.v < 0)
+        return err_new(ERR_INVALID, "--last: it must not be negative");
+    TRY(engine_open(&engine));
+    TRY(container_list(engine, &wish, &list));
+    err *e = print_list(&list, o);
+    container_list_clear(&list);
+    return e;
+}
+
+#define PS_COMMAND(word)                                                                                               \
+    {                                                                                                                  \
+        .name = word, .summary = "List containers", .opts = ps_options, .opts_size = sizeof(struct ps_opts),           \
+        .max_args = 0, .fail_exit = 1, .run = ps_run,                                                                  \
+    }
+const struct command cmd_ps = PS_COMMAND("ps");
+const struct command cmd_container_ls = PS_COMMAND("ls");

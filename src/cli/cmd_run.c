@@ -1,0 +1,109 @@
+/*
+ * husk run: make a container and run it.
+ * Compatible with: docker run, podman run.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/create_options.h"
+#include "monitor/attach.h"
+
+struct run_opts {
+    struct create_options create;
+    bool detach;
+    const char *detach_keys, *sig_proxy;
+    struct strv attach;
+};
+
+#define T struct run_opts
+static const struct opt run_options[] = {
+    OPT_FLAG('d', "detach", T, detach, "Leave it running and print its ID"),
+    OPT_STRS('a', "attach", T, attach, "STREAM", "Only these of stdin, stdout, stderr"),
+    OPT_STR(0, "sig-proxy", T, sig_proxy, "BOOL", "Pass our signals on to it (default true)"),
+    OPT_STR(0, "detach-keys", T, detach_keys, "KEYS", "What leaves it running when typed (default ctrl-p,ctrl-q)"),
+    CREATE_OPTIONS(T),
+    OPT_END,
+};
+#undef T
+
+static fallible streams(const struct run_opts *o, struct attach_wish *wish)
+{
+    bool proxy = true;
+    wish->stdin_open = o->create.interactive;
+    wish->detach_keys = o->detach_keys;
+    if (o->sig_proxy)
+        TRY_AS(parse_bool(o->sig_proxy, &proxy), "--sig-proxy");
+    wish->no_sig_proxy = !proxy;
+    if (o->detach_keys)
+        TRY_AS(attach_keys_check(o->detach_keys), "--detach-keys");
+    if (!o->attach.n)
+        return NULL;
+    for (size_t i = 0; i < o->attach.n; i++) {
+        const char *word = o->attach.items[i];
+        if (strcasecmp(word, "stdin") != 0 && strcasecmp(word, "stdout") != 0 && strcasecmp(word, "stderr") != 0)
+            return err_new(ERR_INVALID, "--attach: '%s' is not one of stdin, stdout, stderr", word);
+    }
+    wish->stdin_open &= strv_has(&o->attach, "stdin");
+    wish->no_stdout = !strv_has(&o->attach, "stdout");
+    wish->no_stderr = !strv_has(&o->attach, "stderr");
+    return NULL;
+}
+
+static fallible check(const struct run_opts *o, struct args args)
+{
+    if (!o->create.rootfs && args.n < 1)
+        return err_new(ERR_INVALID, "needs IMAGE, or --rootfs DIR: see '--help'");
+    if (o->detach && o->attach.n)
+        return err_new(ERR_INVALID, "--detach and --attach exclude each other");
+    if (o->create.tty && o->create.interactive && !o->detach && !isatty(STDIN_FILENO))
+        return err_new(ERR_INVALID, "--tty and --interactive: our standard input is no terminal");
+    return NULL;
+}
+
+/* A container that could not be started stays for a look at it, unless it was to be removed. */
+static fallible undo_rm(struct container *c, const struct run_opts *o, err *take_e)
+{
+    if (take_e && o->create.rm)
+        err_ignore(container_remove(c, &(struct remove_options){ .force = true, .volumes = true }),
+                   "the first error says what went wrong");
+    return take_e;
+}
+
+static fallible run_run(const void *opts_, struct args args)
+{
+    const struct run_opts *o = opts_;
+    own(engine) struct engine *engine = NULL;
+    own(container) struct container *c = NULL;
+    own_fd int sock = -1;
+    struct attach_wish wish = { 0 };
+    TRY(check(o, args));
+    TRY(streams(o, &wish));
+    TRY(engine_open(&engine));
+    TRY(container_create(engine, &o->create, args.v, (size_t)args.n, &c));
+    TRY(undo_rm(c, o, container_start(c, o->detach ? NULL : &sock)));
+    if (o->detach) {
+        printf("%s\n", c->row.id);
+        return NULL;
+    }
+    return attach_and_leave(c, sock, &wish);
+}
+
+const struct command cmd_run = {
+    .name = "run",
+    .args = "IMAGE [COMMAND] [ARGUMENT...]",
+    .summary = "Make a container and run a command in it",
+    .detail =
+        "The network is a private one with loopback only unless --network says otherwise; bridges and published ports\n"
+        "are yet to come. Exit status: the command's own; 125 when husk fails, 126 when the command cannot be run,\n"
+        "127 when it is not there.",
+    .opts = run_options,
+    .opts_size = sizeof(struct run_opts),
+    .min_args = 0,
+    .max_args = -1,
+    .stop_at_arg = true,
+    .complete_args = COMPLETE_IMAGE,
+    .fail_exit = 125,
+    .run = run_run,
+};

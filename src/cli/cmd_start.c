@@ -1,0 +1,70 @@
+/*
+ * husk start: start containers that were made or have ended.
+ * Compatible with: docker start, podman start.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "cli/cli.h"
+#include "monitor/attach.h"
+
+struct start_opts {
+    bool attach, interactive;
+    const char *detach_keys;
+};
+
+#define T struct start_opts
+static const struct opt start_options[] = {
+    OPT_FLAG('a', "attach", T, attach, "Show its output, pass signals on, and end with its exit status"),
+    OPT_FLAG('i', "interactive", T, interactive, "Attach our standard input as well"),
+    OPT_STR(0, "detach-keys", T, detach_keys, "KEYS", "What leaves it running when typed (default ctrl-p,ctrl-q)"),
+    OPT_END,
+};
+#undef T
+
+static err *start_one(struct container *c, const void *ctx)
+{
+    err *e = container_start(c, NULL);
+    if (err_is(e, ERR_UNCHANGED)) { /* it is as it was asked to be */
+        err_free(e);
+        return NULL;
+    }
+    return e;
+}
+
+static fallible start_attached(const struct start_opts *o, const char *name)
+{
+    own(engine) struct engine *engine = NULL;
+    own(container) struct container *c = NULL;
+    const struct container_config *config;
+    own_fd int sock = -1;
+    if (o->detach_keys)
+        TRY_AS(attach_keys_check(o->detach_keys), "--detach-keys");
+    TRY(engine_open(&engine));
+    TRY(container_find(engine, name, &c));
+    TRY(container_config(c, &config));
+    TRY(container_start(c, &sock));
+    struct attach_wish wish = { .stdin_open = o->interactive && config->stdin_open, .detach_keys = o->detach_keys };
+    return attach_and_leave(c, sock, &wish);
+}
+
+static fallible start_run(const void *opts_, struct args args)
+{
+    const struct start_opts *o = opts_;
+    if (!o->attach && !o->interactive)
+        return each_container("husk start", args, start_one, NULL);
+    if (args.n > 1)
+        return err_new(ERR_INVALID, "one container at a time can be attached to");
+    return start_attached(o, args.v[0]);
+}
+
+const struct command cmd_start = {
+    .name = "start",
+    .args = "CONTAINER...",
+    .summary = "Start containers",
+    .opts = start_options,
+    .opts_size = sizeof(struct start_opts),
+    .min_args = 1,
+    .max_args = -1,
+    .complete_args = COMPLETE_CONTAINER,
+    .fail_exit = 1,
+    .run = start_run,
+};

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "monitor/attach.h"
+
+const char *ago(int64_t ns, char buf[96])
+{
+    char words[64];
+    struct timespec now = { 0 };
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    int64_t seconds = now.tv_sec - ns / 1000000000;
+    if (!ns)
+        return "";
+    (void)snprintf(buf, 96, "%s ago", format_duration(seconds > 0 ? (uint64_t)seconds : 0, words));
+    return buf;
+}
+
+struct each {
+    struct engine *engine;
+    container_fn *fn;
+    const void *ctx;
+};
+
+static err *on_each(const char *arg, void *ctx)
+{
+    const struct each *each = ctx;
+    own(container) struct container *c = NULL;
+    TRY(container_find(each->engine, arg, &c));
+    TRY(each->fn(c, each->ctx));
+    printf("%s\n", arg);
+    return NULL;
+}
+
+fallible each_container(const char *command, struct args args, container_fn *fn, const void *ctx)
+{
+    own(engine) struct engine *engine = NULL;
+    struct each each = { .fn = fn, .ctx = ctx };
+    TRY(engine_open(&engine));
+    each.engine = engine;
+    return command_each(command, args, on_each, &each);
+}
+
+static fallible lost_monitor(struct container *c, int *ret_code)
+{
+    fprintf(stderr, "husk: the monitor of container '%s' is gone; waiting for the container itself\n", c->row.name);
+    return container_wait(c, ret_code);
+}
+
+fallible attach_and_leave(struct container *c, int sock, const struct attach_wish *wish)
+{
+    const struct container_config *config;
+    enum attach_end end;
+    int code = 0;
+    TRY(container_config(c, &config));
+    struct attach a = {
+        .sock = sock,
+        .tty = config->tty,
+        .stdin_open = wish->stdin_open,
+        .no_stdout = wish->no_stdout,
+        .no_stderr = wish->no_stderr,
+        .sig_proxy = !wish->no_sig_proxy,
+        .detach_keys = wish->detach_keys,
+    };
+    TRY(attach_run(&a, &end, &code));
+    if (end == ATTACH_DETACHED)
+        return NULL;
+    if (end == ATTACH_LOST)
+        TRY(lost_monitor(c, &code));
+    if (config->auto_remove) {
+        err *e = container_remove(c, &(struct remove_options){ .force = true, .volumes = true });
+        if (err_is(e, ERR_NOT_FOUND)) { /* another husk was faster */
+            err_free(e);
+            e = NULL;
+        }
+        TRY(e);
+        err_ignore(attach_cleaned(sock), "the monitor has ended already");
+    }
+    return code ? err_exit(code) : NULL;
+}

@@ -1,0 +1,95 @@
+/*
+ * create_options.h: docker's options for a new container, as rows: `husk run` and `husk create` have the same.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_CLI_CREATE_OPTIONS_H
+#define HUSK_CLI_CREATE_OPTIONS_H
+
+#include "base/opt.h"
+#include "engine/options.h"
+
+static const char *const words_pull[] = { "always", "missing", "never", NULL };
+static const char *const words_log_driver[] = { "json-file", "none", NULL };
+
+/* T is a struct whose member `create` is a struct create_options. */
+#define CREATE_OPTIONS(T)                                                                                              \
+    OPT_GROUP("The container"), OPT_STR(0, "name", T, create.name, "NAME", "Its name (default: two random words)"),    \
+        OPT_FLAG(0, "rm", T, create.rm, "Remove it, and its anonymous volumes, when it ends"),                         \
+        OPT_STR(0, "cidfile", T, create.cidfile, "FILE", "Write its ID to a new file"),                                \
+        OPT_STR(0, "pull", T, create.pull, "POLICY", "Pull the image: always, missing (default) or never",             \
+                .words = words_pull),                                                                                  \
+        OPT_FLAG('q', "quiet", T, create.quiet, "No progress of a pull"),                                              \
+        OPT_STR(0, "platform", T, create.platform, "OS/ARCH", "The image's platform (default: this machine's)"),       \
+        OPT_STR(0, "rootfs", T, create.rootfs, "DIR", "No image: a directory is the root, used in place"),             \
+        OPT_STRS('l', "label", T, create.label, "KEY=VALUE", "A label"),                                               \
+        OPT_STRS(0, "label-file", T, create.label_file, "FILE", "Labels, one a line"),                                 \
+        OPT_STRS(0, "annotation", T, create.annotation, "KEY=VALUE", "An annotation of the OCI document"),             \
+        OPT_STR(0, "log-driver", T, create.log_driver, "NAME",                                                         \
+                "Where its output is kept: json-file (default) or none", .words = words_log_driver),                   \
+        OPT_STRS(0, "log-opt", T, create.log_opt, "KEY=VALUE", "max-size (default 16m), max-file (default 3)"),        \
+        OPT_GROUP("The program"), OPT_FLAG('i', "interactive", T, create.interactive, "Keep its standard input open"), \
+        OPT_FLAG('t', "tty", T, create.tty, "Give it a terminal"),                                                     \
+        OPT_STRS('e', "env", T, create.env, "KEY[=VALUE]", "An environment variable; without a value, our own"),       \
+        OPT_STRS(0, "env-file", T, create.env_file, "FILE", "Environment variables, one a line"),                      \
+        OPT_STR('w', "workdir", T, create.workdir, "DIR", "Its working directory, made when missing"),                 \
+        OPT_STR('u', "user", T, create.user, "USER[:GROUP]", "Names of the container's, or numbers"),                  \
+        OPT_STRS(0, "group-add", T, create.group_add, "GROUP", "One more group"),                                      \
+        OPT_STR(0, "entrypoint", T, create.entrypoint, "PROGRAM", "Instead of the image's; \"\" for none"),            \
+        OPT_FLAG(0, "init", T, create.init, "A small PID 1 that forwards signals and reaps"),                          \
+        OPT_STR(0, "stop-signal", T, create.stop_signal, "SIGNAL", "What `stop` sends first (default TERM)"),          \
+        OPT_I64(0, "stop-timeout", T, create.stop_timeout, "SECONDS",                                                  \
+                "Until `stop` kills it (default 10; -1: never)"),                                                      \
+        OPT_GROUP("Files"),                                                                                            \
+        OPT_STRS('v', "volume", T, create.volume, "[SOURCE:]TARGET[:OPTIONS]",                                         \
+                 "A volume by name, or a directory of the host by path; options: ro, nocopy, [r]shared ..."),          \
+        OPT_STRS(0, "mount", T, create.mount, "KEY=VALUE,...",                                                         \
+                 "The same in full: type=bind|volume|tmpfs,source=,target=,readonly"),                                 \
+        OPT_STRS(0, "tmpfs", T, create.tmpfs, "TARGET[:OPTIONS]", "Files in memory: size=, mode=, exec ..."),          \
+        OPT_FLAG(0, "read-only", T, create.read_only, "Its root cannot be written"),                                   \
+        OPT_BYTES(0, "shm-size", T, create.shm_size, "BYTES", "Size of /dev/shm (default 64m)"),                       \
+        OPT_STRS(0, "device", T, create.device, "HOST[:PATH][:rwm]", "A device of the host"),                          \
+        OPT_STRS(0, "device-cgroup-rule", T, create.device_rule, "RULE", "Allow devices: 'c 1:3 rwm'"),                \
+        OPT_GROUP("Network and namespaces"),                                                                           \
+        OPT_STR(0, "network", T, create.network, "MODE",                                                               \
+                "none (default): loopback only; host; container:NAME. Bridges are yet to come"),                       \
+        OPT_STR(0, "net", T, create.net, "MODE", "The same as --network"),                                             \
+        OPT_STR('h', "hostname", T, create.hostname, "NAME", "Its host name (default: its ID)"),                       \
+        OPT_STR(0, "domainname", T, create.domainname, "NAME", "Its NIS domain name"),                                 \
+        OPT_STRS(0, "add-host", T, create.add_host, "NAME:IP",                                                         \
+                 "A line of /etc/hosts; host-gateway is an address of the host"),                                      \
+        OPT_STRS(0, "dns", T, create.dns, "IP", "A name server, instead of the host's"),                               \
+        OPT_STRS(0, "dns-search", T, create.dns_search, "DOMAIN", "A domain to search; '.' for none"),                 \
+        OPT_STRS(0, "dns-option", T, create.dns_option, "OPTION", "An option of resolv.conf"),                         \
+        OPT_STR(0, "pid", T, create.pid, "MODE", "private (default), host, container:NAME"),                           \
+        OPT_STR(0, "ipc", T, create.ipc, "MODE", "private (default), host, none (no /dev/shm)"),                       \
+        OPT_STR(0, "uts", T, create.uts, "MODE", "private (default), host"),                                           \
+        OPT_STR(0, "cgroupns", T, create.cgroupns, "MODE", "private (default), host"),                                 \
+        OPT_STR(0, "userns", T, create.userns, "MODE", "auto, host (root's default)"),                                 \
+        OPT_STRS(0, "sysctl", T, create.sysctl, "KEY=VALUE", "A kernel setting of its namespaces"),                    \
+        OPT_GROUP("Rights"),                                                                                           \
+        OPT_FLAG(0, "privileged", T, create.privileged,                                                                \
+                 "Every capability and device, nothing hidden: root inside is root"),                                  \
+        OPT_STRS(0, "cap-add", T, create.cap_add, "CAPABILITY", "One more capability, or ALL"),                        \
+        OPT_STRS(0, "cap-drop", T, create.cap_drop, "CAPABILITY", "One capability less, or ALL"),                      \
+        OPT_STRS(0, "security-opt", T, create.security_opt, "OPTION",                                                  \
+                 "seccomp=FILE, seccomp=unconfined, no-new-privileges, systempaths=unconfined"),                       \
+        OPT_STRS(0, "ulimit", T, create.ulimit, "NAME=SOFT[:HARD]", "A limit of the process: nofile=1024:2048"),       \
+        OPT_I64(0, "oom-score-adj", T, create.oom_score_adj, "N",                                                      \
+                "Who is killed first without memory: -1000 to 1000"),                                                  \
+        OPT_GROUP("Limits"), OPT_BYTES('m', "memory", T, create.memory, "BYTES", "Memory"),                            \
+        OPT_BYTES(0, "memory-swap", T, create.memory_swap, "BYTES",                                                    \
+                  "Memory and swap together; -1: swap without limit"),                                                 \
+        OPT_BYTES(0, "memory-reservation", T, create.memory_reservation, "BYTES",                                      \
+                  "Memory that it gets under pressure"),                                                               \
+        OPT_I64(0, "memory-swappiness", T, create.memory_swappiness, "N", "How readily it swaps: 0 to 100"),           \
+        OPT_STR(0, "cpus", T, create.cpus, "N", "Processors, such as 1.5"),                                            \
+        OPT_I64('c', "cpu-shares", T, create.cpu_shares, "N", "Its weight among others (docker's 1024 is 1)"),         \
+        OPT_I64(0, "cpu-period", T, create.cpu_period, "MICROSECONDS", "Period of the CPU quota"),                     \
+        OPT_I64(0, "cpu-quota", T, create.cpu_quota, "MICROSECONDS", "Time it may run in each period"),                \
+        OPT_STR(0, "cpuset-cpus", T, create.cpuset_cpus, "LIST", "The processors it may run on: 0-3,7"),               \
+        OPT_STR(0, "cpuset-mems", T, create.cpuset_mems, "LIST", "The memory nodes it may use"),                       \
+        OPT_I64(0, "pids-limit", T, create.pids_limit, "N", "Processes (default 2048; -1: no limit)"),                 \
+        OPT_STR(0, "cgroup-parent", T, create.cgroup_parent, "PATH",                                                   \
+                "The control group above its own (default /husk)")
+
+#endif

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "cli/image_common.h"
+
+#include "base/log.h"
+#include "os/landlock.h"
+#include "os/userns.h"
+
+/* A partial download is worth keeping this long. */
+static const uint64_t keep_blobs_seconds = 24 * 3600;
+
+fallible image_session_open(struct image_session **ret)
+{
+    own(image_session) struct image_session *s = mem_zalloc(sizeof *s);
+    own_mem char *path = layout_default_path(); /* before we are root of anything */
+    s->lock = -1;
+    TRY(userns_enter());
+    TRY(layout_open(path, true, &s->store));
+    TRY_AS(layout_lock(s->store, LAYOUT_ADDING, &s->lock), "image store '%s'", path);
+    TRY(layout_sweep_staging(s->store, keep_blobs_seconds));
+    *ret = take(s);
+    return NULL;
+}
+
+void image_session_close(struct image_session *s)
+{
+    if (!s)
+        return;
+    close_now(&s->lock);
+    layout_free(s->store);
+    free(s);
+}
+
+fallible image_confine(const struct image_session *s, int readable_fd)
+{
+    /* What libcurl, OpenSSL and the C library's name look-up open while they work. */
+    const struct landlock_path paths[] = {
+        { s->store->fd, s->store->path, LANDLOCK_READ_WRITE },
+        { -1, "/etc", LANDLOCK_READ },
+        { -1, "/usr", LANDLOCK_READ },
+        { -1, "/lib", LANDLOCK_READ },
+        { -1, "/lib64", LANDLOCK_READ },
+        { -1, "/run", LANDLOCK_READ },
+        { -1, "/proc", LANDLOCK_READ },
+        { -1, "/sys/devices/system/cpu", LANDLOCK_READ },
+        { -1, "/dev/urandom", LANDLOCK_READ },
+        { -1, "/dev/null", LANDLOCK_READ_WRITE },
+        { readable_fd, NULL, LANDLOCK_READ },
+        { -1, getenv("SSL_CERT_FILE"), LANDLOCK_READ },
+    };
+    bool done = false;
+    struct landlock_path given[ARRAY_SIZE(paths)];
+    size_t n = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(paths); i++)
+        if (paths[i].fd >= 0 || paths[i].path)
+            given[n++] = paths[i];
+    TRY(landlock_confine(given, n, &done));
+    if (!done)
+        log_debug("this kernel has no Landlock that fits: going on unconfined");
+    return NULL;
+}

@@ -1,0 +1,39 @@
+/*
+ * image_common.h: what the commands of husk-image share: the store, opened for adding, and the confinement.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_CLI_IMAGE_COMMON_H
+#define HUSK_CLI_IMAGE_COMMON_H
+
+#include "base/opt.h"
+#include "image/layout.h"
+#include "layers/progress.h"
+
+extern const struct command cmd_pull, cmd_load, cmd_import, cmd_bootstrap;
+
+struct image_session {
+    struct layout *store;
+    int lock; /* LAYOUT_ADDING, held until the end */
+};
+/* An ordinary user becomes root of their user namespace; the store is opened (made when missing), locked for adding,
+ * and what killed commands left in its staging long ago is swept. Before any thread. */
+fallible image_session_open(struct image_session **ret);
+void image_session_close(struct image_session *s);
+OWN_TYPE(image_session, struct image_session *, image_session_close)
+
+/**
+ * image_confine - from here on only the store can be written and only system files read; no program can be run.
+ * @readable_fd: one more file or directory that may be read (the archive that is loaded), or -1.
+ * Called when all else is opened, before strangers' bytes are read. Without Landlock: goes on, with a debug line.
+ */
+fallible image_confine(const struct image_session *s, int readable_fd);
+
+/* Shows on stderr: bars that are redrawn when it is a terminal, else plain lines; quiet: nothing. One at a time. */
+struct progress_view;
+struct progress_view *progress_view_new(bool quiet);
+/* Borrowed by the view. */
+struct progress progress_of_view(struct progress_view *v);
+void progress_view_free(struct progress_view *v); /* leaves the cursor below the last bar */
+OWN_TYPE(progress_view, struct progress_view *, progress_view_free)
+
+#endif

@@ -1,0 +1,115 @@
+/*
+ * husk import: a root filesystem's tar becomes an image.
+ * Compatible with: docker import, podman import.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/image_common.h"
+#include "image/change.h"
+#include "image/ref.h"
+#include "layers/import.h"
+
+struct import_opts {
+    struct strv changes;
+    const char *message, *platform;
+};
+
+#define T struct import_opts
+static const struct opt import_rows[] = {
+    OPT_STRS('c', "change", T, changes, "INSTRUCTION", "Set part of the config: \"CMD [\\\"sh\\\"]\", \"ENV A=1\" ..."),
+    OPT_STR('m', "message", T, message, "TEXT", "Comment in the image's history"),
+    OPT_STR(0, "platform", T, platform, "OS/ARCH[/VARIANT]", "What the files are for (default: this machine)"),
+    OPT_END,
+};
+#undef T
+
+static void free_run(struct oci_image_run *run)
+{
+    own(oci_image_config) struct oci_image_config *c = mem_zalloc(sizeof *c); /* frees it by its table */
+    c->config = run;
+}
+OWN_TYPE(run, struct oci_image_run *, free_run)
+
+static fallible open_tar(const char *path, int *ret_fd)
+{
+    bool is_stdin = str_eq(path, "-");
+    if (strstr(path, "://"))
+        return err_new(ERR_UNSUPPORTED, "'%s': import reads files and pipes: curl -fsSL '%s' | husk import -", path,
+                       path);
+    *ret_fd = is_stdin ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(path, O_RDONLY | O_CLOEXEC);
+    if (*ret_fd < 0)
+        return err_sys(errno, "open '%s'", is_stdin ? "standard input" : path);
+    if (is_stdin && isatty(*ret_fd))
+        return err_new(ERR_INVALID, "standard input is a terminal: send a tar by a pipe");
+    return NULL;
+}
+
+static fallible set_name(struct layout *l, const char *name, const struct oci_descriptor *target)
+{
+    return name ? layout_set_name(l, name, target) : layout_add_unnamed(l, target);
+}
+
+static fallible import_tar(const struct import *i, const char *name, const char *path)
+{
+    own(image_session) struct image_session *s = NULL;
+    own(import_target) struct oci_descriptor *target = NULL;
+    own_mem char *id = NULL;
+    TRY(image_session_open(&s));
+    TRY(image_confine(s, -1));
+    TRY_AS(import_image(s->store, i, &target, &id), "'%s'", path);
+    TRY(set_name(s->store, name, target));
+    printf("%s\n", id);
+    return NULL;
+}
+
+static fallible full_name(const char *text, char **ret)
+{
+    own(ref) struct ref *ref = NULL;
+    TRY(ref_parse(text, &ref));
+    if (ref->digest)
+        return err_new(ERR_INVALID, "'%s': a new image's digest cannot be chosen", text);
+    *ret = ref_full(ref);
+    return NULL;
+}
+
+static fallible import_run(const void *opts_, struct args args)
+{
+    const struct import_opts *opts = opts_;
+    const char *path = args.v[0];
+    own(run) struct oci_image_run *run = mem_zalloc(sizeof *run);
+    own_mem char *comment = opts->message ? mem_strdup(opts->message) : mem_printf("Imported from %s", path);
+    own_mem char *platform = NULL;
+    own_mem char *name = NULL;
+    own_fd int fd = -1;
+    for (size_t i = 0; i < opts->changes.n; i++)
+        TRY_AS(change_apply(opts->changes.items[i], run), "--change");
+    if (opts->platform)
+        TRY_AS(platform_parse(opts->platform, &platform), "--platform");
+    if (args.n > 1)
+        TRY(full_name(args.v[1], &name));
+    TRY(open_tar(path, &fd));
+    struct import i = {
+        .fd = fd, .run = run, .platform = platform, .comment = comment, .created_ns = (int64_t)time(NULL) * 1000000000
+    };
+    return import_tar(&i, name, path);
+}
+
+const struct command cmd_import = {
+    .name = "import",
+    .args = "FILE|- [IMAGE]",
+    .summary = "Make an image of a root filesystem's tar",
+    .detail =
+        "The tar may be plain or packed with gzip, zstd, xz or bzip2. Prints the image's ID. --change takes one\n"
+        "instruction of a Dockerfile: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME, WORKDIR.",
+    .opts = import_rows,
+    .opts_size = sizeof(struct import_opts),
+    .min_args = 1,
+    .max_args = 2,
+    .complete_args = COMPLETE_FILE,
+    .fail_exit = 1,
+    .run = import_run,
+};

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <string.h>
+
+#include "cli/inspect_docs.h"
+#include "engine/hosts.h"
+#include "engine/volume.h"
+
+static void put(json_t *o, const char *key, json_t *take_value)
+{
+    (void)json_object_set_new(o, key, take_value);
+}
+
+static json_t *text(const char *s)
+{
+    return json_string(s ? s : "");
+}
+
+static json_t *list(const struct strv *v)
+{
+    json_t *a = json_array();
+    for (size_t i = 0; i < v->n; i++)
+        (void)json_array_append_new(a, json_string(v->items[i]));
+    return a;
+}
+
+static json_t *list_or_null(const struct strv *v)
+{
+    return v->n ? list(v) : json_null();
+}
+
+static json_t *map(const struct strmap *m)
+{
+    json_t *o = json_object();
+    for (size_t i = 0; i < m->n; i++)
+        put(o, m->items[i].key, json_string(m->items[i].value));
+    return o;
+}
+
+static json_t *time_text(int64_t ns)
+{
+    char buf[40];
+    return json_string(ns ? format_time_ns(ns, buf) : "0001-01-01T00:00:00Z");
+}
+
+static json_t *number(struct opt_i64 v)
+{
+    return json_integer(v.set ? v.v : 0);
+}
+
+static json_t *state_doc(const struct container_state *s)
+{
+    json_t *o = json_object();
+    put(o, "Status", text(container_status_word(s->status)));
+    put(o, "Running", json_boolean(s->status == CONTAINER_RUNNING || s->status == CONTAINER_PAUSED));
+    put(o, "Paused", json_boolean(s->status == CONTAINER_PAUSED));
+    put(o, "Restarting", json_false());
+    put(o, "OOMKilled", json_boolean(s->oom_killed));
+    put(o, "Dead", json_false());
+    put(o, "Pid", json_integer(s->init.pid));
+    put(o, "ExitCode", json_integer(s->exit_code));
+    put(o, "Error", text(s->error));
+    put(o, "StartedAt", time_text(s->started_ns));
+    put(o, "FinishedAt", time_text(s->finished_ns));
+    return o;
+}
+
+static json_t *config_doc(const struct container *c, const struct container_config *k, const char *hostname)
+{
+    json_t *o = json_object();
+    put(o, "Hostname", text(hostname));
+    put(o, "Domainname", text(k->domainname));
+    put(o, "User", text(k->user));
+    put(o, "Tty", json_boolean(k->tty));
+    put(o, "OpenStdin", json_boolean(k->stdin_open));
+    put(o, "StdinOnce", json_boolean(k->stdin_open));
+    put(o, "Env", list(&k->env));
+    put(o, "Cmd", list_or_null(&k->cmd));
+    put(o, "Image", text(c->row.image));
+    put(o, "WorkingDir", text(k->workdir));
+    put(o, "Entrypoint", list_or_null(&k->entrypoint));
+    put(o, "Labels", map(&k->labels));
+    put(o, "StopSignal", text(k->stop_signal ? k->stop_signal : "SIGTERM"));
+    if (k->stop_timeout.set)
+        put(o, "StopTimeout", number(k->stop_timeout));
+    return o;
+}
+
+static json_t *security_doc(const struct container_config *k)
+{
+    json_t *a = json_array();
+    if (k->seccomp_unconfined)
+        (void)json_array_append_new(a, json_string("seccomp=unconfined"));
+    else if (k->seccomp)
+        (void)json_array_append_new(a, json_sprintf("seccomp=%s", k->seccomp));
+    if (k->no_new_privileges)
+        (void)json_array_append_new(a, json_string("no-new-privileges"));
+    if (k->unmask)
+        (void)json_array_append_new(a, json_string("systempaths=unconfined"));
+    return a;
+}
+
+static json_t *ulimits_doc(const struct container_config *k)
+{
+    json_t *a = json_array();
+    for (size_t i = 0; i < k->ulimits_n; i++)
+        (void)json_array_append_new(a,
+                                    json_pack("{s:s, s:I, s:I}", "Name", k->ulimits[i].name, "Hard",
+                                              (json_int_t)k->ulimits[i].hard, "Soft", (json_int_t)k->ulimits[i].soft));
+    return a;
+}
+
+static json_t *devices_doc(const struct container_config *k)
+{
+    json_t *a = json_array();
+    for (size_t i = 0; i < k->devices_n; i++)
+        (void)json_array_append_new(a, json_pack("{s:s, s:s, s:s}", "PathOnHost", k->devices[i].host, "PathInContainer",
+                                                 k->devices[i].path, "CgroupPermissions", k->devices[i].access));
+    return a;
+}
+
+static json_t *binds_doc(const struct container_config *k)
+{
+    json_t *a = json_array();
+    for (size_t i = 0; i < k->mounts_n; i++) {
+        const struct container_mount *m = &k->mounts[i];
+        if (strcmp(m->type, "tmpfs") == 0 || m->anonymous)
+            continue;
+        own_mem char *bind = mem_printf("%s:%s%s", m->source, m->target, m->read_only ? ":ro" : "");
+        (void)json_array_append_new(a, json_string(bind));
+    }
+    return a;
+}
+
+static void put_limits(json_t *o, const struct container_config *k)
+{
+    static const struct container_resources none = { 0 };
+    const struct container_resources *r = k->resources ? k->resources : &none;
+    put(o, "Memory", number(r->memory));
+    put(o, "MemorySwap", number(r->memory_swap));
+    put(o, "MemoryReservation", number(r->memory_reservation));
+    put(o, "MemorySwappiness", r->memory_swappiness.set ? number(r->memory_swappiness) : json_null());
+    put(o, "NanoCpus",
+        json_integer(r->cpu_quota.set && r->cpu_period.v ? r->cpu_quota.v * 1000000000 / r->cpu_period.v : 0));
+    put(o, "CpuShares", number(r->cpu_shares));
+    put(o, "CpuPeriod", number(r->cpu_period));
+    put(o, "CpuQuota", number(r->cpu_quota));
+    put(o, "CpusetCpus", text(r->cpuset_cpus));
+    put(o, "CpusetMems", text(r->cpuset_mems));
+    put(o, "PidsLimit", json_integer(r->pids_limit.set ? r->pids_limit.v : PIDS_DEFAULT));
+    put(o, "DeviceCgroupRules", list_or_null(&r->device_rules));
+    put(o, "CgroupParent", text(k->cgroup_parent));
+    put(o, "Ulimits", ulimits_doc(k));
+    put(o, "OomScoreAdj", number(k->oom_score_adj));
+}
+
+static json_t *host_doc(const struct container_config *k)
+{
+    json_t *o = json_object();
+    put(o, "Binds", binds_doc(k));
+    put(o, "NetworkMode", text(k->network));
+    put(o, "PidMode", text(strcmp(k->pid, "private") == 0 ? "" : k->pid));
+    put(o, "IpcMode", text(k->ipc));
+    put(o, "UTSMode", text(strcmp(k->uts, "private") == 0 ? "" : k->uts));
+    put(o, "UsernsMode", text(strcmp(k->userns, "default") == 0 ? "" : k->userns));
+    put(o, "CgroupnsMode", text(k->cgroupns));
+    put(o, "AutoRemove", json_boolean(k->auto_remove));
+    put(o, "Privileged", json_boolean(k->privileged));
+    put(o, "ReadonlyRootfs", json_boolean(k->read_only));
+    put(o, "Init", json_boolean(k->init));
+    put(o, "CapAdd", list_or_null(&k->cap_add));
+    put(o, "CapDrop", list_or_null(&k->cap_drop));
+    put(o, "SecurityOpt", security_doc(k));
+    put(o, "GroupAdd", list_or_null(&k->group_add));
+    put(o, "ExtraHosts", list_or_null(&k->add_hosts));
+    put(o, "Dns", list(&k->dns));
+    put(o, "DnsSearch", list(&k->dns_search));
+    put(o, "DnsOptions", list(&k->dns_options));
+    put(o, "Sysctls", map(&k->sysctl));
+    put(o, "ShmSize", json_integer(k->shm_bytes));
+    put(o, "Devices", devices_doc(k));
+    put(o, "RestartPolicy", json_pack("{s:s, s:i}", "Name", "no", "MaximumRetryCount", 0));
+    put(o, "LogConfig",
+        json_pack("{s:s, s:{s:o, s:o}}", "Type", k->log->driver, "Config", "max-size",
+                  json_sprintf("%lld", (long long)k->log->max_bytes), "max-file",
+                  json_sprintf("%lld", (long long)k->log->max_files)));
+    put_limits(o, k);
+    return o;
+}
+
+static json_t *mounts_doc(const struct engine *e, const struct container_config *k)
+{
+    json_t *a = json_array();
+    for (size_t i = 0; i < k->mounts_n; i++) {
+        const struct container_mount *m = &k->mounts[i];
+        bool volume = strcmp(m->type, "volume") == 0;
+        own_mem char *path = volume ? volume_path(e, m->source) : NULL;
+        json_t *o = json_object();
+        put(o, "Type", text(m->type));
+        if (volume) {
+            put(o, "Name", text(m->source));
+            put(o, "Driver", text("local"));
+        }
+        put(o, "Source", text(volume ? path : m->source));
+        put(o, "Destination", text(m->target));
+        put(o, "Mode", text(m->read_only ? "ro" : ""));
+        put(o, "RW", json_boolean(!m->read_only));
+        put(o, "Propagation", text(m->propagation ? m->propagation : strcmp(m->type, "bind") == 0 ? "rprivate" : ""));
+        (void)json_array_append_new(a, o);
+    }
+    return a;
+}
+
+static void put_paths(json_t *o, const struct container *c, const struct container_config *k)
+{
+    static const struct {
+        const char *key, *file;
+    } files[] = { { "ResolvConfPath", "resolv.conf" }, { "HostnamePath", "hostname" }, { "HostsPath", "hosts" } };
+    for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+        put(o, files[i].key, json_sprintf("%s/%s", c->state_dir, files[i].file));
+    if (strcmp(k->log->driver, "none") != 0)
+        put(o, "LogPath", json_sprintf("%s/log.json", c->dir));
+    put(o, "OCIConfigPath", json_sprintf("%s/config.json", c->dir));
+}
+
+static fallible graph_doc(struct container *c, json_t **ret)
+{
+    struct rootfs_source root = { 0 };
+    TRY(container_root(c, &root));
+    if (root.kind == ROOTFS_DIR) {
+        *ret = json_pack("{s:s, s:{s:s}}", "Name", "directory", "Data", "Dir", root.dir);
+    } else {
+        own_str struct str lowers = { 0 };
+        for (size_t i = 0; i < root.lowers.n; i++)
+            str_printf(&lowers, "%s%s", i ? ":" : "", root.lowers.items[i]);
+        *ret = json_pack("{s:s, s:{s:s, s:s, s:s}}", "Name", "overlay", "Data", "LowerDir",
+                         lowers.text ? lowers.text : "", "UpperDir", root.upper, "WorkDir", root.work);
+    }
+    rootfs_source_free(&root);
+    return NULL;
+}
+
+fallible inspect_container(struct container *c, json_t **ret)
+{
+    const struct container_config *k;
+    struct container_state s = { 0 };
+    json_t *graph = NULL;
+    TRY(container_config(c, &k));
+    TRY(container_state(c, &s));
+    const struct strv *first = k->entrypoint.n ? &k->entrypoint : &k->cmd;
+    own_mem char *hostname = spec_hostname(c->row.id, k);
+    json_t *o = json_object(), *args = json_array();
+    for (size_t i = 1; i < first->n; i++)
+        (void)json_array_append_new(args, json_string(first->items[i]));
+    for (size_t i = 0; k->entrypoint.n && i < k->cmd.n; i++)
+        (void)json_array_append_new(args, json_string(k->cmd.items[i]));
+    put(o, "Id", text(c->row.id));
+    put(o, "Created", time_text(c->row.created_ns));
+    put(o, "Path", text(first->n ? first->items[0] : ""));
+    put(o, "Args", args);
+    put(o, "State", state_doc(&s));
+    put(o, "Image", text(c->row.image_id));
+    put_paths(o, c, k);
+    put(o, "Name", json_sprintf("/%s", c->row.name));
+    put(o, "RestartCount", json_integer(0));
+    put(o, "Driver", text(k->rootfs ? "directory" : "overlay"));
+    put(o, "Platform", text("linux"));
+    put(o, "HostConfig", host_doc(k));
+    err *e = graph_doc(c, &graph);
+    if (!e)
+        put(o, "GraphDriver", graph);
+    put(o, "Mounts", mounts_doc(c->engine, k));
+    put(o, "Config", config_doc(c, k, hostname));
+    put(o, "NetworkSettings", json_pack("{s:{}, s:{s:{}}}", "Ports", "Networks", k->network));
+    container_state_clear(&s);
+    if (e) {
+        json_decref(o);
+        return e;
+    }
+    *ret = o;
+    return NULL;
+}

@@ -1,0 +1,82 @@
+/*
+ * husk: the command line. One table names every command; image work that needs large libraries is husk-image's, and a
+ * word that is in no table is looked for as libexec/husk/husk-WORD.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+
+/* Rows for the list of commands only: these go to husk-image with all their arguments before anything is parsed. */
+#define IMAGE_COMMAND(id, word, what)                                                                                  \
+    static const struct command image_##id = { .name = word, .summary = what, .max_args = -1 }
+IMAGE_COMMAND(pull, "pull", "Fetch an image from a registry");
+IMAGE_COMMAND(load, "load", "Load images from an archive or an OCI layout");
+IMAGE_COMMAND(import, "import", "Make an image of a root file system's tar");
+IMAGE_COMMAND(bootstrap, "bootstrap", "Make a Debian base image from the system's mirror");
+
+static const struct command *const commands[] = {
+    &cmd_run,     &cmd_create, &cmd_start,    &cmd_stop,        &cmd_restart,
+    &cmd_kill,    &cmd_rm,     &cmd_rename,   &cmd_wait,        &cmd_ps,
+    &cmd_inspect, &cmd_logs,   &cmd_exec,     &cmd_attach,      &cmd_explain,
+    &image_pull,  &image_load, &image_import, &image_bootstrap, &cmd_images,
+    &cmd_rmi,     &cmd_tag,    &cmd_history,  &cmd_image,       &cmd_container,
+    &cmd_volume,  &cmd_info,   &cmd_system,   &cmd_version,     &cmd_container_cleanup,
+    NULL,
+};
+static const struct command *const image_commands[] = { &image_pull, &image_load, &image_import, &image_bootstrap };
+
+/* argv[0] is the word. Returns only when there is no such program. */
+static bool run_program(const char *name, const char *word, char **argv)
+{
+    own_mem char *path = NULL;
+    err *e = self_find_program(name, &path);
+    if (err_is(e, ERR_NOT_FOUND)) {
+        err_free(e);
+        return false;
+    }
+    if (!e) {
+        (void)execv(path, argv);
+        e = err_sys(errno, "run '%s'", path);
+    }
+    fprintf(stderr, "husk %s: %s\n", word, err_text(e));
+    err_free(e);
+    _exit(125);
+}
+
+/* husk-image has the word itself as its first argument, as husk does; `husk image pull` is `husk pull`. */
+static void run_image_command(int argc, char **argv)
+{
+    bool mine = false;
+    if (argc > 2 && strcmp(argv[1], "image") == 0) {
+        argc--;
+        argv++;
+    }
+    for (size_t i = 0; argc > 1 && i < ARRAY_SIZE(image_commands); i++)
+        mine |= strcmp(argv[1], image_commands[i]->name) == 0;
+    if (mine && !run_program("husk-image", argv[1], argv)) {
+        fprintf(stderr, "husk %s: there is no husk-image beside husk in libexec/husk: install it\n", argv[1]);
+        _exit(125);
+    }
+}
+
+static bool run_other(int argc, char **argv)
+{
+    own_mem char *name = mem_printf("husk-%s", argv[0]);
+    return !strchr(argv[0], '/') && argv[0][0] != '-' && run_program(name, argv[0], argv);
+}
+
+int main(int argc, char **argv)
+{
+    (void)umask(022); /* files of a container have the modes that we say, not what the caller's shell subtracts */
+    if (argc == 2 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-v") == 0)) {
+        printf("husk version %s\n", HUSK_VERSION);
+        return 0;
+    }
+    run_image_command(argc, argv);
+    return command_main("husk", "A container engine without a daemon", commands, argc, argv, run_other);
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "cli/table.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/parse.h"
+#include "cli/format.h"
+
+enum { COLUMNS_MAX = 24, GAP = 3 };
+
+/* Columns on a screen: code points, which is right for everything but the widest scripts. */
+static size_t width_of(const char *text, size_t n)
+{
+    size_t w = 0;
+    for (size_t i = 0; i < n; i++)
+        w += ((unsigned char)text[i] & 0xc0) != 0x80;
+    return w;
+}
+
+/* Lines with cells divided by tabs; every cell but a line's last is padded to its column. */
+static void print_aligned(const struct strv *lines)
+{
+    size_t widths[COLUMNS_MAX] = { 0 };
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t i = 0; i < lines->n; i++) {
+            const char *cell = lines->items[i];
+            for (size_t column = 0;; column++) {
+                size_t n = strcspn(cell, "\t"), w = width_of(cell, n);
+                bool last = !cell[n] || column + 1 == COLUMNS_MAX;
+                if (pass == 0 && w > widths[column])
+                    widths[column] = w;
+                if (pass == 1)
+                    printf("%.*s%*s", last ? (int)strlen(cell) : (int)n, cell,
+                           last ? 0 : (int)(widths[column] - w + GAP), "");
+                if (last)
+                    break;
+                cell += n + 1;
+            }
+            if (pass == 1)
+                putchar('\n');
+        }
+}
+
+static const char *text_of(const json_t *row, const char *key)
+{
+    const char *text = json_string_value(json_object_get(row, key));
+    return text ? text : "";
+}
+
+static void print_columns(const struct table_column *columns, const json_t *rows)
+{
+    own_strv struct strv lines = { 0 };
+    own_str struct str line = { 0 };
+    for (const struct table_column *c = columns; c->header; c++)
+        str_printf(&line, "%s%s", c == columns ? "" : "\t", c->header);
+    strv_add_take(&lines, str_take(&line));
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        for (const struct table_column *c = columns; c->header; c++)
+            str_printf(&line, "%s%s", c == columns ? "" : "\t", text_of(json_array_get(rows, i), c->key));
+        strv_add_take(&lines, str_take(&line));
+    }
+    print_aligned(&lines);
+}
+
+/* The header line of "table TEMPLATE": the same template over the fields' headers. */
+static fallible header_line(const struct table_column *columns, const char *template, const json_t *example,
+                            struct str *out)
+{
+    own_json json_t *headers = json_object();
+    const char *key;
+    json_t *value;
+    json_object_foreach ((json_t *)example, key, value) {
+        own_mem char *upper = mem_strdup(key);
+        for (char *p = upper; *p; p++)
+            if (*p >= 'a' && *p <= 'z')
+                *p = (char)(*p - 'a' + 'A');
+        (void)json_object_set_new(headers, key, json_string(upper));
+    }
+    for (const struct table_column *c = columns; c->header; c++)
+        (void)json_object_set_new(headers, c->key, json_string(c->header));
+    return format_render(template, headers, out);
+}
+
+static fallible print_table_template(const struct table_column *columns, const json_t *rows, const char *template)
+{
+    own_strv struct strv lines = { 0 };
+    own_str struct str line = { 0 };
+    TRY(header_line(columns, template, json_array_get(rows, 0), &line));
+    strv_add_take(&lines, str_take(&line));
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        TRY(format_render(template, json_array_get(rows, i), &line));
+        strv_add_take(&lines, str_take(&line));
+    }
+    print_aligned(&lines);
+    return NULL;
+}
+
+fallible table_print(const struct table_column *columns, const json_t *rows, const char *format)
+{
+    if (!format || strcmp(format, "table") == 0) {
+        print_columns(columns, rows);
+        return NULL;
+    }
+    if (str_starts(format, "table "))
+        return print_table_template(columns, rows, format + strlen("table "));
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        own_str struct str line = { 0 };
+        TRY(format_render(strcmp(format, "json") == 0 ? "{{json .}}" : format, json_array_get(rows, i), &line));
+        printf("%s\n", line.text ? line.text : "");
+    }
+    return NULL;
+}

@@ -1,0 +1,21 @@
+/*
+ * table.h: lists for people and for scripts: aligned columns, or what --format asks for. A row is a JSON object.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_CLI_TABLE_H
+#define HUSK_CLI_TABLE_H
+
+#include "codec/bind.h"
+
+struct table_column {
+    const char *header, *key;
+};
+/**
+ * table_print - rows on standard output.
+ * @columns: ends with a NULL header.
+ * @format:  NULL: the columns; "json": one object a line; "table TEMPLATE": aligned at its tabs, under the fields'
+ *           headers; else a template for each row (cli/format.h).
+ */
+fallible table_print(const struct table_column *columns, const json_t *rows, const char *format);
+
+#endif

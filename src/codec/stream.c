@@ -1,0 +1,434 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "codec/stream.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <errno.h>
+#include <isa-l/igzip_lib.h>
+#include <zstd.h>
+
+#include "base/mem.h"
+
+/* 256 KiB is where ISA-L reaches its best rate. */
+enum { IN_SIZE = 256 << 10 };
+
+struct stream {
+    struct stream_source source;
+    enum stream_form form;
+    uint64_t max_out, out, in;
+    unsigned char *buf; /* packed bytes: [at, have) are not used yet */
+    size_t at, have;
+    bool source_ended, ended;
+    bool in_member; /* in the middle of a gzip member or a zstd frame */
+    struct inflate_state *inflate;
+    ZSTD_DCtx *zstd;
+    struct archive *archive;
+    err *source_error; /* libarchive's callback can only say "it failed" */
+};
+
+static const struct {
+    const char *name, *magic;
+    size_t n;
+} forms[] = {
+    [STREAM_PLAIN] = { "plain", "", 0 },
+    [STREAM_GZIP] = { "gzip", "\x1f\x8b\x08", 3 },
+    [STREAM_ZSTD] = { "zstd", "\x28\xb5\x2f\xfd", 4 },
+    [STREAM_XZ] = { "xz", "\xfd\x37zXZ\0", 6 },
+    [STREAM_BZIP2] = { "bzip2", "BZh", 3 },
+};
+
+const char *stream_form_name(enum stream_form form)
+{
+    return forms[form].name;
+}
+enum stream_form stream_form(const struct stream *s)
+{
+    return s->form;
+}
+uint64_t stream_bytes_out(const struct stream *s)
+{
+    return s->out;
+}
+uint64_t stream_bytes_in(const struct stream *s)
+{
+    return s->in;
+}
+
+static fallible read_fd(void *ctx, void *buf, size_t max, size_t *ret_n)
+{
+    ssize_t n;
+    do {
+        n = read(*(int *)ctx, buf, max);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return err_sys(errno, "read the packed bytes");
+    *ret_n = (size_t)n;
+    return NULL;
+}
+
+struct stream_source stream_source_fd(int *fd)
+{
+    return (struct stream_source){ .read = read_fd, .ctx = fd };
+}
+
+/* More packed bytes behind those that are left. */
+static fallible more_in(struct stream *s)
+{
+    if (s->at > 0) {
+        memmove(s->buf, s->buf + s->at, s->have - s->at);
+        s->have -= s->at;
+        s->at = 0;
+    }
+    if (s->source_ended || s->have == IN_SIZE)
+        return NULL;
+    size_t n = 0;
+    TRY(s->source.read(s->source.ctx, s->buf + s->have, IN_SIZE - s->have, &n));
+    s->source_ended = n == 0;
+    s->have += n;
+    s->in += n;
+    return NULL;
+}
+
+static fallible want_in(struct stream *s, size_t n)
+{
+    while (s->have - s->at < n && !s->source_ended)
+        TRY(more_in(s));
+    return NULL;
+}
+
+static fallible corrupt(const struct stream *s, const char *what)
+{
+    return err_new(ERR_CORRUPT, "%s: %s (byte %llu of the packed data, %llu of the unpacked)", forms[s->form].name,
+                   what, (unsigned long long)(s->in - (s->have - s->at)), (unsigned long long)s->out);
+}
+
+/* ---- gzip ---- */
+
+static const char *inflate_error(int code)
+{
+    switch (code) {
+    case ISAL_INVALID_BLOCK:
+        return "a broken block";
+    case ISAL_INVALID_SYMBOL:
+        return "a broken symbol";
+    case ISAL_INVALID_LOOKBACK:
+        return "a reference to before the beginning";
+    case ISAL_INVALID_WRAPPER:
+        return "a broken header";
+    case ISAL_UNSUPPORTED_METHOD:
+        return "an unknown method";
+    case ISAL_INCORRECT_CHECKSUM:
+        return "the checksum is wrong";
+    default:
+        return "broken data";
+    }
+}
+
+static void begin_member(struct stream *s)
+{
+    isal_inflate_init(s->inflate);
+    s->inflate->crc_flag = ISAL_GZIP;
+    s->in_member = true;
+}
+
+/* Between members: another one, the end, or the zero padding that tapes and some tools leave behind. */
+static fallible next_member(struct stream *s)
+{
+    TRY(want_in(s, 3));
+    if (s->have - s->at >= 3 && memcmp(s->buf + s->at, forms[STREAM_GZIP].magic, 3) == 0) {
+        begin_member(s);
+        return NULL;
+    }
+    for (;;) {
+        for (; s->at < s->have; s->at++)
+            if (s->buf[s->at] != 0)
+                return corrupt(s, "bytes that are no gzip follow");
+        if (s->source_ended)
+            break;
+        TRY(more_in(s));
+    }
+    s->ended = true;
+    return NULL;
+}
+
+static fallible read_gzip(struct stream *s, unsigned char *buf, size_t max, size_t *ret_n)
+{
+    size_t n = 0;
+    while (n < max && !s->ended) {
+        if (!s->in_member) {
+            TRY(next_member(s));
+            continue;
+        }
+        if (s->at == s->have)
+            TRY(more_in(s));
+        struct inflate_state *z = s->inflate;
+        size_t before = s->have - s->at, room = max - n < UINT32_MAX ? max - n : UINT32_MAX;
+        z->next_in = s->buf + s->at;
+        z->avail_in = (uint32_t)before;
+        z->next_out = buf + n;
+        z->avail_out = (uint32_t)room;
+        int code = isal_inflate(z);
+        s->at = s->have - z->avail_in;
+        size_t got = room - z->avail_out;
+        n += got;
+        s->out += got;
+        if (code < 0)
+            return corrupt(s, inflate_error(code));
+        if (z->block_state == ISAL_BLOCK_FINISH)
+            s->in_member = false;
+        else if (got == 0 && before == 0 && s->source_ended)
+            return corrupt(s, "it ends in the middle");
+    }
+    *ret_n = n;
+    return NULL;
+}
+
+/* ---- zstd ---- */
+
+static fallible read_zstd(struct stream *s, unsigned char *buf, size_t max, size_t *ret_n)
+{
+    ZSTD_outBuffer out = { buf, max, 0 };
+    while (out.pos < max) {
+        if (s->at == s->have)
+            TRY(more_in(s));
+        if (s->at == s->have && s->source_ended && !s->in_member) {
+            s->ended = true;
+            break;
+        }
+        ZSTD_inBuffer in = { s->buf + s->at, s->have - s->at, 0 };
+        size_t before = out.pos;
+        size_t left = ZSTD_decompressStream(s->zstd, &out, &in);
+        s->at += in.pos;
+        s->out += out.pos - before;
+        if (ZSTD_isError(left))
+            return corrupt(s, ZSTD_getErrorName(left));
+        s->in_member = left != 0;
+        if (s->in_member && in.pos == 0 && out.pos == before && s->source_ended)
+            return corrupt(s, "it ends in the middle");
+    }
+    *ret_n = out.pos;
+    return NULL;
+}
+
+/* ---- xz, bzip2: rare, so libarchive's filters without its formats ---- */
+
+static la_ssize_t archive_in(struct archive *a, void *ctx, const void **ret)
+{
+    struct stream *s = ctx;
+    /* The first bytes were read already, to see what it is; in_member says that they have been handed over. */
+    if (s->in_member) {
+        s->at = s->have;
+        s->source_error = more_in(s);
+        if (s->source_error)
+            return ARCHIVE_FATAL;
+    }
+    s->in_member = true;
+    *ret = s->buf;
+    return (la_ssize_t)s->have;
+}
+
+static fallible archive_failed(struct stream *s)
+{
+    if (s->source_error)
+        return take(s->source_error);
+    const char *text = archive_error_string(s->archive);
+    return corrupt(s, text ? text : "broken data");
+}
+
+static fallible open_archive(struct stream *s)
+{
+    s->archive = archive_read_new();
+    if (!s->archive)
+        return err_new(ERR_EXHAUSTED, "no memory to read %s", forms[s->form].name);
+    int code = s->form == STREAM_XZ ? archive_read_support_filter_xz(s->archive)
+                                    : archive_read_support_filter_bzip2(s->archive);
+    /* ARCHIVE_WARN: it would run an external program, which this process may not. */
+    if (code != ARCHIVE_OK)
+        return err_new(ERR_UNSUPPORTED, "this libarchive cannot read %s: unpack the file first", forms[s->form].name);
+    struct archive_entry *entry;
+    archive_read_support_format_raw(s->archive);
+    archive_read_support_format_empty(s->archive);
+    if (archive_read_open(s->archive, s, NULL, archive_in, NULL) != ARCHIVE_OK)
+        return archive_failed(s);
+    code = archive_read_next_header(s->archive, &entry);
+    s->ended = code == ARCHIVE_EOF;
+    return code == ARCHIVE_OK || s->ended ? NULL : archive_failed(s);
+}
+
+static fallible read_archive(struct stream *s, unsigned char *buf, size_t max, size_t *ret_n)
+{
+    size_t n = 0;
+    while (n < max && !s->ended) {
+        la_ssize_t got = archive_read_data(s->archive, buf + n, max - n);
+        if (got < 0)
+            return archive_failed(s);
+        s->ended = got == 0;
+        n += (size_t)got;
+        s->out += (size_t)got;
+    }
+    *ret_n = n;
+    return NULL;
+}
+
+/* ---- plain ---- */
+
+static fallible read_plain(struct stream *s, unsigned char *buf, size_t max, size_t *ret_n)
+{
+    size_t n = s->have - s->at < max ? s->have - s->at : max;
+    memcpy(buf, s->buf + s->at, n);
+    s->at += n;
+    while (n < max && !s->source_ended) {
+        size_t got = 0;
+        TRY(s->source.read(s->source.ctx, buf + n, max - n, &got));
+        s->source_ended = got == 0;
+        n += got;
+        s->in += got;
+    }
+    s->out += n;
+    *ret_n = n;
+    return NULL;
+}
+
+/* ---- all ---- */
+
+enum stream_form stream_form_of(const void *begin, size_t n)
+{
+    const unsigned char *bytes = begin;
+    for (size_t i = 1; i < ARRAY_SIZE(forms); i++)
+        if (n >= forms[i].n && memcmp(bytes, forms[i].magic, forms[i].n) == 0)
+            /* "BZh" alone could begin a file's name in a tar; the first block's mark could not. */
+            if (i != STREAM_BZIP2 || (n >= 10 && memcmp(bytes + 4, "1AY&SY", 6) == 0))
+                return (enum stream_form)i;
+    /* A frame to skip may come before the first that holds data. */
+    if (n >= 4 && (bytes[0] & 0xf0) == 0x50 && memcmp(bytes + 1, "\x2a\x4d\x18", 3) == 0)
+        return STREAM_ZSTD;
+    return STREAM_PLAIN;
+}
+
+fallible stream_open(struct stream_source source, uint64_t max_out, struct stream **ret)
+{
+    own(stream) struct stream *s = mem_zalloc(sizeof *s);
+    s->source = source;
+    s->max_out = max_out ? max_out : UINT64_MAX;
+    s->buf = mem_alloc(IN_SIZE);
+    TRY(want_in(s, STREAM_MAGIC_SIZE));
+    s->form = stream_form_of(s->buf, s->have);
+    switch (s->form) {
+    case STREAM_PLAIN:
+        break;
+    case STREAM_GZIP:
+        s->inflate = mem_alloc(sizeof *s->inflate);
+        begin_member(s);
+        break;
+    case STREAM_ZSTD:
+        s->zstd = ZSTD_createDCtx();
+        if (!s->zstd)
+            return err_new(ERR_EXHAUSTED, "no memory to read zstd");
+        break;
+    case STREAM_XZ:
+    case STREAM_BZIP2:
+        TRY(open_archive(s));
+        break;
+    }
+    *ret = take(s);
+    return NULL;
+}
+
+void stream_free(struct stream *s)
+{
+    if (!s)
+        return;
+    free(s->inflate);
+    ZSTD_freeDCtx(s->zstd);
+    if (s->archive)
+        archive_read_free(s->archive);
+    err_free(s->source_error);
+    free(s->buf);
+    free(s);
+}
+
+static fallible read_form(struct stream *s, unsigned char *buf, size_t max, size_t *ret_n)
+{
+    switch (s->form) {
+    case STREAM_PLAIN:
+        return read_plain(s, buf, max, ret_n);
+    case STREAM_GZIP:
+        return read_gzip(s, buf, max, ret_n);
+    case STREAM_ZSTD:
+        return read_zstd(s, buf, max, ret_n);
+    case STREAM_XZ:
+    case STREAM_BZIP2:
+        return read_archive(s, buf, max, ret_n);
+    }
+    return err_new(ERR_INTERNAL, "a stream of form %d", (int)s->form);
+}
+
+fallible stream_read(struct stream *s, void *buf, size_t max, size_t *ret_n)
+{
+    /* One byte over the limit is enough to know. */
+    uint64_t left = s->max_out - s->out;
+    size_t want = left < max ? (size_t)left + 1 : max;
+    size_t n = 0;
+    TRY(read_form(s, buf, want, &n));
+    if (s->out > s->max_out)
+        return err_new(ERR_EXHAUSTED, "more than %llu bytes come out of it", (unsigned long long)s->max_out);
+    *ret_n = n;
+    return NULL;
+}
+
+/* ---- packing ---- */
+
+struct packer {
+    ZSTD_CCtx *zstd;
+    packer_write_fn *write;
+    void *ctx, *buf;
+    size_t size;
+};
+
+fallible packer_new(int level, packer_write_fn *write, void *ctx, struct packer **ret)
+{
+    own(packer) struct packer *p = mem_zalloc(sizeof *p);
+    p->zstd = ZSTD_createCCtx();
+    if (!p->zstd || ZSTD_isError(ZSTD_CCtx_setParameter(p->zstd, ZSTD_c_compressionLevel, level)))
+        return err_new(ERR_EXHAUSTED, "no memory to pack");
+    p->write = write;
+    p->ctx = ctx;
+    p->size = ZSTD_CStreamOutSize();
+    p->buf = mem_alloc(p->size);
+    *ret = take(p);
+    return NULL;
+}
+
+static fallible pack(struct packer *p, const void *bytes, size_t n, ZSTD_EndDirective how)
+{
+    ZSTD_inBuffer in = { bytes, n, 0 };
+    size_t left;
+    do {
+        ZSTD_outBuffer out = { p->buf, p->size, 0 };
+        left = ZSTD_compressStream2(p->zstd, &out, &in, how);
+        if (ZSTD_isError(left))
+            return err_new(ERR_INTERNAL, "pack with zstd: %s", ZSTD_getErrorName(left));
+        if (out.pos > 0)
+            TRY(p->write(p->ctx, p->buf, out.pos));
+    } while (how == ZSTD_e_end ? left != 0 : in.pos < in.size);
+    return NULL;
+}
+
+fallible packer_add(struct packer *p, const void *bytes, size_t n)
+{
+    return pack(p, bytes, n, ZSTD_e_continue);
+}
+
+fallible packer_end(struct packer *p)
+{
+    return pack(p, "", 0, ZSTD_e_end);
+}
+
+void packer_free(struct packer *p)
+{
+    if (!p)
+        return;
+    ZSTD_freeCCtx(p->zstd);
+    free(p->buf);
+    free(p);
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "engine/config.h"
+
+#define T struct container_mount
+static const struct bind_field mount_fields[] = {
+    BIND_STR(T, type, "type"),
+    BIND_STR(T, source, "source"),
+    BIND_STR(T, target, "target"),
+    BIND_STR(T, propagation, "propagation"),
+    BIND_STRS(T, options, "options"),
+    BIND_BOOL(T, read_only, "readOnly"),
+    BIND_BOOL(T, non_recursive, "nonRecursive"),
+    BIND_BOOL(T, nocopy, "noCopy"),
+    BIND_BOOL(T, anonymous, "anonymous"),
+    BIND_BOOL(T, from_image, "fromImage"),
+    BIND_BOOL(T, make_source, "makeSource"),
+    BIND_END,
+};
+#undef T
+static const struct bind_type mount_type = { "mount", sizeof(struct container_mount), mount_fields, false };
+
+#define T struct container_device
+static const struct bind_field device_fields[] = {
+    BIND_STR(T, host, "host"),
+    BIND_STR(T, path, "path"),
+    BIND_STR(T, access, "access"),
+    BIND_END,
+};
+#undef T
+static const struct bind_type device_type = { "device", sizeof(struct container_device), device_fields, false };
+
+#define T struct container_ulimit
+static const struct bind_field ulimit_fields[] = {
+    BIND_STR(T, name, "name"),
+    BIND_I64(T, soft, "soft"),
+    BIND_I64(T, hard, "hard"),
+    BIND_END,
+};
+#undef T
+static const struct bind_type ulimit_type = { "ulimit", sizeof(struct container_ulimit), ulimit_fields, false };
+
+#define T struct container_resources
+static const struct bind_field resources_fields[] = {
+    BIND_OPT_I64(T, memory, "memory"),
+    BIND_OPT_I64(T, memory_swap, "memorySwap"),
+    BIND_OPT_I64(T, memory_reservation, "memoryReservation"),
+    BIND_OPT_I64(T, memory_swappiness, "memorySwappiness"),
+    BIND_OPT_I64(T, cpu_period, "cpuPeriod"),
+    BIND_OPT_I64(T, cpu_quota, "cpuQuota"),
+    BIND_OPT_I64(T, cpu_shares, "cpuShares"),
+    BIND_OPT_I64(T, pids_limit, "pidsLimit"),
+    BIND_STR(T, cpuset_cpus, "cpusetCpus"),
+    BIND_STR(T, cpuset_mems, "cpusetMems"),
+    BIND_STRS(T, device_rules, "deviceRules"),
+    BIND_END,
+};
+#undef T
+static const struct bind_type resources_type = { "resources", sizeof(struct container_resources), resources_fields,
+                                                 false };
+
+#define T struct container_log
+static const struct bind_field log_fields[] = {
+    BIND_STR(T, driver, "driver"),
+    BIND_I64(T, max_bytes, "maxBytes"),
+    BIND_I64(T, max_files, "maxFiles"),
+    BIND_END,
+};
+#undef T
+static const struct bind_type log_type = { "log", sizeof(struct container_log), log_fields, false };
+
+#define T struct container_config
+static const struct bind_field config_fields[] = {
+    BIND_STRS(T, entrypoint, "entrypoint"),
+    BIND_STRS(T, cmd, "cmd"),
+    BIND_STRS(T, env, "env"),
+    BIND_STR(T, user, "user"),
+    BIND_STR(T, workdir, "workdir"),
+    BIND_BOOL(T, tty, "tty"),
+    BIND_BOOL(T, stdin_open, "stdinOpen"),
+    BIND_BOOL(T, init, "init"),
+    BIND_STR(T, stop_signal, "stopSignal"),
+    BIND_OPT_I64(T, stop_timeout, "stopTimeout"),
+    BIND_MAP(T, labels, "labels"),
+    BIND_MAP(T, annotations, "annotations"),
+    BIND_STRS(T, layers, "layers"),
+    BIND_STR(T, rootfs, "rootfs"),
+    BIND_BOOL(T, read_only, "readOnly"),
+    BIND_BOOL(T, auto_remove, "autoRemove"),
+    BIND_OBJS(T, mounts, mounts_n, "mounts", mount_type),
+    BIND_OBJS(T, devices, devices_n, "devices", device_type),
+    BIND_OBJS(T, ulimits, ulimits_n, "ulimits", ulimit_type),
+    BIND_I64(T, shm_bytes, "shmBytes"),
+    BIND_STR(T, platform, "platform"),
+    BIND_STR(T, network, "network"),
+    BIND_STR(T, pid, "pid"),
+    BIND_STR(T, ipc, "ipc"),
+    BIND_STR(T, uts, "uts"),
+    BIND_STR(T, userns, "userns"),
+    BIND_STR(T, cgroupns, "cgroupns"),
+    BIND_I64(T, userns_first, "usernsFirst"),
+    BIND_STR(T, hostname, "hostname"),
+    BIND_STR(T, domainname, "domainname"),
+    BIND_STRS(T, add_hosts, "addHosts"),
+    BIND_STRS(T, dns, "dns"),
+    BIND_STRS(T, dns_search, "dnsSearch"),
+    BIND_STRS(T, dns_options, "dnsOptions"),
+    BIND_STRS(T, group_add, "groupAdd"),
+    BIND_MAP(T, sysctl, "sysctl"),
+    BIND_BOOL(T, privileged, "privileged"),
+    BIND_BOOL(T, no_new_privileges, "noNewPrivileges"),
+    BIND_BOOL(T, seccomp_unconfined, "seccompUnconfined"),
+    BIND_BOOL(T, unmask, "unmask"),
+    BIND_STR(T, seccomp, "seccomp"),
+    BIND_STRS(T, cap_add, "capAdd"),
+    BIND_STRS(T, cap_drop, "capDrop"),
+    BIND_OBJ(T, resources, "resources", resources_type),
+    BIND_STR(T, cgroup_parent, "cgroupParent"),
+    BIND_OPT_I64(T, oom_score_adj, "oomScoreAdj"),
+    BIND_OBJ(T, log, "log", log_type),
+    BIND_STR(T, isolation, "isolation"),
+    BIND_END,
+};
+#undef T
+const struct bind_type container_config_type = { "container", sizeof(struct container_config), config_fields, false };
+
+void container_config_free(struct container_config *c)
+{
+    bind_free(&container_config_type, c);
+}
+
+struct container_mount *container_config_add_mount(struct container_config *c)
+{
+    c->mounts = mem_array(c->mounts, c->mounts_n + 1, sizeof *c->mounts);
+    c->mounts[c->mounts_n] = (struct container_mount){ 0 };
+    return &c->mounts[c->mounts_n++];
+}

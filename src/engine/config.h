@@ -1,0 +1,81 @@
+/*
+ * config.h: what a container is, apart from whether it runs: the user's wishes and the image's defaults, merged and
+ * checked when it was created. It is kept as JSON in husk.db, so a start needs neither the image's documents nor the
+ * command line again.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_ENGINE_CONFIG_H
+#define HUSK_ENGINE_CONFIG_H
+
+#include "codec/bind.h"
+
+/* A mount that a user or the image asked for. */
+struct container_mount {
+    char *type;          /* "bind", "volume", "tmpfs" */
+    char *source;        /* bind: absolute host path; volume: its name (NULL until made: anonymous); tmpfs: NULL */
+    char *target;        /* absolute and clean */
+    char *propagation;   /* bind: "rprivate" ...; NULL: the default */
+    struct strv options; /* tmpfs: mount options as in fstab */
+    bool read_only, non_recursive, nocopy, anonymous, from_image;
+    bool make_source; /* -v makes a missing directory, --mount does not */
+};
+struct container_device {
+    char *host, *path, *access; /* access: of "rwm" */
+};
+struct container_ulimit {
+    char *name;         /* "nofile" */
+    int64_t soft, hard; /* -1: unlimited */
+};
+struct container_resources {
+    struct opt_i64 memory, memory_swap, memory_reservation, memory_swappiness; /* bytes; -1: unlimited */
+    struct opt_i64 cpu_period, cpu_quota, cpu_shares; /* microseconds, microseconds, docker's weight */
+    struct opt_i64 pids_limit;                        /* -1: unlimited; absent: the default */
+    char *cpuset_cpus, *cpuset_mems;
+    struct strv device_rules; /* "c 1:3 rwm" */
+};
+struct container_log {
+    char *driver; /* "json-file" or "none" */
+    int64_t max_bytes, max_files;
+};
+
+struct container_config {
+    /* the program */
+    struct strv entrypoint, cmd, env;
+    char *user, *workdir;
+    bool tty, stdin_open, init;
+    char *stop_signal;
+    struct opt_i64 stop_timeout; /* seconds */
+    struct strmap labels, annotations;
+    /* the root */
+    struct strv layers; /* diffIDs, bottom first */
+    char *rootfs;       /* --rootfs: a directory used in place */
+    bool read_only, auto_remove;
+    struct container_mount *mounts;
+    struct container_device *devices;
+    struct container_ulimit *ulimits;
+    size_t mounts_n, devices_n, ulimits_n;
+    int64_t shm_bytes;
+    char *platform;
+    /* the world: "private", "host", "container:ID"; network also "none" */
+    char *network, *pid, *ipc, *uts, *userns, *cgroupns;
+    int64_t userns_first; /* --userns auto: the host's id of the container's 0; 0: no such map */
+    char *hostname, *domainname;
+    struct strv add_hosts, dns, dns_search, dns_options, group_add;
+    struct strmap sysctl;
+    /* rights and limits */
+    bool privileged, no_new_privileges, seccomp_unconfined, unmask;
+    char *seccomp; /* the profile's text; NULL: the default */
+    struct strv cap_add, cap_drop;
+    struct container_resources *resources;
+    char *cgroup_parent;
+    struct opt_i64 oom_score_adj;
+    struct container_log *log;
+    char *isolation;
+};
+extern const struct bind_type container_config_type;
+
+void container_config_free(struct container_config *c);
+OWN_TYPE(container_config, struct container_config *, container_config_free)
+struct container_mount *container_config_add_mount(struct container_config *c);
+
+#endif

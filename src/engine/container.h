@@ -1,0 +1,128 @@
+/*
+ * container.h: a container from its making to its removal.
+ *
+ *   <root>/containers/<id>/        mode 0700; flock(2) on the folder itself is the container's lock
+ *       upper/ work/               its writable layer
+ *       config.json                the OCI document of the last start: its presence says that there was one
+ *       start.times                when each row of the last start ran (struct steps_times)
+ *       log.json exit.json         the monitor's
+ *   <run>/<id>/                    state.json, attach.sock: what dies with the machine; and, as bound into it,
+ *                                  hosts, hostname and resolv.conf, made anew by each start
+ *
+ * Whether it runs is asked of the exit record, of state.json and of the kernel, never of a file that says so. A folder
+ * without a row in husk.db was never acknowledged: it is rubbish once nobody holds its lock. A row goes before its
+ * folder, so a name that answered once is never half there.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_ENGINE_CONTAINER_H
+#define HUSK_ENGINE_CONTAINER_H
+
+#include "engine/config.h"
+#include "engine/engine.h"
+#include "engine/options.h"
+#include "engine/spec.h"
+#include "os/proc.h"
+#include "runtime/runtime.h"
+
+struct container {
+    struct engine *engine; /* borrowed */
+    struct db_container row;
+    struct container_config *config; /* parsed by container_config(); NULL before */
+    char *dir, *state_dir;
+    int lock_fd; /* -1: not locked */
+};
+void container_free(struct container *c);
+OWN_TYPE(container, struct container *, container_free)
+
+/* By name, ID or unique prefix. NOT_FOUND, CONFLICT. */
+fallible container_find(struct engine *e, const char *what, struct container **ret);
+/* The row's JSON, parsed on the first call. Borrowed. */
+fallible container_config(struct container *c, const struct container_config **ret);
+/* Waits for the lock; held until container_unlock() or container_free(). NOT_FOUND when it is being removed. */
+fallible container_lock(struct container *c);
+void container_unlock(struct container *c);
+
+enum container_status { CONTAINER_CREATED, CONTAINER_RUNNING, CONTAINER_PAUSED, CONTAINER_EXITED };
+const char *container_status_word(enum container_status s); /* "created" ... */
+struct container_state {
+    enum container_status status;
+    struct proc_id init;             /* running, paused */
+    int64_t exit_code;               /* exited; 255 when nobody was there to see it */
+    int64_t started_ns, finished_ns; /* 0: not yet, or not known */
+    bool oom_killed;
+    char *error; /* why it could not be started, or NULL */
+};
+void container_state_clear(struct container_state *s);
+fallible container_state(const struct container *c, struct container_state *ret);
+
+/* The image a new container is made of, pulled when the policy ("always", "missing", "never") says so. The store's
+ * lock in *ret_lock keeps its layers until the container has its row. */
+struct image_wish {
+    const char *name, *platform, *pull;
+    bool quiet;
+};
+fallible image_for_container(struct engine *e, const struct image_wish *wish, struct image **ret, int *ret_lock);
+
+/* Makes it: folder, volumes, row. args[0] is the image, unless o->rootfs is set. */
+fallible container_create(struct engine *e, const struct create_options *o, char *const *args, size_t args_n,
+                          struct container **ret);
+
+/**
+ * container_start - start a created or exited container.
+ * @ret_sock: a connection that is attached from the first byte on (monitor/attach.h); NULL: nobody is.
+ * Errors: UNCHANGED when it runs; EXEC_MISSING, EXEC_DENIED; what runtime_create() says.
+ */
+fallible container_start(struct container *c, int *ret_sock);
+/* What the start gives to the runtime, for `husk explain`: made anew, nothing is started. */
+struct container_plan {
+    struct oci_spec *spec;
+    struct rootfs_source root;
+    struct runtime_create create;
+    char *seccomp_cache;
+};
+/* With the default limits, or, where there are no cgroups to keep them, without. */
+enum plan_limits { PLAN_LIMITS, PLAN_NO_LIMITS };
+fallible container_plan(struct container *c, enum plan_limits limits, struct container_plan *ret);
+void container_plan_clear(struct container_plan *p);
+/* The generated files of a container that does not run, for a script that binds them: its run-time folder is made. */
+fallible container_show_files(struct container *c, const struct oci_spec *spec);
+
+/* To its first process. CONFLICT when it does not run. */
+fallible container_kill(struct container *c, int signal);
+/* The stop signal, then KILL after timeout_s (-1: for ever; unset: its own, else 10). Not running is no error. */
+fallible container_stop(struct container *c, struct opt_i64 timeout_s);
+/* Until it does not run; its exit code. */
+fallible container_wait(struct container *c, int *ret_code);
+struct remove_options {
+    bool force;   /* kill it first; a missing one is no error */
+    bool volumes; /* its anonymous volumes too */
+};
+fallible container_remove(struct container *c, const struct remove_options *o);
+fallible container_rename(struct container *c, const char *name);
+/* Runs a program in it with our own stdio, and waits. 0..255, 128 + signal. */
+fallible container_exec(struct container *c, const struct exec_options *o, char *const *args, size_t args_n,
+                        int *ret_code);
+
+/* Gives a running container whose monitor was killed another one. */
+fallible container_adopt(struct container *c);
+
+/* --filter KEY=VALUE, as docker's: id, name, label, status, ancestor, exited, volume, before, since. */
+struct list_options {
+    bool all;
+    int64_t last; /* the n newest, whatever their state; 0: no limit */
+    const struct strv *filters;
+};
+struct container_list {
+    struct container **items;
+    struct container_state *states;
+    size_t n;
+};
+fallible container_list(struct engine *e, const struct list_options *o, struct container_list *ret);
+void container_list_clear(struct container_list *l);
+
+/* The source of its root. Caller clears with rootfs_source_free(). */
+fallible container_root(struct container *c, struct rootfs_source *ret);
+/* Removes folders that no row owns and nobody holds. */
+fallible container_sweep(struct engine *e, struct strv *ret_swept);
+
+#endif

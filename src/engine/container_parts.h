@@ -1,0 +1,39 @@
+/*
+ * container_parts.h: what the verbs of engine/container.h share among themselves.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_ENGINE_CONTAINER_PARTS_H
+#define HUSK_ENGINE_CONTAINER_PARTS_H
+
+#include "engine/container.h"
+
+struct container *container_new(struct engine *e, struct db_container *take_row);
+fallible name_check(const char *name);
+
+/* The process is gone, or never was, without an exit record: waits a little for the monitor to write it, and writes it
+ * itself (code 255, or what the kernel still knows) when there is no monitor. Called with the lock held.
+ * pidfd: of its first process, or -1. */
+fallible container_settle(struct container *c, int pidfd);
+/* Waits until the first process is gone. timeout_ms -1: for ever; *ret_gone tells. */
+fallible container_await(const struct container_state *state, int timeout_ms, bool *ret_gone, int *ret_pidfd);
+
+/* A start that was killed before it wrote its state leaves a control group that only the configuration still names:
+ * kills what is in it, and removes it. Nothing to do when the last run has its record: whoever wrote that did this
+ * first. */
+fallible container_forget_cgroup(struct container *c);
+
+struct monitor_plan;
+/* What the monitor is told of a container that runs as init; husk is borrowed by the plan. */
+void monitor_plan_of(const struct container *c, struct proc_id init, const char *husk, struct monitor_plan *ret);
+
+enum { START_RUNS = 'R' }; /* no kind of an encoded error */
+/* The child of a start: runtime_create(), then the monitor. Never returns. */
+struct start_child {
+    struct container *container;
+    const struct runtime_create *create;
+    int answer_fd; /* START_RUNS when it runs; the exec closes it. Or an encoded error */
+    int client_fd; /* the monitor's end of the first client's connection, or -1 */
+};
+void start_child(const struct start_child *s) __attribute__((noreturn));
+
+#endif

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "engine/container_parts.h"
+#include "engine/grammar.h"
+#include "engine/names.h"
+#include "engine/userns.h"
+#include "engine/volume.h"
+#include "layers/layer.h"
+#include "os/fs.h"
+
+enum { NAME_ATTEMPTS = 50 };
+
+fallible name_check(const char *name)
+{
+    return grammar_name("container name", name);
+}
+
+/* The folder with its lock held from its first moment, so that nobody sweeps it while it has no row yet. */
+static fallible make_folder(struct container *c)
+{
+    static const char *const parts[] = { "upper", "work" };
+    own_mem char *parent = mem_printf("%s/containers", c->engine->root);
+    if (mkdir(c->dir, 0700) < 0) {
+        if (errno != ENOENT)
+            return err_sys(errno, "make '%s'", c->dir);
+        TRY(fs_mkdirs_at(AT_FDCWD, parent, 0700));
+        if (mkdir(c->dir, 0700) < 0)
+            return err_sys(errno, "make '%s'", c->dir);
+    }
+    TRY(container_lock(c));
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+        if (mkdirat(c->lock_fd, parts[i], 0755) < 0) /* upper's mode is what the container's / has */
+            return err_sys(errno, "make '%s/%s'", c->dir, parts[i]);
+    uid_t owner = (uid_t)c->config->userns_first; /* of the container's / */
+    if (owner && fchownat(c->lock_fd, "upper", owner, owner, 0) < 0)
+        return err_sys(errno, "give '%s/upper' to the container", c->dir);
+    return NULL;
+}
+
+static void volumes_used(const struct container_config *config, struct strv *ret)
+{
+    for (size_t i = 0; i < config->mounts_n; i++)
+        if (strcmp(config->mounts[i].type, "volume") == 0)
+            strv_add(ret, config->mounts[i].source);
+}
+
+/* A name that was asked for, or random ones until one is free. */
+static fallible add_row(struct container *c, const char *name)
+{
+    struct db *db;
+    own_strv struct strv volumes = { 0 };
+    volumes_used(c->config, &volumes);
+    TRY(engine_db(c->engine, &db));
+    if (name) {
+        c->row.name = mem_strdup(name);
+        return db_container_add(db, &c->row, &volumes);
+    }
+    for (int attempt = 0;; attempt++) {
+        free(c->row.name);
+        c->row.name = names_random(attempt);
+        err *e = db_container_add(db, &c->row, &volumes);
+        if (!err_is(e, ERR_EXISTS) || attempt == NAME_ATTEMPTS)
+            return e;
+        err_free(e);
+    }
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec t = { 0 };
+    (void)clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* The modes with a container in them are kept by ID: a name may go to another. */
+static fallible pin_container(struct engine *e, const char *option, char **mode)
+{
+    own(container) struct container *other = NULL;
+    if (!str_starts(*mode, "container:"))
+        return NULL;
+    TRY_AS(container_find(e, *mode + strlen("container:"), &other), "%s", option);
+    free(*mode);
+    *mode = mem_printf("container:%s", other->row.id);
+    return NULL;
+}
+
+static void undo(struct container *c, const struct strv *volumes)
+{
+    for (size_t i = 0; i < volumes->n; i++)
+        err_ignore(volume_remove(c->engine, volumes->items[i]), "undoing; the first error says what went wrong");
+    err_ignore(engine_remove_tree(c->dir), "undoing; the first error says what went wrong");
+}
+
+/* A file that a script waits for must never be seen half written, nor replace a container's that still is. */
+static fallible write_cidfile(const char *path, const char *id)
+{
+    own_fd int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (fd < 0 && errno == EEXIST)
+        return err_new(ERR_EXISTS, "--cidfile: '%s' exists: remove it, or name another", path);
+    if (fd < 0)
+        return err_sys(errno, "--cidfile: make '%s'", path);
+    return fs_write_fd(fd, id, strlen(id), path);
+}
+
+static fallible check_rootfs(const struct container_config *config)
+{
+    struct stat st;
+    if (!config->rootfs)
+        return NULL;
+    if (stat(config->rootfs, &st) < 0)
+        return err_sys(errno, "--rootfs '%s'", config->rootfs);
+    if (!S_ISDIR(st.st_mode))
+        return err_new(ERR_INVALID, "--rootfs '%s': it is no directory", config->rootfs);
+    return NULL;
+}
+
+static fallible fill(struct container *c, const char *name, const char *cidfile, struct strv *made)
+{
+    struct rootfs_source root = { 0 };
+    TRY(make_folder(c));
+    TRY(container_root(c, &root));
+    free(root.upper);
+    free(root.work);
+    root.upper = root.work = NULL;
+    err *e = volumes_prepare(c->engine, c->config, &root, made);
+    rootfs_source_free(&root);
+    TRY(e);
+    if (cidfile)
+        TRY(write_cidfile(cidfile, c->row.id));
+    c->row.config = bind_write(&container_config_type, c->config, BIND_COMPACT);
+    e = add_row(c, name);
+    if (e && cidfile)
+        (void)unlink(cidfile);
+    return e;
+}
+
+static fallible check_layers(struct engine *e, const struct container_config *config)
+{
+    struct layout *layout;
+    TRY(engine_layout(e, &layout));
+    for (size_t i = 0; i < config->layers.n; i++)
+        if (!layer_exists(layout, config->layers.items[i]))
+            return err_new(ERR_NOT_FOUND, "the image's layer %s is not in the store: pull the image again",
+                           config->layers.items[i]);
+    return NULL;
+}
+
+static fallible configure(struct container *c, const struct create_options *o, const struct image *image,
+                          char *const *args, size_t args_n)
+{
+    TRY(options_merge(o, image, args, args_n, &c->config));
+    TRY(check_rootfs(c->config));
+    TRY(check_layers(c->engine, c->config));
+    TRY(pin_container(c->engine, "--network", &c->config->network));
+    return pin_container(c->engine, "--pid", &c->config->pid);
+}
+
+fallible container_create(struct engine *e, const struct create_options *o, char *const *args, size_t args_n,
+                          struct container **ret)
+{
+    own(image) struct image *image = NULL;
+    own_fd int store_lock = -1, userns_lock = -1;
+    own_strv struct strv made = { 0 };
+    own_mem char *platform = NULL;
+    char id[65];
+    if (o->name)
+        TRY_AS(name_check(o->name), "--name");
+    if (o->platform)
+        TRY_AS(platform_parse(o->platform, &platform), "--platform");
+    if (!o->rootfs) {
+        struct image_wish wish = { args[0], platform, o->pull, o->quiet };
+        TRY(image_for_container(e, &wish, &image, &store_lock));
+        args++;
+        args_n--;
+    }
+    random_hex(id, 32);
+    struct db_container row = {
+        .id = mem_strdup(id),
+        .image = image ? mem_strdup(args[-1]) : NULL,
+        .image_id = image ? mem_strdup(image->id) : NULL,
+        .manifest = image ? mem_strdup(image->manifest_digest) : NULL,
+        .created_ns = now_ns(),
+    };
+    own(container) struct container *c = container_new(e, &row);
+    TRY(configure(c, o, image, args, args_n));
+    if (strcmp(c->config->userns, "auto") == 0 && !engine_is_rootless())
+        TRY(userns_allocate(e, c->config, &userns_lock));
+    err *failed = fill(c, o->name, o->cidfile, &made);
+    if (failed) {
+        undo(c, &made);
+        return failed;
+    }
+    *ret = take(c);
+    return NULL;
+}

@@ -1,0 +1,447 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "engine/db.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "os/fs.h"
+
+struct db {
+    sqlite3 *handle;
+    char *path;
+};
+
+/* What brings a file of version N to version N + 1. The first makes everything. */
+static const char *const upgrades[] = {
+    "CREATE TABLE container (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, image TEXT, image_id TEXT, manifest TEXT,"
+    " created_ns INTEGER NOT NULL, config TEXT NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE volume (name TEXT PRIMARY KEY, created_ns INTEGER NOT NULL, anonymous INTEGER NOT NULL,"
+    " labels TEXT NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE volume_use (container TEXT NOT NULL, volume TEXT NOT NULL, PRIMARY KEY (container, volume))"
+    " WITHOUT ROWID;",
+};
+enum { VERSION = ARRAY_SIZE(upgrades) };
+
+/* Long enough for a busy machine, short enough that a stuck writer is noticed. */
+enum { BUSY_MS = 30000 };
+/* Pages in the WAL before it goes back into the file. Small, since each new process reads the WAL's frames again; and
+ * each checkpoint syncs the disk, so not too small. One container's life is 4 to 8 pages. */
+enum { CHECKPOINT_PAGES = 64 };
+
+static fallible db_error(struct db *db, const char *what)
+{
+    int code = sqlite3_errcode(db->handle);
+    int os = sqlite3_system_errno(db->handle);
+    switch (code & 0xff) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return err_new(ERR_TIMEOUT, "%s in '%s': another husk holds it for too long", what, db->path);
+    case SQLITE_FULL:
+        return err_new(ERR_EXHAUSTED, "%s in '%s': the disk is full", what, db->path);
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return err_new(ERR_CORRUPT, "%s in '%s': the file is damaged: %s", what, db->path, sqlite3_errmsg(db->handle));
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+    case SQLITE_CANTOPEN:
+        return err_sys(os ? os : EACCES, "%s in '%s'", what, db->path);
+    default:
+        return err_new(ERR_INTERNAL, "%s in '%s': %s", what, db->path, sqlite3_errmsg(db->handle));
+    }
+}
+
+static fallible run_sql(struct db *db, const char *sql)
+{
+    if (sqlite3_exec(db->handle, sql, NULL, NULL, NULL) != SQLITE_OK)
+        return db_error(db, "write");
+    return NULL;
+}
+
+OWN_TYPE(stmt, sqlite3_stmt *, (void)sqlite3_finalize)
+
+static fallible prepare(struct db *db, const char *sql, sqlite3_stmt **ret)
+{
+    if (sqlite3_prepare_v2(db->handle, sql, -1, ret, NULL) != SQLITE_OK)
+        return db_error(db, "read");
+    return NULL;
+}
+
+static void bind_text(sqlite3_stmt *s, int i, const char *text)
+{
+    if (text)
+        (void)sqlite3_bind_text(s, i, text, -1, SQLITE_STATIC);
+    else
+        (void)sqlite3_bind_null(s, i);
+}
+
+static char *column(sqlite3_stmt *s, int i)
+{
+    return mem_strdup((const char *)sqlite3_column_text(s, i));
+}
+
+/* Runs a statement that answers nothing. */
+static fallible finish(struct db *db, sqlite3_stmt *s, const char *what)
+{
+    if (sqlite3_step(s) != SQLITE_DONE)
+        return db_error(db, what);
+    return NULL;
+}
+
+static fallible read_version(struct db *db, int *ret)
+{
+    own(stmt) sqlite3_stmt *s = NULL;
+    TRY(prepare(db, "PRAGMA user_version", &s));
+    if (sqlite3_step(s) != SQLITE_ROW)
+        return db_error(db, "read");
+    *ret = sqlite3_column_int(s, 0);
+    return NULL;
+}
+
+static fallible upgrade(struct db *db)
+{
+    int version = 0;
+    /* Outside the transaction: the journal mode cannot change inside one; it stays in the file. */
+    TRY(run_sql(db, "PRAGMA journal_mode=WAL"));
+    TRY(run_sql(db, "BEGIN IMMEDIATE"));
+    TRY(read_version(db, &version)); /* another process may have been faster */
+    for (int v = version; v < VERSION; v++)
+        TRY_AS(run_sql(db, upgrades[v]), "bring it from version %d to %d", v, v + 1);
+    own_mem char *sql = mem_printf("PRAGMA user_version=%d", VERSION);
+    TRY(run_sql(db, sql));
+    return run_sql(db, "COMMIT");
+}
+
+static fallible check_version(struct db *db, enum db_make make)
+{
+    int version = 0;
+    TRY(read_version(db, &version));
+    if (version == 0 && make == DB_MUST_EXIST) /* its maker was killed, or the disk was full, before it had tables */
+        return err_new(ERR_NOT_FOUND, "'%s' is empty", db->path);
+    if (version > VERSION)
+        return err_new(ERR_UNSUPPORTED,
+                       "'%s' was written by a newer husk (version %d, this one knows %d): use that one", db->path,
+                       version, VERSION);
+    return version < VERSION ? upgrade(db) : NULL;
+}
+
+fallible db_open(const char *root, enum db_make make, struct db **ret)
+{
+    own(db) struct db *db = mem_zalloc(sizeof *db);
+    db->path = mem_printf("%s/husk.db", root);
+    if (make == DB_MUST_EXIST && access(db->path, F_OK) < 0)
+        return err_sys(errno, "open '%s'", db->path);
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    (void)sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (make == DB_MAKE ? SQLITE_OPEN_CREATE : 0);
+    if (make == DB_MAKE && access(root, F_OK) < 0)
+        TRY(fs_mkdirs_at(AT_FDCWD, root, 0700));
+    if (sqlite3_open_v2(db->path, &db->handle, flags, NULL) != SQLITE_OK)
+        return db_error(db, "open names");
+    (void)sqlite3_busy_timeout(db->handle, BUSY_MS);
+    /* Each command is short: a checkpoint (two syncs) at the end of every one would cost more than the command. */
+    (void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    (void)sqlite3_wal_autocheckpoint(db->handle, CHECKPOINT_PAGES);
+    TRY(check_version(db, make));
+    TRY(run_sql(db, "PRAGMA synchronous=NORMAL"));
+    *ret = take(db);
+    return NULL;
+}
+
+void db_free(struct db *db)
+{
+    if (!db)
+        return;
+    (void)sqlite3_close(db->handle);
+    free(db->path);
+    free(db);
+}
+
+void db_container_clear(struct db_container *c)
+{
+    free(c->id);
+    free(c->name);
+    free(c->image);
+    free(c->image_id);
+    free(c->manifest);
+    free(c->config);
+    *c = (struct db_container){ 0 };
+}
+
+static fallible name_is_taken(struct db *db, const char *name)
+{
+    own(stmt) sqlite3_stmt *s = NULL;
+    TRY(prepare(db, "SELECT id FROM container WHERE name = ?", &s));
+    bind_text(s, 1, name);
+    const char *id = sqlite3_step(s) == SQLITE_ROW ? (const char *)sqlite3_column_text(s, 0) : "";
+    return err_new(ERR_EXISTS, "the name '%s' is taken by container %.12s: remove or rename it, or choose another name",
+                   name, id);
+}
+
+static fallible insert_container(struct db *db, const struct db_container *c)
+{
+    own(stmt) sqlite3_stmt *s = NULL;
+    TRY(prepare(db, "INSERT INTO container VALUES (?,?,?,?,?,?,?)", &s));
+    bind_text(s, 1, c->id);
+    bind_text(s, 2, c->name);
+    bind_text(s, 3, c->image);
+    bind_text(s, 4, c->image_id);
+    bind_text(s, 5, c->manifest);
+    (void)sqlite3_bind_int64(s, 6, c->created_ns);
+    bind_text(s, 7, c->config);
+    int code = sqlite3_step(s);
+    if (code == SQLITE_CONSTRAINT)
+        return name_is_taken(db, c->name);
+    return code == SQLITE_DONE ? NULL : db_error(db, "add a container");
+}
+
+static fallible insert_uses(struct db *db, const char *id, const struct strv *volumes)
+{
+    own(stmt) sqlite3_stmt *s = NULL;
+    if (!volumes->n)
+        return NULL;
+    TRY(prepare(db, "INSERT OR IGNORE INTO volume_use VALUES (?,?)", &s));
+    for (size_t i = 0; i < volumes->n; i++) {
+        (void)sqlite3_reset(s);
+        bind_text(s, 1, id);
+        bind_text(s, 2, volumes->items[i]);
+        TRY(finish(db, s, "note a volume's use"));
+    }
+    return NULL;
+}
+
+static fallible commit_or_undo(struct db *db, err *take_e)
+{
+    if (!take_e)
+        return run_sql(db, "COMMIT");
+    err_ignore(run_sql(db, "ROLLBACK"), "the first error says what went wrong");
+    return take_e;
+}
+
+fallible db_container_add(struct db *db, const struct db_container *c, const struct strv *volumes)
+{
+    if (!volumes->n) /* one statement is its own transaction */
+        return insert_container(db, c);
+    TRY(run_sql(db, "BEGIN IMMEDIATE"));
+    err *e = insert_container(db, c);
+    if (!e)
+        e = insert_uses(db, c->id, volumes);
+    return commit_or_undo(db, e);
+}
+
+static void read_row(sqlite3_stmt *s, struct db_container *ret)
+{
+    *ret = (struct db_container){
+        .id = column(s, 0),
+        .name = column(s, 1),
+        .image = column(s, 2),
+        .image_id = column(s, 3),
+        .manifest = column(s, 4),
+        .created_ns = sqlite3_column_int64(s, 5),
+        .config = column(s, 6),
+    };
+}
+
+static bool is_hex(const char *text)
+{
+    return *text && strspn(text, "0123456789abcdef") == strlen(text);
+}
+
+fallible db_container_find(struct db *db, const char *what, struct db_container *ret)
+{
+    own(stmt) sqlite3_stmt *s = NULL;
+    const char *name = what[0] == '/' ? what + 1 : what; /* docker prints names so */
+    TRY(prepare(db, "SELECT * FROM container WHERE name = ?1 OR id = ?1", &s));
+    bind_text(s, 1, name);
+    int code = sqlite3_step(s);
+    if (code == SQLITE_ROW) {
+        read_row(s, ret);
+        return NULL;
+    }
+    if (code != SQLITE_DONE)
+        return db_error(db, "find a container");
+    if (!is_hex(what))
+        return err_new(ERR_NOT_FOUND, "no such container: '%s'", what);
+    own(stmt) sqlite3_stmt *prefix = NULL;
+    /* Hexadecimal digits sort before 'g': the range is the prefix, and the primary key finds it. */
+    TRY(prepare(db, "SELECT * FROM container WHERE id >= ?1 AND id < ?1 || 'g' LIMIT 2", &prefix));
+    bind_text(prefix, 1, what);
+    code = sqlite3_step(prefix);
+    if (code == SQLITE_DONE)
+        return err_new(ERR_NOT_FOUND, "no such container: '%s'", what);
+    if (code != SQLITE_ROW)
+        return db_error(db, "find a container");
+    struct db_container found;
+    read_row(prefix, &found);
+    if (sqlite3_step(prefix) == SQLITE_ROW) {
+        db_container_clear(&found);
+        return err_new(ERR_CONFLICT, "several containers have an ID that begins with '%s': give more of it", what);
+    }
+    *ret = found;
+    return NULL;
+}
+
+fallible db_container_list(struct db *db, struct db_container **ret, size_t *ret_n)
+{
+    own(stmt) sqlite3_stmt *s = NULL;
+    struct db_container *rows = NULL;
+    size_t n = 0, room = 0;
+    TRY(prepare(db, "SELECT * FROM container ORDER BY created_ns DESC", &s));
+    int code;
+    while ((code = sqlite3_step(s)) == SQLITE_ROW) {
+        if (n == room)
+            rows = mem_array(rows, room = room ? room * 2 : 16, sizeof *rows);
+        read_row(s, &rows[n++]);
+    }
+    if (code != SQLITE_DONE) {
+        for (size_t i = 0; i < n; i++)
+            db_container_clear(&rows[i]);
+        free(rows);
+        return db_error(db, "list containers");
+    }
+    *ret = rows;
+    *ret_n = n;
+    return NULL;
+}
+
+fallible db_container_rename(struct db *db, const char *id, const char *name)
+{
+    own(stmt) sqlite3_stmt *s = NULL;
+    TRY(prepare(db, "UPDATE container SET name = ? WHERE id = ?", &s));
+    bind_text(s, 1, name);
+    bind_text(s, 2, id);
+    int code = sqlite3_step(s);
+    if (code == SQLITE_CONSTRAINT)
+        return name_is_taken(db, name);
+    return code == SQLITE_DONE ? NULL : db_error(db, "rename a container");
+}
+
+static fallible delete_by(struct db *db, const char *sql, const char *key)
+{
+    own(stmt) sqlite3_stmt *s = NULL;
+    TRY(prepare(db, sql, &s));
+    bind_text(s, 1, key);
+    return finish(db, s, "remove a row");
+}
+
+static bool has_row(struct db *db, const char *sql, const char *key)
+{
+    own(stmt) sqlite3_stmt *s = NULL;
+    err *e = prepare(db, sql, &s);
+    if (e) {
+        err_ignore(e, "what cannot be read is not there");
+        return false;
+    }
+    bind_text(s, 1, key);
+    return sqlite3_step(s) == SQLITE_ROW;
+}
+
+fallible db_container_remove(struct db *db, const char *id)
+{
+    if (!has_row(db, "SELECT 1 FROM volume_use WHERE container = ?", id))
+        return delete_by(db, "DELETE FROM container WHERE id = ?", id);
+    TRY(run_sql(db, "BEGIN IMMEDIATE"));
+    err *e = delete_by(db, "DELETE FROM volume_use WHERE container = ?", id);
+    if (!e)
+        e = delete_by(db, "DELETE FROM container WHERE id = ?", id);
+    return commit_or_undo(db, e);
+}
+
+bool db_container_has(struct db *db, const char *id)
+{
+    return has_row(db, "SELECT 1 FROM container WHERE id = ?", id);
+}
+
+void db_volume_clear(struct db_volume *v)
+{
+    free(v->name);
+    free(v->labels);
+    *v = (struct db_volume){ 0 };
+}
+
+fallible db_volume_add(struct db *db, const struct db_volume *v)
+{
+    own(stmt) sqlite3_stmt *s = NULL;
+    TRY(prepare(db, "INSERT INTO volume VALUES (?,?,?,?)", &s));
+    bind_text(s, 1, v->name);
+    (void)sqlite3_bind_int64(s, 2, v->created_ns);
+    (void)sqlite3_bind_int(s, 3, v->anonymous);
+    bind_text(s, 4, v->labels ? v->labels : "{}");
+    int code = sqlite3_step(s);
+    if (code == SQLITE_CONSTRAINT)
+        return err_new(ERR_EXISTS, "there already is a volume '%s'", v->name);
+    return code == SQLITE_DONE ? NULL : db_error(db, "add a volume");
+}
+
+static void read_volume(sqlite3_stmt *s, struct db_volume *ret)
+{
+    *ret = (struct db_volume){
+        .name = column(s, 0),
+        .created_ns = sqlite3_column_int64(s, 1),
+        .anonymous = sqlite3_column_int(s, 2) != 0,
+        .labels = column(s, 3),
+    };
+}
+
+fallible db_volume_find(struct db *db, const char *name, struct db_volume *ret)
+{
+    own(stmt) sqlite3_stmt *s = NULL;
+    TRY(prepare(db, "SELECT * FROM volume WHERE name = ?", &s));
+    bind_text(s, 1, name);
+    int code = sqlite3_step(s);
+    if (code == SQLITE_DONE)
+        return err_new(ERR_NOT_FOUND, "no such volume: '%s'", name);
+    if (code != SQLITE_ROW)
+        return db_error(db, "find a volume");
+    read_volume(s, ret);
+    return NULL;
+}
+
+fallible db_volume_list(struct db *db, struct db_volume **ret, size_t *ret_n)
+{
+    own(stmt) sqlite3_stmt *s = NULL;
+    struct db_volume *rows = NULL;
+    size_t n = 0, room = 0;
+    TRY(prepare(db, "SELECT * FROM volume ORDER BY name", &s));
+    int code;
+    while ((code = sqlite3_step(s)) == SQLITE_ROW) {
+        if (n == room)
+            rows = mem_array(rows, room = room ? room * 2 : 16, sizeof *rows);
+        read_volume(s, &rows[n++]);
+    }
+    if (code != SQLITE_DONE) {
+        for (size_t i = 0; i < n; i++)
+            db_volume_clear(&rows[i]);
+        free(rows);
+        return db_error(db, "list volumes");
+    }
+    *ret = rows;
+    *ret_n = n;
+    return NULL;
+}
+
+fallible db_volume_users(struct db *db, const char *name, struct strv *ret)
+{
+    own(stmt) sqlite3_stmt *s = NULL;
+    TRY(prepare(db, "SELECT container FROM volume_use WHERE volume = ?", &s));
+    bind_text(s, 1, name);
+    int code;
+    while ((code = sqlite3_step(s)) == SQLITE_ROW)
+        strv_add(ret, (const char *)sqlite3_column_text(s, 0));
+    return code == SQLITE_DONE ? NULL : db_error(db, "find a volume's users");
+}
+
+fallible db_volume_remove(struct db *db, const char *name)
+{
+    own_strv struct strv users = { 0 };
+    TRY(run_sql(db, "BEGIN IMMEDIATE"));
+    err *e = db_volume_users(db, name, &users);
+    if (!e && users.n)
+        e = err_new(ERR_CONFLICT, "volume '%s' is in use by container %.12s: remove that first", name, users.items[0]);
+    if (!e)
+        e = delete_by(db, "DELETE FROM volume WHERE name = ?", name);
+    return commit_or_undo(db, e);
+}

@@ -1,0 +1,65 @@
+/*
+ * db.h: names that last between commands, in SQLite: <root>/husk.db.
+ *
+ * What is here is what a user decided: containers (name, image, configuration), volumes, and who uses which volume.
+ * Whether a container runs is not here: that is asked of its folders and of the kernel, so a killed process can never
+ * leave a wrong answer behind.
+ *
+ * The file is in WAL mode, so a reader never waits for a writer. synchronous=NORMAL: a killed process loses nothing
+ * that was acknowledged; a power cut may lose the last rows whole, never parts. The version of the tables is
+ * user_version; older files are upgraded in place, newer ones are refused.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_ENGINE_DB_H
+#define HUSK_ENGINE_DB_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+
+struct db;
+/* Makes the file when make is set; else a missing one is NOT_FOUND. */
+enum db_make { DB_MUST_EXIST, DB_MAKE };
+fallible db_open(const char *root, enum db_make make, struct db **ret);
+void db_free(struct db *db);
+OWN_TYPE(db, struct db *, db_free)
+
+struct db_container {
+    char *id, *name;
+    char *image;    /* as the user said it; NULL with --rootfs */
+    char *image_id; /* the image config's digest */
+    char *manifest; /* the manifest's digest: the store keeps what it needs */
+    int64_t created_ns;
+    char *config; /* JSON: engine/config.h */
+};
+void db_container_clear(struct db_container *c);
+
+/* volumes: names that it uses. Errors: EXISTS when the name is taken, with the ID that has it. */
+fallible db_container_add(struct db *db, const struct db_container *c, const struct strv *volumes);
+/* By name, by whole ID, or by a unique prefix of one. NOT_FOUND, CONFLICT (several). */
+fallible db_container_find(struct db *db, const char *what, struct db_container *ret);
+/* Newest first. */
+fallible db_container_list(struct db *db, struct db_container **ret, size_t *ret_n);
+fallible db_container_rename(struct db *db, const char *id, const char *name);
+/* No such row is no error. */
+fallible db_container_remove(struct db *db, const char *id);
+bool db_container_has(struct db *db, const char *id);
+
+struct db_volume {
+    char *name;
+    int64_t created_ns;
+    bool anonymous;
+    char *labels; /* JSON object */
+};
+void db_volume_clear(struct db_volume *v);
+/* EXISTS when there already is one of that name. */
+fallible db_volume_add(struct db *db, const struct db_volume *v);
+fallible db_volume_find(struct db *db, const char *name, struct db_volume *ret);
+fallible db_volume_list(struct db *db, struct db_volume **ret, size_t *ret_n);
+/* CONFLICT while a container uses it, with the container's ID. */
+fallible db_volume_remove(struct db *db, const char *name);
+/* IDs of the containers that use it. */
+fallible db_volume_users(struct db *db, const char *name, struct strv *ret);
+
+#endif

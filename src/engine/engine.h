@@ -1,0 +1,33 @@
+/*
+ * engine.h: the folders, the names and the image store, each opened when it is first needed.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_ENGINE_ENGINE_H
+#define HUSK_ENGINE_ENGINE_H
+
+#include "engine/db.h"
+#include "image/layout.h"
+
+struct engine {
+    char *root, *run;      /* engine/paths.h */
+    struct db *db;         /* through engine_db() */
+    struct layout *layout; /* through engine_layout() */
+};
+/* Finds the folders and opens nothing. */
+fallible engine_open(struct engine **ret);
+void engine_free(struct engine *e);
+OWN_TYPE(engine, struct engine *, engine_free)
+
+/* Makes the file when missing. Borrowed. */
+fallible engine_db(struct engine *e, struct db **ret);
+/* *ret is NULL while there is no file: nothing has been made yet. Borrowed. */
+fallible engine_db_if_there(struct engine *e, struct db **ret);
+/* Makes the store when missing. Borrowed. */
+fallible engine_layout(struct engine *e, struct layout **ret);
+
+/* True when containers of this user are in user namespaces, with files that belong to subordinate ids. */
+bool engine_is_rootless(void);
+/* rm -rf for trees of ours that may hold files of subordinate ids. path is absolute. */
+fallible engine_remove_tree(const char *path);
+
+#endif

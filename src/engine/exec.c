@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/container_parts.h"
+#include "monitor/attach.h"
+#include "os/fs.h"
+
+enum { CONFIG_MAX = 16 << 20 };
+
+static fallible read_spec(const struct container *c, struct oci_spec **ret)
+{
+    own_mem char *path = mem_printf("%s/config.json", c->dir), *text = NULL;
+    size_t len;
+    TRY(fs_read_at(AT_FDCWD, path, CONFIG_MAX, &text, &len));
+    return oci_spec_read(text, len, ret);
+}
+
+static fallible must_run(const struct container *c)
+{
+    struct container_state s = { 0 };
+    TRY(container_state(c, &s));
+    enum container_status status = s.status;
+    container_state_clear(&s);
+    if (status == CONTAINER_PAUSED)
+        return err_new(ERR_CONFLICT, "container '%s' is paused", c->row.name);
+    if (status != CONTAINER_RUNNING)
+        return err_new(ERR_CONFLICT, "container '%s' is not running", c->row.name);
+    return NULL;
+}
+
+/* Without -i the program's input is empty; detached it has no output either. */
+static fallible open_null(const struct exec_options *o, struct runtime_exec *x, int *ret_null)
+{
+    if (o->tty || (o->interactive && !o->detach))
+        return NULL;
+    *ret_null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (*ret_null < 0)
+        return err_sys(errno, "open '/dev/null'");
+    for (int i = 0; i < (o->detach ? 3 : 1); i++)
+        x->stdio[i] = *ret_null;
+    return NULL;
+}
+
+static fallible open_pipes(const struct exec_options *o, struct attach_pipes *pipes, struct runtime_exec *x)
+{
+    if (o->tty || o->detach)
+        return NULL;
+    TRY(attach_pipes_make(pipes, o->interactive));
+    for (int i = 0; i < 3; i++)
+        if (pipes->theirs[i] >= 0)
+            x->stdio[i] = pipes->theirs[i];
+    return NULL;
+}
+
+static fallible wait_for(const struct exec_options *o, int console, struct attach_pipes *pipes,
+                         struct runtime_created *created, int *ret_code)
+{
+    enum attach_end end;
+    int status = 0;
+    if (!o->tty) {
+        TRY(attach_pipes_run(pipes, created->pidfd, &status));
+        *ret_code = proc_exit_code(status);
+        return NULL;
+    }
+    TRY(attach_console(console, created->pidfd, o->interactive, o->detach_keys, &end, &status));
+    *ret_code = end == ATTACH_EXITED ? proc_exit_code(status) : 0;
+    return NULL;
+}
+
+fallible container_exec(struct container *c, const struct exec_options *o, char *const *args, size_t args_n,
+                        int *ret_code)
+{
+    own(oci_spec) struct oci_spec *spec = NULL;
+    const struct container_config *config;
+    struct rootfs_source root = { 0 };
+    struct oci_process *process = NULL;
+    struct runtime_created created = { .pidfd = -1 };
+    own_fd int console = -1, null = -1;
+    own_mem char *cache = mem_printf("%s/seccomp", c->engine->run);
+    TRY(must_run(c));
+    TRY(container_config(c, &config));
+    TRY(read_spec(c, &spec));
+    TRY(container_root(c, &root));
+    err *e = spec_make_exec(spec, config, &root, o, args, args_n, &process);
+    rootfs_source_free(&root);
+    TRY(e);
+    struct runtime_exec x = {
+        .state_dir = c->state_dir,
+        .process = process,
+        .seccomp = o->privileged ? NULL : spec->linux_->seccomp,
+        .seccomp_cache_dir = cache,
+        .stdio = { -1, -1, -1 },
+        .console_sock = -1,
+        .ret_console_fd = o->tty ? &console : NULL,
+    };
+    struct attach_pipes pipes;
+    attach_pipes_init(&pipes);
+    e = open_null(o, &x, &null);
+    if (!e)
+        e = open_pipes(o, &pipes, &x);
+    if (!e)
+        e = runtime_exec(&x, &created);
+    bind_free(&oci_process_type, process);
+    *ret_code = 0;
+    if (!e && !o->detach)
+        e = wait_for(o, console, &pipes, &created, ret_code);
+    attach_pipes_close(&pipes);
+    runtime_created_clear(&created);
+    return e;
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "engine/hosts.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <string.h>
+
+#include "os/fs.h"
+
+enum { HOST_FILE_MAX = 1 << 20 };
+
+static const char localhost[] = "127.0.0.1\tlocalhost\n"
+                                "::1\tlocalhost ip6-localhost ip6-loopback\n"
+                                "fe00::\tip6-localnet\n"
+                                "ff00::\tip6-mcastprefix\n"
+                                "ff02::1\tip6-allnodes\n"
+                                "ff02::2\tip6-allrouters\n";
+
+static bool host_network(const struct container_config *c)
+{
+    return strcmp(c->network, "host") == 0;
+}
+
+/* An address of the host that is not loopback, as text: what "host-gateway" means while there is no bridge. */
+static bool host_address(char buf[INET6_ADDRSTRLEN])
+{
+    struct ifaddrs *list = NULL;
+    bool found = false;
+    if (getifaddrs(&list) < 0)
+        return false;
+    for (const struct ifaddrs *i = list; i && !found; i = i->ifa_next) {
+        if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET || (i->ifa_flags & IFF_LOOPBACK) ||
+            !(i->ifa_flags & IFF_UP))
+            continue;
+        struct sockaddr_in sin;
+        memcpy(&sin, i->ifa_addr, sizeof sin);
+        found = inet_ntop(AF_INET, &sin.sin_addr, buf, INET6_ADDRSTRLEN) != NULL;
+    }
+    freeifaddrs(list);
+    return found;
+}
+
+static fallible add_host(struct str *out, const char *entry)
+{
+    char gateway[INET6_ADDRSTRLEN];
+    size_t n = strcspn(entry, ":");
+    const char *ip = entry + n + 1;
+    if (strcmp(ip, "host-gateway") == 0) {
+        if (!host_address(gateway))
+            return err_new(ERR_UNSUPPORTED, "--add-host: the host has no address but loopback for host-gateway");
+        ip = gateway;
+    }
+    str_printf(out, "%s\t%.*s\n", ip, (int)n, entry);
+    return NULL;
+}
+
+static fallible read_if_there(const char *path, char **ret)
+{
+    err *e = fs_read_at(AT_FDCWD, path, HOST_FILE_MAX, ret, NULL);
+    if (!err_is(e, ERR_NOT_FOUND))
+        return e;
+    err_free(e);
+    *ret = NULL;
+    return NULL;
+}
+
+fallible hosts_text(const struct container_config *c, const char *hostname, char **ret)
+{
+    own_str struct str out = { 0 };
+    own_mem char *host = NULL;
+    if (host_network(c))
+        TRY(read_if_there("/etc/hosts", &host));
+    str_add(&out, host ? host : localhost);
+    if (out.len && out.text[out.len - 1] != '\n')
+        str_add_char(&out, '\n');
+    for (size_t i = 0; i < c->add_hosts.n; i++)
+        TRY(add_host(&out, c->add_hosts.items[i]));
+    if (!host && hostname) {
+        if (c->domainname)
+            str_printf(&out, "127.0.1.1\t%s.%s %s\n", hostname, c->domainname, hostname);
+        else
+            str_printf(&out, "127.0.1.1\t%s\n", hostname);
+    }
+    *ret = str_take(&out);
+    return NULL;
+}
+
+static bool starts_word(const char *line, const char *word)
+{
+    size_t n = strlen(word);
+    return strncmp(line, word, n) == 0 && (line[n] == ' ' || line[n] == '\t');
+}
+
+static const char *after_word(const char *line)
+{
+    line += strcspn(line, " \t");
+    return line + strspn(line, " \t");
+}
+
+static bool is_loopback(const char *ip)
+{
+    return str_starts(ip, "127.") || str_eq(ip, "::1");
+}
+
+/* The host's lines that hold in the container too. */
+static fallible host_lines(const struct container_config *c, struct str *out)
+{
+    own_mem char *host = NULL;
+    own_strv struct strv lines = { 0 };
+    TRY(read_if_there("/etc/resolv.conf", &host));
+    strv_split(&lines, host ? host : "", '\n');
+    for (size_t i = 0; i < lines.n; i++) {
+        const char *line = lines.items[i];
+        if (starts_word(line, "nameserver")) {
+            if (c->dns.n || (!host_network(c) && is_loopback(after_word(line))))
+                continue;
+        } else if (starts_word(line, "search") || starts_word(line, "domain")) {
+            if (c->dns_search.n)
+                continue;
+        } else if (!starts_word(line, "options") || c->dns_options.n) {
+            continue;
+        }
+        str_printf(out, "%s\n", line);
+    }
+    return NULL;
+}
+
+static void add_list(struct str *out, const char *word, const struct strv *items)
+{
+    if (!items->n || (items->n == 1 && strcmp(items->items[0], ".") == 0))
+        return;
+    str_add(out, word);
+    for (size_t i = 0; i < items->n; i++)
+        str_printf(out, " %s", items->items[i]);
+    str_add_char(out, '\n');
+}
+
+fallible resolv_text(const struct container_config *c, char **ret)
+{
+    own_str struct str out = { 0 };
+    for (size_t i = 0; i < c->dns.n; i++)
+        str_printf(&out, "nameserver %s\n", c->dns.items[i]);
+    add_list(&out, "search", &c->dns_search);
+    add_list(&out, "options", &c->dns_options);
+    TRY(host_lines(c, &out));
+    *ret = str_take(&out);
+    return NULL;
+}

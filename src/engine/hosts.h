@@ -1,0 +1,15 @@
+/*
+ * hosts.h: the texts of a container's /etc/hosts, /etc/hostname and /etc/resolv.conf.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_ENGINE_HOSTS_H
+#define HUSK_ENGINE_HOSTS_H
+
+#include "engine/config.h"
+
+/* localhost, the container's own name, and what --add-host says; with --network host the host's lines first. */
+fallible hosts_text(const struct container_config *c, const char *hostname, char **ret);
+/* The host's servers (never loopback ones, unless the network is the host's), or --dns, --dns-search, --dns-option. */
+fallible resolv_text(const struct container_config *c, char **ret);
+
+#endif

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/container.h"
+#include "image/ref.h"
+
+/* The image that is built into husk-image: it is loaded when it is first asked for, so a first run needs no network. */
+#define EMBEDDED_IMAGE "localhost/hello:latest"
+
+/* Runs husk-image; what it prints goes to stderr, since stdout is the container's. It has said by itself what failed.
+ */
+static fallible run_husk_image(char *const *argv)
+{
+    int status;
+    struct spawn s = { .argv = argv, .stdin_fd = -1, .stdout_fd = STDERR_FILENO, .stderr_fd = -1 };
+    TRY(spawn_wait(&s, &status));
+    return proc_exit_code(status) == 0 ? NULL : err_exit(125);
+}
+
+static fallible pull(const struct image_wish *wish)
+{
+    own_mem char *program = NULL;
+    TRY(self_find_program("husk-image", &program));
+    const char *argv[8] = { program, "pull" };
+    size_t n = 2;
+    if (wish->quiet)
+        argv[n++] = "--quiet";
+    if (wish->platform) {
+        argv[n++] = "--platform";
+        argv[n++] = wish->platform;
+    }
+    argv[n++] = wish->name;
+    return run_husk_image((char *const *)argv);
+}
+
+static fallible load_embedded(void)
+{
+    own_mem char *program = NULL;
+    TRY(self_find_program("husk-image", &program));
+    const char *argv[] = { program, "load", "--quiet", "--embedded", NULL };
+    return run_husk_image((char *const *)argv);
+}
+
+static fallible full_name(const char *name, char **ret)
+{
+    own(ref) struct ref *ref = NULL;
+    TRY(ref_parse(name, &ref));
+    *ret = ref_full(ref);
+    return NULL;
+}
+
+static fallible fetch(const struct image_wish *wish, const char *full)
+{
+    if (strcmp(full, EMBEDDED_IMAGE) == 0)
+        return load_embedded();
+    if (!wish->quiet)
+        fprintf(stderr, "no image '%s' here: pulling it\n", wish->name);
+    return pull(wish);
+}
+
+/* Under the store's lock, so what is found stays. */
+static fallible find(struct engine *e, const struct image_wish *wish, struct image **ret, int *ret_lock)
+{
+    struct layout *layout;
+    own_fd int lock = -1;
+    TRY(engine_layout(e, &layout));
+    TRY(layout_lock(layout, LAYOUT_ADDING, &lock));
+    TRY(image_find(layout, wish->name, wish->platform, ret));
+    *ret_lock = take_fd(&lock);
+    return NULL;
+}
+
+fallible image_for_container(struct engine *e, const struct image_wish *wish, struct image **ret, int *ret_lock)
+{
+    const char *policy = wish->pull ? wish->pull : "missing";
+    own_mem char *full = NULL;
+    struct layout *layout;
+    TRY(engine_layout(e, &layout)); /* no store is another matter than no image */
+    if (strcmp(policy, "always") != 0) {
+        err *e1 = find(e, wish, ret, ret_lock);
+        if (!err_is(e1, ERR_NOT_FOUND) || strcmp(policy, "never") == 0)
+            return e1;
+        err_free(e1);
+    }
+    TRY(full_name(wish->name, &full));
+    TRY(fetch(wish, full));
+    return find(e, wish, ret, ret_lock);
+}

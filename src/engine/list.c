@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <string.h>
+
+#include "base/log.h"
+#include "base/opt.h"
+#include "engine/container_parts.h"
+#include "image/ref.h"
+#include "monitor/monitor.h"
+
+struct subject {
+    struct container *c;
+    const struct container_state *state;
+    const struct container_config *config;
+};
+
+/* before= and since=: the creation time of another container */
+static fallible other_created(struct engine *e, const char *what, int64_t *ret)
+{
+    own(container) struct container *other = NULL;
+    TRY(container_find(e, what, &other));
+    *ret = other->row.created_ns;
+    return NULL;
+}
+
+static bool label_matches(const struct container_config *config, const char *wish)
+{
+    size_t n = strcspn(wish, "=");
+    own_mem char *key = mem_strndup(wish, n);
+    const char *value = strmap_get(&config->labels, key);
+    return value && (!wish[n] || strcmp(value, wish + n + 1) == 0);
+}
+
+static bool volume_matches(const struct container_config *config, const char *wish)
+{
+    for (size_t i = 0; i < config->mounts_n; i++)
+        if (str_eq(config->mounts[i].source, wish) || str_eq(config->mounts[i].target, wish))
+            return true;
+    return false;
+}
+
+static bool ancestor_matches(const struct container *c, const char *wish)
+{
+    own(ref) struct ref *wanted = NULL, *have = NULL;
+    if (c->row.image_id && strlen(wish) >= 2 &&
+        (str_starts(c->row.image_id, wish) || str_starts(digest_hex(c->row.image_id), wish)))
+        return true;
+    err *e = ref_parse(wish, &wanted);
+    if (!e && c->row.image)
+        e = ref_parse(c->row.image, &have);
+    if (e || !have) {
+        err_ignore(e, "what is no reference matches by ID only");
+        return false;
+    }
+    own_mem char *a = ref_full(wanted), *b = ref_full(have);
+    return strcmp(a, b) == 0;
+}
+
+static fallible matches(const struct subject *s, const char *key, const char *value, bool *ret)
+{
+    struct engine *e = s->c->engine;
+    int64_t n;
+    if (strcmp(key, "id") == 0)
+        *ret = str_starts(s->c->row.id, value);
+    else if (strcmp(key, "name") == 0)
+        *ret = strstr(s->c->row.name, value[0] == '/' ? value + 1 : value) != NULL;
+    else if (strcmp(key, "label") == 0)
+        *ret = label_matches(s->config, value);
+    else if (strcmp(key, "volume") == 0)
+        *ret = volume_matches(s->config, value);
+    else if (strcmp(key, "ancestor") == 0)
+        *ret = ancestor_matches(s->c, value);
+    else if (strcmp(key, "status") == 0)
+        *ret = strcmp(container_status_word(s->state->status), value) == 0;
+    else if (strcmp(key, "exited") == 0) {
+        TRY(parse_i64(value, 0, 255, &n));
+        *ret = s->state->status == CONTAINER_EXITED && s->state->exit_code == n;
+    } else if (strcmp(key, "before") == 0) {
+        TRY(other_created(e, value, &n));
+        *ret = s->c->row.created_ns < n;
+    } else {
+        TRY(other_created(e, value, &n));
+        *ret = s->c->row.created_ns > n;
+    }
+    return NULL;
+}
+
+static const char *const keys[] = {
+    "id", "name", "label", "volume", "ancestor", "status", "exited", "before", "since"
+};
+
+static fallible check_filter(const char *text, size_t *ret_key_len)
+{
+    size_t n = strcspn(text, "=");
+    if (!text[n])
+        return err_new(ERR_INVALID, "--filter: '%s': it is KEY=VALUE", text);
+    own_mem char *key = mem_strndup(text, n);
+    for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+        if (strcmp(key, keys[i]) == 0) {
+            *ret_key_len = n;
+            return NULL;
+        }
+    const char *near = nearest_word(key, keys, ARRAY_SIZE(keys));
+    return near ? err_new(ERR_INVALID, "--filter: unknown key '%s': did you mean '%s'?", key, near)
+                : err_new(ERR_INVALID, "--filter: unknown key '%s'", key);
+}
+
+/* Several of one key: any of them, but every label; different keys: all of them. As docker has it. */
+static fallible passes(const struct subject *s, const struct strv *filters, bool *ret)
+{
+    *ret = true;
+    for (size_t k = 0; *ret && k < ARRAY_SIZE(keys); k++) {
+        bool asked = false, any = false, all = true;
+        for (size_t i = 0; i < filters->n; i++) {
+            size_t n;
+            bool hit = false;
+            TRY(check_filter(filters->items[i], &n));
+            if (strlen(keys[k]) != n || strncmp(filters->items[i], keys[k], n) != 0)
+                continue;
+            TRY_AS(matches(s, keys[k], filters->items[i] + n + 1, &hit), "--filter %s", keys[k]);
+            asked = true;
+            any |= hit;
+            all &= hit;
+        }
+        if (asked)
+            *ret = strcmp(keys[k], "label") == 0 ? all : any;
+    }
+    return NULL;
+}
+
+/* A --rm container whose monitor and client were both killed: it is removed by who sees it next. */
+static bool is_leftover(struct container *c, const struct container_state *s)
+{
+    const struct container_config *config;
+    if (s->status != CONTAINER_EXITED || !strstr(c->row.config, "\"autoRemove\":true"))
+        return false;
+    err *e = container_config(c, &config);
+    if (e) {
+        err_ignore(e, "its own command will say so");
+        return false;
+    }
+    return config->auto_remove && !monitor_alive(c->state_dir);
+}
+
+static bool has_status_filter(const struct strv *filters)
+{
+    for (size_t i = 0; filters && i < filters->n; i++)
+        if (str_starts(filters->items[i], "status=") || str_starts(filters->items[i], "exited="))
+            return true;
+    return false;
+}
+
+static fallible consider(struct container *c, const struct list_options *o, struct container_state *state, bool *ret)
+{
+    static const struct remove_options rm = { .force = false, .volumes = true };
+    struct subject s = { c, state, NULL };
+    *ret = false;
+    TRY(container_state(c, state));
+    if (is_leftover(c, state)) {
+        err_ignore(container_remove(c, &rm), "somebody else removes it, or the next command does");
+        return NULL;
+    }
+    bool any_state = o->all || o->last || has_status_filter(o->filters);
+    if (!any_state && state->status != CONTAINER_RUNNING && state->status != CONTAINER_PAUSED)
+        return NULL;
+    if (!o->filters || !o->filters->n) {
+        *ret = true;
+        return NULL;
+    }
+    TRY(container_config(c, &s.config));
+    return passes(&s, o->filters, ret);
+}
+
+void container_list_clear(struct container_list *l)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        container_free(l->items[i]);
+        container_state_clear(&l->states[i]);
+    }
+    free(l->items);
+    free(l->states);
+    *l = (struct container_list){ 0 };
+}
+
+static fallible add_row(struct engine *e, const struct list_options *o, struct db_container *row,
+                        struct container_list *l)
+{
+    own(container) struct container *c = container_new(e, row);
+    struct container_state state = { 0 };
+    bool wanted = false;
+    if (o->last && (int64_t)l->n >= o->last)
+        return NULL;
+    err *failed = consider(c, o, &state, &wanted);
+    if (failed || !wanted) {
+        container_state_clear(&state);
+        return failed;
+    }
+    l->items[l->n] = take(c);
+    l->states[l->n++] = state;
+    return NULL;
+}
+
+fallible container_list(struct engine *e, const struct list_options *o, struct container_list *ret)
+{
+    struct db *db = NULL;
+    struct db_container *rows = NULL;
+    struct container_list l = { 0 };
+    size_t n = 0, unused;
+    for (size_t i = 0; o->filters && i < o->filters->n; i++)
+        TRY(check_filter(o->filters->items[i], &unused));
+    TRY(engine_db_if_there(e, &db));
+    if (db)
+        TRY(db_container_list(db, &rows, &n));
+    l.items = mem_array(NULL, n + 1, sizeof *l.items);
+    l.states = mem_array(NULL, n + 1, sizeof *l.states);
+    err *first = NULL;
+    for (size_t i = 0; i < n; i++) {
+        if (!first)
+            first = add_row(e, o, &rows[i], &l);
+        db_container_clear(&rows[i]);
+    }
+    free(rows);
+    if (first) {
+        container_list_clear(&l);
+        return first;
+    }
+    *ret = l;
+    return NULL;
+}

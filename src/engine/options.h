@@ -1,0 +1,58 @@
+/*
+ * options.h: what a user may say about a new container, as docker's words; and how that and the image become a
+ * container_config. Every face fills this struct, none interprets it.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_ENGINE_OPTIONS_H
+#define HUSK_ENGINE_OPTIONS_H
+
+#include "engine/config.h"
+#include "image/layout.h"
+
+/* NULL, empty or unset: the default. Strings are borrowed. The option table is in cli/create_options.h. */
+struct create_options {
+    const char *name, *platform, *pull, *cidfile, *rootfs;
+    bool quiet, rm;
+    /* the program */
+    bool tty, interactive, init, no_entrypoint;
+    const char *entrypoint, *user, *workdir, *stop_signal;
+    struct opt_i64 stop_timeout;
+    struct strv env, env_file, label, label_file, annotation;
+    /* the root */
+    struct strv volume, mount, tmpfs, device, device_rule;
+    bool read_only;
+    struct opt_i64 shm_size;
+    /* the world */
+    const char *network, *net, *pid, *ipc, *uts, *userns, *cgroupns, *hostname, *domainname;
+    struct strv add_host, dns, dns_search, dns_option, group_add, sysctl;
+    /* rights */
+    bool privileged;
+    struct strv cap_add, cap_drop, security_opt, ulimit;
+    struct opt_i64 oom_score_adj;
+    /* limits */
+    struct opt_i64 memory, memory_swap, memory_reservation, memory_swappiness, cpu_period, cpu_quota, cpu_shares,
+        pids_limit;
+    const char *cpus, *cpuset_cpus, *cpuset_mems, *cgroup_parent;
+    /* the log */
+    const char *log_driver;
+    struct strv log_opt;
+    const char *isolation;
+};
+
+/* Bytes of a log before it is rotated, and how many files are kept, unless --log-opt says otherwise. */
+enum { LOG_DEFAULT_MAX_BYTES = 16 << 20, LOG_DEFAULT_MAX_FILES = 3 };
+/* --pids-limit's default; less where the host has less. */
+enum { PIDS_DEFAULT = 2048 };
+/* --shm-size's default, as docker's. */
+enum { SHM_DEFAULT_BYTES = 64 << 20 };
+
+/**
+ * options_merge - the user's words and the image's defaults as one configuration.
+ * @image: NULL with --rootfs.
+ * @args:  the command after the image's name.
+ * Errors: INVALID, with the option's name in front.
+ */
+fallible options_merge(const struct create_options *o, const struct image *image, char *const *args, size_t args_n,
+                       struct container_config **ret);
+
+#endif

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "cgroup/cgroup.h"
+#include "engine/container_parts.h"
+#include "engine/userns.h"
+#include "os/ids.h"
+
+/* The first process of the container in "container:ID". */
+static fallible join_pid(struct engine *e, const char *option, const char *mode, pid_t *ret)
+{
+    own(container) struct container *other = NULL;
+    struct container_state s = { 0 };
+    *ret = 0;
+    if (!str_starts(mode, "container:"))
+        return NULL;
+    TRY_AS(container_find(e, mode + strlen("container:"), &other), "%s", option);
+    TRY(container_state(other, &s));
+    bool runs = s.status == CONTAINER_RUNNING || s.status == CONTAINER_PAUSED;
+    *ret = s.init.pid;
+    container_state_clear(&s);
+    if (!runs)
+        return err_new(ERR_CONFLICT, "%s: container '%s' is not running", option, other->row.name);
+    return NULL;
+}
+
+static fallible userns_maps(const struct container_config *c, bool joins, struct id_map *uids, struct id_map *gids,
+                            bool *ret_own)
+{
+    bool rootless = engine_is_rootless();
+    *ret_own = false;
+    if (strcmp(c->userns, "host") == 0) {
+        if (rootless)
+            return err_new(ERR_DENIED,
+                           "--userns host: an ordinary user's container needs a user namespace: run as root");
+        return NULL;
+    }
+    if (joins && rootless)
+        return NULL; /* it lives in the joined container's */
+    if (!rootless && c->userns_first) {
+        id_map_add(uids, 0, (uint32_t)c->userns_first, USERNS_IDS);
+        id_map_add(gids, 0, (uint32_t)c->userns_first, USERNS_IDS);
+        *ret_own = true;
+    }
+    if (!rootless)
+        return NULL;
+    own_mem char *note = NULL;
+    TRY(ids_rootless_maps(uids, gids, &note));
+    if (note)
+        log_debug("user namespace: %s", note);
+    *ret_own = true;
+    return NULL;
+}
+
+/* An ordinary user has them where they were delegated. */
+static bool has_cgroups(void)
+{
+    own(cgroup_host) struct cgroup_host *host = NULL;
+    const char *why = NULL;
+    err *e = cgroup_host_open(&host);
+    if (e) {
+        err_ignore(e, "without cgroups there are no default limits");
+        return false;
+    }
+    return cgroup_host_usable(host, &why);
+}
+
+static fallible make_spec(struct container *c, const struct rootfs_source *root, enum plan_limits limits,
+                          struct oci_spec **ret)
+{
+    const struct container_config *config;
+    own(id_map) struct id_map uids = { 0 }, gids = { 0 };
+    own_mem char *volumes = mem_printf("%s/volumes", c->engine->root);
+    struct spec_input in = { .id = c->row.id, .root = root, .dir = c->state_dir, .volumes = volumes };
+    bool own_userns;
+    TRY(container_config(c, &config));
+    in.config = config;
+    TRY(join_pid(c->engine, "--network", config->network, &in.join_network));
+    TRY(join_pid(c->engine, "--pid", config->pid, &in.join_pid));
+    bool joins = in.join_network || in.join_pid;
+    TRY(userns_maps(config, joins, &uids, &gids, &own_userns));
+    in.join_user = joins && engine_is_rootless();
+    in.limits = limits == PLAN_LIMITS && (!engine_is_rootless() || has_cgroups());
+    if (own_userns) {
+        in.uids = &uids;
+        in.gids = &gids;
+    }
+    return spec_make(&in, ret);
+}
+
+void container_plan_clear(struct container_plan *p)
+{
+    oci_spec_free(p->spec);
+    rootfs_source_free(&p->root);
+    free(p->seccomp_cache);
+    *p = (struct container_plan){ 0 };
+}
+
+fallible container_plan(struct container *c, enum plan_limits limits, struct container_plan *ret)
+{
+    const struct container_config *config;
+    struct container_plan p = { 0 };
+    TRY(container_config(c, &config));
+    TRY(container_root(c, &p.root));
+    err *e = make_spec(c, &p.root, limits, &p.spec);
+    if (e) {
+        container_plan_clear(&p);
+        return e;
+    }
+    p.seccomp_cache = mem_printf("%s/seccomp", c->engine->run);
+    *ret = p;
+    ret->create = (struct runtime_create){
+        .id = c->row.id,
+        .bundle = c->dir,
+        .state_dir = c->state_dir,
+        .staging = c->dir, /* the state_dir has files that are bound into it */
+        .spec = ret->spec,
+        .root = &ret->root,
+        .cgroup = RUNTIME_CGROUP_AUTO,
+        .cgroup_optional = !spec_wants_cgroup(config),
+        .seccomp_cache_dir = ret->seccomp_cache,
+        .stdio = { -1, -1, -1 },
+        .console_sock = -1,
+        .init = config->init,
+        .detach_session = true,
+    };
+    return NULL;
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "engine/container_parts.h"
+#include "engine/volume.h"
+#include "os/fs.h"
+
+/* A folder may be without a row for the moment between its making and its lock. */
+enum { SWEEP_AGE_S = 5 };
+
+static fallible must_not_run(struct container *c, bool force)
+{
+    struct container_state s = { 0 };
+    own_fd int pidfd = -1;
+    bool gone;
+    TRY(container_state(c, &s));
+    bool runs = s.status == CONTAINER_RUNNING || s.status == CONTAINER_PAUSED;
+    if (runs && !force) {
+        container_state_clear(&s);
+        return err_new(ERR_CONFLICT, "container '%s' is running: stop it first, or force with -f", c->row.name);
+    }
+    err *e = runs ? runtime_kill(c->state_dir, SIGKILL, false) : NULL;
+    if (err_is(e, ERR_NOT_FOUND) || err_is(e, ERR_CONFLICT)) {
+        err_free(e);
+        e = NULL;
+    }
+    if (!e && runs)
+        e = container_await(&s, -1, &gone, &pidfd);
+    container_state_clear(&s);
+    TRY(e);
+    return runs ? container_settle(c, pidfd) : NULL;
+}
+
+/* Its volumes that nobody named: with -v, and always for --rm. */
+static fallible anonymous_volumes(struct container *c, struct strv *ret)
+{
+    const struct container_config *config;
+    TRY(container_config(c, &config));
+    for (size_t i = 0; i < config->mounts_n; i++)
+        if (config->mounts[i].anonymous && config->mounts[i].source)
+            strv_add(ret, config->mounts[i].source);
+    return NULL;
+}
+
+static fallible remove_runtime(struct container *c)
+{
+    struct stat st;
+    if (stat(c->state_dir, &st) < 0 && errno == ENOENT)
+        return container_forget_cgroup(c);
+    err *e = runtime_delete(c->state_dir, true);
+    err_ignore(e, "what it leaves is in the folder that goes now");
+    TRY(container_forget_cgroup(c));
+    return engine_remove_tree(c->state_dir);
+}
+
+/* On a full disk even the removal of a row needs a block. rm is how a user makes room, so the container's own files go
+ * first then; killed in between, it is an emptied container that rm removes again. */
+static fallible remove_row(struct container *c, struct db *db)
+{
+    static const char *const large[] = { "upper", "log.json" };
+    err *e = db_container_remove(db, c->row.id);
+    if (!err_is(e, ERR_EXHAUSTED))
+        return e;
+    err_ignore(e, "again, after making room");
+    for (size_t i = 0; i < ARRAY_SIZE(large); i++) {
+        own_mem char *path = mem_printf("%s/%s", c->dir, large[i]);
+        TRY(engine_remove_tree(path));
+    }
+    return db_container_remove(db, c->row.id);
+}
+
+/* From here on nothing stops half way: the row goes first, what is left without it is swept by whoever comes next. */
+fallible container_remove(struct container *c, const struct remove_options *o)
+{
+    own_strv struct strv volumes = { 0 };
+    struct db *db;
+    TRY(container_lock(c));
+    TRY(engine_db(c->engine, &db));
+    TRY(must_not_run(c, o->force));
+    if (o->volumes)
+        TRY(anonymous_volumes(c, &volumes));
+    TRY(remove_runtime(c));
+    TRY(remove_row(c, db));
+    TRY(engine_remove_tree(c->dir));
+    for (size_t i = 0; i < volumes.n; i++) {
+        err *e = volume_remove(c->engine, volumes.items[i]);
+        if (err_is(e, ERR_CONFLICT) || err_is(e, ERR_NOT_FOUND)) { /* another container has it too, or it is gone */
+            err_free(e);
+            continue;
+        }
+        TRY(e);
+    }
+    return NULL;
+}
+
+/* Tries the lock: held means that somebody is at work in it. */
+static bool nobody_holds(const char *path)
+{
+    struct stat st;
+    own_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &st) < 0)
+        return false;
+    return time(NULL) - st.st_mtime >= SWEEP_AGE_S;
+}
+
+fallible container_sweep(struct engine *e, struct strv *ret_swept)
+{
+    struct db *db = NULL;
+    own_mem char *parent = mem_printf("%s/containers", e->root);
+    own_dir DIR *d = opendir(parent);
+    if (!d)
+        return NULL;
+    TRY(engine_db_if_there(e, &db));
+    for (const struct dirent *entry; (entry = readdir(d));) {
+        own_mem char *path = mem_printf("%s/%s", parent, entry->d_name);
+        own_mem char *state_dir = mem_printf("%s/%s", e->run, entry->d_name);
+        if (entry->d_name[0] == '.' || (db && db_container_has(db, entry->d_name)) || !nobody_holds(path))
+            continue;
+        if (db && db_container_has(db, entry->d_name))
+            continue; /* its row came between the look and the lock */
+        TRY(engine_remove_tree(path));
+        err_ignore(runtime_delete(state_dir, true), "most often there is none");
+        TRY(engine_remove_tree(state_dir));
+        if (ret_swept)
+            strv_add(ret_swept, entry->d_name);
+    }
+    return NULL;
+}

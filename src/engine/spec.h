@@ -1,0 +1,44 @@
+/*
+ * spec.h: a container's configuration as an OCI runtime document, with docker's defaults: capabilities, mounts, masked
+ * paths, devices, limits.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_ENGINE_SPEC_H
+#define HUSK_ENGINE_SPEC_H
+
+#include "engine/config.h"
+#include "os/ids.h"
+#include "rootfs/source.h"
+#include "spec/oci_runtime.h"
+
+/* What the configuration alone does not say. */
+struct spec_input {
+    const char *id;
+    const struct container_config *config;
+    const struct rootfs_source *root;
+    const char *dir;                  /* where hosts, hostname and resolv.conf are */
+    const char *volumes;              /* <root>/volumes */
+    const struct id_map *uids, *gids; /* of its own user namespace; NULL: it has none */
+    pid_t join_network, join_pid;     /* of "container:ID"; 0: none */
+    bool join_user;                   /* into the user namespace of the joined container */
+    bool limits;                      /* this host has cgroups for us: the default limits can be set */
+};
+fallible spec_make(const struct spec_input *in, struct oci_spec **ret);
+
+/* The name that the container sees as its own; NULL with the host's UTS namespace. Caller frees. */
+char *spec_hostname(const char *id, const struct container_config *c);
+/* Its control group: "husk/ID" (see cgroup_host_base()) or below --cgroup-parent. Caller frees. */
+char *spec_cgroup_path(const char *id, const struct container_config *c);
+/* Whether the user asked for a limit that only a cgroup can keep. */
+bool spec_wants_cgroup(const struct container_config *c);
+
+/* The process of an exec: the container's own with another command. */
+struct exec_options {
+    struct strv env, env_file;
+    const char *user, *workdir, *detach_keys;
+    bool tty, interactive, detach, privileged;
+};
+fallible spec_make_exec(const struct oci_spec *spec, const struct container_config *c, const struct rootfs_source *root,
+                        const struct exec_options *o, char *const *args, size_t args_n, struct oci_process **ret);
+
+#endif

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/spec_parts.h"
+
+static void add_mount(struct oci_spec *spec, const char *target, const char *type, const char *source,
+                      const char *options)
+{
+    struct oci_mount *m = oci_spec_add_mount(spec);
+    m->destination = mem_strdup(target);
+    m->type = mem_strdup(type);
+    m->source = mem_strdup(source);
+    strv_split(&m->options, options, ',');
+}
+
+static bool user_has(const struct container_config *c, const char *target)
+{
+    for (size_t i = 0; i < c->mounts_n; i++)
+        if (strcmp(c->mounts[i].target, target) == 0)
+            return true;
+    return false;
+}
+
+/* In a user namespace that does not own the network (or pid, ipc) namespace the kernel refuses a new sysfs (proc,
+ * mqueue): then the host's own is bound, which shows the same. */
+static void add_default_mounts(const struct spec_input *in, struct oci_spec *spec)
+{
+    const struct container_config *c = in->config;
+    bool userns = in->uids || in->join_user;
+    bool host_net = strcmp(c->network, "host") == 0, host_pid = strcmp(c->pid, "host") == 0;
+    bool host_ipc = strcmp(c->ipc, "host") == 0, no_shm = strcmp(c->ipc, "none") == 0;
+    bool gid5 = !in->gids || id_map_outside(in->gids, 5, &(uint32_t){ 0 });
+    const char *ro = c->privileged ? "rw" : "ro";
+
+    if (userns && host_pid)
+        add_mount(spec, "/proc", "bind", "/proc", "rbind,nosuid,noexec,nodev");
+    else
+        add_mount(spec, "/proc", "proc", "proc", "nosuid,noexec,nodev");
+    add_mount(spec, "/dev", "tmpfs", "tmpfs", "nosuid,strictatime,mode=755,size=65536k");
+    add_mount(spec, "/dev/pts", "devpts", "devpts",
+              gid5 ? "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5"
+                   : "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620");
+    own_mem char *sys = mem_printf("%snosuid,noexec,nodev,%s", userns && host_net ? "rbind," : "", ro);
+    if (userns && host_net)
+        add_mount(spec, "/sys", "bind", "/sys", sys);
+    else
+        add_mount(spec, "/sys", "sysfs", "sysfs", sys);
+    own_mem char *cgroup = mem_printf("nosuid,noexec,nodev,relatime,%s", ro);
+    if (!(userns && host_net))
+        add_mount(spec, "/sys/fs/cgroup", "cgroup", "cgroup", cgroup);
+    if (!host_ipc)
+        add_mount(spec, "/dev/mqueue", "mqueue", "mqueue", "nosuid,noexec,nodev");
+    else if (access("/dev/mqueue", F_OK) == 0)
+        add_mount(spec, "/dev/mqueue", "bind", "/dev/mqueue", "rbind,nosuid,noexec,nodev");
+    own_mem char *shm = mem_printf("nosuid,noexec,nodev,mode=1777,size=%lld", (long long)c->shm_bytes);
+    if (user_has(c, "/dev/shm") || no_shm)
+        return;
+    if (host_ipc)
+        add_mount(spec, "/dev/shm", "bind", "/dev/shm", "rbind,nosuid,noexec,nodev");
+    else
+        add_mount(spec, "/dev/shm", "tmpfs", "shm", shm);
+}
+
+static void add_generated_files(const struct spec_input *in, struct oci_spec *spec)
+{
+    static const char *const files[] = { "resolv.conf", "hostname", "hosts" };
+    for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+        own_mem char *target = mem_printf("/etc/%s", files[i]);
+        own_mem char *source = mem_printf("%s/%s", in->dir, files[i]);
+        if (!user_has(in->config, target))
+            add_mount(spec, target, "bind", source, "rbind,rprivate");
+    }
+}
+
+static void add_user_mount(const struct spec_input *in, struct oci_spec *spec, const struct container_mount *m)
+{
+    struct oci_mount *to = oci_spec_add_mount(spec);
+    to->destination = mem_strdup(m->target);
+    if (strcmp(m->type, "tmpfs") == 0) {
+        to->type = mem_strdup("tmpfs");
+        to->source = mem_strdup("tmpfs");
+        strv_copy(&to->options, m->options.items, m->options.n);
+        if (m->read_only && !strv_has(&to->options, "ro"))
+            strv_add(&to->options, "ro");
+        return;
+    }
+    bool volume = strcmp(m->type, "volume") == 0;
+    to->type = mem_strdup("bind");
+    to->source = volume ? mem_printf("%s/%s/_data", in->volumes, m->source) : mem_strdup(m->source);
+    strv_add(&to->options, m->non_recursive ? "bind" : "rbind");
+    strv_add(&to->options, m->propagation ? m->propagation : "rprivate");
+    if (volume && in->config->userns_first)
+        strv_add(&to->options, m->non_recursive ? "idmap" : "ridmap"); /* its files keep the ids of the container */
+    if (m->read_only) /* with what is mounted below it as well: "ro" alone would leave that writable */
+        strv_add(&to->options, m->non_recursive ? "ro" : "rro");
+}
+
+static size_t depth(const char *path)
+{
+    size_t n = 0;
+    for (; *path; path++)
+        n += *path == '/';
+    return n;
+}
+
+static int by_depth(const void *a, const void *b)
+{
+    const struct container_mount *x = *(const struct container_mount *const *)a;
+    const struct container_mount *y = *(const struct container_mount *const *)b;
+    size_t dx = depth(x->target), dy = depth(y->target);
+    return dx < dy ? -1 : dx > dy ? 1 : strcmp(x->target, y->target);
+}
+
+/* A user namespace's root makes no device nodes: the host's own node is bound. */
+static fallible add_device_binds(const struct spec_input *in, struct oci_spec *spec)
+{
+    const struct container_config *c = in->config;
+    for (size_t i = 0; (in->uids || in->join_user) && i < c->devices_n; i++) {
+        const struct container_device *d = &c->devices[i];
+        if (strcmp(d->access, "rwm") != 0)
+            return err_new(ERR_UNSUPPORTED,
+                           "--device '%s': access '%s' needs a device control group, which a user namespace has not: "
+                           "leave it out, and the node's own mode counts",
+                           d->host, d->access);
+        add_mount(spec, d->path, "bind", d->host, "bind,rprivate,nosuid,noexec");
+    }
+    return NULL;
+}
+
+fallible spec_add_mounts(const struct spec_input *in, struct oci_spec *spec)
+{
+    const struct container_config *c = in->config;
+    add_default_mounts(in, spec);
+    add_generated_files(in, spec);
+    TRY(add_device_binds(in, spec));
+    const struct container_mount **sorted = mem_array(NULL, c->mounts_n + 1, sizeof *sorted);
+    for (size_t i = 0; i < c->mounts_n; i++)
+        sorted[i] = &c->mounts[i];
+    qsort(sorted, c->mounts_n, sizeof *sorted, by_depth);
+    for (size_t i = 0; i < c->mounts_n; i++)
+        add_user_mount(in, spec, sorted[i]);
+    free(sorted);
+    return NULL;
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * A start has three processes: the command, the one that becomes the monitor, and the container's first. The second is
+ * forked here, starts the container through runtime_create() (so it is the parent that waits for it) and then execs
+ * the monitor. It answers the command over a pipe: an encoded error, or nothing; the exec closes the pipe.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "engine/container_parts.h"
+#include "engine/hosts.h"
+#include "engine/paths.h"
+#include "monitor/monitor.h"
+#include "os/fs.h"
+#include "os/sock.h"
+
+static fallible write_text(const struct container *c, int dir, const char *name, const char *text)
+{
+    own_fd int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return err_sys(errno, "write '%s/%s'", c->state_dir, name);
+    uid_t owner = (uid_t)c->config->userns_first; /* the container's root may edit them */
+    if (owner && fchown(fd, owner, owner) < 0)
+        return err_sys(errno, "give '%s/%s' to the container", c->state_dir, name);
+    return fs_write_fd(fd, text, strlen(text), name);
+}
+
+static fallible write_files(const struct container *c, const struct oci_spec *spec)
+{
+    own_mem char *hosts = NULL, *resolv = NULL;
+    own_mem char *hostname = mem_printf("%s\n", spec->hostname ? spec->hostname : "localhost");
+    own_fd int dir = open(c->state_dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dir < 0)
+        return err_sys(errno, "open '%s'", c->state_dir);
+    TRY(hosts_text(c->config, spec->hostname, &hosts));
+    TRY(resolv_text(c->config, &resolv));
+    TRY(write_text(c, dir, "hosts", hosts));
+    TRY(write_text(c, dir, "resolv.conf", resolv));
+    return write_text(c, dir, "hostname", hostname);
+}
+
+static fallible write_config(const struct container *c, const struct oci_spec *spec)
+{
+    own_mem char *config = bind_write(&oci_spec_type, spec, BIND_COMPACT);
+    return fs_replace_at(c->lock_fd, "config.json", config, strlen(config), 0600, FS_SYNC_NONE);
+}
+
+fallible container_show_files(struct container *c, const struct oci_spec *spec)
+{
+    own_fd int run = -1;
+    TRY(container_lock(c));
+    TRY(paths_open_run(c->engine->run, &run));
+    if (mkdirat(run, c->row.id, 0700) == 0)
+        return write_files(c, spec);
+    return errno == EEXIST ? NULL : err_sys(errno, "make '%s'", c->state_dir);
+}
+
+/* What an earlier run left: its exit record, and run-time state that nobody deleted. */
+static fallible clear_last_run(struct container *c)
+{
+    TRY(container_forget_cgroup(c)); /* before the record goes: it says that there is nothing to forget */
+    if (unlinkat(c->lock_fd, "exit.json", 0) < 0 && errno != ENOENT)
+        return err_sys(errno, "remove '%s/exit.json'", c->dir);
+    own_fd int run = -1;
+    TRY(paths_open_run(c->engine->run, &run));
+    if (mkdirat(run, c->row.id, 0700) == 0)
+        return NULL;
+    if (errno != EEXIST)
+        return err_sys(errno, "make '%s'", c->state_dir);
+    err_ignore(runtime_delete(c->state_dir, true), "what it leaves is in the folder that goes now");
+    TRY(engine_remove_tree(c->state_dir));
+    if (mkdirat(run, c->row.id, 0700) < 0)
+        return err_sys(errno, "make '%s'", c->state_dir);
+    return NULL;
+}
+
+/* The parent's half: NULL when the other side became the monitor. */
+static fallible read_answer(int fd)
+{
+    char answer[ERR_ENCODED_MAX];
+    size_t n = 0;
+    for (;;) {
+        ssize_t got = read(fd, answer + n, sizeof answer - n);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return err_sys(errno, "hear how the start went");
+        if (got == 0)
+            break;
+        n += (size_t)got;
+        if (n == sizeof answer)
+            break;
+    }
+    if (n == 0)
+        return err_new(ERR_UNAVAILABLE, "the process that starts the container is gone");
+    if (answer[0] != START_RUNS)
+        return err_decode(answer, n);
+    return n == 1 ? NULL : err_decode(answer + 1, n - 1);
+}
+
+/* Why it did not start is part of the container, for ps and inspect. */
+static void note_failure(struct container *c, const err *e)
+{
+    if (err_is(e, ERR_UNAVAILABLE)) /* killed: it has not cleared up behind itself */
+        err_ignore(container_forget_cgroup(c), "whoever removes the container tries again");
+    struct monitor_exit record = {
+        .exit_code = err_exit_status(e, 128),
+        .error = (char *)err_text(e),
+    };
+    err_ignore(monitor_exit_write(c->dir, &record), "the error itself is reported");
+}
+
+static fallible fork_and_hear(struct container *c, const struct runtime_create *create, int client)
+{
+    int answer[2];
+    if (pipe2(answer, O_CLOEXEC) < 0)
+        return err_sys(errno, "make a pipe");
+    own_fd int ours = answer[0], theirs = answer[1];
+    (void)fflush(NULL);
+    pid_t pid = fork();
+    if (pid < 0)
+        return err_sys(errno, "fork");
+    if (pid == 0)
+        start_child(&(struct start_child){ c, create, theirs, client });
+    close_now(&theirs);
+    err *e = read_answer(ours);
+    if (e) /* it ends by itself after its word, or is gone already */
+        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+    return e;
+}
+
+/* The first client is this process: the program's terminal has our size from its first moment on, not 0x0 until the
+ * client has sent it. */
+static void size_console(struct oci_process *process)
+{
+    struct winsize size;
+    if (!process->terminal ||
+        (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) < 0 && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0))
+        return;
+    if (!process->console_size)
+        process->console_size = mem_zalloc(sizeof *process->console_size);
+    *process->console_size = (struct oci_console_size){ .height = size.ws_row, .width = size.ws_col };
+}
+
+static fallible start_planned(struct container *c, enum plan_limits limits, int *ret_sock)
+{
+    int client[2] = { -1, -1 };
+    struct container_plan plan;
+    TRY(container_plan(c, limits, &plan));
+    if (ret_sock)
+        size_console(plan.spec->process);
+    err *e = clear_last_run(c);
+    if (!e)
+        e = write_files(c, plan.spec);
+    if (!e)
+        e = write_config(c, plan.spec);
+    if (!e && ret_sock)
+        e = sock_pair(client);
+    own_fd int ours = client[0], theirs = client[1];
+    if (!e)
+        e = fork_and_hear(c, &plan.create, theirs);
+    container_plan_clear(&plan);
+    if (!e && ret_sock)
+        *ret_sock = take_fd(&ours);
+    return e;
+}
+
+static fallible start_locked(struct container *c, int *ret_sock)
+{
+    err *e = start_planned(c, PLAN_LIMITS, ret_sock);
+    /* Root has cgroups nearly everywhere, so they are not asked for first; in a container they may be read-only. */
+    if ((err_is(e, ERR_DENIED) || err_is(e, ERR_UNSUPPORTED)) && !spec_wants_cgroup(c->config)) {
+        err_ignore(e, "again without the default limits, which nobody asked for; another cause will come again");
+        e = start_planned(c, PLAN_NO_LIMITS, ret_sock);
+    }
+    if (!e)
+        return NULL;
+    note_failure(c, e);
+    err_ignore(engine_remove_tree(c->state_dir), "the first error says what went wrong");
+    return e;
+}
+
+fallible container_start(struct container *c, int *ret_sock)
+{
+    struct container_state s = { 0 };
+    TRY(container_lock(c));
+    if (c->lock_fd < 0)
+        return err_new(ERR_CORRUPT, "container '%s' has lost its folder: remove it", c->row.name);
+    TRY(container_state(c, &s));
+    enum container_status status = s.status;
+    container_state_clear(&s);
+    if (status == CONTAINER_RUNNING || status == CONTAINER_PAUSED)
+        return err_new(ERR_UNCHANGED, "container '%s' is running already", c->row.name);
+    TRY_AS(start_locked(c, ret_sock), "start container");
+    container_unlock(c);
+    return NULL;
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "engine/container_parts.h"
+#include "monitor/monitor.h"
+#include "os/fs.h"
+
+/* When each row ran, for `husk explain`: the struct as it is, since only this build of husk reads it. */
+static void keep_times(const struct container *c, const struct steps_times *times)
+{
+    own_fd int fd = openat(c->lock_fd, "start.times", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0 || write(fd, times, sizeof *times) != (ssize_t)sizeof *times)
+        log_debug("start.times: not kept");
+}
+
+static void kill_and_reap(int pidfd)
+{
+    int status;
+    err_ignore(proc_signal(pidfd, SIGKILL), "it may be dead already");
+    err_ignore(proc_wait(pidfd, -1, &status), "it may be reaped already");
+}
+
+void monitor_plan_of(const struct container *c, struct proc_id init, const char *husk, struct monitor_plan *ret)
+{
+    const struct container_config *config = c->config;
+    *ret = (struct monitor_plan){
+        .id = c->row.id,
+        .dir = c->dir,
+        .state_dir = c->state_dir,
+        .init = init,
+        .log_driver = config->log->driver,
+        .log_max_bytes = config->log->max_bytes < 0 ? 0 : config->log->max_bytes,
+        .log_max_files = config->log->max_files,
+        .stdin_open = config->stdin_open,
+        .remove = config->auto_remove,
+        .husk = husk,
+    };
+}
+
+static fallible become_monitor(const struct start_child *s, struct runtime_created *created, struct monitor_fds *fds)
+{
+    const struct container *c = s->container;
+    own_mem char *husk = NULL;
+    struct monitor_plan plan;
+    TRY(self_path(&husk));
+    monitor_plan_of(c, created->init, husk, &plan);
+    plan.started_ns = created->started_ns;
+    plan.cgroup_path = created->cgroup_path;
+    plan.stdin_once = c->config->stdin_open && s->client_fd >= 0;
+    fds->pidfd = created->pidfd;
+    fds->client_fd = s->client_fd;
+    keep_times(c, &created->times);
+    if (write(s->answer_fd, &(char){ START_RUNS }, 1) !=
+        1) /* the command is gone; the container is wanted all the same */
+        log_debug("start: nobody waits for the answer");
+    return monitor_exec(&plan, fds);
+}
+
+static fallible start(const struct start_child *s)
+{
+    const struct container *c = s->container;
+    struct runtime_create create = *s->create;
+    struct runtime_created created = { .pidfd = -1 };
+    struct monitor_fds fds = MONITOR_FDS_NONE;
+    if (c->config->tty)
+        create.ret_console_fd = &fds.console_fd;
+    else
+        TRY(monitor_stdio_make(c->state_dir, c->config->stdin_open, create.stdio, &fds));
+    TRY(runtime_create(&create, &created));
+    for (int i = 0; i < 3; i++)
+        close_now(&create.stdio[i]);
+    err *e = become_monitor(s, &created, &fds);
+    kill_and_reap(created.pidfd);
+    err_ignore(runtime_delete(c->state_dir, true), "the first error says what went wrong");
+    return e;
+}
+
+void start_child(const struct start_child *s)
+{
+    char text[ERR_ENCODED_MAX];
+    if (setsid() < 0) /* the container must not end with the terminal that it was started from */
+        log_debug("start: setsid: %s", strerror(errno));
+    err *e = start(s);
+    size_t n = err_encode(e, text, sizeof text);
+    if (write(s->answer_fd, text, n) != (ssize_t)n)
+        log_error("start container %.12s: %s", s->container->row.id, err_text(e));
+    _exit(125);
+}

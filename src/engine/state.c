@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "cgroup/cgroup.h"
+#include "engine/container_parts.h"
+#include "monitor/monitor.h"
+
+/* When nobody saw how it ended: docker's code for that. */
+enum { EXIT_UNKNOWN = 255 };
+/* How long a monitor may take from its container's end to the record on disk. */
+enum { SETTLE_MS = 10000 };
+
+const char *container_status_word(enum container_status s)
+{
+    static const char *const words[] = { "created", "running", "paused", "exited" };
+    return words[s];
+}
+
+void container_state_clear(struct container_state *s)
+{
+    free(s->error);
+    *s = (struct container_state){ 0 };
+}
+
+static bool was_started(const struct container *c)
+{
+    own_mem char *path = mem_printf("%s/config.json", c->dir);
+    return access(path, F_OK) == 0;
+}
+
+static void take_exit(struct monitor_exit *x, struct container_state *s)
+{
+    /* A start that failed leaves the container as it was, with the reason. */
+    s->status = x->error ? CONTAINER_CREATED : CONTAINER_EXITED;
+    s->exit_code = x->exit_code;
+    s->started_ns = x->started_ns;
+    s->finished_ns = x->finished_ns;
+    s->oom_killed = x->oom_killed;
+    s->error = take(x->error);
+}
+
+static fallible read_record(const struct container *c, struct container_state *s, bool *ret_there)
+{
+    own(monitor_exit) struct monitor_exit *x = NULL;
+    err *e = monitor_exit_read(c->dir, &x);
+    *ret_there = e == NULL;
+    if (err_is(e, ERR_NOT_FOUND)) {
+        err_free(e);
+        return NULL;
+    }
+    TRY(e);
+    take_exit(x, s);
+    return NULL;
+}
+
+/* Another husk is at work in it: a start is under way. */
+static bool is_busy(const struct container *c)
+{
+    if (c->lock_fd >= 0)
+        return false;
+    own_fd int fd = open(c->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+}
+
+fallible container_state(const struct container *c, struct container_state *ret)
+{
+    own(runtime_state) struct runtime_state *r = NULL;
+    struct container_state s = { 0 };
+    bool recorded = false, ending = false;
+    TRY(read_record(c, &s, &recorded));
+    if (!recorded) {
+        err_ignore(runtime_state_read(c->state_dir, &r), "no run-time state: it does not run");
+        bool runs = r && (r->status == RUNTIME_RUNNING || r->status == RUNTIME_PAUSED);
+        /* Dead, and its monitor is about to say how: it runs until that is said. The record may be there by now. */
+        ending = r && !runs && (monitor_alive(c->state_dir) || is_busy(c));
+        if (!runs && !ending)
+            TRY(read_record(c, &s, &recorded));
+        if (runs || ending) {
+            s.status = r->status == RUNTIME_PAUSED ? CONTAINER_PAUSED : CONTAINER_RUNNING;
+            s.init = r->init;
+            s.started_ns = r->created_ns;
+        } else if (!recorded && was_started(c) && !is_busy(c)) {
+            s.status = CONTAINER_EXITED;
+            s.exit_code = EXIT_UNKNOWN;
+            s.started_ns = r ? r->created_ns : 0;
+        }
+    }
+    *ret = s;
+    return NULL;
+}
+
+/* Linux 6.15 keeps a reaped process's status as long as somebody holds its pidfd. Source: linux/pidfd.h. */
+#define PIDFD_INFO_EXIT_BIT (1ULL << 3)
+struct pidfd_info_v1 {
+    uint64_t mask, cgroupid;
+    uint32_t pid, tgid, ppid, ruid, rgid, euid, egid, suid, sgid, fsuid, fsgid;
+    int32_t exit_code;
+    uint32_t coredump_mask, spare;
+};
+#define PIDFD_GET_INFO_V1 _IOWR(0xFF, 11, struct pidfd_info_v1)
+
+static bool kernel_remembers(int pidfd, int *ret_code)
+{
+    struct pidfd_info_v1 info = { .mask = PIDFD_INFO_EXIT_BIT };
+    if (pidfd < 0 || ioctl(pidfd, PIDFD_GET_INFO_V1, &info) < 0 || !(info.mask & PIDFD_INFO_EXIT_BIT))
+        return false;
+    *ret_code = proc_exit_code(info.exit_code);
+    return true;
+}
+
+static bool has_record(const struct container *c)
+{
+    own_mem char *path = mem_printf("%s/exit.json", c->dir);
+    return access(path, F_OK) == 0;
+}
+
+static void pause_ms(long ms)
+{
+    struct timespec t = { ms / 1000, (ms % 1000) * 1000000 };
+    (void)nanosleep(&t, NULL);
+}
+
+fallible container_settle(struct container *c, int pidfd)
+{
+    struct timespec now;
+    for (long waited = 0, step = 1; waited < SETTLE_MS; waited += step, step = step < 50 ? step * 2 : 50) {
+        if (has_record(c))
+            return NULL;
+        if (!monitor_alive(c->state_dir)) { /* its lock is held until the record is there */
+            if (has_record(c))              /* it wrote, and ended, while we asked */
+                return NULL;
+            break;
+        }
+        pause_ms(step);
+    }
+    int code = EXIT_UNKNOWN;
+    if (!kernel_remembers(pidfd, &code))
+        log_debug("container %.12s: nobody saw how it ended", c->row.id);
+    if (clock_gettime(CLOCK_REALTIME, &now) < 0)
+        return err_sys(errno, "read the clock");
+    struct monitor_exit record = {
+        .exit_code = code,
+        .signal = code > 128 && code < 255 ? code - 128 : 0,
+        .finished_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec,
+    };
+    return monitor_exit_write(c->dir, &record);
+}
+
+fallible container_forget_cgroup(struct container *c)
+{
+    const struct container_config *config;
+    own(cgroup_host) struct cgroup_host *host = NULL;
+    own(cgroup) struct cgroup *group = NULL;
+    const char *why;
+    if (!was_started(c) || has_record(c))
+        return NULL;
+    TRY(container_config(c, &config));
+    own_mem char *path = spec_cgroup_path(c->row.id, config);
+    TRY(cgroup_host_open(&host));
+    if (!cgroup_host_usable(host, &why))
+        return NULL;
+    TRY(cgroup_open(host, path, &group));
+    TRY(cgroup_kill(group));
+    return cgroup_remove(group);
+}
+
+fallible container_await(const struct container_state *state, int timeout_ms, bool *ret_gone, int *ret_pidfd)
+{
+    own_fd int pidfd = -1;
+    err *e = proc_open(state->init, &pidfd);
+    if (err_is(e, ERR_NOT_FOUND)) {
+        err_free(e);
+        *ret_gone = true;
+        *ret_pidfd = -1;
+        return NULL;
+    }
+    TRY(e);
+    struct pollfd p = { .fd = pidfd, .events = POLLIN };
+    int n;
+    while ((n = poll(&p, 1, timeout_ms)) < 0)
+        if (errno != EINTR)
+            return err_sys(errno, "wait for a container");
+    *ret_gone = n > 0;
+    *ret_pidfd = take_fd(&pidfd);
+    return NULL;
+}

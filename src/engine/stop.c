@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <limits.h>
+#include <signal.h>
+
+#include "engine/container_parts.h"
+
+enum { STOP_TIMEOUT_S = 10 };
+
+static fallible stop_signal(const struct container_config *config, int *ret)
+{
+    *ret = SIGTERM;
+    return config->stop_signal ? signal_parse(config->stop_signal, ret) : NULL;
+}
+
+static int timeout_ms(const struct container_config *config, struct opt_i64 wish)
+{
+    int64_t s = wish.set ? wish.v : config->stop_timeout.set ? config->stop_timeout.v : STOP_TIMEOUT_S;
+    return s < 0 ? -1 : s > INT_MAX / 1000 ? INT_MAX : (int)(s * 1000);
+}
+
+/* A process that ended between the look and the signal is what was wanted. */
+static fallible send(struct container *c, int signal)
+{
+    err *e = runtime_kill(c->state_dir, signal, false);
+    if (err_is(e, ERR_NOT_FOUND) || err_is(e, ERR_CONFLICT)) {
+        err_free(e);
+        return NULL;
+    }
+    return e;
+}
+
+static fallible stop_running(struct container *c, const struct container_state *s, struct opt_i64 timeout_s)
+{
+    const struct container_config *config;
+    own_fd int pidfd = -1;
+    bool gone = false;
+    int signal;
+    TRY(container_config(c, &config));
+    TRY(stop_signal(config, &signal));
+    if (s->status == CONTAINER_PAUSED) { /* a frozen process receives nothing */
+        TRY(send(c, signal));
+        TRY(runtime_resume(c->state_dir));
+    } else if (timeout_ms(config, timeout_s) != 0) {
+        TRY(send(c, signal));
+    }
+    TRY(container_await(s, timeout_ms(config, timeout_s), &gone, &pidfd));
+    if (!gone) {
+        TRY(send(c, SIGKILL));
+        close_now(&pidfd);
+        TRY(container_await(s, -1, &gone, &pidfd));
+    }
+    return container_settle(c, pidfd);
+}
+
+fallible container_stop(struct container *c, struct opt_i64 timeout_s)
+{
+    struct container_state s = { 0 };
+    TRY(container_state(c, &s));
+    err *e = NULL;
+    if (s.status == CONTAINER_RUNNING || s.status == CONTAINER_PAUSED)
+        e = stop_running(c, &s, timeout_s);
+    container_state_clear(&s);
+    return e;
+}

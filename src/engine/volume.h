@@ -1,0 +1,32 @@
+/*
+ * volume.h: directories that outlive containers: <root>/volumes/NAME/_data.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_ENGINE_VOLUME_H
+#define HUSK_ENGINE_VOLUME_H
+
+#include "engine/config.h"
+#include "engine/engine.h"
+#include "rootfs/source.h"
+
+/* labels may be NULL. EXISTS when there already is one of that name. */
+fallible volume_create(struct engine *e, const char *name, const struct strmap *labels);
+/* An anonymous one: its name is 64 random hex digits. Caller frees. */
+fallible volume_create_anonymous(struct engine *e, char **ret_name);
+/* CONFLICT while a container uses it. */
+fallible volume_remove(struct engine *e, const char *name);
+/* "<root>/volumes/NAME/_data"; caller frees. */
+char *volume_path(const struct engine *e, const char *name);
+/* Removes the anonymous ones (or all) that no container uses; names are added to removed. */
+fallible volume_prune(struct engine *e, bool all, struct strv *ret_removed, uint64_t *ret_bytes);
+
+/**
+ * volumes_prepare - before a container is made: its volumes exist, new ones have the image's content at their target,
+ * and the sources of its binds are there.
+ * @image: the container's root without a writable layer.
+ * @ret_made: anonymous volumes made here, to be removed again if the container is not made after all.
+ */
+fallible volumes_prepare(struct engine *e, struct container_config *config, const struct rootfs_source *image,
+                         struct strv *ret_made);
+
+#endif

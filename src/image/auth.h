@@ -1,0 +1,50 @@
+/*
+ * auth.h: credentials for a registry, from where docker and podman keep them, and the registry's own word
+ * (WWW-Authenticate) on how it wants them.
+ *
+ * Looked up in $REGISTRY_AUTH_FILE alone when it is set; else in ${XDG_RUNTIME_DIR}/containers/auth.json (without
+ * XDG_RUNTIME_DIR: /run/containers/<uid>/auth.json) and then ${DOCKER_CONFIG:-~/.docker}/config.json: the first that
+ * knows the registry wins. In each: credHelpers, auths (the longest key that fits), credsStore.
+ * Source: docker's config.json, containers-auth.json(5), docker-credential-helpers' README.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_IMAGE_AUTH_H
+#define HUSK_IMAGE_AUTH_H
+
+#include <stddef.h>
+
+#include "base/err.h"
+
+struct credentials {
+    char *user, *password;
+    char *identity_token; /* an OAuth2 refresh token, instead of a password */
+};
+void credentials_free(struct credentials *c);
+OWN_TYPE(credentials, struct credentials *, credentials_free)
+
+/* "USER:PASSWORD" */
+fallible credentials_parse(const char *pair, struct credentials **ret);
+/* *ret is NULL when nobody knows the registry: anonymous. Runs docker-credential-* programs. */
+fallible credentials_find(const char *registry, const char *repository, struct credentials **ret);
+
+/* One file's answer, for credentials_find() and tests. *ret_helper: name of the program to ask ("pass" for
+ * docker-credential-pass), or NULL. Both NULL: the file does not know. */
+fallible credentials_in_file(const char *text, size_t len, const char *registry, const char *repository,
+                             struct credentials **ret, char **ret_helper);
+
+/* What a 401 asks for. Source: RFC 9110 section 11.6.1, distribution-spec "token authentication". */
+struct challenge {
+    enum challenge_scheme { CHALLENGE_NONE, CHALLENGE_BASIC, CHALLENGE_BEARER } scheme;
+    char *realm, *service, *scope, *error;
+};
+void challenge_free(struct challenge *c);
+OWN_TYPE(challenge, struct challenge *, challenge_free)
+/* The strongest scheme that we know in a header's value; CHALLENGE_NONE when there is none. INVALID: malformed. */
+fallible challenge_parse(const char *header, struct challenge **ret);
+
+/* Caller frees. */
+char *base64_encode(const void *bytes, size_t n);
+/* INVALID; the result is NUL-terminated, and a NUL inside is refused. */
+fallible base64_decode(const char *text, char **ret);
+
+#endif

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "image/blob.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "codec/digest.h"
+#include "os/fs.h"
+
+struct blob {
+    struct layout *l; /* borrowed */
+    char *digest, *staged, *path;
+    int64_t size, bytes;
+    struct digest *hash;
+    int fd; /* the staging file, locked */
+};
+
+/* "tmp/blob-sha256-<hex>": one name per digest, so that writers of one blob meet. */
+static char *stage_name(const char *digest)
+{
+    char *name = mem_printf("blob-%s", digest);
+    *strchr(name, ':') = '-';
+    return name;
+}
+
+/* What an earlier writer left counts if it is not longer than the whole. */
+static fallible hash_what_is_there(struct blob *b)
+{
+    static const size_t room = 1 << 18;
+    struct stat st;
+    if (fstat(b->fd, &st) < 0)
+        return err_sys(errno, "look at the staged blob");
+    if (st.st_size > b->size)
+        return blob_restart(b);
+    own_mem char *buf = mem_alloc(room);
+    for (;;) {
+        ssize_t n = read(b->fd, buf, room);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_sys(errno, "read the staged blob");
+        if (n == 0)
+            return NULL;
+        digest_add(b->hash, buf, (size_t)n);
+        b->bytes += n;
+    }
+}
+
+static fallible begin(struct layout *l, const char *digest, int64_t size, struct blob **ret)
+{
+    if (!digest_valid(digest))
+        return err_new(ERR_INVALID, "'%.200s' is no digest", digest);
+    if (layout_has_blob(l, digest, size))
+        return NULL;
+    own(blob) struct blob *b = mem_zalloc(sizeof *b);
+    own_mem char *name = stage_name(digest);
+    b->l = l;
+    b->fd = -1;
+    b->size = size;
+    b->digest = mem_strdup(digest);
+    b->path = layout_blob_path(digest);
+    b->staged = mem_printf("tmp/%s", name);
+    TRY(digest_new(digest, &b->hash));
+    TRY(layout_stage(l, name, LAYOUT_STAGE_FILE, &b->fd));
+    if (layout_has_blob(l, digest, size)) { /* another writer has finished it while we waited */
+        blob_discard(take(b));
+        return NULL;
+    }
+    TRY(hash_what_is_there(b));
+    *ret = take(b);
+    return NULL;
+}
+
+fallible blob_begin(struct layout *l, const char *digest, int64_t size, struct blob **ret)
+{
+    *ret = NULL;
+    TRY_AS(begin(l, digest, size, ret), "stage blob %.100s", digest);
+    return NULL;
+}
+
+int64_t blob_bytes(const struct blob *b)
+{
+    return b->bytes;
+}
+
+fallible blob_restart(struct blob *b)
+{
+    if (ftruncate(b->fd, 0) < 0 || lseek(b->fd, 0, SEEK_SET) < 0)
+        return err_sys(errno, "empty staged blob %s", b->digest);
+    digest_free(take(b->hash));
+    b->bytes = 0;
+    return digest_new(b->digest, &b->hash);
+}
+
+fallible blob_add(struct blob *b, const void *bytes, size_t n)
+{
+    if ((int64_t)n > b->size - b->bytes)
+        return err_new(ERR_CORRUPT, "blob %s is longer than the %lld bytes that were promised", b->digest,
+                       (long long)b->size);
+    TRY(fs_write_fd(b->fd, bytes, n, b->staged));
+    digest_add(b->hash, bytes, n);
+    b->bytes += (int64_t)n;
+    return NULL;
+}
+
+/* Blobs of algorithms other than sha256 are rare: their folder is made when the first one comes. */
+static fallible make_folder(struct blob *b)
+{
+    own_mem char *dir = mem_strndup(b->path, (size_t)(strrchr(b->path, '/') - b->path));
+    return fs_mkdirs_at(b->l->fd, dir, 0755);
+}
+
+fallible blob_end(struct blob *b)
+{
+    if (b->bytes != b->size)
+        return err_new(ERR_CORRUPT, "blob %s ends after %lld of the %lld bytes that were promised", b->digest,
+                       (long long)b->bytes, (long long)b->size);
+    own_mem char *is = digest_end(b->hash);
+    if (strcmp(is, b->digest) != 0) {
+        (void)unlinkat(b->l->fd, b->staged, 0);
+        return err_new(ERR_CORRUPT, "blob %s has other content: its digest is %s", b->digest, is);
+    }
+    TRY(make_folder(b));
+    if (fchmod(b->fd, 0644) < 0 || fdatasync(b->fd) < 0)
+        return err_sys(errno, "sync blob %s", b->digest);
+    if (renameat(b->l->fd, b->staged, b->l->fd, b->path) < 0)
+        return err_sys(errno, "put blob %s in place", b->digest);
+    return NULL;
+}
+
+void blob_free(struct blob *b)
+{
+    if (!b)
+        return;
+    close_now(&b->fd);
+    digest_free(b->hash);
+    free(b->digest);
+    free(b->staged);
+    free(b->path);
+    free(b);
+}
+
+void blob_discard(struct blob *take_b)
+{
+    if (take_b)
+        (void)unlinkat(take_b->l->fd, take_b->staged, 0);
+    blob_free(take_b);
+}
+
+fallible blob_put(struct layout *l, const void *bytes, size_t n, char **ret_digest)
+{
+    own(blob) struct blob *b = NULL;
+    own_mem char *digest = digest_of(bytes, n);
+    TRY(blob_begin(l, digest, (int64_t)n, &b));
+    if (b) {
+        TRY(blob_restart(b));
+        TRY(blob_add(b, bytes, n));
+        TRY(blob_end(b));
+    }
+    *ret_digest = take(digest);
+    return NULL;
+}

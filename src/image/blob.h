@@ -1,0 +1,39 @@
+/*
+ * blob.h: a blob on its way into the store. Its bytes go to <store>/tmp/blob-sha256-<hex>, hashed as they arrive; when
+ * size and digest are right it is synced and renamed into blobs/sha256/. So a blob is there whole and verified or not
+ * at all. Only husk-image links this (hashing).
+ *
+ * The staging file is locked (flock) by who fills it. A second writer of the same blob waits for the first and then
+ * finds the blob there, so it is fetched once. A killed writer leaves its bytes; the next one goes on from there.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_IMAGE_BLOB_H
+#define HUSK_IMAGE_BLOB_H
+
+#include "image/layout.h"
+
+struct blob;
+/**
+ * blob_begin - start or go on with a blob.
+ * @digest, @size: what it must turn out to be.
+ * @ret: NULL when the store has it already (or has it now, after waiting for another writer).
+ */
+fallible blob_begin(struct layout *l, const char *digest, int64_t size, struct blob **ret);
+/* Bytes that an earlier, killed writer left, or that this one has added. */
+int64_t blob_bytes(const struct blob *b);
+/* Forgets all bytes so far: the sender began again. */
+fallible blob_restart(struct blob *b);
+/* CORRUPT once it is longer than promised. EXHAUSTED: the disk is full. */
+fallible blob_add(struct blob *b, const void *bytes, size_t n);
+/* Checks size and digest and puts it in place. CORRUPT: wrong content; its bytes are gone then. */
+fallible blob_end(struct blob *b);
+/* Lets go; what was added stays in staging for the next writer, until layout_sweep_staging() or blob_discard(). */
+void blob_free(struct blob *b);
+OWN_TYPE(blob, struct blob *, blob_free)
+/* Removes the staged bytes too. */
+void blob_discard(struct blob *take_b);
+
+/* A whole small blob from memory. */
+fallible blob_put(struct layout *l, const void *bytes, size_t n, char **ret_digest);
+
+#endif

@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "image/http.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/log.h"
+
+enum { SHELF = 8, REDIRECTS_MAX = 8, CONNECT_MS_MAX = 30000, HEADER_MAX = 16384 };
+
+struct http {
+    struct http_options options;
+    pthread_mutex_t mutex;
+    CURL *idle[SHELF];
+    size_t idle_n;
+};
+
+static void init_curl(void)
+{
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        abort();
+}
+
+fallible http_new(const struct http_options *options, struct http **ret)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, init_curl);
+    struct http *h = mem_zalloc(sizeof *h);
+    h->options = *options;
+    pthread_mutex_init(&h->mutex, NULL);
+    *ret = h;
+    return NULL;
+}
+
+void http_free(struct http *h)
+{
+    if (!h)
+        return;
+    while (h->idle_n)
+        curl_easy_cleanup(h->idle[--h->idle_n]);
+    pthread_mutex_destroy(&h->mutex);
+    free(h);
+}
+
+static CURL *take_handle(struct http *h)
+{
+    CURL *curl = NULL;
+    pthread_mutex_lock(&h->mutex);
+    if (h->idle_n)
+        curl = h->idle[--h->idle_n];
+    pthread_mutex_unlock(&h->mutex);
+    if (!curl)
+        curl = curl_easy_init();
+    if (!curl)
+        abort(); /* only memory can be missing */
+    return curl;
+}
+
+/* Its connections stay open, for the next request. */
+static void put_back(struct http *h, CURL *curl)
+{
+    curl_easy_reset(curl);
+    pthread_mutex_lock(&h->mutex);
+    bool room = h->idle_n < SHELF;
+    if (room)
+        h->idle[h->idle_n++] = curl;
+    pthread_mutex_unlock(&h->mutex);
+    if (!room)
+        curl_easy_cleanup(curl);
+}
+
+void http_answer_free(struct http_answer *a)
+{
+    if (!a)
+        return;
+    free(a->content_type);
+    free(a->docker_content_digest);
+    free(a->content_range);
+    free(a->link);
+    free(a->retry_after);
+    strv_free(&a->www_authenticate);
+    str_free(&a->body);
+    free(a);
+}
+
+char *http_printable(const char *text, size_t max)
+{
+    own_str struct str out = { 0 };
+    for (; *text && out.len < max; text++)
+        str_add_char(&out, *text >= ' ' && *text <= '~' ? *text : ' ');
+    if (*text)
+        str_add(&out, "...");
+    return str_take(&out);
+}
+
+char *http_escape(const char *text)
+{
+    own_str struct str out = { 0 };
+    for (; *text; text++) {
+        bool plain = (*text >= 'a' && *text <= 'z') || (*text >= 'A' && *text <= 'Z') ||
+                     (*text >= '0' && *text <= '9') || strchr("-._~", *text);
+        if (plain)
+            str_add_char(&out, *text);
+        else
+            str_printf(&out, "%%%02X", (unsigned char)*text);
+    }
+    return str_take(&out);
+}
+
+/* ---- URLs ---- */
+
+static char *url_part(const char *url, CURLUPart part)
+{
+    CURLU *u = curl_url();
+    char *text = NULL, *copy = NULL;
+    if (u && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
+        curl_url_get(u, part, &text, CURLU_DEFAULT_PORT) == CURLUE_OK)
+        copy = mem_strdup(text);
+    curl_free(text);
+    curl_url_cleanup(u);
+    return copy;
+}
+
+bool http_same_origin(const char *url_a, const char *url_b)
+{
+    static const CURLUPart parts[] = { CURLUPART_SCHEME, CURLUPART_HOST, CURLUPART_PORT };
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+        own_mem char *a = url_part(url_a, parts[i]);
+        own_mem char *b = url_part(url_b, parts[i]);
+        if (!a || !b || strcasecmp(a, b) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* A Location may be relative. */
+static char *join_url(const char *base, const char *location)
+{
+    CURLU *u = curl_url();
+    char *text = NULL, *copy = NULL;
+    if (u && curl_url_set(u, CURLUPART_URL, base, 0) == CURLUE_OK &&
+        curl_url_set(u, CURLUPART_URL, location, CURLU_URLENCODE) == CURLUE_OK &&
+        curl_url_get(u, CURLUPART_URL, &text, 0) == CURLUE_OK)
+        copy = mem_strdup(text);
+    curl_free(text);
+    curl_url_cleanup(u);
+    return copy;
+}
+
+/* ---- one transfer ---- */
+
+struct transfer {
+    struct http *h;
+    const struct http_request *request;
+    const char *url;
+    struct http_answer *answer;
+    char *location;
+    err *failed; /* of on_body, or of a limit */
+};
+
+static bool is_redirect(int status)
+{
+    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+static void reset_answer(struct transfer *t)
+{
+    http_answer_free(t->answer);
+    t->answer = mem_zalloc(sizeof *t->answer);
+    free(take(t->location));
+}
+
+static size_t on_header(char *line, size_t size, size_t n, void *transfer)
+{
+    struct transfer *t = transfer;
+    n *= size;
+    if (n > HEADER_MAX) {
+        t->failed = err_new(ERR_CORRUPT, "the answer has a header of more than %d bytes", HEADER_MAX);
+        return 0;
+    }
+    own_mem char *text = mem_strndup(line, n);
+    text[strcspn(text, "\r\n")] = '\0';
+    if (str_starts(text, "HTTP/")) { /* after "100 Continue" comes another one */
+        reset_answer(t);
+        return n;
+    }
+    char *colon = strchr(text, ':');
+    if (!colon)
+        return n;
+    *colon = '\0';
+    const char *value = colon + 1 + strspn(colon + 1, " \t");
+    struct {
+        const char *name;
+        char **slot;
+    } known[] = {
+        { "Content-Type", &t->answer->content_type },   { "Docker-Content-Digest", &t->answer->docker_content_digest },
+        { "Content-Range", &t->answer->content_range }, { "Link", &t->answer->link },
+        { "Retry-After", &t->answer->retry_after },     { "Location", &t->location },
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
+        if (strcasecmp(text, known[i].name) != 0)
+            continue;
+        free(*known[i].slot);
+        *known[i].slot = mem_strdup(value);
+    }
+    if (strcasecmp(text, "WWW-Authenticate") == 0 && t->answer->www_authenticate.n < 16)
+        strv_add(&t->answer->www_authenticate, value);
+    return n;
+}
+
+static int status_of(CURL *curl)
+{
+    long status = 0;
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    return (int)status;
+}
+
+struct body_ctx {
+    struct transfer *t;
+    CURL *curl;
+};
+
+static size_t on_body(char *bytes, size_t size, size_t n, void *ctx)
+{
+    struct body_ctx *b = ctx;
+    struct transfer *t = b->t;
+    struct http_answer *a = t->answer;
+    n *= size;
+    if (!a->status) {
+        a->status = status_of(b->curl);
+        a->began = true;
+    }
+    if (t->request->on_body && (a->status == 200 || a->status == 206)) {
+        t->failed = t->request->on_body(t->request->ctx, a, bytes, n);
+        return t->failed ? 0 : n;
+    }
+    if (is_redirect(a->status) && t->location)
+        return n; /* nobody reads it */
+    if (a->body.len + n > t->request->body_max) {
+        t->failed = err_new(ERR_CORRUPT, "the answer is longer than %zu bytes", t->request->body_max);
+        return 0;
+    }
+    str_add_n(&a->body, bytes, n);
+    return n;
+}
+
+static char *origin_text(const char *url)
+{
+    own_mem char *host = url_part(url, CURLUPART_HOST);
+    own_mem char *port = url_part(url, CURLUPART_PORT);
+    return mem_printf("%s:%s", host ? host : "?", port ? port : "?");
+}
+
+static fallible transfer_error(const struct transfer *t, CURL *curl, CURLcode code, const char *said)
+{
+    own_mem char *where = origin_text(t->url);
+    long os_errno = 0;
+    curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &os_errno);
+    switch ((int)code) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+        return err_new(ERR_UNAVAILABLE, "connect to %s: no such host, or no name server answers", where);
+    case CURLE_COULDNT_CONNECT:
+        if (os_errno)
+            return err_sys_as(ERR_UNAVAILABLE, (int)os_errno, "connect to %s", where);
+        return err_new(ERR_UNAVAILABLE, "connect to %s: %s", where, said);
+    case CURLE_OPERATION_TIMEDOUT:
+        return err_new(ERR_TIMEOUT, "read from %s: nothing arrived for %llu seconds", where,
+                       (unsigned long long)(t->h->options.stall_ns / 1000000000));
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_ISSUER_ERROR:
+        return err_new(ERR_DENIED, "%s cannot prove who it is: %s: --tls-verify=false goes on all the same", where,
+                       said);
+    case CURLE_SSL_CONNECT_ERROR:
+        return err_new(ERR_UNAVAILABLE, "%s does not speak TLS (%s): --tls-verify=false allows plain http", where,
+                       said);
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_BAD_CONTENT_ENCODING:
+        return err_new(ERR_CORRUPT, "%s does not speak HTTP: %s", where, said);
+    case CURLE_URL_MALFORMAT:
+        return err_new(ERR_INVALID, "'%.200s' is no URL", t->url);
+    }
+    return err_new(ERR_UNAVAILABLE, "read from %s: connection lost: %s", where, said);
+}
+
+static struct curl_slist *headers_of(const struct transfer *t, bool with_authorization)
+{
+    struct curl_slist *list = NULL;
+    own_mem char *accept = mem_printf("Accept: %s", t->request->accept ? t->request->accept : "*/*");
+    list = curl_slist_append(list, accept);
+    if (t->request->range_from > 0) {
+        own_mem char *range = mem_printf("Range: bytes=%lld-", (long long)t->request->range_from);
+        list = curl_slist_append(list, range);
+    }
+    if (t->request->authorization && with_authorization) {
+        own_mem char *line = mem_printf("Authorization: %s", t->request->authorization);
+        list = curl_slist_append(list, line);
+    }
+    return list;
+}
+
+static void set_options(const struct transfer *t, CURL *curl, char *said)
+{
+    const struct http_options *o = &t->h->options;
+    long stall_s = (long)(o->stall_ns / 1000000000), connect_ms = (long)(o->stall_ns / 1000000);
+    curl_easy_setopt(curl, CURLOPT_URL, t->url);
+    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(curl, CURLOPT_USERAGENT, "husk/" HUSK_VERSION);
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, said);
+    curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, 256L << 10);
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, connect_ms < CONNECT_MS_MAX ? connect_ms : CONNECT_MS_MAX);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, stall_s ? stall_s : 1L);
+    if (o->no_proxy)
+        curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
+    if (o->insecure) {
+        curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
+        curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
+    }
+    const char *ca = getenv("SSL_CERT_FILE");
+    if (ca && *ca)
+        curl_easy_setopt(curl, CURLOPT_CAINFO, ca);
+    if (t->request->form)
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, t->request->form);
+}
+
+static fallible run_transfer(struct transfer *t, bool with_authorization)
+{
+    char said[CURL_ERROR_SIZE] = "";
+    CURL *curl = take_handle(t->h);
+    struct body_ctx body = { t, curl };
+    struct curl_slist *headers = headers_of(t, with_authorization);
+    reset_answer(t);
+    set_options(t, curl, said);
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(curl, CURLOPT_HEADERDATA, t);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &body);
+    log_debug("http: %s %s%s", t->request->form ? "POST" : "GET", t->url,
+              t->request->authorization && with_authorization ? " (with authorization)" : "");
+    CURLcode code = curl_easy_perform(curl);
+    t->answer->status = status_of(curl);
+    t->answer->began = t->answer->status != 0;
+    err *e = take(t->failed);
+    if (!e && code != CURLE_OK)
+        e = transfer_error(t, curl, code, *said ? said : curl_easy_strerror(code));
+    curl_slist_free_all(headers);
+    put_back(t->h, curl);
+    return e;
+}
+
+static fallible check_redirect(const struct transfer *t, const char *from, const char *to)
+{
+    own_mem char *scheme = to ? url_part(to, CURLUPART_SCHEME) : NULL;
+    own_mem char *shown = http_printable(t->location, 200);
+    if (!scheme || (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0))
+        return err_new(ERR_CORRUPT, "it redirects to '%s', which is no http URL", shown);
+    if (str_starts(from, "https:") && strcmp(scheme, "http") == 0 && !t->h->options.insecure)
+        return err_new(ERR_DENIED, "it redirects from https to http: '%s'", shown);
+    return NULL;
+}
+
+static fallible send_all(struct transfer *t)
+{
+    own_mem char *url = mem_strdup(t->request->url);
+    for (int i = 0; i <= REDIRECTS_MAX; i++) {
+        t->url = url;
+        TRY(run_transfer(t, http_same_origin(url, t->request->url)));
+        if (!is_redirect(t->answer->status) || !t->location || t->request->form)
+            return NULL;
+        own_mem char *next = join_url(url, t->location);
+        TRY(check_redirect(t, url, next));
+        free(url);
+        url = take(next);
+    }
+    return err_new(ERR_CORRUPT, "more than %d redirects", REDIRECTS_MAX);
+}
+
+fallible http_send(struct http *h, const struct http_request *request, struct http_answer **ret)
+{
+    struct transfer t = { .h = h, .request = request };
+    err *e = send_all(&t);
+    free(t.location);
+    if (!t.answer)
+        t.answer = mem_zalloc(sizeof *t.answer);
+    *ret = t.answer;
+    return e;
+}

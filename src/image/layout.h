@@ -1,0 +1,106 @@
+/*
+ * layout.h: the image store on disk: an OCI image layout (image-layout.md), so skopeo, umoci and oras read it.
+ *
+ *   <store>/oci-layout            {"imageLayoutVersion":"1.0.0"}
+ *   <store>/index.json            the one truth of names: one descriptor per name, the full reference in the
+ *                                 annotation org.opencontainers.image.ref.name; replaced whole, by rename, under lock
+ *   <store>/blobs/sha256/<hex>    manifests, configs, layers as fetched; a blob is there whole and verified, or not
+ *                                 at all
+ *   <store>/layers/<hex>/         unpacked layers, by diffID (layers/layer.h)
+ *   <store>/index.lock            flock(2): held for the moment in which index.json is replaced
+ *   <store>/tmp/                  staging; each entry (file or directory) is locked with flock(2) by who works on it;
+ *                                 what nobody holds is rubbish, or a blob's first part that a pull may go on with
+ *   <store>/lock                  flock(2): shared while an image is being added or used by a new container,
+ *                                 exclusive while something is removed
+ *
+ * This header needs no hashing, no network and no decompression: the hot path reads images through it.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_IMAGE_LAYOUT_H
+#define HUSK_IMAGE_LAYOUT_H
+
+#include "spec/oci_image.h"
+
+struct layout {
+    char *path;
+    int fd; /* O_PATH */
+};
+/* $HUSK_ROOT, or /var/lib/husk for root, or ${XDG_DATA_HOME:-~/.local/share}/husk. Caller frees. */
+char *layout_default_path(void);
+/* Opens; makes the layout first when make is set. */
+fallible layout_open(const char *path, bool make, struct layout **ret);
+void layout_free(struct layout *l);
+OWN_TYPE(layout, struct layout *, layout_free)
+
+/* Holds <store>/lock until the descriptor is closed. */
+enum layout_lock { LAYOUT_ADDING, LAYOUT_REMOVING };
+fallible layout_lock(struct layout *l, enum layout_lock how, int *ret_fd);
+
+/**
+ * layout_stage - open (and make) an entry of <store>/tmp and lock it exclusively, waiting for its holder.
+ * @dir: a directory; else a file, opened for reading and writing. The descriptor is the lock.
+ * layout_stage_name() makes a name nobody has: "PREFIX-<random>"; caller frees.
+ */
+enum layout_stage_kind { LAYOUT_STAGE_FILE, LAYOUT_STAGE_DIR };
+fallible layout_stage(struct layout *l, const char *name, enum layout_stage_kind kind, int *ret_fd);
+char *layout_stage_name(const char *prefix);
+/* Removes entries that nobody holds: the rubbish of killed commands. A blob's first part ("blob-*"), which a pull may
+ * go on with, only when it was not touched for this long. */
+fallible layout_sweep_staging(struct layout *l, uint64_t keep_blobs_seconds);
+
+/* "blobs/sha256/<hex>"; caller frees. */
+char *layout_blob_path(const char *digest);
+/* NOT_FOUND, or CORRUPT when the size is not expected_size (-1: not checked). */
+fallible layout_open_blob(struct layout *l, const char *digest, int64_t expected_size, int *ret_fd);
+bool layout_has_blob(struct layout *l, const char *digest, int64_t expected_size);
+/* A whole small blob (manifest, config), at most 4 MiB, as text. */
+fallible layout_read_blob(struct layout *l, const char *digest, char **ret_text, size_t *ret_len);
+
+/* index.json */
+fallible layout_read_index(struct layout *l, struct oci_index **ret);
+/* Points a full name at a manifest (or index) descriptor, taking the name from whatever had it. Locks by itself. */
+fallible layout_set_name(struct layout *l, const char *full_name, const struct oci_descriptor *target);
+/* NOT_FOUND when no such name. */
+fallible layout_remove_name(struct layout *l, const char *full_name);
+/* Keeps an image that has no name: found by its ID. Nothing to do when index.json has the digest already. */
+fallible layout_add_unnamed(struct layout *l, const struct oci_descriptor *target);
+/* Lets go of what layout_add_unnamed() keeps; names stay. NOT_FOUND. */
+fallible layout_remove_unnamed(struct layout *l, const char *digest);
+
+/* An image, resolved for this machine's (or the asked) platform. */
+struct image {
+    char *name;            /* the full name it was found by, or NULL (found by id) */
+    char *manifest_digest; /* of the platform's manifest */
+    char *id;              /* the config's digest: docker's image ID */
+    struct oci_manifest *manifest;
+    struct oci_image_config *config;
+    char *config_text; /* the document itself */
+    int64_t size;      /* bytes: config + layers as stored; see layer sizes for unpacked */
+};
+void image_free(struct image *i);
+OWN_TYPE(image, struct image *, image_free)
+/**
+ * image_find - an image by what a user typed: a name, "name@digest", an ID or a unique prefix of one (>= 2 hex digits;
+ *              a name wins over an ID).
+ * @platform: "linux/amd64", or NULL: this machine's.
+ * Errors: NOT_FOUND, CONFLICT (several IDs match), CORRUPT.
+ */
+fallible image_find(struct layout *l, const char *what, const char *platform, struct image **ret);
+/* Every image of index.json in its order, once for each name; without a name: NULL. Those whose blobs are missing are
+ * passed over with a warning. */
+fallible image_list(struct layout *l, struct image ***ret, size_t *ret_n);
+/* "linux/amd64" of this build. */
+const char *platform_of_host(void);
+/* want: "os/architecture[/variant]", or NULL: this machine's. */
+bool platform_matches(const struct oci_platform *have, const char *want);
+/* "linux/arm/v7"; caller frees. */
+char *platform_text(const struct oci_platform *p);
+/* A word of the user's ("arm64", "linux/x86_64") in the form above; caller frees. INVALID. */
+fallible platform_parse(const char *text, char **ret);
+/**
+ * platform_choose - the manifest of an index that is for a platform. NOT_FOUND lists those that there are.
+ * @ret: borrowed from the index.
+ */
+fallible platform_choose(const struct oci_index *index, const char *want, const struct oci_descriptor **ret);
+
+#endif

@@ -1,0 +1,60 @@
+/*
+ * registry.h: a client for the registry API v2, over libcurl. Only husk-image links it.
+ *
+ * Loopback registries are spoken to over http first, then https; insecure ones over https without checking the
+ * certificate, then http; all others only over https with a certificate that is checked. The Authorization header goes
+ * to the registry's own scheme, host and port and never along with a redirect elsewhere. Functions may be called from
+ * several threads at once.
+ * Source: distribution-spec 1.1, "Pull"; token authentication specification.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_IMAGE_REGISTRY_H
+#define HUSK_IMAGE_REGISTRY_H
+
+#include <stdint.h>
+
+#include "base/mem.h"
+#include "image/auth.h"
+#include "image/blob.h"
+#include "image/ref.h"
+
+struct registry_options {
+    bool insecure;            /* http, and certificates that are not checked, are allowed */
+    uint64_t stall_ns;        /* give up a transfer in which nothing arrives for this long; 0: 30 s */
+    struct credentials *auth; /* borrowed; NULL: anonymous */
+};
+struct registry;
+/* No request is made yet. */
+fallible registry_open(const struct ref *ref, const struct registry_options *options, struct registry **ret);
+void registry_free(struct registry *r);
+OWN_TYPE(registry, struct registry *, registry_free)
+
+/* Is the registry named in $HUSK_INSECURE_REGISTRIES (a comma-separated list of host or host:port)? */
+bool registry_named_insecure(const char *registry);
+
+struct registry_manifest {
+    char *text; /* the bytes as sent: their digest is the manifest's */
+    size_t len;
+    char *digest;
+    char *media_type;
+};
+void registry_manifest_free(struct registry_manifest *m);
+OWN_TYPE(registry_manifest, struct registry_manifest *, registry_manifest_free)
+
+/**
+ * registry_get_manifest - a manifest or an index.
+ * @tag_or_digest: the bytes are checked against a digest.
+ * Errors: NOT_FOUND (no such image), UNAUTHENTICATED, DENIED, CORRUPT (digest, or no manifest at all), UNAVAILABLE,
+ * UNSUPPORTED (schema 1), TIMEOUT.
+ */
+fallible registry_get_manifest(struct registry *r, const char *tag_or_digest, struct registry_manifest **ret);
+
+/* Bytes of the blob so far; called in the calling thread. An error it returns ends the transfer. */
+typedef err *registry_progress(void *ctx, int64_t bytes);
+/* Fetches into a blob, going on after lost connections; blob_end() is the caller's. */
+fallible registry_get_blob(struct registry *r, const char *digest, struct blob *blob, registry_progress *progress,
+                           void *ctx);
+/* The repository's tags, all pages. */
+fallible registry_list_tags(struct registry *r, struct strv *ret_tags);
+
+#endif

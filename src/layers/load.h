@@ -1,0 +1,39 @@
+/*
+ * load.h: images out of an archive or directory into the store, as `docker load` does: docker-archive (manifest.json),
+ * oci-archive and OCI layout (index.json). A docker-archive's image becomes an OCI manifest over the same config, so
+ * its ID stays what it was. A name is set when all blobs and unpacked layers are there and verified.
+ * Source: image-spec image-layout.md; docker's image/spec/v1.2.md, "Combined Image JSON + Filesystem Changeset Format".
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_LAYERS_LOAD_H
+#define HUSK_LAYERS_LOAD_H
+
+#include "layers/bundle.h"
+#include "layers/progress.h"
+
+struct load_options {
+    const char *platform; /* NULL: this machine's */
+    struct progress progress;
+};
+struct loaded {
+    char *name; /* as people read it; NULL: it has none */
+    char *id;
+};
+struct load_result {
+    struct loaded *images;
+    size_t n;
+};
+void load_result_clear(struct load_result *r);
+
+/**
+ * load_images - all images of a bundle. The caller holds layout_lock(LAYOUT_ADDING).
+ * Errors: INVALID (no image archive), CORRUPT, NOT_FOUND (a part is missing; no such platform), UNSUPPORTED, EXHAUSTED.
+ * Images before the one that failed are loaded and in ret.
+ */
+fallible load_images(struct layout *l, struct bundle *b, const struct load_options *o, struct load_result *ret);
+
+/* The layers of an image whose blobs are all in the store: unpacked, side by side. */
+fallible load_unpack(struct layout *l, const struct oci_manifest *manifest, const struct oci_image_config *config,
+                     const struct progress *progress);
+
+#endif

@@ -1,0 +1,36 @@
+/*
+ * pull.h: an image from a registry into the store. Its name appears in index.json only when the manifest, the config,
+ * every layer's blob and every unpacked layer are there and verified.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_LAYERS_PULL_H
+#define HUSK_LAYERS_PULL_H
+
+#include "image/layout.h"
+#include "image/ref.h"
+#include "image/registry.h"
+#include "layers/progress.h"
+
+struct pull_options {
+    const char *platform; /* NULL: this machine's */
+    struct registry_options registry;
+    struct progress progress;
+    size_t downloads; /* side by side; 0: 3 */
+};
+struct pull_result {
+    char *name;   /* the full name it now has */
+    char *digest; /* of what the registry has under that name: an index's or a manifest's */
+    bool changed; /* false: the name pointed there already */
+};
+void pull_result_free(struct pull_result *r);
+OWN_TYPE(pull_result, struct pull_result *, pull_result_free)
+
+/**
+ * pull_image - fetch what is missing and set the name. The caller holds layout_lock(LAYOUT_ADDING).
+ * Errors: those of registry.h; NOT_FOUND also when no manifest is for the platform (the error lists those there are);
+ * CORRUPT, EXHAUSTED.
+ */
+fallible pull_image(struct layout *l, const struct ref *ref, const struct pull_options *options,
+                    struct pull_result **ret);
+
+#endif

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "layers/unpack.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+
+#include "base/log.h"
+#include "codec/digest.h"
+#include "codec/pool.h"
+#include "image/ref.h"
+#include "layers/layer.h"
+#include "os/fs.h"
+
+/*
+ * One thread unpacks into a ring of buffers and makes files out of them; another hashes the same buffers. Hashing is
+ * the larger half of the work where the processor has no SHA instructions.
+ */
+enum { SLOTS = 16, SLOT_SIZE = 256 << 10 };
+
+struct slot {
+    unsigned char *bytes;
+    size_t n;
+};
+struct work {
+    struct layout *layout;
+    const struct unpack *u;
+    struct stream *stream;
+    struct digest *digest; /* NULL: nothing to hash */
+    int fs_fd;
+    struct untar_limits limits;
+
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    struct slot ring[SLOTS];
+    uint64_t filled, hashed; /* slots so far */
+    bool hasher_began, ended;
+};
+
+/* ---- the ring ---- */
+
+static void hash_oldest(struct work *w)
+{
+    const struct slot *s = &w->ring[w->hashed % SLOTS];
+    digest_add(w->digest, s->bytes, s->n);
+}
+
+/* The next slot to fill. The one filled last is still read by untar() until it asks for more, which it just did. */
+static struct slot *free_slot(struct work *w)
+{
+    pthread_mutex_lock(&w->mutex);
+    while (w->digest && w->filled - w->hashed == SLOTS) {
+        if (w->hasher_began) {
+            pthread_cond_wait(&w->changed, &w->mutex);
+        } else { /* not on its feet yet, or no thread could be had for it */
+            hash_oldest(w);
+            w->hashed++;
+        }
+    }
+    pthread_mutex_unlock(&w->mutex);
+    return &w->ring[w->digest ? w->filled % SLOTS : 0];
+}
+
+static void publish(struct work *w, bool end)
+{
+    pthread_mutex_lock(&w->mutex);
+    if (end)
+        w->ended = true;
+    else
+        w->filled++;
+    pthread_cond_signal(&w->changed);
+    pthread_mutex_unlock(&w->mutex);
+}
+
+static void hash_all(struct work *w)
+{
+    pthread_mutex_lock(&w->mutex);
+    w->hasher_began = true;
+    for (;;) {
+        while (w->hashed == w->filled && !w->ended)
+            pthread_cond_wait(&w->changed, &w->mutex);
+        if (w->hashed == w->filled)
+            break;
+        pthread_mutex_unlock(&w->mutex);
+        hash_oldest(w);
+        pthread_mutex_lock(&w->mutex);
+        w->hashed++;
+        pthread_cond_signal(&w->changed);
+    }
+    pthread_mutex_unlock(&w->mutex);
+}
+
+static fallible next_bytes(void *ctx, const unsigned char **ret_bytes, size_t *ret_n)
+{
+    struct work *w = ctx;
+    struct slot *s = free_slot(w);
+    if (!s->bytes)
+        s->bytes = mem_alloc(SLOT_SIZE);
+    TRY(stream_read(w->stream, s->bytes, SLOT_SIZE, &s->n));
+    *ret_bytes = s->bytes;
+    *ret_n = s->n;
+    if (s->n > 0)
+        publish(w, false);
+    if (w->u->progress)
+        w->u->progress(w->u->progress_ctx, stream_bytes_in(w->stream));
+    return NULL;
+}
+
+static fallible write_files(struct work *w)
+{
+    own(tar) struct tar *t = tar_new((struct tar_source){ next_bytes, w });
+    TRY(untar(t, w->fs_fd, &w->limits));
+    return tar_drain(t);
+}
+
+enum { JOB_FILES, JOB_HASH, JOBS };
+static fallible job(struct pool *pool, void *ctx, size_t number)
+{
+    struct work *w = ctx;
+    if (number == JOB_HASH) {
+        hash_all(w);
+        return NULL;
+    }
+    err *e = write_files(w);
+    publish(w, true);
+    return e;
+}
+
+/* ---- one layer in staging ---- */
+
+static void short_id(const char *diff_id, char buf[16])
+{
+    snprintf(buf, 16, "%.12s", diff_id ? digest_hex(diff_id) : "");
+}
+
+/* What a layer's root hides is all of the image below it; overlayfs does not look for the mark there. */
+static fallible mark_opaque_root(struct work *w, int stage_fd)
+{
+    char value[4];
+    if (fgetxattr(w->fs_fd, "trusted.overlay.opaque", value, sizeof value) < 0 &&
+        fgetxattr(w->fs_fd, "user.overlay.opaque", value, sizeof value) < 0)
+        return NULL;
+    return fs_replace_at(stage_fd, "opaque", "", 0, 0644, FS_SYNC_NONE);
+}
+
+static fallible write_size(struct work *w, int stage_fd)
+{
+    char text[32];
+    int n = snprintf(text, sizeof text, "%llu\n", (unsigned long long)stream_bytes_out(w->stream));
+    return fs_replace_at(stage_fd, "size", text, (size_t)n, 0644, FS_SYNC_NONE);
+}
+
+static fallible check_digest(struct work *w, char **ret_diff_id)
+{
+    const char *want = w->u->diff_id;
+    own_mem char *got = w->digest ? digest_end(w->digest) : mem_strdup(want);
+    if (want && !str_eq(got, want))
+        return err_new(ERR_CORRUPT, "its contents have the digest %s instead of %s", got, want);
+    *ret_diff_id = take(got);
+    return NULL;
+}
+
+static fallible fill_staging(struct work *w, int stage_fd, char **ret_diff_id)
+{
+    if (mkdirat(stage_fd, "fs", 0755) < 0)
+        return err_sys(errno, "make the layer's directory");
+    own_fd int fs_fd = openat(stage_fd, "fs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fs_fd < 0)
+        return err_sys(errno, "open the layer's directory");
+    w->fs_fd = fs_fd;
+    TRY(pool_run(JOBS, w->digest ? JOBS : JOB_HASH, job, w));
+    TRY(check_digest(w, ret_diff_id));
+    TRY(mark_opaque_root(w, stage_fd));
+    TRY(write_size(w, stage_fd));
+    /* All files of the layer at once: syncing each one costs 2.5 times as much. */
+    if (fchmod(stage_fd, 0755) < 0 || syncfs(stage_fd) < 0)
+        return err_sys(errno, "write the layer to disk");
+    return NULL;
+}
+
+/* *ret_ours false: another process was first with the same layer. */
+static fallible publish_layer(struct layout *l, const char *staged, const char *diff_id, bool *ret_ours)
+{
+    own_mem char *path = mem_printf("layers/%s", digest_hex(diff_id));
+    *ret_ours = renameat2(l->fd, staged, l->fd, path, RENAME_NOREPLACE) == 0;
+    if (!*ret_ours)
+        return errno == EEXIST || errno == ENOTEMPTY ? NULL : err_sys(errno, "put it in place");
+    own_fd int dir = openat(l->fd, "layers", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0 || fsync(dir) < 0)
+        return err_sys(errno, "write '%s/layers' to disk", l->path);
+    return NULL;
+}
+
+static fallible unpack_staged(struct work *w, char **ret_diff_id)
+{
+    char id[16];
+    short_id(w->u->diff_id, id);
+    own_mem char *prefix = mem_printf("layer-%s", id);
+    own_mem char *name = layout_stage_name(prefix);
+    own_mem char *staged = mem_printf("tmp/%s", name);
+    own_mem char *diff_id = NULL;
+    own_fd int stage_fd = -1;
+    bool ours = false;
+    TRY(layout_stage(w->layout, name, LAYOUT_STAGE_DIR, &stage_fd));
+    err *e = fill_staging(w, stage_fd, &diff_id);
+    if (!e)
+        e = publish_layer(w->layout, staged, diff_id, &ours);
+    if (e || !ours)
+        err_ignore(fs_remove_tree_at(w->layout->fd, staged), "a sweep will remove it");
+    if (!e)
+        *ret_diff_id = take(diff_id);
+    return e;
+}
+
+static fallible unpack(struct work *w, char **ret_diff_id)
+{
+    const struct unpack *u = w->u;
+    own(stream) struct stream *stream = NULL;
+    own(digest) struct digest *digest = NULL;
+    TRY(untar_limits_fill(&w->limits));
+    TRY(stream_open(u->source, w->limits.bytes, &stream));
+    bool known = u->verified && u->diff_id && stream_form(stream) == STREAM_PLAIN;
+    if (!known)
+        TRY(digest_new(u->diff_id, &digest));
+    w->stream = stream;
+    w->digest = digest;
+    return unpack_staged(w, ret_diff_id);
+}
+
+fallible layer_unpack(struct layout *l, const struct unpack *u, char **ret_diff_id)
+{
+    char id[16];
+    struct work w = { .layout = l,
+                      .u = u,
+                      .fs_fd = -1,
+                      .limits = u->limits,
+                      .mutex = PTHREAD_MUTEX_INITIALIZER,
+                      .changed = PTHREAD_COND_INITIALIZER };
+    own_mem char *diff_id = NULL;
+    if (u->diff_id && !digest_valid(u->diff_id))
+        return err_new(ERR_INVALID, "unpack layer: '%.200s' is no digest", u->diff_id);
+    if (u->diff_id && layer_exists(l, u->diff_id)) {
+        if (ret_diff_id)
+            *ret_diff_id = mem_strdup(u->diff_id);
+        return NULL;
+    }
+    err *e = unpack(&w, &diff_id);
+    for (size_t i = 0; i < SLOTS; i++)
+        free(w.ring[i].bytes);
+    short_id(u->diff_id, id);
+    if (e)
+        return err_wrap(e, "unpack layer%s%s", *id ? " " : "", id);
+    log_debug("unpacked layer %s", diff_id);
+    if (ret_diff_id)
+        *ret_diff_id = take(diff_id);
+    return NULL;
+}
+
+fallible layer_unpack_blob(struct layout *l, const char *blob_digest, const char *diff_id,
+                           void (*progress)(void *ctx, uint64_t bytes_in), void *progress_ctx)
+{
+    own_fd int fd = -1;
+    if (layer_exists(l, diff_id))
+        return NULL;
+    TRY(layout_open_blob(l, blob_digest, -1, &fd));
+    struct unpack u = { .source = stream_source_fd(&fd),
+                        .diff_id = diff_id,
+                        .verified = str_eq(blob_digest, diff_id),
+                        .progress = progress,
+                        .progress_ctx = progress_ctx };
+    return layer_unpack(l, &u, NULL);
+}

@@ -1,0 +1,38 @@
+/*
+ * unpack.h: a layer's blob becomes <store>/layers/<diffID>: unpacked in staging, verified, synced, renamed. In one
+ * pass: unpack (codec/stream.h), hash for the diffID (in a second thread), write files (layers/untar.h).
+ *
+ * The caller is root, really or in a user namespace (os/userns.h), and holds layout_lock(LAYOUT_ADDING). Several layers
+ * may be unpacked at once in several threads. Two processes with the same layer: the first to finish wins. A killed one
+ * leaves staging that nobody holds: layout_sweep_staging().
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_LAYERS_UNPACK_H
+#define HUSK_LAYERS_UNPACK_H
+
+#include "codec/stream.h"
+#include "image/layout.h"
+#include "layers/untar.h"
+
+struct unpack {
+    struct stream_source source; /* the blob's bytes, packed or plain */
+    const char *diff_id;         /* what the uncompressed bytes must hash to; NULL: answer what they hash to */
+    bool verified;               /* the source is a plain tar that the caller already hashed to diff_id */
+    struct untar_limits limits;
+    /* NULL, or told now and then how many packed bytes were read. May run in another thread than the caller's. */
+    void (*progress)(void *ctx, uint64_t bytes_in);
+    void *progress_ctx;
+};
+
+/**
+ * layer_unpack - unpack and publish a layer; one that is there already is a success without reading anything.
+ * @ret_diff_id: may be NULL; caller frees.
+ * Errors: CORRUPT (not the diffID, broken tar or packing), INVALID (hostile), EXHAUSTED, DENIED; wrapped with
+ * "unpack layer <12 digits>". Nothing is left in staging.
+ */
+fallible layer_unpack(struct layout *l, const struct unpack *u, char **ret_diff_id);
+/* The same from a blob in the store (a pull's last step). */
+fallible layer_unpack_blob(struct layout *l, const char *blob_digest, const char *diff_id,
+                           void (*progress)(void *ctx, uint64_t bytes_in), void *progress_ctx);
+
+#endif

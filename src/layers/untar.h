@@ -1,0 +1,35 @@
+/*
+ * untar.h: the files of one layer's tar into an empty directory, so that no entry can reach anything outside of it.
+ *
+ * Parents are opened with openat2(RESOLVE_IN_ROOT) and kept in a small cache; everything is made by (directory
+ * descriptor, last name). A later entry replaces an earlier one of the same name; a link that an earlier entry made is
+ * followed as the container would follow it, inside the root. Whiteouts (".wh.NAME", ".wh..wh..opq") become what
+ * overlayfs wants: a character device 0:0, and the xattr {trusted,user}.overlay.opaque.
+ * Source: image-spec layer.md; overlayfs.rst "whiteouts and opaque directories".
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_LAYERS_UNTAR_H
+#define HUSK_LAYERS_UNTAR_H
+
+#include "codec/tar.h"
+
+/* What a layer may cost. 0: the default. */
+struct untar_limits {
+    uint64_t bytes;   /* of the uncompressed tar: 64 GiB, or HUSK_MAX_LAYER_BYTES */
+    uint64_t entries; /* 4 Mi, or HUSK_MAX_LAYER_ENTRIES */
+    uint64_t devices; /* 65,536 */
+};
+/* Fills what is 0 from the environment and the defaults. INVALID names a variable with a bad value. */
+fallible untar_limits_fill(struct untar_limits *limits);
+
+/**
+ * untar - all entries of the archive, into the directory.
+ * @dir_fd: empty; owned by us; not O_PATH.
+ * @limits: entries and devices are held; bytes are the stream's business.
+ * The calling thread gets a file-creation mask of 0, its own (unshare(CLONE_FS)).
+ * Errors: CORRUPT, INVALID (a name that leads out, an unknown kind), EXHAUSTED (a limit, the disk, an owner that is
+ * not mapped), DENIED. They name the entry. What was made so far stays: remove the directory.
+ */
+fallible untar(struct tar *t, int dir_fd, const struct untar_limits *limits);
+
+#endif

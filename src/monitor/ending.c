@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "monitor/ending.h"
+
+#include <errno.h>
+#include <linux/ioctl.h>
+#include <linux/types.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "base/mem.h"
+#include "cgroup/cgroup.h"
+#include "os/linux.h"
+
+enum { PATIENCE_SECONDS = 5 };
+
+/* Linux 6.15, include/uapi/linux/pidfd.h: newer than the headers we build with. */
+struct pidfd_info_v1 {
+    __u64 mask, cgroupid;
+    __u32 pid, tgid, ppid, ruid, rgid, euid, egid, suid, sgid, fsuid, fsgid;
+    __s32 exit_code;
+};
+#define PIDFD_INFO_EXIT_BIT (1ull << 3)
+#define PIDFD_GET_INFO_V1   _IOWR(0xFF, 11, struct pidfd_info_v1)
+
+static void set_status(struct monitor_exit *record, int status)
+{
+    record->exit_code = proc_exit_code(status);
+    record->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+static void ask_pidfd(int pidfd, struct monitor_exit *record)
+{
+    struct pidfd_info_v1 info = { .mask = PIDFD_INFO_EXIT_BIT };
+    const struct timespec pause = { .tv_nsec = 10000000 };
+    /* The kernel tells when whoever inherited the process has reaped it. */
+    for (int i = 0; i < 1000; i++, (void)nanosleep(&pause, NULL)) {
+        info.mask = PIDFD_INFO_EXIT_BIT;
+        if (ioctl(pidfd, PIDFD_GET_INFO_V1, &info) < 0 && errno != ESRCH)
+            break;
+        if (info.mask & PIDFD_INFO_EXIT_BIT) {
+            set_status(record, info.exit_code);
+            return;
+        }
+    }
+    record->exit_code = 255;
+    record->error = mem_strdup("the exit code is not known: its first monitor was killed");
+}
+
+void ending_collect(int pidfd, struct monitor_exit *record)
+{
+    struct timespec now;
+    siginfo_t info = { 0 };
+    int r;
+    while ((r = waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | __WALL)) < 0 && errno == EINTR)
+        ;
+    if (r == 0)
+        set_status(record, info.si_code == CLD_EXITED ? W_EXITCODE(info.si_status, 0) : info.si_status);
+    else
+        ask_pidfd(pidfd, record);
+    clock_gettime(CLOCK_REALTIME, &now);
+    record->finished_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static int64_t seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec;
+}
+
+/* With a pid namespace of its own nothing is left when the first process is dead; in the host's something may be, and
+ * what is killed needs a moment. */
+static fallible remove_group(const struct cgroup *group)
+{
+    own_mem pid_t *pids = NULL;
+    size_t n = 0;
+    int64_t begin = seconds();
+    TRY(cgroup_pids(group, &pids, &n));
+    if (n)
+        TRY(cgroup_kill(group));
+    err *e = cgroup_remove(group);
+    while (err_is(e, ERR_CONFLICT) && seconds() - begin < PATIENCE_SECONDS) {
+        err_free(e);
+        TRY(cgroup_kill(group));
+        e = cgroup_remove(group);
+    }
+    return e;
+}
+
+static fallible clear_cgroup(const char *path, struct monitor_exit *record)
+{
+    own(cgroup_host) struct cgroup_host *host = NULL;
+    own(cgroup) struct cgroup *group = NULL;
+    TRY(cgroup_host_open(&host));
+    TRY(cgroup_open(host, path, &group));
+    record->oom_killed = cgroup_oom_killed(group);
+    return remove_group(group);
+}
+
+void ending_clear_cgroup(const char *cgroup_path, struct monitor_exit *record)
+{
+    if (cgroup_path)
+        err_ignore(clear_cgroup(cgroup_path, record), "whoever removes the container removes its cgroup");
+}

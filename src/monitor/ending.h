@@ -1,0 +1,16 @@
+/*
+ * ending.h: what the kernel says about a container that has ended, and what is left of it there.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_MONITOR_ENDING_H
+#define HUSK_MONITOR_ENDING_H
+
+#include "monitor/monitor.h"
+
+/* Exit code and signal of the first process, by waitid(2); for one that is not our child (monitor_adopt), from its
+ * pidfd, or record->error says that it is not known. */
+void ending_collect(int pidfd, struct monitor_exit *record);
+/* Whether the memory limit killed it; then kills what is left in the cgroup and removes it. NULL: there is none. */
+void ending_clear_cgroup(const char *cgroup_path, struct monitor_exit *record);
+
+#endif

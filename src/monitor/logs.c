@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "monitor/attach.h"
+#include "monitor/line.h"
+#include "monitor/logfile.h"
+#include "monitor/relay.h"
+#include "os/fs.h"
+
+enum { BLOCK = 65536, FILES_MAX = 1000, OUT_ROOM = 65536, IDLE_MS = 1000 };
+
+struct sink {
+    const struct log_filter *f;
+    char *out; /* OUT_ROOM bytes that wait for one stream */
+    size_t n;
+    int fd;
+    bool in_line; /* the last entry had no end: the next one goes on, without a time */
+    bool past_until;
+};
+
+struct reader {
+    int dir_fd, fd; /* the file that is read; -1: none yet */
+    ino_t inode;
+    char *buffer; /* an entry that is not whole yet starts it */
+    size_t n, room;
+    struct sink *sink;
+};
+
+/* ---- out ---- */
+
+static fallible flush(struct sink *s)
+{
+    size_t n = s->n;
+    s->n = 0;
+    return n ? relay_write_all(s->fd, s->out, n) : NULL;
+}
+
+static fallible put(struct sink *s, int fd, const char *bytes, size_t n)
+{
+    if (fd != s->fd || s->n + n > OUT_ROOM)
+        TRY(flush(s));
+    s->fd = fd;
+    if (n > OUT_ROOM)
+        return relay_write_all(fd, bytes, n);
+    memcpy(s->out + s->n, bytes, n);
+    s->n += n;
+    return NULL;
+}
+
+/* docker's form: always nine digits, so that columns align. */
+static fallible put_time(struct sink *s, int fd, const struct line *line)
+{
+    char text[48] = "0000-00-00T00:00:00.000000000Z ";
+    size_t n = line->time_len > 1 && line->time_len <= 30 ? line->time_len - 1 : 0; /* without the Z */
+    memcpy(text, line->time, n);
+    return put(s, fd, text, 31);
+}
+
+static fallible put_line(struct sink *s, const struct line *line)
+{
+    const struct log_filter *f = s->f;
+    int fd = line->stream == LINE_STDOUT ? STDOUT_FILENO : STDERR_FILENO;
+    int64_t time = 0;
+    if (f->since_ns || f->until_ns) {
+        if (!line_time_parse(line->time, line->time_len, &time) || (f->since_ns && time < f->since_ns))
+            return NULL;
+        if (f->until_ns && time > f->until_ns) {
+            s->past_until = true;
+            return NULL;
+        }
+    }
+    if (fd == STDOUT_FILENO ? f->no_stdout : f->no_stderr)
+        return NULL;
+    if (f->timestamps && !s->in_line)
+        TRY(put_time(s, fd, line));
+    s->in_line = line->text_len == 0 || line->text[line->text_len - 1] != '\n';
+    return put(s, fd, line->text, line->text_len);
+}
+
+/* ---- in ---- */
+
+/* The whole entries of the buffer; half of one stays. What is no entry is skipped: a power cut may leave such. */
+static fallible take_entries(struct reader *r)
+{
+    char *p = r->buffer, *end = r->buffer + r->n, *newline;
+    while (!r->sink->past_until && (newline = memchr(p, '\n', (size_t)(end - p)))) {
+        struct line line;
+        if (line_decode(p, (size_t)(newline - p), &line))
+            TRY(put_line(r->sink, &line));
+        p = newline + 1;
+    }
+    memmove(r->buffer, p, (size_t)(end - p));
+    r->n = (size_t)(end - p);
+    return NULL;
+}
+
+/* To the end of the file as it is now. */
+static fallible read_on(struct reader *r)
+{
+    while (!r->sink->past_until) {
+        if (r->room - r->n < BLOCK)
+            r->buffer = mem_realloc(r->buffer, r->room += 4 * BLOCK);
+        ssize_t n = read(r->fd, r->buffer + r->n, r->room - r->n - 1);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_sys(errno, "read the log");
+        if (n == 0)
+            break;
+        r->n += (size_t)n;
+        TRY(take_entries(r));
+        if (r->n > 2 * LINE_ENTRY_MAX)
+            r->n = 0; /* no entry is as long */
+    }
+    return flush(r->sink);
+}
+
+static void log_name(int64_t number, char name[64])
+{
+    if (number)
+        snprintf(name, 64, LOGFILE_NAME ".%" PRId64, number);
+    else
+        snprintf(name, 64, LOGFILE_NAME);
+}
+
+static int open_log(const struct reader *r, int64_t number)
+{
+    char name[64];
+    log_name(number, name);
+    return openat(r->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+}
+
+/* The numbers that exist, newest first; there may be gaps. Caller frees. */
+static fallible list_logs(int dir_fd, int64_t **ret, size_t *ret_n)
+{
+    own_mem int64_t *found = NULL;
+    size_t n = 0;
+    int copy = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    own_dir DIR *dir = copy >= 0 ? fdopendir(copy) : NULL;
+    if (!dir)
+        return err_sys(errno, "look for the log");
+    for (struct dirent *entry; (entry = readdir(dir)) && n < FILES_MAX;) {
+        char *end = NULL;
+        int64_t number = 0;
+        if (!str_starts(entry->d_name, LOGFILE_NAME))
+            continue;
+        const char *rest = entry->d_name + sizeof LOGFILE_NAME - 1;
+        if (*rest == '.')
+            number = strtoll(rest + 1, &end, 10);
+        if ((*rest && *rest != '.') || (end && (*end || number < 1)))
+            continue;
+        found = mem_array(found, n + 1, sizeof *found);
+        size_t at = n++;
+        for (; at && found[at - 1] > number; at--)
+            found[at] = found[at - 1];
+        found[at] = number;
+    }
+    *ret = take(found);
+    *ret_n = n;
+    return NULL;
+}
+
+/* Where the last `tail` entries of a file begin; *tail becomes how many are still to be found in older files. */
+static fallible find_tail(int fd, int64_t *tail, off_t *ret_at)
+{
+    own_mem char *block = mem_alloc(BLOCK);
+    off_t end = lseek(fd, 0, SEEK_END);
+    bool first = true;
+    while (end > 0) {
+        size_t n = end < BLOCK ? (size_t)end : BLOCK;
+        ssize_t r = pread(fd, block, n, end - (off_t)n);
+        if (r != (ssize_t)n)
+            return err_sys(r < 0 ? errno : EIO, "read the log");
+        for (size_t i = n; i > 0; i--) {
+            if (block[i - 1] != '\n')
+                continue;
+            if (!first && (*tail)-- == 1) {
+                *ret_at = end - (off_t)n + (off_t)i;
+                return NULL;
+            }
+            first = false;
+        }
+        end -= (off_t)n;
+    }
+    if (!first) /* the entry that begins the file */
+        (*tail)--;
+    *ret_at = 0;
+    return NULL;
+}
+
+/* Opens the oldest file that is to be read, placed at its first entry; `numbers` are newest first. *ret_i: its place.
+ */
+static fallible find_start(struct reader *r, const int64_t *numbers, size_t n, size_t *ret_i, off_t *ret_at)
+{
+    int64_t tail = r->sink->f->tail;
+    *ret_at = 0;
+    *ret_i = n;
+    if (tail < 0 || n == 0)
+        return NULL;
+    for (size_t i = 0; i < n; i++) {
+        own_fd int fd = open_log(r, numbers[i]);
+        if (fd < 0)
+            continue;
+        if (tail == 0)
+            *ret_at = lseek(fd, 0, SEEK_END);
+        else
+            TRY(find_tail(fd, &tail, ret_at));
+        *ret_i = i + 1;
+        if (tail == 0)
+            return NULL;
+    }
+    return NULL;
+}
+
+static fallible use_file(struct reader *r, int take_fd_, off_t at)
+{
+    struct stat st;
+    own_drop_fd(&r->fd);
+    r->fd = take_fd_;
+    r->n = 0; /* half an entry at the end of a file that is no longer written is lost to a power cut */
+    if (fstat(r->fd, &st) < 0 || lseek(r->fd, at, SEEK_SET) < 0)
+        return err_sys(errno, "read the log");
+    r->inode = st.st_ino;
+    return NULL;
+}
+
+/* The file that follows the one we have read to its end: ours has a higher number now, or has been rotated away.
+ * *ret_fd -1: ours is the newest. */
+static fallible find_next(const struct reader *r, int *ret_fd)
+{
+    own_mem int64_t *numbers = NULL;
+    size_t n = 0;
+    struct stat newest;
+    own_fd int newer = -1;
+    *ret_fd = -1;
+    if (r->fd >= 0 && fstatat(r->dir_fd, LOGFILE_NAME, &newest, AT_SYMLINK_NOFOLLOW) == 0 && newest.st_ino == r->inode)
+        return NULL;
+    TRY(list_logs(r->dir_fd, &numbers, &n));
+    for (size_t i = 0; i < n; i++) {
+        struct stat st;
+        own_fd int fd = open_log(r, numbers[i]);
+        if (fd < 0 || fstat(fd, &st) < 0)
+            continue;
+        if (r->fd >= 0 && st.st_ino == r->inode)
+            break;
+        close_now(&newer);
+        newer = take_fd(&fd);
+    }
+    *ret_fd = take_fd(&newer);
+    return NULL;
+}
+
+/* Everything there is, file after file. Rotation may go on meanwhile: files are followed by inode, not by name. */
+static fallible read_to_end(struct reader *r)
+{
+    for (;;) {
+        int next = -1;
+        if (r->fd >= 0)
+            TRY(read_on(r));
+        TRY(find_next(r, &next));
+        if (next < 0)
+            return NULL;
+        if (r->fd >= 0) { /* what came between the read and the rotation */
+            err *e = read_on(r);
+            if (e) {
+                own_drop_fd(&next);
+                return e;
+            }
+        }
+        TRY(use_file(r, next, 0));
+    }
+}
+
+static fallible start(struct reader *r)
+{
+    own_mem int64_t *numbers = NULL;
+    size_t n = 0, i = 0;
+    off_t at = 0;
+    TRY(list_logs(r->dir_fd, &numbers, &n));
+    TRY(find_start(r, numbers, n, &i, &at));
+    while (i > 0) {
+        int fd = open_log(r, numbers[i - 1]);
+        if (fd >= 0)
+            return use_file(r, fd, at);
+        i--;
+        at = 0;
+    }
+    return NULL; /* no log yet */
+}
+
+/* ---- following ---- */
+
+static fallible follow(struct reader *r, int watch_fd)
+{
+    const struct log_filter *f = r->sink->f;
+    char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+    for (;;) {
+        bool ended =
+            faccessat(r->dir_fd, "exit.json", F_OK, 0) == 0; /* before the read: the record comes after the last line */
+        TRY(read_to_end(r));
+        if (ended || r->sink->past_until)
+            return NULL;
+        struct pollfd p = { .fd = watch_fd, .events = POLLIN };
+        int n = poll(&p, 1, IDLE_MS);
+        if (n < 0 && errno != EINTR)
+            return err_sys(errno, "wait for the log");
+        if (n > 0 && read(watch_fd, events, sizeof events) < 0 && errno != EAGAIN && errno != EINTR)
+            return err_sys(errno, "wait for the log");
+        if (n == 0 && f->ended && f->ended(f->ended_ctx))
+            return read_to_end(r);
+    }
+}
+
+static fallible watch_dir(int dir_fd, int *ret_fd)
+{
+    char path[64];
+    own_fd int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (fd < 0)
+        return err_sys(errno, "watch the log (fs.inotify.max_user_instances may be too small)");
+    snprintf(path, sizeof path, "/proc/self/fd/%d", dir_fd);
+    if (inotify_add_watch(fd, path, IN_MODIFY | IN_CREATE | IN_MOVED_TO) < 0)
+        return err_sys(errno, "watch the log (fs.inotify.max_user_watches may be too small)");
+    *ret_fd = take_fd(&fd);
+    return NULL;
+}
+
+static fallible print(struct reader *r)
+{
+    own_fd int watch_fd = -1;
+    if (r->sink->f->follow)
+        TRY(watch_dir(r->dir_fd, &watch_fd)); /* before the first read: nothing is missed */
+    TRY(start(r));
+    return watch_fd >= 0 ? follow(r, watch_fd) : read_to_end(r);
+}
+
+fallible logs_print(const char *dir, const struct log_filter *f)
+{
+    own_mem char *out = mem_alloc(OUT_ROOM);
+    struct sink sink = { .f = f, .out = out, .fd = STDOUT_FILENO };
+    struct reader r = { .dir_fd = -1, .fd = -1, .sink = &sink };
+    TRY_AS(fs_open_dir_at(AT_FDCWD, dir, FS_MUST_EXIST, &r.dir_fd), "read the log");
+    err *e = print(&r);
+    own_drop_fd(&r.dir_fd);
+    own_drop_fd(&r.fd);
+    free(r.buffer);
+    return e;
+}

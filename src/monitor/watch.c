@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "monitor/watch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "monitor/clients.h"
+#include "monitor/ending.h"
+#include "monitor/logfile.h"
+#include "monitor/record.h"
+#include "os/fs.h"
+#include "os/loop.h"
+
+enum {
+    CHUNK = MONITOR_FRAME_MAX - 1,
+    CHUNK_ROOM = MONITOR_FRAME_MAX,
+    LOG_ROOM = (LOGFILE_BUFFER + 4095) & ~4095,
+    TAIL_MAX = 1 << 20, /* a pipe's largest size for an ordinary user */
+    RECORD_TRIES = 60,
+};
+#define SECOND_NS 1000000000ull
+
+/* One of the program's output streams. */
+struct output {
+    int fd; /* -1: it has ended */
+    enum line_stream stream;
+    char frame;
+    struct loop_source *source;
+    struct line_cutter cutter;
+    char *tail; /* what was left when the program died */
+    size_t tail_n;
+    struct watch *watch;
+};
+
+struct watch {
+    const struct monitor_plan *plan;
+    int pidfd, stdin_fd, console_fd, lock_fd, record_fd, dir_fd, state_fd;
+    struct loop *loop;
+    struct output output[2];
+    struct loop_source *exit_source, *trim_timer, *console_timer;
+    bool trim_set, active; /* the big buffers have been used, and since the timer was set */
+    bool ending, cleaned;
+    struct clients clients;
+    struct logfile log;
+    struct client_frame *last;
+    char exit_frame[4];
+    struct monitor_exit record;
+};
+
+/* Whole pages, given back to the kernel when they rest. */
+static char chunk[CHUNK_ROOM] __attribute__((aligned(4096)));
+static char log_buffer[LOG_ROOM] __attribute__((aligned(4096)));
+static char line_ends[2][LINE_TEXT_MAX] __attribute__((aligned(4096)));
+
+/* ---- output ---- */
+
+static void log_line(void *ctx, const char *text, size_t n, bool ended, int64_t time_ns)
+{
+    struct output *o = ctx;
+    logfile_add(&o->watch->log, text, n, ended, o->stream, time_ns);
+}
+
+static err *on_trim(void *ctx)
+{
+    struct watch *w = ctx;
+    if (w->active || clients_busy(&w->clients)) {
+        w->active = false;
+        return loop_set_timer(w->trim_timer, SECOND_NS);
+    }
+    w->trim_set = false;
+    (void)madvise(chunk, sizeof chunk, MADV_DONTNEED);
+    (void)madvise(log_buffer, sizeof log_buffer, MADV_DONTNEED);
+    return NULL;
+}
+
+/* A container that wrote a lot once is to cost no more than others when it rests. */
+static fallible trim_later(struct watch *w, size_t n)
+{
+    if (n < 1024)
+        return NULL;
+    w->active = true;
+    if (w->trim_set)
+        return NULL;
+    w->trim_set = true;
+    if (w->trim_timer)
+        return loop_set_timer(w->trim_timer, SECOND_NS);
+    return loop_add_timer(w->loop, SECOND_NS, on_trim, w, &w->trim_timer);
+}
+
+static err *on_output(void *ctx, uint32_t events);
+
+static err *on_console_again(void *ctx)
+{
+    struct output *o = ctx;
+    TRY(loop_add_fd(o->watch->loop, o->fd, EPOLLIN, on_output, o, &o->source));
+    return NULL;
+}
+
+/* End of file, or EIO from a terminal that no process has open. A pipe has ended then; a terminal may be opened again
+ * as long as the program lives, so it is looked at once a second. */
+static fallible pause_output(struct output *o)
+{
+    struct watch *w = o->watch;
+    line_cut_end(&o->cutter, log_line, o);
+    logfile_flush(&w->log);
+    loop_remove(o->source);
+    o->source = NULL;
+    if (o->fd != w->console_fd) {
+        own_drop_fd(&o->fd);
+        return NULL;
+    }
+    if (w->console_timer)
+        return loop_set_timer(w->console_timer, SECOND_NS);
+    return loop_add_timer(w->loop, SECOND_NS, on_console_again, o, &w->console_timer);
+}
+
+static fallible hold_output(struct watch *w, uint32_t events)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(w->output); i++)
+        if (w->output[i].source)
+            TRY(loop_set_events(w->output[i].source, events));
+    return NULL;
+}
+
+static err *on_output(void *ctx, uint32_t events)
+{
+    struct output *o = ctx;
+    struct watch *w = o->watch;
+    if (clients_busy(&w->clients)) {
+        /* Held, and woken all the same: a hangup cannot be masked. The rest is read when the clients have caught up. */
+        loop_remove(o->source);
+        o->source = NULL;
+        return NULL;
+    }
+    ssize_t n = read(o->fd, chunk, CHUNK);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return NULL;
+    if (n <= 0)
+        return pause_output(o);
+    if (w->log.dir_fd >= 0) {
+        line_cut(&o->cutter, chunk, (size_t)n, log_line, o);
+        logfile_flush(&w->log);
+    }
+    clients_send(&w->clients, o->frame, chunk, (size_t)n);
+    if (clients_busy(&w->clients))
+        TRY(hold_output(w, 0));
+    return trim_later(w, (size_t)n);
+}
+
+/* ---- what clients ask ---- */
+
+static int give_input(void *ctx)
+{
+    struct watch *w = ctx;
+    if (w->console_fd >= 0)
+        return w->plan->stdin_open ? w->console_fd : -1;
+    return w->stdin_fd;
+}
+
+static void input_given(void *ctx)
+{
+    struct watch *w = ctx;
+    if (w->plan->stdin_once)
+        own_drop_fd(&w->stdin_fd);
+}
+
+static void resize(void *ctx, unsigned rows, unsigned columns)
+{
+    struct watch *w = ctx;
+    struct winsize size = { .ws_row = (unsigned short)rows, .ws_col = (unsigned short)columns };
+    if (w->console_fd >= 0)
+        (void)ioctl(w->console_fd, TIOCSWINSZ, &size);
+}
+
+static void pass_signal(void *ctx, int signal)
+{
+    struct watch *w = ctx;
+    if (!w->ending)
+        err_ignore(proc_signal(w->pidfd, signal), "the program is gone");
+}
+
+static void cleaned(void *ctx)
+{
+    struct watch *w = ctx;
+    w->cleaned = true;
+}
+
+static void go_on(struct watch *w)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(w->output); i++) {
+        struct output *o = &w->output[i];
+        err *e = NULL;
+        if (o->source)
+            e = loop_set_events(o->source, EPOLLIN);
+        else if (o->fd >= 0 && !(o->fd == w->console_fd && w->console_timer))
+            e = loop_add_fd(w->loop, o->fd, EPOLLIN, on_output, o, &o->source);
+        err_ignore(e, "the stream is drained at the end");
+    }
+}
+
+static void moved(void *ctx)
+{
+    struct watch *w = ctx;
+    if (w->plan->stdin_once && clients_first_gone(&w->clients))
+        own_drop_fd(&w->stdin_fd); /* the one whose input it was to be never asked */
+    if (!w->ending) {
+        if (!clients_busy(&w->clients))
+            go_on(w);
+        return;
+    }
+    if (!w->plan->remove)
+        clients_dismiss(&w->clients);
+    if (w->cleaned || !clients_any(&w->clients))
+        loop_quit(w->loop);
+}
+
+/* ---- the end ---- */
+
+/* What is left in the pipe or terminal. What strangers who hold the other end write later is not waited for. */
+static void drain(struct output *o)
+{
+    size_t room = 0;
+    ssize_t n = 0;
+    while (o->fd >= 0 && o->tail_n < TAIL_MAX) {
+        if (room - o->tail_n < CHUNK)
+            o->tail = mem_realloc(o->tail, room = room * 2 + 2 * CHUNK);
+        n = read(o->fd, o->tail + o->tail_n, room - o->tail_n);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            break;
+        line_cut(&o->cutter, o->tail + o->tail_n, (size_t)n, log_line, o);
+        o->tail_n += (size_t)n;
+    }
+    line_cut_end(&o->cutter, log_line, o);
+    loop_remove(o->source);
+    o->source = NULL;
+    if (o->fd != o->watch->console_fd)
+        own_drop_fd(&o->fd);
+}
+
+static fallible write_record(struct watch *w)
+{
+    err *e = record_finish(w->dir_fd, w->record_fd, &w->record);
+    for (int i = 0; e && err_is(e, ERR_EXHAUSTED) && i < RECORD_TRIES; i++) {
+        err_free(e); /* no room: as long as this process lives, nothing is lost */
+        sleep(1);
+        e = record_finish(w->dir_fd, -1, &w->record);
+    }
+    return e;
+}
+
+static size_t add_frames(struct client_frame *frames, const struct output *o)
+{
+    size_t n = 0;
+    for (size_t at = 0; at < o->tail_n; at += CHUNK, n++)
+        frames[n] = (struct client_frame){ o->frame, o->tail + at, o->tail_n - at < CHUNK ? o->tail_n - at : CHUNK };
+    return n;
+}
+
+static void tell_clients(struct watch *w)
+{
+    const struct client_frame *under_way = clients_under_way(&w->clients);
+    uint32_t code = (uint32_t)w->record.exit_code;
+    size_t n = 0;
+    w->last = mem_array(NULL, (w->output[0].tail_n + w->output[1].tail_n) / CHUNK + 4, sizeof *w->last);
+    if (under_way)
+        w->last[n++] = *under_way;
+    n += add_frames(w->last + n, &w->output[0]);
+    n += add_frames(w->last + n, &w->output[1]);
+    memcpy(w->exit_frame, &code, sizeof code);
+    w->last[n++] = (struct client_frame){ MONITOR_EXIT, w->exit_frame, sizeof w->exit_frame };
+    clients_last(&w->clients, w->last, n);
+}
+
+/* Who finds neither process nor record asks for the lock: it is held until the record is there. From the record on,
+ * another start may come; it makes its own state_dir, so that what is removed by descriptor here is ours. */
+static fallible end_container(struct watch *w)
+{
+    w->ending = true;
+    ending_collect(w->pidfd, &w->record);
+    ending_clear_cgroup(w->plan->cgroup_path, &w->record);
+    for (size_t i = 0; i < ARRAY_SIZE(w->output); i++)
+        drain(&w->output[i]);
+    logfile_flush(&w->log);
+    own_drop_fd(&w->log.fd);
+    w->record.log_dropped = w->log.dropped;
+    TRY(write_record(w));
+    (void)unlinkat(w->state_fd, "attach.sock", 0);
+    (void)unlinkat(w->state_fd, "stdout", 0);
+    (void)unlinkat(w->state_fd, "stderr", 0);
+    own_drop_fd(&w->lock_fd);
+    return NULL;
+}
+
+static err *on_exit_event(void *ctx, uint32_t events)
+{
+    struct watch *w = ctx;
+    loop_remove(w->exit_source); /* it stays readable */
+    TRY(end_container(w));
+    tell_clients(w);
+    moved(w);
+    return NULL;
+}
+
+/* ---- the beginning ---- */
+
+/* Children that the program's processes left to us (a container in the host's pid namespace). */
+static err *on_child(void *ctx, const siginfo_t *unused)
+{
+    struct watch *w = ctx;
+    for (;;) {
+        siginfo_t info = { 0 };
+        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0 || info.si_pid == 0 ||
+            info.si_pid == w->plan->init.pid)
+            return NULL;
+        (void)waitpid(info.si_pid, NULL, WNOHANG | __WALL);
+    }
+}
+
+static void set_output(struct watch *w, size_t i, int fd, enum line_stream stream, char frame)
+{
+    w->output[i].watch = w;
+    w->output[i].fd = fd;
+    w->output[i].stream = stream;
+    w->output[i].frame = frame;
+    w->output[i].cutter.text = line_ends[i];
+    if (fd >= 0)
+        (void)fcntl(fd, F_SETFL, O_NONBLOCK | (fcntl(fd, F_GETFL) & O_ACCMODE));
+}
+
+static fallible prepare(struct watch *w, const int fds[PLAN_FDS])
+{
+    const struct monitor_plan *plan = w->plan;
+    const struct client_owner owner = { w, give_input, input_given, resize, pass_signal, cleaned, moved };
+    sigset_t child;
+    bool wants_log = str_eq(plan->log_driver, "json-file");
+    err_ignore(fs_open_dir_at(AT_FDCWD, plan->dir, FS_MUST_EXIST, &w->dir_fd), "seen when the record is written");
+    err_ignore(fs_open_dir_at(AT_FDCWD, plan->state_dir, FS_MUST_EXIST, &w->state_fd), "only names to remove are lost");
+    logfile_open(&w->log, wants_log ? w->dir_fd : -1, log_buffer, plan->log_max_bytes, plan->log_max_files);
+    record_reserve(w->dir_fd, &w->record_fd);
+    TRY(loop_new(&w->loop));
+    TRY(clients_open(&w->clients, w->loop, fds[PLAN_FD_LISTEN], fds[PLAN_FD_CLIENT], &owner));
+    for (size_t i = 0; i < ARRAY_SIZE(w->output); i++)
+        if (w->output[i].fd >= 0)
+            TRY(loop_add_fd(w->loop, w->output[i].fd, EPOLLIN, on_output, &w->output[i], &w->output[i].source));
+    TRY(loop_add_fd(w->loop, w->pidfd, EPOLLIN, on_exit_event, w, &w->exit_source));
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    return loop_add_signals(w->loop, &child, on_child, w);
+}
+
+/* Without a loop (no descriptors left, no memory) the container still runs, its output does not block it, and its end
+ * is recorded, with the reason why nobody could attach and the log is short. */
+static fallible watch_blind(struct watch *w, const err *why)
+{
+    struct pollfd p[] = { { w->pidfd, POLLIN, 0 }, { w->output[0].fd, POLLIN, 0 }, { w->output[1].fd, POLLIN, 0 } };
+    w->record.error = mem_printf("watch the container: %s", err_text(why));
+    logfile_note(&w->log, w->record.error);
+    while (!(p[0].revents & POLLIN)) {
+        if (poll(p, ARRAY_SIZE(p), -1) < 0)
+            continue;
+        for (size_t i = 1; i < ARRAY_SIZE(p); i++)
+            if (p[i].revents && read(p[i].fd, chunk, CHUNK) <= 0 && errno != EAGAIN)
+                p[i].fd = -1;
+    }
+    return end_container(w);
+}
+
+fallible watch_run(const struct monitor_plan *plan, const int fds[PLAN_FDS], bool *ret_cleaned)
+{
+    static struct watch w; /* big, and zero pages until they are used */
+    w.plan = plan;
+    w.pidfd = fds[PLAN_FD_PIDFD];
+    w.stdin_fd = fds[PLAN_FD_STDIN];
+    w.console_fd = fds[PLAN_FD_CONSOLE];
+    w.lock_fd = fds[PLAN_FD_LOCK];
+    w.dir_fd = w.state_fd = -1;
+    w.record.started_ns = plan->started_ns;
+    set_output(&w, 0, w.console_fd >= 0 ? w.console_fd : fds[PLAN_FD_STDOUT], LINE_STDOUT, MONITOR_STDOUT);
+    set_output(&w, 1, fds[PLAN_FD_STDERR], LINE_STDERR, MONITOR_STDERR);
+    own(err) err *e = prepare(&w, fds);
+    if (!e)
+        e = loop_run(w.loop);
+    if (e && !w.ending)
+        TRY(watch_blind(&w, e));
+    else if (e)
+        return take(e);
+    *ret_cleaned = w.cleaned;
+    return NULL;
+}

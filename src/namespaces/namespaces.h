@@ -1,0 +1,66 @@
+/*
+ * namespaces.h: a container's namespaces: which are made, which are joined, and how a process gets into them.
+ *
+ * Source: runtime-spec config-linux.md, "Namespaces"; namespaces(7), ioctl_ns(2), user_namespaces(7).
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_NAMESPACES_NAMESPACES_H
+#define HUSK_NAMESPACES_NAMESPACES_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "os/ids.h"
+#include "spec/oci_runtime.h"
+
+enum { NAMESPACE_KINDS = 8 };
+
+struct namespaces {
+    uint64_t create; /* CLONE_NEW* for clone3(2); cgroup and time namespaces are not among them */
+    bool create_cgroup, create_time;
+    uint64_t join;                 /* CLONE_NEW* of those that are joined */
+    int join_fds[NAMESPACE_KINDS]; /* in the order of the table in namespaces.c; -1: not joined. Owned. */
+    struct id_map uids, gids;      /* of a new user namespace */
+};
+/**
+ * namespaces_plan - read the list and open what is to be joined.
+ * Errors: INVALID for a path that is no namespace or one of another type, for a user namespace without maps and for
+ * maps without one; UNSUPPORTED for a container without a mount namespace of its own.
+ */
+fallible namespaces_plan(const struct oci_spec *spec, struct namespaces *ret);
+void namespaces_clear(struct namespaces *ns);
+static inline void own_drop_namespaces(struct namespaces *ns)
+{
+    namespaces_clear(ns);
+}
+/* New or joined. */
+bool namespaces_has(const struct namespaces *ns, uint64_t clone_flag);
+
+/**
+ * namespaces_clone - the container's first process, a child of the caller, in the new namespaces.
+ * What can only be entered before a process is made (a joined pid or user namespace) is entered by a helper process
+ * that makes the child in the caller's name (CLONE_PARENT) and ends. As for proc_clone().
+ */
+fallible namespaces_clone(const struct namespaces *ns, uint64_t more_flags, int cgroup_fd, pid_t *ret_pid,
+                          int *ret_pidfd);
+/* In the child: enters what namespaces_clone() has not. */
+fallible namespaces_join(const struct namespaces *ns);
+bool namespaces_join_needed(const struct namespaces *ns);
+/* In the child: root of its user namespace, with no other group. */
+fallible namespaces_become_root(const struct namespaces *ns);
+/* In the child: a time namespace with the spec's offsets; the process itself enters. */
+fallible namespaces_make_time(const struct oci_spec *spec);
+fallible namespaces_make_cgroup(void);
+fallible namespaces_set_names(const struct oci_spec *spec);
+/* lo is there in a new network namespace, but down. Source: netdevice(7). */
+fallible namespaces_loopback_up(void);
+
+/* "--mount --pid ..." as unshare(1) takes them; adds nothing for joined ones. */
+void namespaces_unshare_words(const struct namespaces *ns, struct str *out);
+/* The directory entry under /proc/PID/ns for a type of config.json ("mount" -> "mnt"), or NULL. */
+const char *namespace_file(const char *type);
+uint64_t namespace_flag(const char *type); /* CLONE_NEW*, or 0 */
+/* Type words of config.json, NULL-terminated. */
+const char *const *namespace_types(void);
+
+#endif

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "monitor/attach.h"
+#include "oci/oci.h"
+#include "os/fs.h"
+#include "os/proc.h"
+#include "os/sock.h"
+
+enum { CONFIG_MAX = 16 << 20, ID_MAX = 255 };
+
+fallible oci_root(char **ret)
+{
+    const char *run = getenv("XDG_RUNTIME_DIR");
+    if (oci_global()->root && *oci_global()->root)
+        *ret = mem_strdup(oci_global()->root);
+    else if (geteuid() == 0 && !oci_is_rootless())
+        *ret = mem_strdup("/run/husk-oci");
+    else if (run && *run == '/')
+        *ret = mem_printf("%s/husk-oci", run);
+    else
+        return err_new(ERR_INVALID, "--root: an ordinary user without XDG_RUNTIME_DIR must give it");
+    return NULL;
+}
+
+fallible oci_check_id(const char *id)
+{
+    size_t n = strlen(id);
+    if (n == 0)
+        return err_new(ERR_INVALID, "container id is empty");
+    if (n > ID_MAX)
+        return err_new(ERR_INVALID, "container id has %zu characters: at most %d", n, ID_MAX);
+    if (str_eq(id, ".") || str_eq(id, "..") || id[0] == '-' ||
+        strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.") != n)
+        return err_new(ERR_INVALID, "container id '%s': letters, digits and _+-. only, not '-' first, not '.' or '..'",
+                       id);
+    return NULL;
+}
+
+fallible oci_state_dir(const char *id, char **ret)
+{
+    own_mem char *root = NULL;
+    struct stat st;
+    TRY(oci_check_id(id));
+    TRY(oci_root(&root));
+    own_mem char *dir = mem_printf("%s/%s", root, id);
+    if (lstat(dir, &st) < 0 || !S_ISDIR(st.st_mode))
+        return err_new(ERR_NOT_FOUND, "container '%s' does not exist", id);
+    *ret = take(dir);
+    return NULL;
+}
+
+char *oci_seccomp_cache(const char *state_dir)
+{
+    return mem_printf("%.*s/.seccomp", (int)(strrchr(state_dir, '/') - state_dir), state_dir);
+}
+
+fallible oci_bundle(const char *bundle, char **ret_path, struct oci_spec **ret_spec)
+{
+    own_fd int dir = -1;
+    own_mem char *text = NULL;
+    size_t len = 0;
+    own_mem char *path = realpath(bundle && *bundle ? bundle : ".", NULL);
+    if (!path)
+        return err_sys(errno, "bundle '%s'", bundle && *bundle ? bundle : ".");
+    TRY(fs_open_dir_at(AT_FDCWD, path, FS_MUST_EXIST, &dir));
+    TRY_AS(fs_read_at(dir, "config.json", CONFIG_MAX, &text, &len), "bundle '%s'", path);
+    TRY(oci_spec_read(text, len, ret_spec));
+    *ret_path = take(path);
+    return NULL;
+}
+
+fallible oci_write_pid_file(const char *path, pid_t pid)
+{
+    own_fd int dir = -1;
+    char text[16];
+    if (!path)
+        return NULL;
+    const char *slash = strrchr(path, '/');
+    own_mem char *folder = slash == path ? mem_strdup("/")
+                           : slash       ? mem_strndup(path, (size_t)(slash - path))
+                                         : mem_strdup(".");
+    int n = snprintf(text, sizeof text, "%d", (int)pid);
+    TRY_AS(fs_open_dir_at(AT_FDCWD, folder, FS_MUST_EXIST, &dir), "--pid-file");
+    return err_wrap(fs_replace_at(dir, slash ? slash + 1 : path, text, (size_t)n, 0644, FS_SYNC_NONE), "--pid-file");
+}
+
+fallible oci_check_preserved(struct opt_i64 preserve_fds, int *ret_n)
+{
+    const char *listen = getenv("LISTEN_FDS");
+    int64_t n = preserve_fds.set ? preserve_fds.v : 0, more = 0;
+    if (listen && *listen)
+        TRY_AS(parse_i64(listen, 0, 1024, &more), "LISTEN_FDS");
+    n += more;
+    if (n < 0 || n > 1024)
+        return err_new(ERR_INVALID, "--preserve-fds: %lld is out of range: 0 to 1024", (long long)n);
+    for (int64_t fd = 3; fd < 3 + n; fd++)
+        if (fcntl((int)fd, F_GETFD) < 0)
+            return err_new(ERR_INVALID, "--preserve-fds: descriptor %lld is not open", (long long)fd);
+    *ret_n = (int)n;
+    return NULL;
+}
+
+fallible oci_connect_console(const char *path, int *ret_sock)
+{
+    own_fd int dir = -1;
+    const char *slash = strrchr(path, '/');
+    own_mem char *folder = slash == path ? mem_strdup("/")
+                           : slash       ? mem_strndup(path, (size_t)(slash - path))
+                                         : mem_strdup(".");
+    TRY_AS(fs_open_dir_at(AT_FDCWD, folder, FS_MUST_EXIST, &dir), "--console-socket");
+    return err_wrap(sock_connect_at(dir, slash ? slash + 1 : path, SOCK_STREAM, ret_sock), "--console-socket '%s'",
+                    path);
+}
+
+/* Everything that can be caught goes to the program; what only concerns us does not. */
+static fallible forward(int signal_fd, int pidfd)
+{
+    struct signalfd_siginfo info;
+    if (read(signal_fd, &info, sizeof info) != sizeof info)
+        return NULL;
+    int signal = (int)info.ssi_signo;
+    if (signal == SIGCHLD || signal == SIGPIPE || signal == SIGURG)
+        return NULL;
+    err *e = proc_signal(pidfd, signal);
+    if (err_errno(e) == ESRCH) { /* it has just ended */
+        err_free(e);
+        return NULL;
+    }
+    return e;
+}
+
+static fallible wait_plain(int pidfd, int *ret_status)
+{
+    sigset_t all;
+    sigfillset(&all);
+    (void)sigprocmask(SIG_BLOCK, &all, NULL);
+    own_fd int signal_fd = signalfd(-1, &all, SFD_CLOEXEC);
+    if (signal_fd < 0)
+        return err_sys(errno, "wait for signals");
+    struct pollfd p[] = { { .fd = pidfd, .events = POLLIN }, { .fd = signal_fd, .events = POLLIN } };
+    for (;;) {
+        if (poll(p, 2, -1) < 0 && errno != EINTR)
+            return err_sys(errno, "wait for the program");
+        if (p[0].revents)
+            return proc_wait(pidfd, -1, ret_status);
+        if (p[1].revents)
+            TRY(forward(signal_fd, pidfd));
+    }
+}
+
+fallible oci_foreground(int pidfd, int master_fd)
+{
+    enum attach_end end;
+    int status = 0;
+    if (master_fd < 0)
+        TRY(wait_plain(pidfd, &status));
+    else
+        TRY(attach_console(master_fd, pidfd, true, "", &end, &status));
+    return err_exit(proc_exit_code(status));
+}

@@ -1,0 +1,65 @@
+/*
+ * ids.h: users, groups and the ranges that an ordinary user may map. Files are parsed here, not by NSS: husk is static,
+ * and inside a container the host's NSS has no say. Source: passwd(5), group(5), subuid(5).
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_OS_IDS_H
+#define HUSK_OS_IDS_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+
+/* ids inside [inside, inside+count) are [outside, outside+count) in the parent namespace */
+struct id_range {
+    uint32_t inside, outside, count;
+};
+struct id_map {
+    struct id_range *ranges;
+    size_t n;
+};
+void id_map_free(struct id_map *m);
+static inline void own_drop_id_map(struct id_map *m)
+{
+    id_map_free(m);
+}
+void id_map_add(struct id_map *m, uint32_t inside, uint32_t outside, uint32_t count);
+/* False when not mapped. */
+bool id_map_outside(const struct id_map *m, uint32_t inside, uint32_t *ret_outside);
+
+/* This process's own map: true when it already is in a user namespace whose map is not the whole range. */
+bool ids_in_userns(void);
+
+/**
+ * ids_subordinate - the ranges that /etc/subuid or /etc/subgid gives a user (all rows, in file order).
+ * @path: "/etc/subuid" or "/etc/subgid". @user: login name, or NULL; @id matches numeric rows.
+ * An absent file or no row is an empty map, no error. Rows are inside=0: only outside and count mean something.
+ */
+fallible ids_subordinate(const char *path, const char *user, uint32_t id, struct id_map *ret);
+
+/* Rootless default: inside 0 is the caller, inside 1.. are the subordinate ranges. Warns in *ret_note (caller frees,
+ * NULL when all is well) when there is no range and only the caller's own id can be mapped. */
+fallible ids_rootless_maps(struct id_map *ret_uids, struct id_map *ret_gids, char **ret_note);
+
+/* Writes uid_map and gid_map of a child: directly when allowed (root; or a single own id), else through newuidmap(1)
+ * and newgidmap(1). Errors: DENIED with the cure (install uidmap, add subuid rows). */
+fallible ids_write_maps(pid_t pid, const struct id_map *uids, const struct id_map *gids);
+
+struct passwd_entry {
+    char *name;
+    uint32_t uid, gid;
+    char *home, *shell;
+};
+void passwd_entry_free(struct passwd_entry *e);
+/* Looks in text with the format of passwd(5): by name, or by uid when name is NULL. NOT_FOUND. */
+fallible passwd_find(const char *text, const char *name, uint32_t uid, struct passwd_entry *ret);
+/* The host's login name of a uid, or NULL; caller frees. */
+char *ids_user_name(uint32_t uid);
+/* A group's id by name in text with the format of group(5). NOT_FOUND. */
+fallible group_find(const char *text, const char *name, uint32_t *ret_gid);
+/* Every group that lists the user: appended to *gids. */
+void group_list(const char *text, const char *user, uint32_t **gids, size_t *n);
+
+#endif

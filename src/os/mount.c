@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "os/mount.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "os/fs.h"
+
+/* The kernel explains a refused option on the fs descriptor itself: "e overlay: No changes allowed in reconfigure". */
+static fallible explained(int fs, int errnum, const char *act, const char *what)
+{
+    char line[256];
+    ssize_t n = read(fs, line, sizeof line - 1);
+    if (n <= 0)
+        return err_sys(errnum, "%s '%s'", act, what);
+    line[n] = '\0';
+    line[strcspn(line, "\n")] = '\0';
+    return err_sys(errnum, "%s '%s': %s", act, what, n > 2 ? line + 2 : line);
+}
+
+static fallible finish(int fs, const char *fstype, uint64_t attrs, int *ret_mount_fd)
+{
+    if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+        return explained(fs, errno, "make file system", fstype);
+    int fd = fsmount(fs, FSMOUNT_CLOEXEC, (unsigned)attrs);
+    if (fd < 0)
+        return explained(fs, errno, "mount file system", fstype);
+    *ret_mount_fd = fd;
+    return NULL;
+}
+
+static fallible open_fs(const char *fstype, const char *source, int *ret_fs)
+{
+    own_fd int fs = fsopen(fstype, FSOPEN_CLOEXEC);
+    if (fs < 0)
+        return err_sys(errno, "open file system '%s'", fstype);
+    if (source && fsconfig(fs, FSCONFIG_SET_STRING, "source", source, 0) < 0)
+        return explained(fs, errno, "set the source of", fstype);
+    *ret_fs = take_fd(&fs);
+    return NULL;
+}
+
+static fallible set_option(int fs, const char *key, const char *value)
+{
+    int r = value ? fsconfig(fs, FSCONFIG_SET_STRING, key, value, 0) : fsconfig(fs, FSCONFIG_SET_FLAG, key, NULL, 0);
+    return r < 0 ? explained(fs, errno, "set mount option", key) : NULL;
+}
+
+fallible mount_make(const char *fstype, const char *source, const struct mount_option *options, size_t n,
+                    uint64_t attrs, int *ret_mount_fd)
+{
+    own_fd int fs = -1;
+    TRY(open_fs(fstype, source, &fs));
+    for (size_t i = 0; i < n; i++)
+        TRY(set_option(fs, options[i].key, options[i].value));
+    return finish(fs, fstype, attrs, ret_mount_fd);
+}
+
+fallible mount_make_data(const char *fstype, const char *source, const char *data, uint64_t attrs, int *ret_mount_fd)
+{
+    own_fd int fs = -1;
+    own_strv struct strv options = { 0 };
+    TRY(open_fs(fstype, source, &fs));
+    strv_split(&options, data ? data : "", ',');
+    for (size_t i = 0; i < options.n; i++) {
+        char *value = strchr(options.items[i], '=');
+        if (!*options.items[i])
+            continue;
+        if (value)
+            *value++ = '\0';
+        TRY(set_option(fs, options.items[i], value));
+    }
+    return finish(fs, fstype, attrs, ret_mount_fd);
+}
+
+fallible mount_copy(int fd, enum mount_depth depth, int *ret_mount_fd)
+{
+    unsigned flags =
+        OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | (depth == MOUNT_RECURSIVE ? AT_RECURSIVE : 0);
+    int copy = open_tree(fd, "", flags);
+    if (copy < 0) {
+        own_mem char *path = fs_fd_path(fd);
+        return err_sys(errno, "copy the mount of '%s'", path);
+    }
+    *ret_mount_fd = copy;
+    return NULL;
+}
+
+fallible mount_copy_path(const char *path, enum mount_depth depth, int *ret_mount_fd)
+{
+    unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (depth == MOUNT_RECURSIVE ? AT_RECURSIVE : 0);
+    int copy = open_tree(AT_FDCWD, path, flags);
+    if (copy < 0)
+        return err_sys(errno, "copy the mount of '%s'", path);
+    *ret_mount_fd = copy;
+    return NULL;
+}
+
+static fallible set_attr(int mount_fd, enum mount_depth depth, struct mount_attr *attr, const char *act)
+{
+    unsigned flags = AT_EMPTY_PATH | (depth == MOUNT_RECURSIVE ? AT_RECURSIVE : 0);
+    if (mount_setattr(mount_fd, "", flags, attr, sizeof *attr) < 0)
+        return err_sys(errno, "%s", act);
+    return NULL;
+}
+
+fallible mount_set(int mount_fd, enum mount_depth depth, uint64_t attr_set, uint64_t attr_clr, uint64_t propagation)
+{
+    struct mount_attr attr = { .attr_set = attr_set, .attr_clr = attr_clr, .propagation = propagation };
+    return set_attr(mount_fd, depth, &attr, "set mount attributes");
+}
+
+fallible mount_idmap(int mount_fd, int userns_fd, enum mount_depth depth)
+{
+    struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)(unsigned)userns_fd };
+    err *e = set_attr(mount_fd, depth, &attr, "id-map a mount");
+    if (err_errno(e) == EINVAL) {
+        err_free(e);
+        return err_new(ERR_UNSUPPORTED, "id-map a mount: its file system cannot be id-mapped on this kernel");
+    }
+    return e;
+}
+
+fallible mount_place(int mount_fd, int target_fd)
+{
+    if (move_mount(mount_fd, "", target_fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0) {
+        own_mem char *path = fs_fd_path(target_fd);
+        return err_sys(errno, "place a mount on '%s'", path);
+    }
+    return NULL;
+}

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "os/steps.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "os/proc.h"
+#include "os/sock.h"
+
+enum message { MESSAGE_GO = 'g', MESSAGE_READY = 'r', MESSAGE_ERROR = 'E' };
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static void send_byte(int sock, enum message what)
+{
+    char byte = (char)what;
+    (void)send(sock, &byte, 1, MSG_NOSIGNAL); /* a peer that is gone is seen when it is waited for */
+}
+
+void steps_send_error(int sock, const err *e)
+{
+    char message[1 + ERR_ENCODED_MAX];
+    message[0] = MESSAGE_ERROR;
+    size_t n = err_encode(e, message + 1, sizeof message - 1);
+    (void)send(sock, message, 1 + n, MSG_NOSIGNAL);
+}
+
+/* *ret_ended: end of file, without a word. */
+static fallible receive(int sock, bool *ret_ended)
+{
+    char message[1 + ERR_ENCODED_MAX];
+    size_t n = 0;
+    err *e = sock_recv(sock, message, sizeof message, &n, NULL, 0, NULL);
+    if (err_errno(e) == ECONNRESET) { /* it died with our words unread */
+        err_free(e);
+        e = NULL;
+        n = 0;
+    }
+    if (e)
+        return e;
+    *ret_ended = n == 0;
+    if (n && message[0] == MESSAGE_ERROR)
+        return err_decode(message + 1, n - 1);
+    return NULL;
+}
+
+fallible steps_wait(int sock)
+{
+    bool ended = false;
+    return receive(sock, &ended);
+}
+
+static bool row_needed(const struct steps_run *run, size_t i)
+{
+    return !run->rows[i].needed || run->rows[i].needed(run->ctx);
+}
+
+/* The next row that this start has, or n. */
+static size_t next_row(const struct steps_run *run, size_t i)
+{
+    for (i++; i < run->n && !row_needed(run, i); i++)
+        ;
+    return i;
+}
+
+#ifdef HUSK_FAULT_INJECTION
+static void fault(const struct steps_run *run, size_t i, enum side me)
+{
+    const char *asked = getenv("HUSK_FAULT");
+    const char *prefix = me == SIDE_PARENT ? "kill-parent@" : "kill-child@";
+    if (!asked || !str_starts(asked, prefix))
+        return;
+    char number[16];
+    const char *row = asked + strlen(prefix);
+    snprintf(number, sizeof number, "%zu", i);
+    if (strcmp(row, number) == 0 || strcmp(row, run->rows[i].name) == 0)
+        (void)kill(getpid(), SIGKILL), (void)raise(SIGKILL); /* PID 1 of a namespace ignores its own kill ... */
+    if (strcmp(row, number) == 0 || strcmp(row, run->rows[i].name) == 0)
+        _exit(137); /* ... so it at least goes without a word */
+}
+#else
+static void fault(const struct steps_run *run, size_t i, enum side me)
+{
+    (void)run, (void)i, (void)me;
+}
+#endif
+
+static fallible run_row(struct steps_run *run, size_t i)
+{
+    const struct step *row = &run->rows[i];
+    run->times->begin_ns[i] = now_ns();
+    TRY_AS(row->run(run->ctx), "%s", row->name);
+    run->times->end_ns[i] = now_ns();
+    return NULL;
+}
+
+void steps_cloned(struct steps_run *run, pid_t pid, int pidfd)
+{
+    run->pid = pid;
+    run->pidfd = pidfd;
+    if (pid) {
+        own_drop_fd(&run->child_sock);
+    } else {
+        own_drop_fd(&run->sock);
+        run->sock = run->child_sock;
+    }
+}
+
+static fallible child_gone(const struct steps_run *run)
+{
+    int status = 0;
+    const char *row = "start the child";
+    err_ignore(proc_signal(run->pidfd, SIGKILL), "it may be dead already");
+    err *e = proc_wait(run->pidfd, -1, &status);
+    if (e)
+        return e;
+    for (size_t i = 0; i < run->n; i++)
+        if (run->rows[i].side == SIDE_CHILD && run->times->begin_ns[i])
+            row = run->rows[i].name;
+    if (WIFSIGNALED(status))
+        return err_new(ERR_UNAVAILABLE, "%s: the other side is gone: killed by %s", row, signal_name(WTERMSIG(status)));
+    return err_new(ERR_UNAVAILABLE, "%s: the other side is gone: exit status %d", row, WEXITSTATUS(status));
+}
+
+static void kill_child(struct steps_run *run)
+{
+    int status = 0;
+    if (run->pid <= 0)
+        return;
+    err_ignore(proc_signal(run->pidfd, SIGKILL), "it may be dead already");
+    err_ignore(proc_wait(run->pidfd, -1, &status), "it may be reaped already");
+    own_drop_fd(&run->pidfd);
+    run->pid = 0;
+}
+
+static _Noreturn void child_failed(struct steps_run *run, err *take_e)
+{
+    steps_send_error(run->sock, take_e);
+    _exit(1);
+}
+
+static _Noreturn void walk_child(struct steps_run *run, size_t i)
+{
+    enum side last = SIDE_CLONE; /* the row after the clone needs no word, whoever's it is */
+    for (i = next_row(run, i); i < run->n; i = next_row(run, i)) {
+        enum side side = run->rows[i].side;
+        if (side == SIDE_CHILD) {
+            bool ended = false;
+            if (last == SIDE_PARENT) {
+                err *e = receive(run->sock, &ended);
+                if (e || ended)
+                    _exit(1); /* the parent failed and knows why, or is dead */
+            }
+            err *e = run_row(run, i);
+            if (e)
+                child_failed(run, e);
+            fault(run, i, SIDE_CHILD);
+            size_t next = next_row(run, i);
+            if (next < run->n && run->rows[next].side == SIDE_PARENT)
+                send_byte(run->sock, MESSAGE_GO);
+        }
+        last = side;
+    }
+    child_failed(run, err_new(ERR_INTERNAL, "the last step of the child came back"));
+}
+
+static fallible parent_waits(struct steps_run *run)
+{
+    bool ended = false;
+    err *e = receive(run->sock, &ended);
+    if (!e && ended)
+        e = child_gone(run);
+    return e;
+}
+
+/* The end of file means success only when the child has come to its last row, which execs: before that it has died. */
+static fallible last_word(struct steps_run *run)
+{
+    bool ended = false;
+    size_t last = run->n;
+    for (size_t i = next_row(run, SIZE_MAX); i < run->n; i = next_row(run, i))
+        if (run->rows[i].side == SIDE_CHILD)
+            last = i;
+    TRY(receive(run->sock, &ended));
+    if (ended && last < run->n && !run->times->begin_ns[last])
+        return child_gone(run);
+    if (last < run->n)
+        run->times->end_ns[last] = now_ns(); /* the child itself is a different program by now */
+    return NULL;
+}
+
+static fallible walk_parent(struct steps_run *run)
+{
+    enum side last = SIDE_PARENT;
+    for (size_t i = next_row(run, SIZE_MAX); i < run->n; i = next_row(run, i)) {
+        enum side side = run->rows[i].side;
+        if (side == SIDE_CHILD) {
+            if (last == SIDE_PARENT)
+                send_byte(run->sock, MESSAGE_GO);
+            last = side;
+            continue;
+        }
+        if (last == SIDE_CHILD)
+            TRY(parent_waits(run));
+        TRY(run_row(run, i));
+        if (side == SIDE_CLONE && run->pid == 0)
+            walk_child(run, i);
+        last = side;
+        fault(run, i, SIDE_PARENT);
+    }
+    return last_word(run);
+}
+
+fallible steps_walk(struct steps_run *run)
+{
+    int pair[2];
+    if (run->n > STEPS_MAX)
+        return err_new(ERR_INTERNAL, "%zu steps are more than %d", run->n, STEPS_MAX);
+    run->pid = 0;
+    run->pidfd = -1;
+    run->times = mmap(NULL, sizeof *run->times, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (run->times == MAP_FAILED) {
+        run->times = NULL;
+        return err_sys(errno, "make a shared page");
+    }
+    TRY(sock_pair(pair));
+    run->sock = pair[0];
+    run->child_sock = pair[1];
+
+    err *e = walk_parent(run);
+    if (e)
+        kill_child(run);
+    own_drop_fd(&run->child_sock);
+    own_drop_fd(&run->sock);
+    return e;
+}
+
+void steps_end(struct steps_run *run)
+{
+    if (run->times)
+        (void)munmap(run->times, sizeof *run->times);
+    run->times = NULL;
+}

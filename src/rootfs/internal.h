@@ -1,0 +1,33 @@
+/*
+ * internal.h: what the files of this chapter share among themselves.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_ROOTFS_INTERNAL_H
+#define HUSK_ROOTFS_INTERNAL_H
+
+#include "rootfs/options.h"
+#include "rootfs/rootfs.h"
+
+/* For tests: the way of kernels before 6.5, by mount(2) with short paths. Both make the same mount. */
+fallible overlay_mount_new(const struct rootfs_source *source, const int *lower_fds, bool in_userns, const char *label,
+                           int *ret_mount_fd);
+fallible overlay_mount_old(const struct rootfs_source *source, const int *lower_fds, bool in_userns, const char *label,
+                           int *ret_mount_fd);
+
+/* A bind mount's source, copied with its options. userns_fd: for idmap without mappings of its own, else -1. */
+fallible bind_copy(const struct rootfs *r, size_t i, int userns_fd, int *ret_mount_fd);
+/* Sets what the option words ask of a detached or placed mount. */
+fallible mount_apply(int mount_fd, const struct mount_options *o);
+/* A user namespace that holds these maps and nothing else, for id-mapping. */
+fallible userns_for_maps(const struct oci_mount *m, int *ret_fd);
+
+fallible cgroup_view_mount(struct rootfs *r, size_t i, int target_fd);
+/* Opens a mount point below the root, making it when missing: as a directory or a file. */
+fallible target_open(const struct rootfs *r, const struct oci_mount *m, bool is_dir, int *ret_fd);
+/* The path of a descriptor below the container's root as the container will see it; caller frees. */
+char *target_path(const struct rootfs *r, int fd);
+/* "/dev" for "dev/", "//dev/." and such: by text only. Caller frees. */
+char *path_normal(const char *path);
+/* The spec's own mount at this path, or NULL. */
+const struct oci_mount *mount_at(const struct oci_spec *spec, const char *path);
+#endif

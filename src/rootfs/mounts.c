@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include "base/log.h"
+#include "os/root.h"
+#include "rootfs/internal.h"
+
+fallible mount_apply(int mount_fd, const struct mount_options *o)
+{
+    if (o->set || o->clear)
+        TRY(mount_set(mount_fd, MOUNT_ONE, o->set, o->clear, 0));
+    if (o->set_below || o->clear_below)
+        TRY(mount_set(mount_fd, MOUNT_RECURSIVE, o->set_below, o->clear_below, 0));
+    return NULL;
+}
+
+static fallible mount_propagate(int mount_fd, const struct mount_options *o)
+{
+    if (!o->propagation)
+        return NULL;
+    return mount_set(mount_fd, o->propagation_depth, 0, 0, o->propagation);
+}
+
+static fallible bind_source_path(const struct rootfs *r, const struct oci_mount *m, char **ret)
+{
+    if (!m->source || !*m->source)
+        return err_new(ERR_INVALID, "a bind mount without a source");
+    if (m->source[0] == '/' || !r->bundle)
+        *ret = mem_strdup(m->source);
+    else
+        *ret = mem_printf("%s/%s", r->bundle, m->source);
+    return NULL;
+}
+
+fallible bind_copy(const struct rootfs *r, size_t i, int userns_fd, int *ret_mount_fd)
+{
+    const struct oci_mount *m = &r->spec->mounts[i];
+    const struct mount_options *o = &r->options[i];
+    own_fd int fd = -1;
+    own_fd int maps_fd = -1;
+    own_mem char *path = NULL;
+    TRY(bind_source_path(r, m, &path));
+    TRY(mount_copy_path(path, o->bind_depth, &fd));
+    if (o->idmap || m->uid_mappings_n) {
+        if (m->uid_mappings_n)
+            TRY(userns_for_maps(m, &maps_fd));
+        else if (userns_fd < 0)
+            return err_new(ERR_INVALID, "idmap: there are no uidMappings, and the container has no user namespace");
+        TRY(mount_idmap(fd, maps_fd >= 0 ? maps_fd : userns_fd, o->idmap ? o->idmap_depth : MOUNT_ONE));
+    }
+    TRY(mount_apply(fd, o));
+    *ret_mount_fd = take_fd(&fd);
+    return NULL;
+}
+
+static fallible is_directory(int fd, bool *ret)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return err_sys(errno, "look at the source");
+    *ret = S_ISDIR(st.st_mode);
+    return NULL;
+}
+
+static bool is_procfs(int fd)
+{
+    struct statfs fs;
+    return fstatfs(fd, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC;
+}
+
+/* Something else at /proc could take a write that the kernel was meant to get (CVE-2019-19921). */
+static fallible check_is_proc(const struct oci_mount *m, int mount_fd)
+{
+    own_mem char *path = path_normal(m->destination);
+    if (str_eq(path, "/proc") && !is_procfs(mount_fd))
+        return err_new(ERR_INVALID, "only a proc file system may be mounted there");
+    return NULL;
+}
+
+static fallible mount_bind(struct rootfs *r, size_t i)
+{
+    const struct oci_mount *m = &r->spec->mounts[i];
+    own_fd int fd = take_fd(&r->prepared[i]);
+    own_fd int target = -1;
+    bool dir = false;
+    if (fd < 0)
+        TRY(bind_copy(r, i, -1, &fd));
+    TRY(is_directory(fd, &dir));
+    TRY(check_is_proc(m, fd));
+    TRY(target_open(r, m, dir, &target));
+    TRY(mount_place(fd, target));
+    return mount_propagate(fd, &r->options[i]);
+}
+
+static fallible selinux_context(const struct rootfs *r, const struct oci_mount *m, struct str *data)
+{
+    static const char *const labelled[] = { "tmpfs", "devpts", "mqueue", "ramfs" };
+    const char *label = r->spec->linux_ ? r->spec->linux_->mount_label : NULL;
+    if (!label || !*label || (data->text && strstr(data->text, "context=")))
+        return NULL;
+    for (size_t i = 0; i < ARRAY_SIZE(labelled); i++) {
+        if (str_eq(m->type, labelled[i])) {
+            /* an SELinux label may hold commas ("s0:c1,c2"), so it cannot go through the comma list */
+            return err_new(ERR_UNSUPPORTED, "linux.mountLabel needs SELinux, which this host does not have");
+        }
+    }
+    return NULL;
+}
+
+/* A new file system on a directory. A read-only tmpfs for /dev is filled first and closed by rootfs_protect(). */
+static fallible make_new(const struct rootfs *r, size_t i, int *ret_mount_fd)
+{
+    const struct oci_mount *m = &r->spec->mounts[i];
+    const struct mount_options *o = &r->options[i];
+    own_str struct str data = { 0 };
+    own_mem char *path = path_normal(m->destination);
+    uint64_t attrs = (o->set | o->set_below) & ~(str_eq(path, "/dev") ? (uint64_t)MOUNT_ATTR_RDONLY : 0);
+    if (o->data.text)
+        str_add(&data, o->data.text);
+    TRY(selinux_context(r, m, &data));
+    return mount_make_data(m->type, m->source && *m->source ? m->source : m->type, data.text, attrs, ret_mount_fd);
+}
+
+/*
+ * An ordinary user may mount sysfs only with a network namespace of their own, and proc only with a pid namespace:
+ * then the host's is shown, as it is already visible to them; sysfs read-only.
+ */
+static fallible mount_hosts_own(const struct rootfs *r, size_t i, err *take_why, int *ret_mount_fd)
+{
+    const struct oci_mount *m = &r->spec->mounts[i];
+    const char *host = str_eq(m->type, "sysfs") ? "/sys" : str_eq(m->type, "proc") ? "/proc" : NULL;
+    if (!host || !r->userns || err_errno(take_why) != EPERM)
+        return take_why;
+    if (str_eq(m->type, "proc") && oci_spec_namespace(r->spec, "pid"))
+        return err_wrap(take_why, "the kernel shows a new proc only where the host's has nothing mounted over it");
+    log_debug("%s: the host's is shown: %s", m->destination, err_text(take_why));
+    err_free(take_why);
+    own_fd int fd = -1;
+    uint64_t ro = str_eq(m->type, "sysfs") ? MOUNT_ATTR_RDONLY : 0;
+    TRY(mount_copy_path(host, MOUNT_RECURSIVE, &fd));
+    TRY(mount_set(fd, MOUNT_RECURSIVE, ro | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, 0, 0));
+    *ret_mount_fd = take_fd(&fd);
+    return NULL;
+}
+
+static fallible mount_new(struct rootfs *r, size_t i)
+{
+    const struct oci_mount *m = &r->spec->mounts[i];
+    own_fd int target = -1;
+    own_fd int fd = -1;
+    TRY(target_open(r, m, true, &target));
+    err *e = make_new(r, i, &fd);
+    if (e)
+        TRY(mount_hosts_own(r, i, e, &fd));
+    TRY(check_is_proc(m, fd));
+    if (r->options[i].tmpcopyup)
+        TRY_AS(copy_up(target, fd), "tmpcopyup");
+    TRY(mount_place(fd, target));
+    return mount_propagate(fd, &r->options[i]);
+}
+
+/* "remount", and entries that only set attributes or propagation of what is there. */
+static fallible mount_change(struct rootfs *r, size_t i)
+{
+    const struct mount_options *o = &r->options[i];
+    own_fd int at = -1;
+    if (o->data.len)
+        return err_new(ERR_UNSUPPORTED, "remount: only attributes and propagation can change, not '%s'", o->data.text);
+    TRY(root_open(r->root_fd, r->spec->mounts[i].destination, O_PATH, &at));
+    TRY(mount_apply(at, o));
+    return mount_propagate(at, o);
+}
+
+static fallible mount_one(struct rootfs *r, size_t i)
+{
+    const struct oci_mount *m = &r->spec->mounts[i];
+    const struct mount_options *o = &r->options[i];
+    if (o->remount || (!o->bind && (!m->type || !*m->type || str_eq(m->type, "none"))))
+        return mount_change(r, i);
+    if (o->bind)
+        return mount_bind(r, i);
+    if (str_eq(m->type, "cgroup") || str_eq(m->type, "cgroup2")) {
+        own_fd int target = -1;
+        TRY(target_open(r, m, true, &target));
+        return cgroup_view_mount(r, i, target);
+    }
+    return mount_new(r, i);
+}
+
+/* /dev is made, never taken from the image. */
+static fallible mount_dev(struct rootfs *r)
+{
+    static const struct mount_option options[] = { { "mode", "755" }, { "size", "65536k" } };
+    char dev[] = "/dev";
+    const struct oci_mount m = { .destination = dev };
+    own_fd int target = -1;
+    own_fd int fd = -1;
+    TRY(target_open(r, &m, true, &target));
+    TRY(mount_make("tmpfs", "tmpfs", options, ARRAY_SIZE(options), MOUNT_ATTR_NOSUID | MOUNT_ATTR_STRICTATIME, &fd));
+    return mount_place(fd, target);
+}
+
+/* The working directory is made when it is missing, as runc and docker do. Where it cannot be, entering it says why. */
+static void make_cwd(struct rootfs *r)
+{
+    own_fd int fd = -1;
+    const struct oci_process *p = r->spec->process;
+    if (p && p->cwd && p->cwd[0] == '/' && p->cwd[1])
+        err_ignore(root_mkdirs(r->root_fd, p->cwd, 0755, &fd), "entering it will say why");
+}
+
+fallible rootfs_mount_all(struct rootfs *r)
+{
+    if (!mount_at(r->spec, "/dev"))
+        TRY_AS(mount_dev(r), "mount '/dev'");
+    for (size_t i = 0; i < r->spec->mounts_n; i++)
+        TRY_AS(mount_one(r, i), "mount '%s'", r->spec->mounts[i].destination);
+    make_cwd(r);
+    return NULL;
+}

@@ -1,0 +1,116 @@
+/*
+ * runtime.h: the OCI verbs. Everything that runs a container ends here: husk run, build steps, husk-oci.
+ *
+ * A container's runtime state is one folder (state_dir) with state.json; it lives on a tmpfs (/run/husk/ID or
+ * $XDG_RUNTIME_DIR/husk/ID) and is gone after a reboot, as its processes are. In-process callers pass structs; only
+ * husk-oci parses JSON. Source: runtime-spec runtime.md.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_RUNTIME_RUNTIME_H
+#define HUSK_RUNTIME_RUNTIME_H
+
+#include <stdio.h>
+
+#include "os/proc.h"
+#include "os/steps.h"
+#include "rootfs/source.h"
+#include "spec/oci_runtime.h"
+
+enum runtime_status { RUNTIME_CREATING, RUNTIME_CREATED, RUNTIME_RUNNING, RUNTIME_PAUSED, RUNTIME_STOPPED };
+const char *runtime_status_word(enum runtime_status s); /* "created" ... */
+
+enum runtime_cgroup { RUNTIME_CGROUP_AUTO, RUNTIME_CGROUP_NONE };
+
+struct runtime_create {
+    const char *id;
+    const char *bundle;    /* absolute; for state.json and hooks; may be NULL for husk's own containers */
+    const char *state_dir; /* exists, ours, without a state.json */
+    const char *staging; /* a directory of ours that the new root covers in its own mount namespace; NULL: state_dir */
+    const struct oci_spec *spec;
+    const struct rootfs_source *root;
+    enum runtime_cgroup cgroup;
+    bool cgroup_optional; /* no cgroup possible here and no limit asked: go on without, as an ordinary user must */
+    const char *seccomp_cache_dir;
+    int stdio[3];        /* become 0, 1, 2; -1: inherited as they are */
+    int console_sock;    /* process.terminal: the pty master is sent over this connected socket; -1: none */
+    int *ret_console_fd; /* process.terminal and no console_sock: the master is answered here */
+    bool wait_for_start; /* create: the program waits for runtime_start(); else it runs at once */
+    int preserve_fds;
+    bool no_pivot, no_new_keyring, init;
+    bool detach_session; /* the child calls setsid() even without a terminal */
+};
+struct runtime_created {
+    struct proc_id init;
+    int pidfd;                 /* the caller closes */
+    char *cgroup_path;         /* NULL: none */
+    struct steps_times times;  /* when each row ran */
+    int64_t started_ns;        /* CLOCK_REALTIME when the program's exec succeeded (or creation, when it waits) */
+    struct runtime_live *live; /* runtime_create() only: for runtime_finish() */
+};
+void runtime_created_clear(struct runtime_created *c);
+
+/**
+ * runtime_create - make the container; the caller becomes the parent of its first process.
+ * On any error nothing is left: no process, cgroup, mount or state. EXEC_MISSING and EXEC_DENIED when the program
+ * itself cannot be run.
+ */
+fallible runtime_create(const struct runtime_create *c, struct runtime_created *ret);
+
+/**
+ * runtime_finish - what runtime_delete() does, by the process that made the container and has just reaped it: nothing
+ * has to be looked up again, which is a tenth of a short container's cost. Clears *c.
+ */
+fallible runtime_finish(struct runtime_created *c);
+
+/* state.json and what the kernel says now. */
+struct runtime_state {
+    char *id, *bundle, *cgroup_path;
+    struct proc_id init;
+    enum runtime_status status;
+    int64_t created_ns;
+    uint64_t namespaces; /* CLONE_NEW* that are the container's own or joined: what exec enters */
+    bool rootless;       /* made without root's rights */
+    struct strmap annotations;
+    struct oci_hooks *hooks; /* poststart and poststop are still to come; NULL: none */
+    json_t *rest;
+};
+void runtime_state_free(struct runtime_state *s);
+OWN_TYPE(runtime_state, struct runtime_state *, runtime_state_free)
+/* NOT_FOUND when the folder has no state.json. */
+fallible runtime_state_read(const char *state_dir, struct runtime_state **ret);
+/* The bundle that it was made from: nothing else is looked at. Caller frees. */
+fallible runtime_bundle(const char *state_dir, char **ret);
+/* The state as the specification has it, for `state` and for hooks; caller frees. */
+char *runtime_state_text(const struct runtime_state *s);
+
+fallible runtime_start(const char *state_dir);                      /* after wait_for_start */
+fallible runtime_kill(const char *state_dir, int signal, bool all); /* all: every process of the cgroup */
+/* All processes of the container: by its control group, or else by its pid namespace. Caller frees. */
+fallible runtime_pids(const char *state_dir, pid_t **ret, size_t *ret_n);
+fallible runtime_pause(const char *state_dir);
+fallible runtime_resume(const char *state_dir);
+/* Removes cgroup and state of a stopped container; force kills first. A missing one is an error unless force. */
+fallible runtime_delete(const char *state_dir, bool force);
+
+struct runtime_exec {
+    const char *state_dir;
+    const struct oci_process *process;
+    const struct oci_seccomp *seccomp; /* the container's; NULL: none */
+    const char *seccomp_cache_dir;
+    int stdio[3];
+    int console_sock;
+    int *ret_console_fd;
+    int preserve_fds;
+    bool new_session; /* setsid(2) even without a terminal */
+};
+/* Runs a program in the container; the caller becomes its parent (CLONE_PARENT) and waits by the pidfd. */
+fallible runtime_exec(const struct runtime_exec *x, struct runtime_created *ret);
+
+/* The start's table, for husk explain and the fault tests: names, sides, and the shell commands for a given start. */
+const struct step *runtime_create_steps(size_t *ret_n);
+/* Prints the table as it happened. times NULL: without times. */
+void runtime_explain(const struct runtime_create *c, const struct steps_times *times, FILE *out);
+/* A bash script that makes an equivalent container with unshare, mount, pivot_root and friends. */
+void runtime_explain_script(const struct runtime_create *c, FILE *out);
+
+#endif

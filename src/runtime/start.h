@@ -1,0 +1,92 @@
+/*
+ * start.h: what the rows of the start table share. Of this chapter only.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_RUNTIME_START_H
+#define HUSK_RUNTIME_START_H
+
+#include "cgroup/cgroup.h"
+#include "namespaces/namespaces.h"
+#include "process/program.h"
+#include "rootfs/rootfs.h"
+#include "runtime/runtime.h"
+
+#define START_SOCKET "start.sock" /* in state_dir; there while the program waits for its start */
+#define STATE_FILE   "state.json"
+#define LOCK_FILE    "lock"
+
+struct start {
+    const struct runtime_create *c;
+    bool privileged;  /* we are root over what the container may not reach by itself */
+    bool in_userns;   /* we are in a user namespace ourselves */
+    bool own_userns;  /* and the container has one of its own */
+    bool into_cgroup; /* clone3 puts the child into its v2 group */
+    int dir_fd;       /* state_dir */
+    struct namespaces ns;
+    struct rootfs root;
+    struct rootfs_cgroup *views;
+    size_t views_n;
+    struct cgroup_host *host;
+    struct oci_resources resources; /* the specification's, with the default devices; borrowed but for the list */
+    struct cgroup *cgroup;
+    char *cgroup_path; /* absolute; NULL: none */
+    int *tasks;
+    size_t tasks_n;
+    struct program program;
+    int order_fd, stub_fd, listen_fd, hook_state_fd;
+    int mounts_pair[2];  /* prepared mounts: parent to child */
+    int console_pair[2]; /* the terminal's master: child to parent */
+    struct runtime_state state;
+    bool script; /* explain for the script: its own writable layer in $work */
+    struct steps_run run;
+};
+
+/* What the maker of a container knows when it ends. */
+struct runtime_live {
+    int dir_fd;
+    struct cgroup *cgroup;
+    struct runtime_state state;
+};
+void runtime_live_free(struct runtime_live *l);
+/* Kills whatever is in the group until it can be removed. */
+fallible state_remove_group(struct cgroup *g);
+/* Kills what is left, removes the group, runs poststop, removes the state. */
+fallible state_remove(int dir_fd, struct runtime_state *s, struct cgroup *g);
+
+/* Plans a start without making anything: for the start itself and for explain. start_clear() in any case. */
+fallible start_plan(struct start *s, const struct runtime_create *c);
+void start_clear(struct start *s);
+
+fallible state_write(int dir_fd, const struct runtime_state *s);
+fallible state_open(const char *state_dir, struct runtime_state **ret, int *ret_dir_fd);
+/* And its group, or NULL when it has none: looking for it once is enough. */
+fallible state_open_group(const char *state_dir, struct runtime_state **ret, int *ret_dir_fd, struct cgroup **ret_g);
+/* The container's group as another process made it; *ret NULL when it has none. */
+fallible state_cgroup(const struct runtime_state *s, struct cgroup **ret);
+void state_clear(struct runtime_state *s);
+
+/* Runs hooks one after the other; the state goes to their standard input. Errors: the first failure, with its name. */
+fallible hooks_run(const char *stage, const struct oci_hook *hooks, size_t n, const struct runtime_state *state);
+
+/* explain.c: what a row does, as shell commands. */
+void explain_cgroup(const void *ctx, FILE *out);
+void explain_clone(const void *ctx, FILE *out);
+void explain_maps(const void *ctx, FILE *out);
+void explain_join_cgroup(const void *ctx, FILE *out);
+void explain_join(const void *ctx, FILE *out);
+void explain_cgroupns(const void *ctx, FILE *out);
+void explain_timens(const void *ctx, FILE *out);
+void explain_time_words(const struct start *s, FILE *out); /* " --monotonic N" for unshare(1) */
+void explain_private(const void *ctx, FILE *out);
+void explain_root(const void *ctx, FILE *out);
+void explain_mounts(const void *ctx, FILE *out);
+void explain_devices(const void *ctx, FILE *out);
+void explain_terminal(const void *ctx, FILE *out);
+void explain_sysctl(const void *ctx, FILE *out);
+void explain_names(const void *ctx, FILE *out);
+void explain_loopback(const void *ctx, FILE *out);
+void explain_protect(const void *ctx, FILE *out);
+void explain_pivot(const void *ctx, FILE *out);
+void explain_program(const void *ctx, FILE *out);
+
+#endif

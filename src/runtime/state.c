@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "os/fs.h"
+#include "runtime/start.h"
+
+/* state.json as it is on disk: what the kernel cannot tell. Status is never stored: it is asked each time. */
+struct file {
+    char *oci_version, *id, *bundle, *cgroup;
+    int64_t pid, created_ns;
+    uint64_t start_time, namespaces;
+    bool rootless;
+    struct strmap annotations;
+    struct oci_hooks *hooks;
+    json_t *rest;
+};
+#define T struct file
+static const struct bind_field file_fields[] = {
+    BIND_STR(T, oci_version, "ociVersion"),
+    BIND_STR(T, id, "id", .flags = BIND_REQUIRED),
+    BIND_I64(T, pid, "pid", .flags = BIND_ALWAYS),
+    BIND_U64(T, start_time, "startTime"),
+    BIND_STR(T, bundle, "bundle"),
+    BIND_STR(T, cgroup, "cgroup"),
+    BIND_I64(T, created_ns, "createdNs"),
+    BIND_U64(T, namespaces, "namespaces"),
+    BIND_BOOL(T, rootless, "rootless"),
+    BIND_MAP(T, annotations, "annotations"),
+    BIND_OBJ(T, hooks, "hooks", oci_hooks_type),
+    BIND_REST(T, rest),
+    BIND_END,
+};
+#undef T
+static const struct bind_type file_type = { .name = STATE_FILE, .size = sizeof(struct file), .fields = file_fields };
+
+static const char *const words[] = {
+    [RUNTIME_CREATING] = "creating", [RUNTIME_CREATED] = "created", [RUNTIME_RUNNING] = "running",
+    [RUNTIME_PAUSED] = "paused",     [RUNTIME_STOPPED] = "stopped",
+};
+
+const char *runtime_status_word(enum runtime_status s)
+{
+    return words[s];
+}
+
+fallible state_write(int dir_fd, const struct runtime_state *s)
+{
+    char version[] = OCI_RUNTIME_VERSION;
+    /* a view: everything is borrowed from *s */
+    const struct file f = {
+        .oci_version = version,
+        .id = s->id,
+        .bundle = s->bundle,
+        .cgroup = s->cgroup_path,
+        .pid = s->init.pid,
+        .start_time = s->init.start_time,
+        .created_ns = s->created_ns,
+        .namespaces = s->namespaces,
+        .rootless = s->rootless,
+        .annotations = s->annotations,
+        .hooks = s->hooks,
+        .rest = s->rest,
+    };
+    own_mem char *text = bind_write(&file_type, &f, BIND_COMPACT);
+    return fs_replace_at(dir_fd, STATE_FILE, text, strlen(text), 0600, FS_SYNC_NONE);
+}
+
+void state_clear(struct runtime_state *s)
+{
+    free(s->id);
+    free(s->bundle);
+    free(s->cgroup_path);
+    strmap_free(&s->annotations);
+    bind_free(&oci_hooks_type, s->hooks);
+    json_decref(s->rest);
+    *s = (struct runtime_state){ 0 };
+}
+
+void runtime_state_free(struct runtime_state *s)
+{
+    if (!s)
+        return;
+    state_clear(s);
+    free(s);
+}
+
+fallible state_cgroup(const struct runtime_state *s, struct cgroup **ret)
+{
+    own(cgroup_host) struct cgroup_host *host = NULL;
+    *ret = NULL;
+    if (!s->cgroup_path)
+        return NULL;
+    TRY(cgroup_host_open(&host));
+    return cgroup_open(host, s->cgroup_path, ret);
+}
+
+/* *ret_g: the container's group when it had to be opened to know; else it stays NULL. */
+static fallible is_paused(const struct runtime_state *s, bool *ret, struct cgroup **ret_g)
+{
+    *ret = false;
+    TRY(state_cgroup(s, ret_g));
+    return *ret_g ? cgroup_frozen(*ret_g, ret) : NULL;
+}
+
+static fallible find_status(int dir_fd, struct runtime_state *s, struct cgroup **ret_g)
+{
+    bool paused = false;
+    if (s->init.pid == 0) {
+        s->status = RUNTIME_CREATING;
+    } else if (!proc_alive(s->init)) {
+        s->status = RUNTIME_STOPPED;
+    } else if (faccessat(dir_fd, START_SOCKET, F_OK, 0) == 0) {
+        s->status = RUNTIME_CREATED;
+    } else {
+        TRY(is_paused(s, &paused, ret_g));
+        s->status = paused ? RUNTIME_PAUSED : RUNTIME_RUNNING;
+    }
+    return NULL;
+}
+
+static fallible read_state(const char *state_dir, struct runtime_state **ret, int *ret_dir_fd)
+{
+    own_fd int dir = -1;
+    own_mem char *text = NULL;
+    own(runtime_state) struct runtime_state *s = mem_zalloc(sizeof *s);
+    size_t len = 0;
+    void *read = NULL;
+    TRY(fs_open_dir_at(AT_FDCWD, state_dir, FS_MUST_EXIST, &dir));
+    TRY(fs_read_at(dir, STATE_FILE, 1 << 20, &text, &len));
+    TRY(bind_read(&file_type, text, len, &read));
+    struct file *f = read;
+    s->id = take(f->id);
+    s->bundle = take(f->bundle);
+    s->cgroup_path = take(f->cgroup);
+    s->init = (struct proc_id){ .pid = (pid_t)f->pid, .start_time = f->start_time };
+    s->created_ns = f->created_ns;
+    s->namespaces = f->namespaces;
+    s->rootless = f->rootless;
+    s->annotations = f->annotations;
+    f->annotations = (struct strmap){ 0 };
+    s->hooks = take(f->hooks);
+    s->rest = take(f->rest);
+    bind_free(&file_type, f);
+    *ret = take(s);
+    *ret_dir_fd = take_fd(&dir);
+    return NULL;
+}
+
+fallible state_open_group(const char *state_dir, struct runtime_state **ret, int *ret_dir_fd, struct cgroup **ret_g)
+{
+    own(runtime_state) struct runtime_state *s = NULL;
+    own(cgroup) struct cgroup *g = NULL;
+    own_fd int dir = -1;
+    TRY(read_state(state_dir, &s, &dir));
+    TRY(find_status(dir, s, &g));
+    if (!g)
+        TRY(state_cgroup(s, &g));
+    *ret = take(s);
+    *ret_dir_fd = take_fd(&dir);
+    *ret_g = take(g);
+    return NULL;
+}
+
+fallible state_open(const char *state_dir, struct runtime_state **ret, int *ret_dir_fd)
+{
+    own(runtime_state) struct runtime_state *s = NULL;
+    own(cgroup) struct cgroup *g = NULL;
+    own_fd int dir = -1;
+    TRY(read_state(state_dir, &s, &dir));
+    TRY(find_status(dir, s, &g));
+    *ret = take(s);
+    *ret_dir_fd = take_fd(&dir);
+    return NULL;
+}
+
+fallible runtime_bundle(const char *state_dir, char **ret)
+{
+    own(runtime_state) struct runtime_state *s = NULL;
+    own_fd int dir = -1;
+    TRY(read_state(state_dir, &s, &dir));
+    *ret = s->bundle ? take(s->bundle) : mem_strdup("");
+    return NULL;
+}
+
+fallible runtime_state_read(const char *state_dir, struct runtime_state **ret)
+{
+    own_fd int dir = -1;
+    return state_open(state_dir, ret, &dir);
+}
+
+char *runtime_state_text(const struct runtime_state *s)
+{
+    own_json json_t *doc = json_object();
+    json_object_set_new(doc, "ociVersion", json_string(OCI_RUNTIME_VERSION));
+    json_object_set_new(doc, "id", json_string(s->id));
+    json_object_set_new(doc, "status", json_string(words[s->status]));
+    if (s->status != RUNTIME_STOPPED && s->init.pid)
+        json_object_set_new(doc, "pid", json_integer(s->init.pid));
+    json_object_set_new(doc, "bundle", json_string(s->bundle ? s->bundle : ""));
+    if (s->annotations.n) {
+        json_t *map = json_object();
+        for (size_t i = 0; i < s->annotations.n; i++)
+            json_object_set_new(map, s->annotations.items[i].key, json_string(s->annotations.items[i].value));
+        json_object_set_new(doc, "annotations", map);
+    }
+    return json_text(doc, BIND_COMPACT);
+}

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "os/fs.h"
+#include "os/sock.h"
+#include "runtime/start.h"
+
+enum { DEATH_MS = 10000 }; /* how long a killed process may take: its memory has to be freed first */
+
+static fallible wrong_state(const struct runtime_state *s, const char *act)
+{
+    return err_new(ERR_CONFLICT, "cannot %s container '%s': it is %s", act, s->id, runtime_status_word(s->status));
+}
+
+/* Verbs that change the container take its lock, and look at the state after that. */
+static fallible open_locked(const char *state_dir, struct runtime_state **ret, int *ret_dir_fd, int *ret_lock_fd)
+{
+    own_fd int dir = -1;
+    TRY(fs_open_dir_at(AT_FDCWD, state_dir, FS_MUST_EXIST, &dir));
+    TRY(fs_lock_at(dir, LOCK_FILE, FS_LOCK_EXCLUSIVE, ret_lock_fd));
+    return state_open(state_dir, ret, ret_dir_fd);
+}
+
+/* Source: process/order.h, "The starter". */
+fallible runtime_start(const char *state_dir)
+{
+    own(runtime_state) struct runtime_state *s = NULL;
+    own_fd int dir = -1;
+    own_fd int lock = -1;
+    own_fd int sock = -1;
+    TRY(open_locked(state_dir, &s, &dir, &lock));
+    if (s->status != RUNTIME_CREATED)
+        return wrong_state(s, "start");
+    TRY(sock_connect_at(dir, START_SOCKET, SOCK_SEQPACKET, &sock));
+    if (send(sock, "s", 1, MSG_NOSIGNAL) < 0)
+        return err_sys(errno, "tell the program to start");
+    err *e = steps_wait(sock);
+    (void)unlinkat(dir, START_SOCKET, 0);
+    if (e)
+        return e;
+    s->status = RUNTIME_RUNNING;
+    if (s->hooks)
+        TRY(hooks_run("poststart", s->hooks->poststart, s->hooks->poststart_n, s));
+    return NULL;
+}
+
+static fallible kill_group(const struct runtime_state *s, int signal)
+{
+    own(cgroup) struct cgroup *g = NULL;
+    own_mem pid_t *pids = NULL;
+    size_t n = 0;
+    TRY(state_cgroup(s, &g));
+    if (!g)
+        return err_new(ERR_UNSUPPORTED, "container '%s' has no control group that would name all its processes", s->id);
+    if (signal == SIGKILL)
+        return cgroup_kill(g);
+    TRY(cgroup_pids(g, &pids, &n));
+    for (size_t i = 0; i < n; i++)
+        if (kill(pids[i], signal) < 0 && errno != ESRCH)
+            return err_sys(errno, "send %s to process %d", signal_name(signal), (int)pids[i]);
+    return NULL;
+}
+
+fallible runtime_kill(const char *state_dir, int signal, bool all)
+{
+    own(runtime_state) struct runtime_state *s = NULL;
+    own_fd int dir = -1;
+    own_fd int pidfd = -1;
+    TRY(state_open(state_dir, &s, &dir));
+    bool shared_pids = !(s->namespaces & CLONE_NEWPID);
+    /* a dead first process of a shared pid namespace leaves the others behind */
+    if (s->cgroup_path && (all || (shared_pids && signal == SIGKILL)))
+        return kill_group(s, signal);
+    if (s->status == RUNTIME_STOPPED || s->status == RUNTIME_CREATING)
+        return wrong_state(s, "signal");
+    TRY(proc_open(s->init, &pidfd));
+    TRY(proc_signal(pidfd, signal));
+    /* v1's freezer holds even SIGKILL back */
+    if (signal == SIGKILL && s->status == RUNTIME_PAUSED)
+        return runtime_resume(state_dir);
+    return NULL;
+}
+
+/* Without a control group: whoever is in the first process's pid namespace. */
+static fallible pids_of_namespace(const struct runtime_state *s, pid_t **ret, size_t *ret_n)
+{
+    char path[280];
+    struct stat init, st;
+    own_dir DIR *proc = opendir("/proc");
+    (void)snprintf(path, sizeof path, "/proc/%d/ns/pid", (int)s->init.pid);
+    if (!proc || stat(path, &init) < 0)
+        return err_sys(errno, "look at '%s'", path);
+    for (struct dirent *entry; (entry = readdir(proc));) {
+        (void)snprintf(path, sizeof path, "/proc/%s/ns/pid", entry->d_name);
+        if (entry->d_name[0] < '1' || entry->d_name[0] > '9' || stat(path, &st) < 0 || st.st_ino != init.st_ino)
+            continue;
+        *ret = mem_array(*ret, *ret_n + 1, sizeof **ret);
+        (*ret)[(*ret_n)++] = (pid_t)strtol(entry->d_name, NULL, 10);
+    }
+    return NULL;
+}
+
+fallible runtime_pids(const char *state_dir, pid_t **ret, size_t *ret_n)
+{
+    own(runtime_state) struct runtime_state *s = NULL;
+    own(cgroup) struct cgroup *g = NULL;
+    own_fd int dir = -1;
+    *ret = NULL;
+    *ret_n = 0;
+    TRY(state_open_group(state_dir, &s, &dir, &g));
+    if (g)
+        return cgroup_pids(g, ret, ret_n);
+    if (s->status == RUNTIME_STOPPED || s->status == RUNTIME_CREATING)
+        return NULL;
+    if (!(s->namespaces & CLONE_NEWPID))
+        return err_new(ERR_UNSUPPORTED,
+                       "container '%s' has no control group and no pid namespace that would name its "
+                       "processes",
+                       s->id);
+    return pids_of_namespace(s, ret, ret_n);
+}
+
+static fallible freeze(const char *state_dir, enum cgroup_freeze how)
+{
+    own(runtime_state) struct runtime_state *s = NULL;
+    own(cgroup) struct cgroup *g = NULL;
+    own_fd int dir = -1;
+    own_fd int lock = -1;
+    const char *act = how == CGROUP_FREEZE ? "pause" : "resume";
+    TRY(open_locked(state_dir, &s, &dir, &lock));
+    if (how == CGROUP_FREEZE ? s->status != RUNTIME_RUNNING && s->status != RUNTIME_CREATED
+                             : s->status != RUNTIME_PAUSED)
+        return wrong_state(s, act);
+    TRY(state_cgroup(s, &g));
+    if (!g)
+        return err_new(ERR_UNSUPPORTED, "cannot %s container '%s': it has no control group", act, s->id);
+    return cgroup_freeze(g, how);
+}
+
+fallible runtime_pause(const char *state_dir)
+{
+    return freeze(state_dir, CGROUP_FREEZE);
+}
+
+fallible runtime_resume(const char *state_dir)
+{
+    return freeze(state_dir, CGROUP_THAW);
+}
+
+static fallible wait_death(struct proc_id id, int pidfd)
+{
+    struct pollfd p = { .fd = pidfd, .events = POLLIN };
+    if (poll(&p, 1, DEATH_MS) == 0)
+        return err_new(ERR_TIMEOUT, "process %d is still there %d ms after SIGKILL", (int)id.pid, DEATH_MS);
+    return NULL;
+}
+
+static fallible kill_all(const struct runtime_state *s, const struct cgroup *g)
+{
+    own_fd int pidfd = -1;
+    err *e = s->init.pid ? proc_open(s->init, &pidfd) : NULL;
+    if (err_is(e, ERR_NOT_FOUND)) {
+        err_free(e);
+        e = NULL;
+    }
+    TRY(e);
+    if (pidfd >= 0)
+        err_ignore(proc_signal(pidfd, SIGKILL), "it may have ended");
+    if (g)
+        TRY(cgroup_kill(g));
+    return pidfd >= 0 ? wait_death(s->init, pidfd) : NULL;
+}
+
+/* On a busy machine a killed process takes its time to leave: what is not gone is killed and waited for. */
+fallible state_remove_group(struct cgroup *g)
+{
+    struct timespec pause = { .tv_nsec = 5000000 };
+    for (int waited_ms = 0;; waited_ms += 5) {
+        err *e = cgroup_remove(g);
+        if (!err_is(e, ERR_CONFLICT) || waited_ms >= DEATH_MS)
+            return e;
+        err_free(e);
+        err_ignore(cgroup_kill(g), "one that was being made when the others were killed");
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
+fallible state_remove(int dir, struct runtime_state *s, struct cgroup *g)
+{
+    TRY(kill_all(s, g)); /* what the first process left behind, too */
+    if (g)
+        TRY(state_remove_group(g));
+    s->status = RUNTIME_STOPPED;
+    if (s->hooks)
+        err_ignore(hooks_run("poststop", s->hooks->poststop, s->hooks->poststop_n, s),
+                   "the specification says: log a warning and go on");
+    (void)unlinkat(dir, START_SOCKET, 0);
+    if (unlinkat(dir, STATE_FILE, 0) < 0 && errno != ENOENT)
+        return err_sys(errno, "remove '" STATE_FILE "' of container '%s'", s->id);
+    return NULL;
+}
+
+void runtime_live_free(struct runtime_live *l)
+{
+    if (!l)
+        return;
+    close_now(&l->dir_fd);
+    cgroup_free(l->cgroup);
+    state_clear(&l->state);
+    free(l);
+}
+
+fallible runtime_finish(struct runtime_created *c)
+{
+    struct runtime_live *l = c->live;
+    l->state.init.pid = 0; /* reaped: the number may be another's by now */
+    err *e = state_remove(l->dir_fd, &l->state, l->cgroup);
+    (void)unlinkat(l->dir_fd, LOCK_FILE, 0);
+    runtime_created_clear(c);
+    return e;
+}
+
+fallible runtime_delete(const char *state_dir, bool force)
+{
+    own(runtime_state) struct runtime_state *s = NULL;
+    own_fd int dir = -1;
+    own_fd int lock = -1;
+    err *e = open_locked(state_dir, &s, &dir, &lock);
+    if (err_is(e, ERR_NOT_FOUND) && force) {
+        err_free(e);
+        return NULL;
+    }
+    TRY(e);
+    bool live = s->status == RUNTIME_RUNNING || s->status == RUNTIME_PAUSED || s->status == RUNTIME_CREATING;
+    if (live && !force)
+        return wrong_state(s, "delete");
+    own(cgroup) struct cgroup *g = NULL;
+    TRY(state_cgroup(s, &g));
+    TRY(state_remove(dir, s, g));
+    (void)unlinkat(dir, LOCK_FILE, 0);
+    return NULL;
+}

@@ -1,0 +1,301 @@
+#!/usr/bin/env bats
+# A root file system, a volume or a configuration made by an enemy: nothing outside of the container changes, and
+# nothing of the host is seen inside. One test per kind of attack that runtimes have fallen to.
+# shellcheck disable=SC2016,SC2154
+
+# serial: husk-oci names its control groups by the container, as 300-oci does
+load helpers
+load oci
+
+setup() {
+    VICTIM=$(mktemp -d "$T/tmp/victim.XXXXXX")
+    echo host >"$VICTIM/file"
+    chmod 644 "$VICTIM/file"
+}
+
+teardown() {
+    remove_oci
+}
+
+victim_is_whole() {
+    [[ $(ls "$VICTIM") == file && $(<"$VICTIM/file") == host && $(stat -c %a:%u "$VICTIM/file") == 644:0 ]] ||
+        { ls -la "$VICTIM"; return 1; }
+}
+
+no_dev='del(.mounts[] | select(.destination | startswith("/dev")))'
+
+@test "CVE-2026-41579: /dev of the image is a link to a directory of the host" {
+    bundle '.process.args = ["true"]'
+    rm -r "$B/rootfs/dev"
+    ln -s "$VICTIM" "$B/rootfs/dev"
+    run oci run -b "$B" c1
+    expect 1 "'/dev' in the root file system is not a directory"
+    change "$no_dev"
+    run oci run -b "$B" c1
+    expect 1 "'/dev' in the root file system is not a directory"
+    victim_is_whole
+    assert_gone c1
+}
+
+@test "CVE-2026-88264, 88265: console and null of the image lead to files of the host" {
+    bundle "$(sh_c 'ls -l /dev/null | cut -c1; echo overwritten >/dev/null; ls -l /dev/console | cut -c1; echo done')"
+    change "$no_dev"
+    local name
+    for name in null zero console ptmx fd stdin tty; do ln -s "$VICTIM/file" "$B/rootfs/dev/$name"; done
+    run oci run -b "$B" c1
+    expect 0 done
+    [[ ${lines[0]} == c ]]
+    victim_is_whole
+    # with a terminal, and no devpts to take one from
+    change '.process.terminal = true'
+    printf 'end\n' >"$T/tmp/script"
+    run python3 "$BATS_TEST_DIRNAME/terminal.py" "$T/tmp/script" "$HUSK_OCI" --root "$TRUN/oci" run -b "$B" c1
+    output_has "/dev/pts/ptmx"
+    victim_is_whole
+    # a volume over /dev, where the enemy still has his hands: nothing is made in it
+    mkdir "$T/tmp/dev.$$"
+    ln -s "$VICTIM/file" "$T/tmp/dev.$$/console"
+    ln -s "$VICTIM/file" "$T/tmp/dev.$$/null"
+    mkdir "$T/tmp/dev.$$/pts"
+    change ".mounts += [{destination: \"/dev\", source: \"$T/tmp/dev.$$\", options: [\"bind\"]},
+        {destination: \"/dev/pts\", type: \"devpts\", source: \"devpts\", options: [\"newinstance\", \"ptmxmode=0666\"]}]"
+    run python3 "$BATS_TEST_DIRNAME/terminal.py" "$T/tmp/script" "$HUSK_OCI" --root "$TRUN/oci" run -b "$B" c1
+    output_has "'/dev/console' is a link or a directory"
+    victim_is_whole
+    [[ $(ls "$T/tmp/dev.$$" | sort | tr '\n' ' ') == "console null pts " ]]
+}
+
+@test "CVE-2025-31133: paths are hidden by the host's /dev/null, whatever the container's is" {
+    mkdir "$T/tmp/devd"
+    ln -s /proc/sys/kernel/core_pattern "$T/tmp/devd/null"
+    bundle "$(sh_c 'cat /proc/keys | wc -c; echo x >/proc/keys; stat -c %t:%T /proc/keys; mount | grep -c "on /proc/sys/kernel"')"
+    change "$no_dev" ".mounts += [{destination: \"/dev\", source: \"$T/tmp/devd\", options: [\"bind\"]}]"
+    local before
+    before=$(</proc/sys/kernel/core_pattern)
+    run oci run -b "$B" c1
+    [[ ${lines[0]} == 0 && ${lines[1]} == 1:3 && ${lines[2]} == 0 ]]
+    [[ $(</proc/sys/kernel/core_pattern) == "$before" ]]
+}
+
+@test "CVE-2025-52881, 2019-19921: /proc can only be a proc file system" {
+    bundle '.process.args = ["true"]'
+    cp "$B/config.json" "$B/plain"
+    mkdir "$T/tmp/fakeproc"
+    try() { cp "$B/plain" "$B/config.json"; change "(.mounts[] | select(.destination == \"/proc\")) |= $1"; oci run -b "$B" c1; }
+    check_table try <<END
+'. + {type: "tmpfs", source: "tmpfs"}'                               | 1 | mount '/proc': only a proc file system may be mounted there
+'{destination: "/proc", source: "$T/tmp/fakeproc", options: ["bind"]}' | 1 | only a proc file system may be mounted there
+'{destination: "//proc/.", source: "$T/tmp/fakeproc", options: ["bind"]}' | 1 | only a proc file system may be mounted there
+'{destination: "/x/../proc", type: "tmpfs", source: "x"}'            | 1 | only a proc file system may be mounted there
+END
+}
+
+@test "CVE-2019-16884: nothing is mounted over the inside of /proc, by name or by link, but what is harmless" {
+    bundle '.process.args = ["true"] | .root.readonly = false'
+    ln -s /proc/self "$B/rootfs/link"
+    ln -s ../../../proc/sys "$B/rootfs/sys-link"
+    cp "$B/config.json" "$B/plain"
+    try() { cp "$B/plain" "$B/config.json"; change ".mounts += [{destination: \"$1\", source: \"$2\", options: [\"bind\"]}]"; oci run -b "$B" c1; }
+    check_table try <<END
+/proc/self/attr        $VICTIM      | 1 | inside /proc, where nothing may be mounted over
+/proc/sys              $VICTIM      | 1 | inside /proc
+/proc/1                $VICTIM      | 1 | inside /proc
+/proc/version          $VICTIM/file | 1 | inside /proc
+/proc/self/fd          $VICTIM      | 1 | mount '/proc/self/fd'
+/link/attr             $VICTIM      | 1 | mount '/link/attr'
+/sys-link              $VICTIM      | 1 | '/proc/sys' is inside /proc
+/x/../proc/self/attr   $VICTIM      | 1 | inside /proc
+/proc/nothing-there    $VICTIM      | 1 | /proc/nothing-there
+/proc/uptime           $VICTIM/file | 0 |
+/proc/sys/kernel/ns_last_pid $VICTIM/file | 0 |
+END
+    victim_is_whole
+}
+
+@test "CVE-2023-27561: /proc and /sys of the image are links" {
+    local name
+    for name in proc sys; do
+        bundle '.process.args = ["true"]'
+        rmdir "$B/rootfs/$name"
+        ln -s "$VICTIM" "$B/rootfs/$name"
+        run oci run -b "$B" c1
+        expect 1 "'/$name' in the root file system is not a directory"
+        rm "$B/rootfs/$name"
+        ln -s /tmp "$B/rootfs/$name"
+        run oci run -b "$B" c1
+        expect 1 "'/$name' in the root file system is not a directory"
+    done
+    victim_is_whole
+}
+
+@test "CVE-2024-21626: the working directory is a descriptor of ours or of our caller" {
+    bundle '.process.args = ["pwd"]'
+    exec 9</
+    local fd
+    for fd in {3..16}; do
+        change ".process.cwd = \"/proc/self/fd/$fd\""
+        run oci run -b "$B" c1
+        [[ $status -eq 1 ]] || { echo "fd $fd: $output"; return 1; }
+        change ".process.cwd = \"/proc/self/fd/$fd/etc\""
+        run oci run -b "$B" c1
+        [[ $status -eq 1 ]] || { echo "fd $fd: $output"; return 1; }
+    done
+    change '.process.cwd = "/" | .process.args = ["sleep", "1000"]'
+    oci run -d -b "$B" c1 >/dev/null
+    for fd in {3..16}; do
+        run oci exec --cwd "/proc/self/fd/$fd" c1 pwd
+        [[ $status -eq 255 ]] || { echo "fd $fd: $output"; return 1; }
+    done
+    run oci exec c1 sh -c 'ls -l /proc/self/fd 2>/dev/null | grep -c -- "-> /$"'
+    expect 1 "=0"
+    exec 9<&-
+}
+
+@test "CVE-2019-5736: the program of the host cannot be reached from inside" {
+    bundle "$(sh_c 'echo x >/proc/self/exe; cat /proc/1/exe | wc -c')"
+    printf '#!/proc/self/exe\nx\n' >"$B/rootfs/bin/evil"
+    chmod 755 "$B/rootfs/bin/evil"
+    change '.process.args = ["/bin/evil"]'
+    local before
+    before=$(sha256sum "$HUSK_OCI" "$HUSK_BUILD/libexec/husk/husk-init")
+    run oci run -b "$B" c1
+    [[ $status -ne 0 ]]
+    # while exec's process is there, root of the container tries to write to what it is
+    change "$(sh_c 'while :; do for p in /proc/[0-9]*; do [ $p = /proc/1 ] || echo x >$p/exe; done; done 2>/dev/null')"
+    oci run -d -b "$B" c1 >/dev/null
+    local i
+    for i in {1..15}; do oci exec c1 true || true; done
+    oci delete --force c1
+    [[ $(sha256sum "$HUSK_OCI" "$HUSK_BUILD/libexec/husk/husk-init") == "$before" ]]
+}
+
+@test "CVE-2021-30465: a mount point is swapped for a link while containers start" {
+    bundle '.process.args = ["true"] | .root.readonly = false'
+    mkdir -p "$T/tmp/vol/sub" "$T/tmp/vol/other"
+    change ".mounts += [{destination: \"/vol\", source: \"$T/tmp/vol\", options: [\"bind\"]},
+        {destination: \"/vol/sub/deep/x\", type: \"tmpfs\", source: \"x\"},
+        {destination: \"/vol/sub/file\", source: \"$VICTIM/file\", options: [\"bind\", \"ro\"]}]"
+    cat >"$T/tmp/swap.py" <<'END'
+import ctypes, os, sys
+libc = ctypes.CDLL(None)
+vol, victim = sys.argv[1:]
+os.chdir(vol)
+os.symlink(victim, "link")
+while not os.path.exists("stop"):
+    libc.renameat2(-100, b"sub", -100, b"link", 2)  # exchange
+END
+    python3 "$T/tmp/swap.py" "$T/tmp/vol" "$VICTIM" 3>&- &
+    local i mounts
+    mounts=$(wc -l </proc/self/mountinfo)
+    for i in {1..60}; do oci run -b "$B" c1 >/dev/null 2>&1 || true; done
+    touch "$T/tmp/vol/stop"
+    wait $!
+    victim_is_whole
+    [[ $(wc -l </proc/self/mountinfo) == "$mounts" ]]
+    assert_gone c1
+}
+
+@test "CVE-2024-45310: mount points are only ever made inside" {
+    bundle '.process.args = ["true"] | .root.readonly = false'
+    ln -s "$VICTIM" "$B/rootfs/abs"
+    ln -s "../../../../../../../../../..$VICTIM" "$B/rootfs/up"
+    ln -s /proc/self/root "$B/rootfs/magic"
+    cp "$B/config.json" "$B/plain"
+    try() { cp "$B/plain" "$B/config.json"; change ".mounts += [$1]"; oci run -b "$B" c1; }
+    check_table try <<END
+'{destination: "/abs/new", type: "tmpfs", source: "x"}'                            | 0 |
+'{destination: "/up/new2/deep", type: "tmpfs", source: "x"}'                       | 0 |
+'{destination: "/../../../../../../../$VICTIM/new3", type: "tmpfs", source: "x"}'  | 0 |
+'{destination: "/abs/f", source: "/etc/passwd", options: ["bind"]}'                | 0 |
+'{destination: "/magic$VICTIM/new4", type: "tmpfs", source: "x"}'                  | 1 | mount '/magic
+END
+    victim_is_whole
+    [[ -d $B/rootfs$VICTIM/new && -d $B/rootfs$VICTIM/new2/deep && -d $B/rootfs$VICTIM/new3 && -f $B/rootfs$VICTIM/f ]] # where the container would look for them
+    # devices too
+    cp "$B/plain" "$B/config.json"
+    change '.linux.devices = [{path: "/abs/dev", type: "p"}]'
+    run oci run -b "$B" c1
+    expect 0
+    victim_is_whole
+}
+
+@test "CVE-2024-40635: user ids that wrap or mean 'leave it'" {
+    bundle '.process.args = ["id"]'
+    try() { change ".process.user = {uid: $1, gid: $2}"; oci run -b "$B" c1; }
+    check_table try <<'END'
+4294967295 0          | 1 | 4294967295 is not a user or group id
+0 4294967295          | 1 | 4294967295 is not a user or group id
+4294967296 0          | 1 | 4294967296 is out of range
+18446744073709551616 0 | 1 | config.json
+-1 0                  | 1 | -1 is out of range
+1.5 0                 | 1 | expected an integer, got real
+'"0"' 0               | 1 | expected an integer, got string
+4294967294 0          | 0 | uid=4294967294
+END
+}
+
+@test "CVE-2019-18837: the root is a link, or changes while it is looked at" {
+    bundle "$(sh_c 'cat /who /etc/who')"
+    cp -a "$B/rootfs" "$B/a"
+    mv "$B/rootfs" "$B/b"
+    local which
+    for which in a b; do echo $which | tee "$B/$which/who" >"$B/$which/etc/who"; done
+    ln -s a "$B/rootfs"
+    run oci run -b "$B" c1
+    expect 0 $'=a\na'
+    cat >"$T/tmp/flip.py" <<'END'
+import os, sys
+os.chdir(sys.argv[1])
+while not os.path.exists("stop"):
+    for target in "ab":
+        os.symlink(target, "new")
+        os.rename("new", "rootfs")
+END
+    python3 "$T/tmp/flip.py" "$B" 3>&- &
+    local i
+    for i in {1..40}; do
+        run oci run -b "$B" c1
+        [[ $status -eq 0 && ( $output == $'a\na' || $output == $'b\nb' ) ]] || { touch "$B/stop"; echo "$output"; return 1; }
+    done
+    touch "$B/stop"
+    wait $!
+}
+
+@test "rro holds for mounts below that nobody named; ro of a locked mount stays" {
+    bundle "$(sh_c 'echo x >/rro/sub/f 2>&1; echo x >/rro/sub/deep/f 2>&1; echo end')"
+    mkdir -p "$T/tmp/rro/sub"
+    change ".mounts += [{destination: \"/rro\", source: \"$T/tmp/rro\", options: [\"rbind\", \"rro\"]}]"
+    run unshare --mount --propagation private bash -c 'mount -t tmpfs t "$1/rro/sub" && mkdir "$1/rro/sub/deep" &&
+        mount -t tmpfs t "$1/rro/sub/deep" && exec "$2" --root "$3" run -b "$4" c1' x "$T/tmp" "$HUSK_OCI" "$TRUN/oci" "$B"
+    expect 0 $'=sh: can\'t create /rro/sub/f: Read-only file system\nsh: can\'t create /rro/sub/deep/f: Read-only file system\nend'
+    # as an ordinary user in a namespace whose mounts are locked: what is nosuid and read-only outside stays so inside
+    user_bundle "$(sh_c 'grep " /m " /proc/self/mountinfo | grep -c "ro,nosuid"; echo x >/m/f 2>&1')"
+    mkdir -p "$T/tmp/locked"
+    change ".mounts += [{destination: \"/m\", source: \"$T/tmp/locked\", options: [\"rbind\"]}]"
+    cat >"$T/tmp/locked.sh" <<'END'
+mount -t tmpfs -o ro,nosuid t "$1/locked" || exit 9
+shift
+exec "$@"
+END
+    run unshare --mount --propagation private bash "$T/tmp/locked.sh" "$T/tmp" setpriv --reuid "$HUSK_USER" \
+        --regid "$HUSK_USER" --init-groups env XDG_RUNTIME_DIR="$USER_RUN" "$HUSK_OCI" --root "$USER_RUN/oci" run -b "$B" c1
+    expect 1 $'=1\nsh: can\'t create /m/f: Read-only file system'
+    change '.mounts[-1].options = ["rbind", "rw"]'
+    run unshare --mount --propagation private bash "$T/tmp/locked.sh" "$T/tmp" setpriv --reuid "$HUSK_USER" \
+        --regid "$HUSK_USER" --init-groups env XDG_RUNTIME_DIR="$USER_RUN" "$HUSK_OCI" --root "$USER_RUN/oci" run -b "$B" c1
+    expect 1 "mount '/m'"
+}
+
+@test "tmpcopyup follows no link and copies no device" {
+    bundle "$(sh_c 'cd /up; ls | tr "\n" " "; readlink out; cat out 2>&1')"
+    mkdir -p "$B/rootfs/up/d"
+    ln -s "$VICTIM/file" "$B/rootfs/up/out"
+    ln -s "$VICTIM" "$B/rootfs/up/d/dir"
+    mknod "$B/rootfs/up/null" c 1 3
+    mkfifo "$B/rootfs/up/fifo"
+    change '.mounts += [{destination: "/up", type: "tmpfs", source: "x", options: ["tmpcopyup"]}]'
+    run oci run -b "$B" c1
+    expect 1 "=d out $VICTIM/file
+cat: can't open 'out': No such file or directory"
+    victim_is_whole
+}

@@ -1,0 +1,20 @@
+#!/usr/bin/env bats
+# What this machine's kernel may not show, in a virtual machine with Debian's own: see tests/vm/run.
+load helpers
+
+setup_file() {
+    husk_setup_file
+}
+teardown_file() {
+    husk_teardown_file
+}
+
+@test "vm: cgroup v2 limits, Linux 6.1's overlay, a delegated user" {
+    ((EUID == 0)) || skip "kernel: only root can lend the host's / to a virtual machine"
+    cp "$IMAGES/rootfs.tar" "$T/" # /tmp is the machine's own in there
+    run "$HUSK_TOP/tests/vm/run" "$HUSK_TOP/tests/vm/cgroup2.sh" "$HUSK_BUILD" "$T/rootfs.tar" "$HUSK_USER"
+    echo "$output"
+    ((status == 0))
+    [[ $output != *"not ok"* ]]
+    (($(grep -c '^ok' <<<"$output") >= 24))
+}

@@ -1,0 +1,283 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""lying-registry.py OCI-LAYOUT DIR: a registry on 127.0.0.1 whose repositories lie, each in its own way.
+
+It serves the first image of the layout under every name; the repository's name says what is wrong with it: see LIES.
+Writes its port to DIR/port, that of a second server (another "host") to DIR/other-port, and one line per request to
+DIR/log: "SERVER METHOD PATH authorization=VALUE range=VALUE".
+"""
+import hashlib
+import http.server
+import json
+import os
+import sys
+import threading
+import time
+import urllib.parse
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+TOKEN = "the-token"
+USER = "Basic dTpw"  # u:p
+
+
+def sha(data):
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+class Image:
+    """The image as it is, and as a liar tells it."""
+
+    def __init__(self, layout):
+        self.blobs = {}
+        folder = os.path.join(layout, "blobs", "sha256")
+        for name in os.listdir(folder):
+            with open(os.path.join(folder, name), "rb") as f:
+                self.blobs["sha256:" + name] = f.read()
+        with open(os.path.join(layout, "index.json"), encoding="utf-8") as f:
+            digest = json.load(f)["manifests"][0]["digest"]
+        self.manifest = json.loads(self.blobs[digest])
+        self.manifest["mediaType"] = MANIFEST
+
+    def lie(self, lie):
+        """(manifest's bytes, blobs by digest)"""
+        manifest = json.loads(json.dumps(self.manifest))
+        blobs = dict(self.blobs)
+        layer = manifest["layers"][0]
+        if lie == "size-more":
+            layer["size"] += 1
+        elif lie == "size-less":
+            layer["size"] -= 1
+        elif lie == "size-huge":
+            layer["size"] = 1 << 60
+        elif lie == "digest":
+            wrong = bytearray(blobs[layer["digest"]])
+            wrong[len(wrong) // 2] ^= 1
+            blobs[layer["digest"]] = bytes(wrong)
+        elif lie == "diff-id":
+            config = json.loads(blobs[manifest["config"]["digest"]])
+            config["rootfs"]["diff_ids"] = ["sha256:" + "0" * 64]
+            self.set_config(manifest, blobs, config)
+        elif lie == "more-layers":
+            config = json.loads(blobs[manifest["config"]["digest"]])
+            config["rootfs"]["diff_ids"] *= 2
+            self.set_config(manifest, blobs, config)
+        elif lie == "config":
+            wrong = b"x" * manifest["config"]["size"]
+            blobs[manifest["config"]["digest"]] = wrong
+        elif lie == "blob-missing":
+            del blobs[layer["digest"]]
+        elif lie == "both":
+            manifest["manifests"] = []
+        elif lie == "artifact":
+            manifest["config"]["mediaType"] = "application/vnd.cncf.helm.config.v1+json"
+        elif lie == "traversal":
+            layer["digest"] = "sha256:../../../../../../tmp/evil"
+        elif lie == "schema1":
+            manifest = {"schemaVersion": 1, "name": "x", "fsLayers": []}
+        return json.dumps(manifest).encode(), blobs
+
+    @staticmethod
+    def set_config(manifest, blobs, config):
+        data = json.dumps(config).encode()
+        blobs[sha(data)] = data
+        manifest["config"].update(digest=sha(data), size=len(data))
+
+
+# Those that lie by how they answer; the others do so by what: see Image.lie().
+LIES = """honest size-more size-less size-huge digest diff-id more-layers config blob-missing both artifact traversal
+schema1 cut cut-always short stall late wrong-range no-range busy busy-always broken html garbage huge
+content-digest other-manifest token token-user token-user-always token-realm token-empty token-newline basic redirect
+redirect-loop redirect-file redirect-manifest headers""".split()
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    image = None
+    folder = None
+    ports = {}
+    counts = {}
+    lock = threading.Lock()
+
+    def log_message(self, *args):
+        pass
+
+    def note(self):
+        line = "%s %s %s authorization=%s range=%s\n" % (
+            "main" if self.server.server_port == self.ports["main"] else "other", self.command, self.path,
+            self.headers.get("Authorization", "-"), self.headers.get("Range", "-"))
+        with self.lock, open(os.path.join(self.folder, "log"), "a", encoding="utf-8") as f:
+            f.write(line)
+
+    def count(self, what):
+        with self.lock:
+            self.counts[what] = self.counts.get(what, 0) + 1
+            return self.counts[what]
+
+    def answer(self, status, body=b"", **headers):
+        self.send_response(status)
+        headers.setdefault("Content_Type", "application/json")
+        headers.setdefault("Content_Length", str(len(body)))
+        for key, value in headers.items():
+            self.send_header(key.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def error(self, status, code, message, **headers):
+        self.answer(status, json.dumps({"errors": [{"code": code, "message": message}]}).encode(), **headers)
+
+    def do_POST(self):
+        self.do_GET()
+
+    def do_GET(self):
+        self.note()
+        path = urllib.parse.urlparse(self.path).path
+        if path.startswith("/token"):
+            return self.do_token()
+        if self.server.server_port != self.ports["main"]:
+            return self.do_other(path)
+        if path == "/v2/":
+            return self.answer(200, b"{}")
+        parts = path.split("/")
+        if len(parts) != 5 or parts[1] != "v2" or parts[2] not in LIES:
+            return self.error(404, "NAME_UNKNOWN", "repository name not known to registry")
+        lie, kind, name = parts[2:]
+        if not self.may(lie):
+            return None
+        manifest, blobs = self.image.lie(lie)
+        return self.do_manifest(lie, name, manifest) if kind == "manifests" else self.do_blob(lie, name, blobs)
+
+    def do_other(self, path):
+        """Another host: it has the blobs, and is no registry."""
+        if path.startswith("/blobs/") and path[7:] in self.image.blobs:
+            return self.answer(200, self.image.blobs[path[7:]], Content_Type="application/octet-stream")
+        return self.answer(404, b"<html>nothing here</html>", Content_Type="text/html")
+
+    def may(self, lie):
+        authorization = self.headers.get("Authorization")
+        main = "http://127.0.0.1:%d" % self.ports["main"]
+        if lie.startswith("token") or lie.startswith("redirect"):
+            if authorization == "Bearer " + TOKEN and lie != "token-user-always":
+                return True
+            realm = "file:///etc/passwd" if lie == "token-realm" else main + "/token/" + lie
+            self.error(401, "UNAUTHORIZED", "authentication required",
+                       WWW_Authenticate='Bearer realm="%s",service="liar",scope="repository:all:push"' % realm)
+            return False
+        if lie == "basic" and authorization != USER:
+            self.error(401, "UNAUTHORIZED", "authentication required", WWW_Authenticate='Basic realm="liar"')
+            return False
+        return True
+
+    def do_token(self):
+        lie = self.path.split("/")[2].split("?")[0]
+        if lie.startswith("token-user") and self.headers.get("Authorization") != USER:
+            return self.error(401, "UNAUTHORIZED", "who are you?")
+        if lie == "token-empty":
+            return self.answer(200, b"{}")
+        if lie == "token-newline":
+            return self.answer(200, json.dumps({"token": "a\r\nX-Evil: 1"}).encode())
+        key = "access_token" if lie == "token-user" else "token"
+        return self.answer(200, json.dumps({key: TOKEN, "expires_in": 60}).encode())
+
+    def do_manifest(self, lie, name, manifest):
+        digest = sha(manifest)
+        if lie == "busy" and self.count("busy") <= 2:
+            return self.error(429, "TOOMANYREQUESTS", "slow down", Retry_After="0")
+        if lie == "busy-always":
+            return self.error(429, "TOOMANYREQUESTS", "slow down", Retry_After="0")
+        if lie == "broken":
+            return self.answer(503, b"<h1>\x1b[31mbroken</h1>", Retry_After="0")
+        if lie == "html":
+            return self.answer(200, b"<html>welcome to the hotel</html>", Content_Type="text/html")
+        if lie == "garbage":
+            return self.answer(200, b"{" * 100, Content_Type=MANIFEST)
+        if lie == "huge":
+            return self.answer(200, b"{\"x\":\"" + b" " * (5 << 20) + b"\"}", Content_Type=MANIFEST)
+        if lie == "content-digest":
+            return self.answer(200, manifest, Content_Type=MANIFEST, Docker_Content_Digest="sha256:" + "1" * 64)
+        if lie == "other-manifest":
+            return self.answer(200, manifest + b" ", Content_Type=MANIFEST)
+        if lie == "redirect-manifest" and self.count(lie) == 1:
+            return self.answer(307, Location="?again")
+        if lie == "headers":
+            return self.answer(200, manifest, Content_Type=MANIFEST, X="y" * 60000)
+        return self.answer(200, manifest, Content_Type=MANIFEST, Docker_Content_Digest=digest)
+
+    def do_blob(self, lie, name, blobs):
+        if name not in blobs:
+            return self.error(404, "BLOB_UNKNOWN", "blob unknown to registry")
+        data = blobs[name]
+        begin = 0
+        if self.headers.get("Range"):
+            begin = int(self.headers["Range"].split("=")[1].rstrip("-"))
+        if name == self.image.manifest["config"]["digest"]:
+            return self.answer(200, data)  # only the layer is lied about
+        if lie == "redirect":
+            return self.answer(307, Location="http://127.0.0.1:%d/blobs/%s" % (self.ports["other"], name))
+        if lie == "redirect-loop":
+            return self.answer(307, Location=self.path)
+        if lie == "redirect-file":
+            return self.answer(307, Location="file:///etc/passwd")
+        if lie == "no-range":
+            begin = 0
+        headers = {"Content_Type": "application/octet-stream"}
+        status = 200
+        if begin:
+            status = 206
+            at = begin + 1 if lie == "wrong-range" else begin
+            headers["Content_Range"] = "bytes %d-%d/%d" % (at, len(data) - 1, len(data))
+        rest = data[begin:]
+        if lie == "late":  # slow, so that it can be killed in the middle
+            return self.slowly(status, rest, headers, 0.03, len(rest))
+        if lie in ("cut", "no-range", "wrong-range", "cut-always", "stall"):
+            most = 100 if lie in ("cut-always", "stall") else len(data) // 3 + 1
+            if lie == "no-range" and self.count(lie) > 1:
+                most = len(rest)
+            if lie == "cut-always":
+                rest = data
+                status = 200
+                headers.pop("Content_Range", None)
+            return self.slowly(status, rest, headers, 0, most, stall=lie == "stall")
+        if lie == "short":
+            return self.answer(status, rest[: len(rest) // 2], **headers)
+        return self.answer(status, rest, **headers)
+
+    def slowly(self, status, rest, headers, pause, most, stall=False):
+        """Promises all of rest, sends the first bytes of it, and hangs up."""
+        self.send_response(status)
+        for key, value in headers.items():
+            self.send_header(key.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(rest)))
+        self.end_headers()
+        for at in range(0, most, 16384):
+            self.wfile.write(rest[at : min(at + 16384, most)])
+            self.wfile.flush()
+            time.sleep(pause)
+        if stall:
+            time.sleep(30)
+        self.close_connection = True
+
+
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        pass  # clients are killed in the middle on purpose
+
+
+def main():
+    layout, folder = sys.argv[1:]
+    Handler.image = Image(layout)
+    Handler.folder = folder
+    servers = {name: Server(("127.0.0.1", 0), Handler) for name in ("main", "other")}
+    Handler.ports = {name: server.server_port for name, server in servers.items()}
+    for name, file in (("other", "other-port"), ("main", "port")):
+        threading.Thread(target=servers[name].serve_forever, daemon=True).start()
+        temporary = os.path.join(folder, file + ".new")
+        with open(temporary, "w", encoding="utf-8") as f:
+            f.write(str(Handler.ports[name]))
+        os.rename(temporary, os.path.join(folder, file))
+    while os.path.isdir(folder):  # until the test's own directory is gone
+        time.sleep(1)
+
+
+main()

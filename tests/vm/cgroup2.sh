@@ -1,0 +1,83 @@
+# shellcheck shell=bash disable=SC2317,SC2015,SC2031  # functions are called through ok()
+# Runs inside tests/vm: husk on Linux 6.1 (an overlay without "lowerdir+") and on cgroup v2 with all controllers, as root
+# and as an ordinary user with a delegated group. Prints "ok NAME" or "not ok NAME" for each check.
+#
+# Arguments: the build folder, the tar of a busybox root file system, the ordinary user.
+build=$1 tar=$2 user=$3
+husk=$build/bin/husk
+failed=0
+
+ok() { # NAME COMMAND...: the command succeeds
+    local name=$1 out
+    shift
+    if out=$("$@" 2>&1); then
+        echo "ok $name"
+    else
+        echo "not ok $name"
+        printf '%s\n' "$out" | sed 's/^/    /'
+        failed=1
+    fi
+}
+says() { # WORDS COMMAND...: it succeeds, and its output has the words
+    local words=$1 out
+    shift
+    out=$("$@" 2>&1) && [[ $out == *"$words"* ]] || { printf 'wanted: %s\ngot: %s\n' "$words" "$out"; return 1; }
+}
+status() { # STATUS COMMAND...
+    local want=$1 got=0
+    shift
+    "$@" || got=$?
+    [[ $got == "$want" ]] || { echo "status $got, wanted $want"; return 1; }
+}
+run() { "$husk" run --rm "$@"; }
+
+export HUSK_ROOT=/tmp/root HUSK_RUN=/run/husk-vm
+ok "import" "$husk" import "$tar" busybox
+ok "the embedded image runs" says "Hello from a container" run localhost/hello
+ok "the host is seen as v2" says "v2" "$husk" info
+ok "a file system change stays in the container" run busybox sh -c 'echo x >/x && rm /bin/cat && ! test -e /bin/cat'
+ok "--memory" says 20971520 run --memory 20m busybox cat /sys/fs/cgroup/memory.max
+ok "--memory is enforced: 137" status 137 run --memory 20m busybox sh -c 'head -c 80m /dev/zero | tail'
+ok "--pids-limit" says 7 run --pids-limit 7 busybox cat /sys/fs/cgroup/pids.max
+ok "--cpus" says "50000 100000" run --cpus 0.5 busybox cat /sys/fs/cgroup/cpu.max
+ok "--cpu-shares become a weight" says 59 run --cpu-shares 512 busybox cat /sys/fs/cgroup/cpu.weight
+ok "--cpuset-cpus" says 1 run --cpuset-cpus 1 busybox cat /sys/fs/cgroup/cpuset.cpus
+ok "a device that is not allowed is refused" status 1 run busybox sh -c 'mknod /kmsg c 1 11 && head -c 1 /kmsg'
+ok "a device that is allowed is not" run busybox sh -c 'mknod /zero c 1 5 && head -c 1 /zero >/dev/null'
+ok "-d" "$husk" run -d --name sleeper busybox sleep 1000
+ok "exec is in the container's group" says "0::/" "$husk" exec sleeper cat /proc/self/cgroup
+ok "stop" says sleeper "$husk" stop -t 0 sleeper
+ok "start again in a fresh group" says sleeper "$husk" start sleeper
+ok "rm -f" says sleeper "$husk" rm -f sleeper
+ok "nothing is left in the hierarchy" status 1 sh -c 'find /sys/fs/cgroup/husk -mindepth 1 -type d | grep .'
+
+# The OCI runtime by itself.
+oci() { "$build/bin/husk-oci" --root /run/husk-oci "$@"; }
+bundle=/tmp/bundle
+mkdir -p $bundle/rootfs && tar xf "$tar" -C $bundle/rootfs
+oci spec --bundle $bundle
+jq '.process.terminal = false | .linux.resources.pids.limit = 20 | .process.args = ["sleep", "1000"]' $bundle/config.json >$bundle/new && mv $bundle/new $bundle/config.json
+ok "husk-oci run -d" sh -c '"$0" --root /run/husk-oci run -d -b "$1" c1 >/dev/null 2>&1 </dev/null' "$build/bin/husk-oci" $bundle
+ok "husk-oci: the group's own view" says 20 oci exec c1 cat /sys/fs/cgroup/pids.max
+ok "husk-oci: exec joins by clone3" says "0::/" oci exec c1 cat /proc/self/cgroup
+ok "husk-oci pause" oci pause c1
+ok "husk-oci state" says paused oci state c1
+ok "husk-oci delete --force, paused" oci delete --force c1
+ok "husk-oci leaves nothing" status 1 sh -c 'find /sys/fs/cgroup/husk -mindepth 1 -type d | grep .'
+
+# An ordinary user: once without a group that is the user's, once with one.
+as_user() { setpriv --reuid "$user" --regid "$user" --init-groups env HUSK_ROOT=/tmp/user/root HUSK_RUN=/tmp/user/run HOME=/tmp/user "$@"; }
+mkdir /tmp/user && chown "$user:$user" /tmp/user
+ok "a user imports" as_user "$husk" import "$tar" busybox
+ok "a user without delegation runs" says uid=0 as_user "$husk" run --rm busybox id
+ok "and hears that a limit cannot be" status 125 as_user "$husk" run --rm --memory 20m busybox true
+group=/sys/fs/cgroup/user
+mkdir -p $group/shell
+echo "+memory +pids +cpu" >/sys/fs/cgroup/cgroup.subtree_control
+chown "$user" $group $group/cgroup.procs $group/cgroup.subtree_control $group/cgroup.threads $group/shell $group/shell/cgroup.procs
+echo $$ >$group/shell/cgroup.procs
+ok "a user with delegation has limits" says 20971520 as_user "$husk" run --rm --memory 20m busybox cat /sys/fs/cgroup/memory.max
+ok "and they are enforced: 137" status 137 as_user "$husk" run --rm --memory 20m busybox sh -c 'head -c 80m /dev/zero | tail'
+echo $$ >/sys/fs/cgroup/cgroup.procs
+ok "nothing of the user's is left" status 1 sh -c "find $group -mindepth 1 -type d ! -name shell ! -name husk | grep ."
+exit $failed
