@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -156,10 +157,21 @@ TEST(a_group_has_its_limits_and_a_child_is_in_it_everywhere)
     CHECK_OK(cgroup_remove(opened)); /* once more is no error */
 }
 
+/* Fresh pages again and again, since what was touched before the group had a memory hierarchy is charged elsewhere. */
 static void use_memory(void)
 {
-    static char bytes[4 << 20];
-    memset(bytes, 1, sizeof bytes);
+    enum { SIZE = 4 << 20 };
+    void *before = NULL;
+    for (;;) {
+        void *bytes = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (bytes == MAP_FAILED)
+            _exit(98);
+        memset(bytes, 1, SIZE);
+        if (before)
+            (void)munmap(before, SIZE);
+        before = bytes;
+        usleep(10000);
+    }
 }
 
 TEST(limits_of_a_live_group_change_up_and_down_and_in_new_hierarchies)
