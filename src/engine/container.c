@@ -115,7 +115,8 @@ fallible container_rename(struct container *c, const char *name)
     TRY(name_check(name));
     TRY(engine_db(c->engine, &db));
     TRY(db_container_rename(db, c->row.id, name));
-    free(c->row.name);
+    own_mem char *old = take(c->row.name);
     c->row.name = mem_strdup(name);
+    container_say(c, "rename", "oldName", old, NULL);
     return NULL;
 }

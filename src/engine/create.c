@@ -197,6 +197,7 @@ fallible container_create(struct engine *e, const struct create_options *o, char
         undo(c, &made);
         return failed;
     }
+    container_say(c, "create", NULL);
     *ret = take(c);
     return NULL;
 }

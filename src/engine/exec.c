@@ -79,6 +79,7 @@ fallible container_exec(struct container *c, const struct exec_options *o, char 
     struct oci_process *process = NULL;
     struct runtime_created created = { .pidfd = -1 };
     own_fd int console = -1, null = -1;
+    char number[12];
     own_mem char *cache = mem_printf("%s/seccomp", c->engine->run);
     TRY(must_run(c));
     TRY(container_config(c, &config));
@@ -105,8 +106,14 @@ fallible container_exec(struct container *c, const struct exec_options *o, char 
         e = runtime_exec(&x, &created);
     bind_free(&oci_process_type, process);
     *ret_code = 0;
+    if (!e)
+        container_say(c, "exec_start", "execCommand", args[0], NULL);
     if (!e && !o->detach)
         e = wait_for(o, console, &pipes, &created, ret_code);
+    if (!e && !o->detach) {
+        (void)snprintf(number, sizeof number, "%d", *ret_code);
+        container_say(c, "exec_die", "execCommand", args[0], "exitCode", number, NULL);
+    }
     attach_pipes_close(&pipes);
     runtime_created_clear(&created);
     return e;

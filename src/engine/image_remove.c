@@ -7,6 +7,7 @@
 #include "engine/config.h"
 #include "image/ref.h"
 #include "layers/layer.h"
+#include "monitor/events.h"
 
 fallible image_kept(struct engine *e, struct strv *ret_digests)
 {
@@ -124,8 +125,11 @@ fallible image_remove(struct engine *e, const char *what, bool force, struct str
     if (last)
         TRY(remove_unnamed(l, image));
     TRY(sweep(e, l, &bytes));
-    if (last)
-        strv_add_printf(ret_lines, "Deleted: %s", image->id);
+    event_say(e->run, "image", "untag", image->id, "name", image->name, NULL);
+    if (!last)
+        return NULL;
+    strv_add_printf(ret_lines, "Deleted: %s", image->id);
+    event_say(e->run, "image", "delete", image->id, "name", image->name, NULL);
     return NULL;
 }
 
@@ -175,7 +179,9 @@ fallible image_tag(struct engine *e, const char *what, const char *name)
     TRY(image_find(l, what, NULL, &image));
     TRY(target_of(l, image, &made, &index, &target));
     own_mem char *full = ref_full(r);
-    return layout_set_name(l, full, target);
+    TRY(layout_set_name(l, full, target));
+    event_say(e->run, "image", "tag", image->id, "name", name, NULL);
+    return NULL;
 }
 
 /* all: names that no container uses go too, not only images without a name. */

@@ -88,6 +88,7 @@ fallible container_remove(struct container *c, const struct remove_options *o)
         TRY(anonymous_volumes(c, &volumes));
     TRY(remove_runtime(c));
     TRY(remove_row(c, db));
+    container_say(c, "destroy", NULL);
     TRY(engine_remove_tree(c->dir));
     for (size_t i = 0; i < volumes.n; i++) {
         err *e = volume_remove(c->engine, volumes.items[i]);

@@ -56,6 +56,7 @@ static fallible become_monitor(const struct start_child *s, struct runtime_creat
     fds->pidfd = created->pidfd;
     fds->client_fd = s->client_fd;
     keep_times(c, &created->times);
+    container_say(c, "start", NULL);
     if (write(s->answer_fd, &(char){ START_RUNS }, 1) !=
         1) /* the command is gone; the container is wanted all the same */
         log_debug("start: nobody waits for the answer");

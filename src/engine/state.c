@@ -144,6 +144,7 @@ fallible container_settle(struct container *c, int pidfd)
         pause_ms(step);
     }
     int code = EXIT_UNKNOWN;
+    char number[12];
     if (!kernel_remembers(pidfd, &code))
         log_debug("container %.12s: nobody saw how it ended", c->row.id);
     if (clock_gettime(CLOCK_REALTIME, &now) < 0)
@@ -153,7 +154,10 @@ fallible container_settle(struct container *c, int pidfd)
         .signal = code > 128 && code < 255 ? code - 128 : 0,
         .finished_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec,
     };
-    return monitor_exit_write(c->dir, &record);
+    TRY(monitor_exit_write(c->dir, &record));
+    (void)snprintf(number, sizeof number, "%d", code);
+    container_say(c, "die", "exitCode", number, NULL); /* there was no monitor to say it */
+    return NULL;
 }
 
 fallible container_forget_cgroup(struct container *c)

@@ -49,7 +49,9 @@ static fallible stop_running(struct container *c, const struct container_state *
         close_now(&pidfd);
         TRY(container_await(s, -1, &gone, &pidfd));
     }
-    return container_settle(c, pidfd);
+    TRY(container_settle(c, pidfd));
+    container_say(c, "stop", NULL);
+    return NULL;
 }
 
 fallible container_stop(struct container *c, struct opt_i64 timeout_s)

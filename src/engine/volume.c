@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "engine/grammar.h"
+#include "monitor/events.h"
 #include "os/fs.h"
 #include "os/ids.h"
 #include "os/root.h"
@@ -44,7 +45,9 @@ static fallible make(struct engine *e, const char *name, bool anonymous, const s
     struct db_volume row = { .name = (char *)name, .created_ns = now_ns(), .anonymous = anonymous, .labels = text };
     TRY(engine_db(e, &db));
     TRY(fs_mkdirs_at(AT_FDCWD, path, 0755));
-    return db_volume_add(db, &row);
+    TRY(db_volume_add(db, &row));
+    event_say(e->run, "volume", "create", name, "driver", "local", NULL);
+    return NULL;
 }
 
 fallible volume_create(struct engine *e, const char *name, const struct strmap *labels)
@@ -72,6 +75,7 @@ fallible volume_remove(struct engine *e, const char *name)
     TRY(db_volume_find(db, name, &row));
     db_volume_clear(&row);
     TRY(db_volume_remove(db, name));
+    event_say(e->run, "volume", "destroy", name, "driver", "local", NULL);
     own_mem char *path = mem_printf("%s/volumes/%s", e->root, name);
     return engine_remove_tree(path);
 }

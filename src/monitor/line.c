@@ -91,7 +91,7 @@ static size_t put_utf8(char **out, const unsigned char *p, size_t n)
     return len;
 }
 
-static char *put_text(char *out, const char *text, size_t n)
+char *line_escape(char *out, const char *text, size_t n)
 {
     const unsigned char *p = (const unsigned char *)text, *end = p + n;
     while (p < end) {
@@ -178,7 +178,7 @@ static char *put_stream(char *out, enum line_stream stream)
 size_t line_encode(char *out, const char *text, size_t n, bool ended, enum line_stream stream, int64_t time_ns)
 {
     char *p = PUT(out, "{\"log\":\"");
-    p = put_text(p, text, n);
+    p = line_escape(p, text, n);
     if (ended)
         p = PUT(p, "\\n");
     p = put_stream(p, stream);

@@ -28,6 +28,9 @@ enum {
  * LINE_TEXT_MAX. ended: the text's own \n follows it. */
 size_t line_encode(char *out, const char *text, size_t n, bool ended, enum line_stream stream, int64_t time_ns);
 
+/* The text as the inside of a JSON string: at most six bytes for one, no NUL. Answers the end. */
+char *line_escape(char *out, const char *text, size_t n);
+
 /* RFC 3339 without trailing zeros, as Go's RFC3339Nano: at most 30 bytes, no NUL. Answers the length. */
 size_t line_time(char *out, int64_t time_ns);
 

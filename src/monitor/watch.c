@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -12,6 +13,7 @@
 
 #include "monitor/clients.h"
 #include "monitor/ending.h"
+#include "monitor/events.h"
 #include "monitor/logfile.h"
 #include "monitor/record.h"
 #include "os/fs.h"
@@ -279,6 +281,19 @@ static void tell_clients(struct watch *w)
     clients_last(&w->clients, w->last, n);
 }
 
+static void say_end(const struct watch *w)
+{
+    char code[24], seconds[24];
+    const char *slash = strrchr(w->plan->state_dir, '/');
+    own_mem char *run = mem_strndup(w->plan->state_dir, slash ? (size_t)(slash - w->plan->state_dir) : 0);
+    (void)snprintf(code, sizeof code, "%" PRId64, w->record.exit_code);
+    (void)snprintf(seconds, sizeof seconds, "%" PRId64, (w->record.finished_ns - w->record.started_ns) / 1000000000);
+    if (w->record.oom_killed)
+        event_say(run, "container", "oom", w->plan->id, NULL);
+    event_say(run, "container", "die", w->plan->id, "exitCode", code, "execDuration", seconds, "signal",
+              w->record.signal ? signal_name((int)w->record.signal) : NULL, NULL);
+}
+
 /* Who finds neither process nor record asks for the lock: it is held until the record is there. From the record on,
  * another start may come; it makes its own state_dir, so that what is removed by descriptor here is ours. */
 static fallible end_container(struct watch *w)
@@ -292,6 +307,7 @@ static fallible end_container(struct watch *w)
     own_drop_fd(&w->log.fd);
     w->record.log_dropped = w->log.dropped;
     TRY(write_record(w));
+    say_end(w);
     (void)unlinkat(w->state_fd, "attach.sock", 0);
     (void)unlinkat(w->state_fd, "stdout", 0);
     (void)unlinkat(w->state_fd, "stderr", 0);
