@@ -230,18 +230,20 @@ STUB_ROW(row_nnp)
     s->no_new_privs = true;
 }
 
-static void send_listener(const struct stub *s, int sock, int listener)
+/* Under the filter already: it has to allow sendmsg, and execve. */
+static void send_listener(const struct stub *s, int listener)
 {
     union {
         char bytes[CMSG_SPACE(sizeof(int))];
         struct cmsghdr align;
     } control = { .align = { .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int)) } };
-    struct iovec iov = { .iov_base = (void *)(uintptr_t) "n", .iov_len = 1 };
+    const char what = ORDER_SAY_LISTENER;
+    struct iovec iov = { .iov_base = (void *)(uintptr_t)&what, .iov_len = 1 };
     struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
     memcpy(control.bytes + CMSG_LEN(0), &listener, sizeof listener);
-    long ret = sys(__NR_sendmsg, sock, &msg, MSG_NOSIGNAL);
+    long ret = sys(__NR_sendmsg, s->say_sock, &msg, MSG_NOSIGNAL);
     if (ret < 0)
-        stub_fail_sys(s, ret, "hand on the seccomp listener", NULL);
+        stub_fail_sys(s, ret, "hand on the seccomp listener (the filter must allow sendmsg)", NULL);
 }
 
 STUB_ROW(row_seccomp)
@@ -258,5 +260,5 @@ STUB_ROW(row_seccomp)
         stub_fail_sys(s, ret, "load the seccomp filter", NULL);
     s->filtered = true;
     if (order->flags & SECCOMP_FILTER_FLAG_NEW_LISTENER)
-        send_listener(s, order->listener_sock, (int)ret);
+        send_listener(s, (int)ret);
 }

@@ -14,7 +14,9 @@
 #include "os/proc.h"
 #include "os/sock.h"
 
-enum message { MESSAGE_GO = 'g', MESSAGE_READY = 'r', MESSAGE_ERROR = 'E' };
+enum message { MESSAGE_GO = 'g', MESSAGE_READY = 'r', MESSAGE_ERROR = 'E', MESSAGE_FD = 'n' };
+
+typedef err *fd_taker(void *ctx, int take_fd);
 
 static uint64_t now_ns(void)
 {
@@ -38,28 +40,34 @@ void steps_send_error(int sock, const err *e)
 }
 
 /* *ret_ended: end of file, without a word. */
-static fallible receive(int sock, bool *ret_ended)
+static fallible receive(int sock, bool *ret_ended, fd_taker *taker, void *ctx)
 {
     char message[1 + ERR_ENCODED_MAX];
-    size_t n = 0;
-    err *e = sock_recv(sock, message, sizeof message, &n, NULL, 0, NULL);
-    if (err_errno(e) == ECONNRESET) { /* it died with our words unread */
-        err_free(e);
-        e = NULL;
-        n = 0;
+    for (;;) {
+        own_fd int fd = -1;
+        size_t n = 0, fds = 0;
+        err *e = sock_recv(sock, message, sizeof message, &n, &fd, 1, &fds);
+        if (err_errno(e) == ECONNRESET) { /* it died with our words unread */
+            err_free(e);
+            e = NULL;
+            n = 0;
+        }
+        if (e)
+            return e;
+        *ret_ended = n == 0;
+        if (n && message[0] == MESSAGE_ERROR)
+            return err_decode(message + 1, n - 1);
+        if (!n || message[0] != MESSAGE_FD)
+            return NULL;
+        if (fd >= 0 && taker)
+            TRY(taker(ctx, take_fd(&fd)));
     }
-    if (e)
-        return e;
-    *ret_ended = n == 0;
-    if (n && message[0] == MESSAGE_ERROR)
-        return err_decode(message + 1, n - 1);
-    return NULL;
 }
 
-fallible steps_wait(int sock)
+fallible steps_wait(int sock, fd_taker *taker, void *ctx)
 {
     bool ended = false;
-    return receive(sock, &ended);
+    return receive(sock, &ended, taker, ctx);
 }
 
 static bool row_needed(const struct steps_run *run, size_t i)
@@ -159,7 +167,7 @@ static _Noreturn void walk_child(struct steps_run *run, size_t i)
         if (side == SIDE_CHILD) {
             bool ended = false;
             if (last == SIDE_PARENT) {
-                err *e = receive(run->sock, &ended);
+                err *e = receive(run->sock, &ended, NULL, NULL);
                 if (e || ended)
                     _exit(1); /* the parent failed and knows why, or is dead */
             }
@@ -179,7 +187,7 @@ static _Noreturn void walk_child(struct steps_run *run, size_t i)
 static fallible parent_waits(struct steps_run *run)
 {
     bool ended = false;
-    err *e = receive(run->sock, &ended);
+    err *e = receive(run->sock, &ended, NULL, NULL);
     if (!e && ended)
         e = child_gone(run);
     return e;
@@ -193,7 +201,7 @@ static fallible last_word(struct steps_run *run)
     for (size_t i = next_row(run, SIZE_MAX); i < run->n; i = next_row(run, i))
         if (run->rows[i].side == SIDE_CHILD)
             last = i;
-    TRY(receive(run->sock, &ended));
+    TRY(receive(run->sock, &ended, run->take_fd, run->ctx));
     if (ended && last < run->n && !run->times->begin_ns[last])
         return child_gone(run);
     if (last < run->n)

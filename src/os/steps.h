@@ -47,6 +47,8 @@ struct steps_run {
     const struct step *rows;
     size_t n;
     void *ctx;
+    /* What the child hands over from beyond the table (MESSAGE_FD): called with ctx; may be NULL, then it is closed. */
+    err *(*take_fd)(void *ctx, int take_fd);
     /* For fault tests: HUSK_FAULT="kill-parent@ROW" or "kill-child@ROW" (a row's number or name) kills that side after
      * the row. Read once, only in test builds (-Dfault_injection=true). */
 
@@ -69,8 +71,9 @@ void steps_cloned(struct steps_run *run, pid_t pid, int pidfd);
 /* The child's word to the parent from beyond the table: the stub's errors. Also used by row code that must report
  * early. */
 void steps_send_error(int sock, const err *e);
-/* Waits for the child's last word: NULL at end of file or on a ready byte, its error otherwise. */
-fallible steps_wait(int sock);
+/* Waits for the child's last word: NULL at end of file or on a ready byte, its error otherwise. take_fd: as in struct
+ * steps_run. */
+fallible steps_wait(int sock, err *(*take_fd)(void *ctx, int take_fd), void *ctx);
 void steps_end(struct steps_run *run);
 
 #endif

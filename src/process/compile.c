@@ -473,19 +473,12 @@ static fallible add_seccomp(struct writer *w, const struct program *p)
     if (!p->seccomp)
         return NULL;
     TRY_AS(seccomp_compile_cached(p->seccomp, p->seccomp_cache_dir, &filter), "linux.seccomp");
-    if (filter.notifies && p->listener_sock < 0)
-        return err_new(
-            ERR_UNSUPPORTED,
-            "linux.seccomp: SCMP_ACT_NOTIFY needs somebody to hand the listener to, and there is nobody: use "
-            "another action");
-    struct order_seccomp order = { .flags = filter.flags,
-                                   .listener_sock = filter.notifies ? p->listener_sock : -1,
-                                   .insns_n = (uint32_t)filter.n };
+    if (filter.notifies && (!p->seccomp->listener_path || !*p->seccomp->listener_path))
+        return err_new(ERR_INVALID, "linux.seccomp: SCMP_ACT_NOTIFY needs listenerPath, the socket of who will answer");
+    struct order_seccomp order = { .flags = filter.flags, .insns_n = (uint32_t)filter.n };
     row_begin(w, ORDER_ROW_SECCOMP, &order, sizeof order);
     str_add_n(&w->bytes, filter.insns, filter.n * sizeof *filter.insns);
     row_end(w);
-    if (filter.notifies)
-        keep(w, p->listener_sock);
     return NULL;
 }
 

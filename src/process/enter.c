@@ -93,10 +93,11 @@ fallible program_wait(int sock, bool joined_v2, struct program_said *ret)
 {
     char message[1 + ERR_ENCODED_MAX];
     bool hello = !joined_v2;
-    *ret = (struct program_said){ 0 };
+    *ret = (struct program_said){ .take_listener = ret->take_listener, .ctx = ret->ctx };
     for (;;) {
-        size_t n = 0;
-        err *e = sock_recv(sock, message, sizeof message, &n, NULL, 0, NULL);
+        own_fd int fd = -1;
+        size_t n = 0, fds = 0;
+        err *e = sock_recv(sock, message, sizeof message, &n, &fd, 1, &fds);
         if (err_errno(e) == ECONNRESET) {
             err_ignore(e, "it ended with words of ours unread");
             e = NULL;
@@ -115,6 +116,8 @@ fallible program_wait(int sock, bool joined_v2, struct program_said *ret)
             memcpy(&pid, message + 1, sizeof pid);
             ret->pid = pid;
         }
+        if (message[0] == ORDER_SAY_LISTENER && fd >= 0 && ret->take_listener)
+            TRY(ret->take_listener(ret->ctx, ret->pid, take_fd(&fd)));
         hello |= message[0] == ORDER_SAY_HELLO;
         ret->ready |= message[0] == ORDER_SAY_READY;
     }

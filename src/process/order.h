@@ -18,6 +18,8 @@
  *   'p' i32      after a join: the pid of the program's process, a child of the caller. The first message of a join.
  *   'h'          the new process after CLONE_INTO_CGROUP is alive: end of file without it means that the kernel killed
  *                it at birth (see cgroup.h), and the caller starts again without a cgroup_fd.
+ *   'n' + fd     the filter is loaded, and this is its listener (SCM_RIGHTS): whoever waits passes it on. With row
+ *                WAIT the starter gets it.
  *   'r'          ready: everything is applied, it waits for the start (row WAIT). Nothing follows.
  *   end of file  exec succeeded; after 'r', the starter is told instead.
  *
@@ -31,7 +33,7 @@
 #include <stdint.h>
 
 #define ORDER_MAGIC   0x4b535548u /* "HUSK" */
-#define ORDER_VERSION 1u
+#define ORDER_VERSION 2u
 
 enum {
     ORDER_KEEP_MAX = 40,       /* descriptors that husk-init itself needs */
@@ -40,7 +42,13 @@ enum {
     ORDER_HOOKS_MAX = 64,
 };
 
-enum order_say { ORDER_SAY_ERROR = 'E', ORDER_SAY_PID = 'p', ORDER_SAY_HELLO = 'h', ORDER_SAY_READY = 'r' };
+enum order_say {
+    ORDER_SAY_ERROR = 'E',
+    ORDER_SAY_PID = 'p',
+    ORDER_SAY_HELLO = 'h',
+    ORDER_SAY_LISTENER = 'n',
+    ORDER_SAY_READY = 'r'
+};
 
 /* The kinds of base/err.h that husk-init uses; program.c checks that the numbers are the same. */
 enum order_err {
@@ -145,9 +153,8 @@ struct order_hook {
     uint32_t args_n, env_n; /* path, then args, then env follow, each with its NUL */
 };
 struct order_seccomp {
-    uint32_t flags;        /* SECCOMP_FILTER_FLAG_* */
-    int32_t listener_sock; /* with NEW_LISTENER: a connected SOCK_SEQPACKET; gets one byte and the listener; else -1 */
-    uint32_t insns_n, unused; /* struct sock_filter each, following */
+    uint32_t flags;   /* SECCOMP_FILTER_FLAG_*; with NEW_LISTENER the listener is said ('n') */
+    uint32_t insns_n; /* struct sock_filter each, following */
 };
 enum order_exec_flags { ORDER_EXEC_INIT = 1 };
 struct order_exec {

@@ -37,9 +37,6 @@ struct program {
     const struct oci_hook *start_container; /* run by the stub between start and exec */
     size_t start_container_n;
     int hook_state_fd; /* the state's JSON, for their standard input (a memfd); -1 without hooks */
-    /* for filters with SCMP_ACT_NOTIFY: one end of a pair; gets one byte and the listener once the filter is loaded.
-     * The other end's owner passes it to seccomp.listenerPath. -1: such a filter is refused */
-    int listener_sock;
     /* descriptors 3 ... 3+n-1 stay open for the program (LISTEN_FDS, --preserve-fds). A LISTEN_PID in env is corrected
      */
     int preserve_fds;
@@ -82,8 +79,11 @@ struct program_said {
     bool ready;     /* it waits for the start */
     bool stillborn; /* CLONE_INTO_CGROUP made a dead child: reap pid, and do it again with cgroup_fd -1 and cgroup_add()
                      */
+    /* in: gets the listener of a filter with SCMP_ACT_NOTIFY, when ret->pid is known already; an error ends the wait */
+    err *(*take_listener)(void *ctx, pid_t pid, int take_fd);
+    void *ctx;
 };
-/* @joined_v2: cgroup_fd was given. On an error ret is valid too: a pid in it is a child to be reaped. */
+/* @joined_v2: cgroup_fd was given. On an error ret is valid too: a pid in it is a child to be killed and reaped. */
 fallible program_wait(int sock, bool joined_v2, struct program_said *ret);
 
 /* What the order does, as shell commands (setpriv, prlimit ... exec), for `husk explain`. */

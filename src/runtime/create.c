@@ -69,6 +69,12 @@ static err *compile_program(void *ctx)
     return program_compile(&s->program, &s->order_fd);
 }
 
+static err *connect_agent(void *ctx)
+{
+    struct start *s = ctx;
+    return notify_connect(s->state.listener_path, &s->listener_sock);
+}
+
 static err *open_stub(void *ctx)
 {
     struct start *s = ctx;
@@ -290,6 +296,11 @@ static bool waits(const void *ctx)
 {
     return ((const struct start *)ctx)->c->wait_for_start;
 }
+static bool tells_agent(const void *ctx)
+{
+    const struct start *s = ctx;
+    return s->state.listener_path && !s->c->wait_for_start; /* else the starter does */
+}
 static bool maps_ids(const void *ctx)
 {
     return ((const struct start *)ctx)->ns.create & CLONE_NEWUSER;
@@ -352,6 +363,7 @@ static const struct step rows[] = {
     { "listen for the start", SIDE_PARENT, listen_for_start, waits, NULL },
     { "make the channels", SIDE_PARENT, make_pairs, NULL, NULL },
     { "compile the program's order", SIDE_PARENT, compile_program, NULL, NULL },
+    { "connect to the seccomp agent", SIDE_PARENT, connect_agent, tells_agent, NULL },
     { "open the stub", SIDE_PARENT, open_stub, NULL, NULL },
     { "make the process and its namespaces", SIDE_CLONE, clone_child, NULL, explain_clone },
     { "map user and group ids", SIDE_PARENT, write_maps, maps_ids, explain_maps },
@@ -467,6 +479,11 @@ static void plan_state(struct start *s)
     t->rootless = !s->privileged || s->in_userns;
     for (size_t i = 0; i < s->c->spec->annotations.n; i++)
         strmap_set(&t->annotations, s->c->spec->annotations.items[i].key, s->c->spec->annotations.items[i].value);
+    const struct oci_seccomp *seccomp = s->c->spec->linux_ ? s->c->spec->linux_->seccomp : NULL;
+    if (notify_wanted(seccomp)) {
+        t->listener_path = mem_strdup(seccomp->listener_path);
+        t->listener_metadata = mem_strdup(seccomp->listener_metadata);
+    }
 }
 
 /* Later verbs run these, when the configuration may be gone. */
@@ -505,7 +522,6 @@ static void plan_program(struct start *s)
         .start_container = spec->hooks ? spec->hooks->start_container : NULL,
         .start_container_n = spec->hooks ? spec->hooks->start_container_n : 0,
         .hook_state_fd = -1,
-        .listener_sock = -1,
         .preserve_fds = s->c->preserve_fds,
         .new_session = s->c->detach_session,
         .init = s->c->init,
@@ -520,6 +536,7 @@ fallible start_plan(struct start *s, const struct runtime_create *c)
                          .stub_fd = -1,
                          .listen_fd = -1,
                          .hook_state_fd = -1,
+                         .listener_sock = -1,
                          .mounts_pair = { -1, -1 },
                          .console_pair = { -1, -1 },
                          .into_cgroup = true };
@@ -549,8 +566,10 @@ fallible start_plan(struct start *s, const struct runtime_create *c)
 
 void start_clear(struct start *s)
 {
-    int *fds[] = { &s->dir_fd,         &s->order_fd,       &s->stub_fd,         &s->listen_fd,      &s->hook_state_fd,
-                   &s->mounts_pair[0], &s->mounts_pair[1], &s->console_pair[0], &s->console_pair[1] };
+    int *fds[] = {
+        &s->dir_fd,        &s->order_fd,       &s->stub_fd,        &s->listen_fd,       &s->hook_state_fd,
+        &s->listener_sock, &s->mounts_pair[0], &s->mounts_pair[1], &s->console_pair[0], &s->console_pair[1]
+    };
     for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
         close_now(fds[i]);
     for (size_t i = 0; i < s->tasks_n; i++)
@@ -660,11 +679,17 @@ static void reap(struct start *s)
     close_now(&s->run.pidfd);
 }
 
+static err *take_listener(void *ctx, int take_fd)
+{
+    struct start *s = ctx;
+    return notify_send(&s->listener_sock, &s->state, s->state.listener_metadata, s->run.pid, take_fd);
+}
+
 static fallible try_start(struct start *s, bool into_cgroup, struct runtime_created *ret, bool *ret_stillborn)
 {
     s->into_cgroup = into_cgroup;
     TRY_AS(fs_open_dir_at(AT_FDCWD, s->c->state_dir, FS_MUST_EXIST, &s->dir_fd), "state directory");
-    s->run = (struct steps_run){ .rows = rows, .n = ARRAY_SIZE(rows), .ctx = s, .pidfd = -1 };
+    s->run = (struct steps_run){ .rows = rows, .n = ARRAY_SIZE(rows), .ctx = s, .pidfd = -1, .take_fd = take_listener };
     err *e = steps_walk(&s->run);
     *ret_stillborn = s->run.times && stillborn(s, e);
     if (!e) {

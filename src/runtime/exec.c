@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <sched.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -22,13 +23,13 @@ struct joining {
     struct cgroup *cgroup;
     int *tasks;
     size_t tasks_n;
-    int init_fd, order_fd, stub_fd, tty_fd, master_fd;
+    int init_fd, order_fd, stub_fd, tty_fd, master_fd, agent;
     bool into_cgroup;
 };
 
 static void joining_clear(struct joining *j)
 {
-    int *fds[] = { &j->init_fd, &j->order_fd, &j->stub_fd, &j->tty_fd, &j->master_fd };
+    int *fds[] = { &j->init_fd, &j->order_fd, &j->stub_fd, &j->tty_fd, &j->master_fd, &j->agent };
     for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
         close_now(fds[i]);
     for (size_t i = 0; i < j->tasks_n; i++)
@@ -108,7 +109,6 @@ static fallible compile(struct joining *j)
         .cgroup_fd = j->into_cgroup && j->cgroup ? cgroup_clone_fd(j->cgroup) : -1,
         .start_listen_fd = -1,
         .hook_state_fd = -1,
-        .listener_sock = -1,
         .preserve_fds = x->preserve_fds,
         .new_session = x->new_session,
     };
@@ -128,6 +128,8 @@ static fallible prepare(struct joining *j)
         TRY(cgroup_open_tasks(j->cgroup, &j->tasks, &j->tasks_n));
     if (j->x->process->terminal)
         TRY_AS(open_tty(j), "terminal");
+    if (notify_wanted(j->x->seccomp))
+        TRY(notify_connect(j->x->seccomp->listener_path, &j->agent));
     TRY(program_open_stub(&j->stub_fd));
     return NULL;
 }
@@ -144,6 +146,12 @@ static _Noreturn void enter(const struct joining *j, int sock)
     _exit(1);
 }
 
+static err *take_listener(void *ctx, pid_t pid, int take_fd)
+{
+    struct joining *j = ctx;
+    return notify_send(&j->agent, j->state, j->x->seccomp->listener_metadata, pid, take_fd);
+}
+
 static void reap(pid_t pid)
 {
     own_fd int pidfd = -1;
@@ -151,8 +159,10 @@ static void reap(pid_t pid)
     if (pid <= 0)
         return;
     err *e = proc_pidfd(pid, &pidfd);
-    if (!e)
+    if (!e) {
+        err_ignore(proc_signal(pidfd, SIGKILL), "most have ended by themselves");
         e = proc_wait(pidfd, -1, &status);
+    }
     err_ignore(e, "it is a child of ours, and it failed already");
 }
 
@@ -181,14 +191,13 @@ static fallible run_once_more(struct joining *j, struct program_said *said)
     log_debug("exec: the process was killed at birth in its control group; once more by cgroup.procs");
     reap(said->pid);
     j->into_cgroup = false;
-    *said = (struct program_said){ 0 };
     TRY(compile(j));
     return run(j, said);
 }
 
 static fallible start_joining(struct joining *j, struct runtime_created *ret)
 {
-    struct program_said said = { 0 };
+    struct program_said said = { .take_listener = take_listener, .ctx = j };
     struct timespec now;
     TRY(prepare(j));
     TRY(compile(j));
@@ -208,9 +217,14 @@ static fallible start_joining(struct joining *j, struct runtime_created *ret)
 
 fallible runtime_exec(const struct runtime_exec *x, struct runtime_created *ret)
 {
-    struct joining j = {
-        .x = x, .init_fd = -1, .order_fd = -1, .stub_fd = -1, .tty_fd = -1, .master_fd = -1, .into_cgroup = true
-    };
+    struct joining j = { .x = x,
+                         .init_fd = -1,
+                         .order_fd = -1,
+                         .stub_fd = -1,
+                         .tty_fd = -1,
+                         .master_fd = -1,
+                         .agent = -1,
+                         .into_cgroup = true };
     *ret = (struct runtime_created){ .pidfd = -1 };
     err *e = start_joining(&j, ret);
     if (e)

@@ -71,7 +71,8 @@ struct runtime_state {
     uint64_t namespaces; /* CLONE_NEW* that are the container's own or joined: what exec enters */
     bool rootless;       /* made without root's rights */
     struct strmap annotations;
-    struct oci_hooks *hooks; /* poststart and poststop are still to come; NULL: none */
+    char *listener_path, *listener_metadata; /* who gets the seccomp listener at the start; NULL: nobody */
+    struct oci_hooks *hooks;                 /* poststart and poststop are still to come; NULL: none */
     json_t *rest;
 };
 void runtime_state_free(struct runtime_state *s);

@@ -37,7 +37,8 @@ struct start {
     int mounts_pair[2];  /* prepared mounts: parent to child */
     int console_pair[2]; /* the terminal's master: child to parent */
     struct runtime_state state;
-    bool script; /* explain for the script: its own writable layer in $work */
+    int listener_sock; /* to the seccomp agent */
+    bool script;       /* explain for the script: its own writable layer in $work */
     struct steps_run run;
 };
 
@@ -64,6 +65,16 @@ fallible state_open_group(const char *state_dir, struct runtime_state **ret, int
 /* The container's group as another process made it; *ret NULL when it has none. */
 fallible state_cgroup(const struct runtime_state *s, struct cgroup **ret);
 void state_clear(struct runtime_state *s);
+
+/* The state as the specification has it; caller drops. */
+json_t *state_json(const struct runtime_state *s);
+
+/* notify.c: the listener of a filter with SCMP_ACT_NOTIFY goes to an agent of the user's. */
+bool notify_wanted(const struct oci_seccomp *seccomp);
+/* Before anything is made: an agent that is not there ends the start here. */
+fallible notify_connect(const char *path, int *ret_sock);
+/* The container process state and the listener, once; closes both. pid: of the process that has the filter. */
+fallible notify_send(int *sock, const struct runtime_state *state, const char *metadata, pid_t pid, int take_listener);
 
 /* Runs hooks one after the other; the state goes to their standard input. Errors: the first failure, with its name. */
 fallible hooks_run(const char *stage, const struct oci_hook *hooks, size_t n, const struct runtime_state *state);

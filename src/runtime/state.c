@@ -13,6 +13,7 @@ struct file {
     uint64_t start_time, namespaces;
     bool rootless;
     struct strmap annotations;
+    char *listener_path, *listener_metadata;
     struct oci_hooks *hooks;
     json_t *rest;
 };
@@ -28,6 +29,8 @@ static const struct bind_field file_fields[] = {
     BIND_U64(T, namespaces, "namespaces"),
     BIND_BOOL(T, rootless, "rootless"),
     BIND_MAP(T, annotations, "annotations"),
+    BIND_STR(T, listener_path, "listenerPath"),
+    BIND_STR(T, listener_metadata, "listenerMetadata"),
     BIND_OBJ(T, hooks, "hooks", oci_hooks_type),
     BIND_REST(T, rest),
     BIND_END,
@@ -60,6 +63,8 @@ fallible state_write(int dir_fd, const struct runtime_state *s)
         .namespaces = s->namespaces,
         .rootless = s->rootless,
         .annotations = s->annotations,
+        .listener_path = s->listener_path,
+        .listener_metadata = s->listener_metadata,
         .hooks = s->hooks,
         .rest = s->rest,
     };
@@ -73,6 +78,8 @@ void state_clear(struct runtime_state *s)
     free(s->bundle);
     free(s->cgroup_path);
     strmap_free(&s->annotations);
+    free(s->listener_path);
+    free(s->listener_metadata);
     bind_free(&oci_hooks_type, s->hooks);
     json_decref(s->rest);
     *s = (struct runtime_state){ 0 };
@@ -140,6 +147,8 @@ static fallible read_state(const char *state_dir, struct runtime_state **ret, in
     s->rootless = f->rootless;
     s->annotations = f->annotations;
     f->annotations = (struct strmap){ 0 };
+    s->listener_path = take(f->listener_path);
+    s->listener_metadata = take(f->listener_metadata);
     s->hooks = take(f->hooks);
     s->rest = take(f->rest);
     bind_free(&file_type, f);
@@ -190,9 +199,9 @@ fallible runtime_state_read(const char *state_dir, struct runtime_state **ret)
     return state_open(state_dir, ret, &dir);
 }
 
-char *runtime_state_text(const struct runtime_state *s)
+json_t *state_json(const struct runtime_state *s)
 {
-    own_json json_t *doc = json_object();
+    json_t *doc = json_object();
     json_object_set_new(doc, "ociVersion", json_string(OCI_RUNTIME_VERSION));
     json_object_set_new(doc, "id", json_string(s->id));
     json_object_set_new(doc, "status", json_string(words[s->status]));
@@ -205,5 +214,11 @@ char *runtime_state_text(const struct runtime_state *s)
             json_object_set_new(map, s->annotations.items[i].key, json_string(s->annotations.items[i].value));
         json_object_set_new(doc, "annotations", map);
     }
+    return doc;
+}
+
+char *runtime_state_text(const struct runtime_state *s)
+{
+    own_json json_t *doc = state_json(s);
     return json_text(doc, BIND_COMPACT);
 }

@@ -32,6 +32,30 @@ static fallible open_locked(const char *state_dir, struct runtime_state **ret, i
     return state_open(state_dir, ret, ret_dir_fd);
 }
 
+/* What the starter of a created container gets from it. */
+struct starting {
+    const struct runtime_state *state;
+    int agent; /* the seccomp agent's socket, or -1 */
+};
+
+static err *take_listener(void *ctx, int take_fd)
+{
+    struct starting *s = ctx;
+    return notify_send(&s->agent, s->state, s->state->listener_metadata, s->state->init.pid, take_fd);
+}
+
+/* A program whose filter nobody answers for must not go on. */
+static fallible started(struct starting *starting, int sock)
+{
+    own_fd int pidfd = -1;
+    err *e = steps_wait(sock, take_listener, starting);
+    if (e && starting->state->listener_path) {
+        err *e2 = proc_open(starting->state->init, &pidfd);
+        err_ignore(e2 ? e2 : proc_signal(pidfd, SIGKILL), "it may have ended");
+    }
+    return e;
+}
+
 /* Source: process/order.h, "The starter". */
 fallible runtime_start(const char *state_dir)
 {
@@ -42,10 +66,15 @@ fallible runtime_start(const char *state_dir)
     TRY(open_locked(state_dir, &s, &dir, &lock));
     if (s->status != RUNTIME_CREATED)
         return wrong_state(s, "start");
+    own_fd int agent = -1;
+    if (s->listener_path)
+        TRY(notify_connect(s->listener_path, &agent));
     TRY(sock_connect_at(dir, START_SOCKET, SOCK_SEQPACKET, &sock));
     if (send(sock, "s", 1, MSG_NOSIGNAL) < 0)
         return err_sys(errno, "tell the program to start");
-    err *e = steps_wait(sock);
+    struct starting starting = { .state = s, .agent = take_fd(&agent) };
+    err *e = started(&starting, sock);
+    close_now(&starting.agent);
     (void)unlinkat(dir, START_SOCKET, 0);
     if (e)
         return e;

@@ -553,6 +553,13 @@ static fallible check_hugepages(const struct oci_resources *r)
     return NULL;
 }
 
+static fallible check_seccomp(const struct oci_seccomp *s)
+{
+    if (s->listener_metadata && *s->listener_metadata && !(s->listener_path && *s->listener_path))
+        return err_new(ERR_INVALID, "seccomp: listenerMetadata: there is no listenerPath to send it to");
+    return NULL;
+}
+
 static fallible check_linux(const struct oci_linux *l)
 {
     TRY(check_namespaces(l));
@@ -560,6 +567,8 @@ static fallible check_linux(const struct oci_linux *l)
     TRY(check_mappings("gidMappings", l->gid_mappings, l->gid_mappings_n));
     TRY(check_devices(l));
     TRY(check_raw(l));
+    if (l->seccomp)
+        TRY(check_seccomp(l->seccomp));
     if (l->resources)
         TRY(check_hugepages(l->resources));
     return NULL;
