@@ -378,50 +378,133 @@ fallible stream_read(struct stream *s, void *buf, size_t max, size_t *ret_n)
 
 /* ---- packing ---- */
 
+/* Bytes go in by whole pieces of this size, so that what comes out does not depend on how they arrived. */
+enum { PACK_PIECE = 256 << 10, GZIP_LEVEL = 2, GZIP_LEVEL_MAX = 3, ZSTD_LEVEL = 3 };
+
 struct packer {
+    enum stream_form form;
     ZSTD_CCtx *zstd;
+    struct isal_zstream *gzip;
     packer_write_fn *write;
-    void *ctx, *buf;
-    size_t size;
+    void *ctx;
+    unsigned char *in, *out, *level_buf;
+    size_t have, out_size;
 };
 
-fallible packer_new(int level, packer_write_fn *write, void *ctx, struct packer **ret)
+static fallible open_gzip(struct packer *p, int level)
+{
+    static const uint32_t bufs[] = { ISAL_DEF_LVL0_DEFAULT, ISAL_DEF_LVL1_DEFAULT, ISAL_DEF_LVL2_DEFAULT,
+                                     ISAL_DEF_LVL3_DEFAULT };
+    if (level < 1 || level > GZIP_LEVEL_MAX)
+        return err_new(ERR_INVALID, "gzip level %d: it may be 1 to %d", level, GZIP_LEVEL_MAX);
+    p->gzip = mem_alloc(sizeof *p->gzip);
+    isal_deflate_init(p->gzip);
+    p->gzip->level = (uint32_t)level;
+    p->gzip->level_buf_size = bufs[level];
+    p->gzip->level_buf = p->level_buf = mem_alloc(bufs[level]);
+    p->gzip->gzip_flag = IGZIP_GZIP;
+    return NULL;
+}
+
+static fallible open_zstd(struct packer *p, int level)
+{
+    p->zstd = ZSTD_createCCtx();
+    if (!p->zstd)
+        return err_new(ERR_EXHAUSTED, "no memory to pack");
+    if (ZSTD_isError(ZSTD_CCtx_setParameter(p->zstd, ZSTD_c_compressionLevel, level)))
+        return err_new(ERR_INVALID, "zstd knows no level %d", level);
+    return NULL;
+}
+
+fallible packer_new(enum stream_form form, int level, packer_write_fn *write, void *ctx, struct packer **ret)
 {
     own(packer) struct packer *p = mem_zalloc(sizeof *p);
-    p->zstd = ZSTD_createCCtx();
-    if (!p->zstd || ZSTD_isError(ZSTD_CCtx_setParameter(p->zstd, ZSTD_c_compressionLevel, level)))
-        return err_new(ERR_EXHAUSTED, "no memory to pack");
+    p->form = form;
     p->write = write;
     p->ctx = ctx;
-    p->size = ZSTD_CStreamOutSize();
-    p->buf = mem_alloc(p->size);
+    p->out_size = PACK_PIECE;
+    p->in = mem_alloc(PACK_PIECE);
+    p->out = mem_alloc(PACK_PIECE);
+    if (form == STREAM_GZIP)
+        TRY(open_gzip(p, level ? level : GZIP_LEVEL));
+    else if (form == STREAM_ZSTD)
+        TRY(open_zstd(p, level ? level : ZSTD_LEVEL));
+    else if (form != STREAM_PLAIN)
+        return err_new(ERR_UNSUPPORTED, "nothing is packed with %s: gzip and zstd are what images use",
+                       stream_form_name(form));
     *ret = take(p);
     return NULL;
 }
 
-static fallible pack(struct packer *p, const void *bytes, size_t n, ZSTD_EndDirective how)
+static fallible pack_zstd(struct packer *p, const void *bytes, size_t n, bool end)
 {
     ZSTD_inBuffer in = { bytes, n, 0 };
     size_t left;
     do {
-        ZSTD_outBuffer out = { p->buf, p->size, 0 };
-        left = ZSTD_compressStream2(p->zstd, &out, &in, how);
+        ZSTD_outBuffer out = { p->out, p->out_size, 0 };
+        left = ZSTD_compressStream2(p->zstd, &out, &in, end ? ZSTD_e_end : ZSTD_e_continue);
         if (ZSTD_isError(left))
             return err_new(ERR_INTERNAL, "pack with zstd: %s", ZSTD_getErrorName(left));
         if (out.pos > 0)
-            TRY(p->write(p->ctx, p->buf, out.pos));
-    } while (how == ZSTD_e_end ? left != 0 : in.pos < in.size);
+            TRY(p->write(p->ctx, p->out, out.pos));
+    } while (end ? left != 0 : in.pos < in.size);
     return NULL;
+}
+
+static fallible pack_gzip(struct packer *p, const void *bytes, size_t n, bool end)
+{
+    struct isal_zstream *z = p->gzip;
+    z->next_in = (unsigned char *)(uintptr_t)bytes;
+    z->avail_in = (uint32_t)n;
+    z->end_of_stream = end;
+    do {
+        z->next_out = p->out;
+        z->avail_out = (uint32_t)p->out_size;
+        int code = isal_deflate(z);
+        if (code != COMP_OK)
+            return err_new(ERR_INTERNAL, "pack with gzip: code %d", code);
+        if (z->avail_out < p->out_size)
+            TRY(p->write(p->ctx, p->out, p->out_size - z->avail_out));
+    } while (z->avail_out == 0 || z->avail_in > 0 || (end && z->internal_state.state != ZSTATE_END));
+    return NULL;
+}
+
+static fallible pack(struct packer *p, const void *bytes, size_t n, bool end)
+{
+    if (p->form == STREAM_ZSTD)
+        return pack_zstd(p, bytes, n, end);
+    if (p->form == STREAM_GZIP)
+        return pack_gzip(p, bytes, n, end);
+    return n > 0 ? p->write(p->ctx, bytes, n) : NULL;
 }
 
 fallible packer_add(struct packer *p, const void *bytes, size_t n)
 {
-    return pack(p, bytes, n, ZSTD_e_continue);
+    const unsigned char *from = bytes;
+    while (n > 0) {
+        size_t room = PACK_PIECE - p->have, some = n < room ? n : room;
+        if (p->have == 0 && n >= PACK_PIECE) { /* as it is, without a copy */
+            TRY(pack(p, from, PACK_PIECE, false));
+            some = PACK_PIECE;
+        } else {
+            memcpy(p->in + p->have, from, some);
+            p->have += some;
+            if (p->have == PACK_PIECE) {
+                p->have = 0;
+                TRY(pack(p, p->in, PACK_PIECE, false));
+            }
+        }
+        from += some;
+        n -= some;
+    }
+    return NULL;
 }
 
 fallible packer_end(struct packer *p)
 {
-    return pack(p, "", 0, ZSTD_e_end);
+    size_t n = p->have;
+    p->have = 0;
+    return pack(p, p->in, n, true);
 }
 
 void packer_free(struct packer *p)
@@ -429,6 +512,9 @@ void packer_free(struct packer *p)
     if (!p)
         return;
     ZSTD_freeCCtx(p->zstd);
-    free(p->buf);
+    free(p->gzip);
+    free(p->level_buf);
+    free(p->in);
+    free(p->out);
     free(p);
 }

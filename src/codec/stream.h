@@ -47,10 +47,15 @@ enum stream_form stream_form(const struct stream *s);
 uint64_t stream_bytes_out(const struct stream *s);
 uint64_t stream_bytes_in(const struct stream *s);
 
-/* zstd the other way: all of in, packed at a level, into out; for a layer that arrived unpacked. */
+/**
+ * packer_new - the other way: all that is added comes out packed through write().
+ * @form:  STREAM_GZIP (ISA-L), STREAM_ZSTD, or STREAM_PLAIN, which passes everything on.
+ * @level: of gzip 1 to 3, of zstd what zstd knows; 0: 2 and 3.
+ * The same bytes in the same calls, or in others, come out the same.
+ */
 struct packer;
 typedef err *packer_write_fn(void *ctx, const void *bytes, size_t n);
-fallible packer_new(int level, packer_write_fn *write, void *ctx, struct packer **ret);
+fallible packer_new(enum stream_form form, int level, packer_write_fn *write, void *ctx, struct packer **ret);
 fallible packer_add(struct packer *p, const void *bytes, size_t n);
 fallible packer_end(struct packer *p);
 void packer_free(struct packer *p);

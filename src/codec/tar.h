@@ -72,6 +72,13 @@ bool tar_clean_path(const char *path, char *out);
  * narrow) for an entry, appended to out. The contents and tar_pad() follow; tar_end() closes the archive. */
 struct str;
 void tar_write_header(struct str *out, const struct tar_entry *entry);
+/* A file with holes, as GNU tar writes it (PAX, sparse 1.0): the header and the map; the pieces' bytes follow one after
+ * the other, and then tar_pad() of their sum. A hole at the end is an empty piece there. n is at most TAR_SPARSE_MAX.
+ */
+struct tar_piece {
+    uint64_t offset, bytes;
+};
+void tar_write_sparse_header(struct str *out, const struct tar_entry *entry, const struct tar_piece *pieces, size_t n);
 void tar_pad(struct str *out, uint64_t size);
 void tar_end(struct str *out);
 

@@ -74,29 +74,62 @@ static void put_time(struct str *out, const struct tar_entry *e)
                (size_t)snprintf(text, sizeof text, "%s%llu.%09u", before ? "-" : "", (unsigned long long)s, ns));
 }
 
+static void put_records(struct str *pax, const char *path, const struct tar_entry *e, uint64_t size)
+{
+    const char *link = e->link ? e->link : "";
+    if (strlen(path) > 100)
+        put_record(pax, "path", path, strlen(path));
+    if (strlen(link) > 100)
+        put_record(pax, "linkpath", link, strlen(link));
+    put_number(pax, "size", size, 11);
+    put_number(pax, "uid", e->uid, 7);
+    put_number(pax, "gid", e->gid, 7);
+    put_time(pax, e);
+    for (size_t i = 0; i < e->xattrs_n; i++) {
+        own_mem char *key = mem_printf("SCHILY.xattr.%s", e->xattrs[i].name);
+        put_record(pax, key, e->xattrs[i].value, e->xattrs[i].n);
+    }
+}
+
+static void put_pax(struct str *out, const struct str *pax)
+{
+    if (pax->len == 0)
+        return;
+    struct tar_entry x = { .mode = 0644 };
+    put_block(out, "././@PaxHeader", "", 'x', &x, pax->len);
+    str_add_n(out, pax->text, pax->len);
+    tar_pad(out, pax->len);
+}
+
 void tar_write_header(struct str *out, const struct tar_entry *e)
 {
     own_str struct str pax = { 0 };
-    const char *link = e->link ? e->link : "";
-    if (strlen(e->path) > 100)
-        put_record(&pax, "path", e->path, strlen(e->path));
-    if (strlen(link) > 100)
-        put_record(&pax, "linkpath", link, strlen(link));
-    put_number(&pax, "size", e->size, 11);
-    put_number(&pax, "uid", e->uid, 7);
-    put_number(&pax, "gid", e->gid, 7);
-    put_time(&pax, e);
-    for (size_t i = 0; i < e->xattrs_n; i++) {
-        own_mem char *key = mem_printf("SCHILY.xattr.%s", e->xattrs[i].name);
-        put_record(&pax, key, e->xattrs[i].value, e->xattrs[i].n);
+    put_records(&pax, e->path, e, e->size);
+    put_pax(out, &pax);
+    put_block(out, e->path, e->link ? e->link : "", kinds[e->type], e, e->size);
+}
+
+void tar_write_sparse_header(struct str *out, const struct tar_entry *e, const struct tar_piece *pieces, size_t n)
+{
+    own_str struct str pax = { 0 }, map = { 0 };
+    char text[24];
+    uint64_t size = 0;
+    str_printf(&map, "%zu\n", n);
+    for (size_t i = 0; i < n; i++) {
+        str_printf(&map, "%llu\n%llu\n", (unsigned long long)pieces[i].offset, (unsigned long long)pieces[i].bytes);
+        size += pieces[i].bytes;
     }
-    if (pax.len > 0) {
-        struct tar_entry x = { .mode = 0644 };
-        put_block(out, "././@PaxHeader", "", 'x', &x, pax.len);
-        str_add_n(out, pax.text, pax.len);
-        tar_pad(out, pax.len);
-    }
-    put_block(out, e->path, link, kinds[e->type], e, e->size);
+    tar_pad(&map, map.len);
+    size += map.len;
+    put_record(&pax, "GNU.sparse.major", "1", 1);
+    put_record(&pax, "GNU.sparse.minor", "0", 1);
+    put_record(&pax, "GNU.sparse.name", e->path, strlen(e->path));
+    put_record(&pax, "GNU.sparse.realsize", text,
+               (size_t)snprintf(text, sizeof text, "%llu", (unsigned long long)e->size));
+    put_records(&pax, "", e, size);
+    put_pax(out, &pax);
+    put_block(out, "GNUSparseFile.0/file", "", kinds[TAR_FILE], e, size);
+    str_add_n(out, map.text, map.len);
 }
 
 void tar_pad(struct str *out, uint64_t size)

@@ -80,6 +80,25 @@ fallible blob_begin(struct layout *l, const char *digest, int64_t size, struct b
     return NULL;
 }
 
+fallible blob_begin_new(struct layout *l, struct blob **ret)
+{
+    own(blob) struct blob *b = mem_zalloc(sizeof *b);
+    own_mem char *name = layout_stage_name("new");
+    b->l = l;
+    b->fd = -1;
+    b->size = -1;
+    b->staged = mem_printf("tmp/%s", name);
+    TRY(digest_new(NULL, &b->hash));
+    TRY_AS(layout_stage(l, name, LAYOUT_STAGE_FILE, &b->fd), "stage a new blob");
+    *ret = take(b);
+    return NULL;
+}
+
+const char *blob_digest(const struct blob *b)
+{
+    return b->digest;
+}
+
 int64_t blob_bytes(const struct blob *b)
 {
     return b->bytes;
@@ -96,7 +115,7 @@ fallible blob_restart(struct blob *b)
 
 fallible blob_add(struct blob *b, const void *bytes, size_t n)
 {
-    if ((int64_t)n > b->size - b->bytes)
+    if (b->size >= 0 && (int64_t)n > b->size - b->bytes)
         return err_new(ERR_CORRUPT, "blob %s is longer than the %lld bytes that were promised", b->digest,
                        (long long)b->size);
     TRY(fs_write_fd(b->fd, bytes, n, b->staged));
@@ -112,7 +131,15 @@ static fallible make_folder(struct blob *b)
     return fs_mkdirs_at(b->l->fd, dir, 0755);
 }
 
-fallible blob_end(struct blob *b)
+/* It turns out what it is. */
+static void name_it(struct blob *b)
+{
+    b->digest = digest_end(b->hash);
+    b->path = layout_blob_path(b->digest);
+    b->size = b->bytes;
+}
+
+static fallible check_digest(struct blob *b)
 {
     if (b->bytes != b->size)
         return err_new(ERR_CORRUPT, "blob %s ends after %lld of the %lld bytes that were promised", b->digest,
@@ -122,6 +149,15 @@ fallible blob_end(struct blob *b)
         (void)unlinkat(b->l->fd, b->staged, 0);
         return err_new(ERR_CORRUPT, "blob %s has other content: its digest is %s", b->digest, is);
     }
+    return NULL;
+}
+
+fallible blob_end(struct blob *b)
+{
+    if (b->size < 0)
+        name_it(b);
+    else
+        TRY(check_digest(b));
     TRY(make_folder(b));
     if (fchmod(b->fd, 0644) < 0 || fdatasync(b->fd) < 0)
         return err_sys(errno, "sync blob %s", b->digest);

@@ -33,6 +33,11 @@ OWN_TYPE(blob, struct blob *, blob_free)
 /* Removes the staged bytes too. */
 void blob_discard(struct blob *take_b);
 
+/* A blob of which nothing is known yet: what is added makes its digest and size. blob_end() puts it in place, or drops
+ * it when the store has it already. blob_digest() answers after that; borrowed. blob_restart() is not for it. */
+fallible blob_begin_new(struct layout *l, struct blob **ret);
+const char *blob_digest(const struct blob *b);
+
 /* A whole small blob from memory. */
 fallible blob_put(struct layout *l, const void *bytes, size_t n, char **ret_digest);
 

@@ -77,7 +77,7 @@ static fallible begin_tee(struct tee *t, const char **ret_media_type)
     *ret_media_type = form == STREAM_GZIP ? MEDIA_OCI_LAYER_GZIP : MEDIA_OCI_LAYER_ZSTD;
     if (form == STREAM_XZ || form == STREAM_BZIP2)
         TRY(stream_open((struct stream_source){ read_input, t }, 0, &t->inner));
-    return form == STREAM_GZIP || form == STREAM_ZSTD ? NULL : packer_new(PACK_LEVEL, keep, t, &t->packer);
+    return form == STREAM_GZIP || form == STREAM_ZSTD ? NULL : packer_new(STREAM_ZSTD, PACK_LEVEL, keep, t, &t->packer);
 }
 
 static fallible end_tee(struct tee *t)

@@ -229,10 +229,35 @@ TEST(what_the_packer_packs_reads_back)
     fill(bytes, SIZE, 5);
     own_str struct str packed = { 0 };
     own(packer) struct packer *p = NULL;
-    CHECK_OK(packer_new(1, add_packed, &packed, &p));
+    CHECK_OK(packer_new(STREAM_ZSTD, 1, add_packed, &packed, &p));
     CHECK_OK(packer_add(p, bytes, 1));
     CHECK_OK(packer_add(p, bytes + 1, SIZE - 1));
     CHECK_OK(packer_end(p));
     CHECK(packed.len < SIZE);
     reads_back(&packed, bytes, SIZE);
+}
+
+/* However the bytes arrive, the same comes out. */
+TEST(gzip_packs_the_same_bytes_in_any_pieces)
+{
+    own_mem unsigned char *bytes = mem_alloc(SIZE);
+    own_str struct str whole = { 0 }, pieces = { 0 }, nothing = { 0 };
+    fill(bytes, SIZE, 5);
+    for (int level = 1; level <= 3; level++) {
+        own(packer) struct packer *p = NULL, *q = NULL;
+        whole.len = pieces.len = 0;
+        CHECK_OK(packer_new(STREAM_GZIP, level, add_packed, &whole, &p));
+        CHECK_OK(packer_add(p, bytes, SIZE));
+        CHECK_OK(packer_end(p));
+        CHECK_OK(packer_new(STREAM_GZIP, level, add_packed, &pieces, &q));
+        for (size_t at = 0, n = 1; at < SIZE; at += n, n = n * 3 % 300000)
+            CHECK_OK(packer_add(q, bytes + at, at + n > SIZE ? SIZE - at : n));
+        CHECK_OK(packer_end(q));
+        CHECK(whole.len < SIZE && whole.len == pieces.len && memcmp(whole.text, pieces.text, whole.len) == 0);
+        reads_back(&whole, bytes, SIZE);
+    }
+    own(packer) struct packer *p = NULL;
+    CHECK_OK(packer_new(STREAM_GZIP, 0, add_packed, &nothing, &p));
+    CHECK_OK(packer_end(p));
+    reads_back(&nothing, bytes, 0);
 }
