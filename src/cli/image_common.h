@@ -9,7 +9,7 @@
 #include "image/layout.h"
 #include "layers/progress.h"
 
-extern const struct command cmd_pull, cmd_load, cmd_import, cmd_bootstrap;
+extern const struct command cmd_pull, cmd_push, cmd_load, cmd_import, cmd_bootstrap;
 
 struct image_session {
     struct layout *store;

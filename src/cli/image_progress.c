@@ -29,8 +29,15 @@ struct progress_view {
 enum { BAR_WIDTH = 30, REDRAW_NS = 80000000 };
 
 static const char *const words[] = {
-    [PROGRESS_WAITING] = "Waiting",    [PROGRESS_DOWNLOADING] = "Downloading", [PROGRESS_EXTRACTING] = "Extracting",
-    [PROGRESS_DONE] = "Pull complete", [PROGRESS_EXISTS] = "Already exists",
+    [PROGRESS_WAITING] = "Waiting",
+    [PROGRESS_DOWNLOADING] = "Downloading",
+    [PROGRESS_EXTRACTING] = "Extracting",
+    [PROGRESS_DONE] = "Pull complete",
+    [PROGRESS_EXISTS] = "Already exists",
+    [PROGRESS_PUSHING] = "Pushing",
+    [PROGRESS_PUSHED] = "Pushed",
+    [PROGRESS_REMOTE] = "Layer already exists",
+    [PROGRESS_MOUNTED] = "Mounted from another repository",
 };
 
 static uint64_t now_ns(void)
@@ -51,7 +58,7 @@ static size_t screen_size(bool rows)
 
 static bool is_moving(enum progress_state s)
 {
-    return s == PROGRESS_DOWNLOADING || s == PROGRESS_EXTRACTING;
+    return s == PROGRESS_DOWNLOADING || s == PROGRESS_EXTRACTING || s == PROGRESS_PUSHING;
 }
 
 static void add_bar(struct str *s, const struct row *r)

@@ -6,37 +6,24 @@
 #include <string.h>
 
 #include "cli/image_common.h"
+#include "cli/image_remote.h"
 #include "layers/pull.h"
 
 struct pull_opts {
     bool quiet, all_tags;
-    const char *platform, *creds, *tls_verify;
-    struct opt_u64 timeout;
+    const char *platform;
+    struct remote_opts remote;
 };
-
-static const char *const true_false[] = { "true", "false", NULL };
 
 #define T struct pull_opts
 static const struct opt pull_rows[] = {
     OPT_FLAG('a', "all-tags", T, all_tags, "All tags of the repository"),
     OPT_FLAG('q', "quiet", T, quiet, "Print only the image's name"),
     OPT_STR(0, "platform", T, platform, "OS/ARCH[/VARIANT]", "Take this platform's image (default: this machine's)"),
-    OPT_STR(0, "creds", T, creds, "USER:PASSWORD", "Log in with these instead of what is stored"),
-    OPT_STR(0, "tls-verify", T, tls_verify, "true|false", "Check the registry's certificate; false also allows http",
-            .words = true_false),
-    OPT_DURATION(0, "timeout", T, timeout, "TIME", "Give up when nothing arrives for this long (default 30s)"),
+    REMOTE_OPTIONS(T),
     OPT_END,
 };
 #undef T
-
-static fallible find_credentials(const struct pull_opts *opts, const struct ref *ref, struct credentials **ret)
-{
-    if (opts->creds) {
-        TRY_AS(credentials_parse(opts->creds, ret), "--creds");
-        return NULL;
-    }
-    return credentials_find(ref->registry, ref->repository, ret);
-}
 
 static void print_result(const struct pull_opts *opts, const struct pull_result *r)
 {
@@ -87,18 +74,18 @@ static fallible pull_run(const void *opts_, struct args args)
 {
     const struct pull_opts *opts = opts_;
     own(ref) struct ref *ref = NULL;
-    own(credentials) struct credentials *auth = NULL;
+    own(remote) struct remote *remote = NULL;
     own(image_session) struct image_session *s = NULL;
     own(progress_view) struct progress_view *view = progress_view_new(opts->quiet);
 
     TRY(ref_parse(args.v[0], &ref));
     TRY(check_all_tags(opts, args.v[0]));
-    TRY(find_credentials(opts, ref, &auth));
+    TRY(remote_prepare(&opts->remote, ref, REGISTRY_PULL, &remote));
     TRY(image_session_open(&s));
     TRY(image_confine(s, -1));
     struct pull_options options = {
         .platform = opts->platform,
-        .registry = { .insecure = str_eq(opts->tls_verify, "false"), .stall_ns = opts->timeout.v, .auth = auth },
+        .registry = remote->options,
         .progress = progress_of_view(view),
     };
     return opts->all_tags ? pull_tags(s, opts, &options, ref) : pull_one(s, opts, &options, ref);
@@ -108,19 +95,9 @@ const struct command cmd_pull = {
     .name = "pull",
     .args = "IMAGE",
     .summary = "Fetch an image from a registry",
-    .detail =
-        "IMAGE is [REGISTRY/]NAME[:TAG][@DIGEST] by Docker Hub's rules: 'busybox' is "
-        "docker.io/library/busybox:latest.\n"
-        "\n"
-        "Registries on this machine (127.0.0.0/8, ::1, localhost) are spoken to over http, all others over https with\n"
-        "their certificate checked. HUSK_INSECURE_REGISTRIES, a comma-separated list of HOST or HOST:PORT, names "
-        "those\n"
-        "for which --tls-verify=false is always meant. Credentials come from --creds, $REGISTRY_AUTH_FILE,\n"
-        "$XDG_RUNTIME_DIR/containers/auth.json or ~/.docker/config.json with its credential helpers.\n"
-        "\n"
-        "SSL_CERT_FILE names other certificate authorities than the system's; http_proxy, https_proxy and no_proxy "
-        "are\n"
-        "followed. A download that was cut off goes on where it was.",
+    .detail = "IMAGE is [REGISTRY/]NAME[:TAG][@DIGEST] by Docker Hub's rules: 'busybox' is "
+              "docker.io/library/busybox:latest.\n"
+              "\n" REMOTE_DETAIL " A download that was cut off goes on where it was.",
     .opts = pull_rows,
     .opts_size = sizeof(struct pull_opts),
     .min_args = 1,

@@ -15,20 +15,47 @@
 #define IMAGE_COMMAND(id, word, what)                                                                                  \
     static const struct command image_##id = { .name = word, .summary = what, .max_args = -1 }
 IMAGE_COMMAND(pull, "pull", "Fetch an image from a registry");
+IMAGE_COMMAND(push, "push", "Send an image to a registry");
 IMAGE_COMMAND(load, "load", "Load images from an archive or an OCI layout");
 IMAGE_COMMAND(import, "import", "Make an image of a root file system's tar");
 IMAGE_COMMAND(bootstrap, "bootstrap", "Make a Debian base image from the system's mirror");
 
 static const struct command *const commands[] = {
-    &cmd_run,     &cmd_create, &cmd_start,    &cmd_stop,        &cmd_restart,
-    &cmd_kill,    &cmd_rm,     &cmd_rename,   &cmd_wait,        &cmd_ps,
-    &cmd_inspect, &cmd_logs,   &cmd_exec,     &cmd_attach,      &cmd_explain,
-    &image_pull,  &image_load, &image_import, &image_bootstrap, &cmd_images,
-    &cmd_rmi,     &cmd_tag,    &cmd_history,  &cmd_image,       &cmd_container,
-    &cmd_volume,  &cmd_info,   &cmd_system,   &cmd_version,     &cmd_container_cleanup,
+    &cmd_run,
+    &cmd_create,
+    &cmd_start,
+    &cmd_stop,
+    &cmd_restart,
+    &cmd_kill,
+    &cmd_rm,
+    &cmd_rename,
+    &cmd_wait,
+    &cmd_ps,
+    &cmd_inspect,
+    &cmd_logs,
+    &cmd_exec,
+    &cmd_attach,
+    &cmd_explain,
+    &image_pull,
+    &image_push,
+    &image_load,
+    &image_import,
+    &image_bootstrap,
+    &cmd_images,
+    &cmd_rmi,
+    &cmd_tag,
+    &cmd_history,
+    &cmd_image,
+    &cmd_container,
+    &cmd_volume,
+    &cmd_info,
+    &cmd_system,
+    &cmd_version,
+    &cmd_container_cleanup,
     NULL,
 };
-static const struct command *const image_commands[] = { &image_pull, &image_load, &image_import, &image_bootstrap };
+static const struct command *const image_commands[] = { &image_pull, &image_push, &image_load, &image_import,
+                                                        &image_bootstrap };
 
 /* argv[0] is the word. Returns only when there is no such program. */
 static bool run_program(const char *name, const char *word, char **argv)

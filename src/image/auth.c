@@ -220,10 +220,10 @@ static void add_default_files(struct strv *files)
         strv_add_printf(files, "%s/.docker/config.json", home);
 }
 
-fallible credentials_find(const char *registry, const char *repository, struct credentials **ret)
+fallible credentials_find(const char *file, const char *registry, const char *repository, struct credentials **ret)
 {
     own_strv struct strv files = { 0 };
-    const char *only = getenv("REGISTRY_AUTH_FILE");
+    const char *only = file ? file : getenv("REGISTRY_AUTH_FILE");
     *ret = NULL;
     if (only && *only)
         strv_add(&files, only);

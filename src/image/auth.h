@@ -25,7 +25,8 @@ OWN_TYPE(credentials, struct credentials *, credentials_free)
 /* "USER:PASSWORD" */
 fallible credentials_parse(const char *pair, struct credentials **ret);
 /* *ret is NULL when nobody knows the registry: anonymous. Runs docker-credential-* programs. */
-fallible credentials_find(const char *registry, const char *repository, struct credentials **ret);
+/* @file: look only there; NULL: where the header says. */
+fallible credentials_find(const char *file, const char *registry, const char *repository, struct credentials **ret);
 
 /* One file's answer, for credentials_find() and tests. *ret_helper: name of the program to ask ("pass" for
  * docker-credential-pass), or NULL. Both NULL: the file does not know. */

@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "base/log.h"
+#include "base/parse.h"
 
 enum { SHELF = 8, REDIRECTS_MAX = 8, CONNECT_MS_MAX = 30000, HEADER_MAX = 16384 };
 
@@ -81,9 +82,21 @@ void http_answer_free(struct http_answer *a)
     free(a->content_range);
     free(a->link);
     free(a->retry_after);
+    free(a->location);
+    free(a->range);
+    free(a->oci_subject);
+    free(a->oci_filters_applied);
+    free(a->oci_chunk_min_length);
+    free(a->ratelimit_limit);
+    free(a->ratelimit_remaining);
     strv_free(&a->www_authenticate);
     str_free(&a->body);
     free(a);
+}
+
+int64_t http_date(const char *text)
+{
+    return curl_getdate(text, NULL);
 }
 
 char *http_printable(const char *text, size_t max)
@@ -157,8 +170,8 @@ struct transfer {
     const struct http_request *request;
     const char *url;
     struct http_answer *answer;
-    char *location;
-    err *failed; /* of on_body, or of a limit */
+    int64_t sent; /* of the upload */
+    err *failed;  /* of on_body, of the upload, or of a limit */
 };
 
 static bool is_redirect(int status)
@@ -170,7 +183,38 @@ static void reset_answer(struct transfer *t)
 {
     http_answer_free(t->answer);
     t->answer = mem_zalloc(sizeof *t->answer);
-    free(take(t->location));
+    t->answer->content_length = -1;
+}
+
+static void keep_header(struct http_answer *a, const char *name, const char *value)
+{
+    const struct {
+        const char *name;
+        char **slot;
+    } known[] = {
+        { "Content-Type", &a->content_type },
+        { "Docker-Content-Digest", &a->docker_content_digest },
+        { "Content-Range", &a->content_range },
+        { "Link", &a->link },
+        { "Retry-After", &a->retry_after },
+        { "Location", &a->location },
+        { "Range", &a->range },
+        { "OCI-Subject", &a->oci_subject },
+        { "OCI-Filters-Applied", &a->oci_filters_applied },
+        { "OCI-Chunk-Min-Length", &a->oci_chunk_min_length },
+        { "RateLimit-Limit", &a->ratelimit_limit },
+        { "RateLimit-Remaining", &a->ratelimit_remaining },
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
+        if (strcasecmp(name, known[i].name) != 0)
+            continue;
+        free(*known[i].slot);
+        *known[i].slot = mem_strdup(value);
+    }
+    if (strcasecmp(name, "WWW-Authenticate") == 0 && a->www_authenticate.n < 16)
+        strv_add(&a->www_authenticate, value);
+    if (strcasecmp(name, "Content-Length") == 0)
+        err_ignore(parse_i64(value, 0, INT64_MAX, &a->content_length), "as if it were not there");
 }
 
 static size_t on_header(char *line, size_t size, size_t n, void *transfer)
@@ -191,23 +235,7 @@ static size_t on_header(char *line, size_t size, size_t n, void *transfer)
     if (!colon)
         return n;
     *colon = '\0';
-    const char *value = colon + 1 + strspn(colon + 1, " \t");
-    struct {
-        const char *name;
-        char **slot;
-    } known[] = {
-        { "Content-Type", &t->answer->content_type },   { "Docker-Content-Digest", &t->answer->docker_content_digest },
-        { "Content-Range", &t->answer->content_range }, { "Link", &t->answer->link },
-        { "Retry-After", &t->answer->retry_after },     { "Location", &t->location },
-    };
-    for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
-        if (strcasecmp(text, known[i].name) != 0)
-            continue;
-        free(*known[i].slot);
-        *known[i].slot = mem_strdup(value);
-    }
-    if (strcasecmp(text, "WWW-Authenticate") == 0 && t->answer->www_authenticate.n < 16)
-        strv_add(&t->answer->www_authenticate, value);
+    keep_header(t->answer, text, colon + 1 + strspn(colon + 1, " \t"));
     return n;
 }
 
@@ -237,7 +265,7 @@ static size_t on_body(char *bytes, size_t size, size_t n, void *ctx)
         t->failed = t->request->on_body(t->request->ctx, a, bytes, n);
         return t->failed ? 0 : n;
     }
-    if (is_redirect(a->status) && t->location)
+    if (is_redirect(a->status) && a->location)
         return n; /* nobody reads it */
     if (a->body.len + n > t->request->body_max) {
         t->failed = err_new(ERR_CORRUPT, "the answer is longer than %zu bytes", t->request->body_max);
@@ -245,6 +273,37 @@ static size_t on_body(char *bytes, size_t size, size_t n, void *ctx)
     }
     str_add_n(&a->body, bytes, n);
     return n;
+}
+
+static size_t on_upload(char *buf, size_t size, size_t n, void *transfer)
+{
+    struct transfer *t = transfer;
+    const struct http_upload *u = t->request->upload;
+    size_t max = size * n, got = 0;
+    if ((int64_t)max > u->size - t->sent)
+        max = (size_t)(u->size - t->sent);
+    if (!max)
+        return 0;
+    t->failed = u->read(u->ctx, buf, max, &got);
+    if (!t->failed && !got)
+        t->failed =
+            err_new(ERR_CORRUPT, "what is sent ends after %lld of %lld bytes", (long long)t->sent, (long long)u->size);
+    if (t->failed)
+        return CURL_READFUNC_ABORT;
+    t->sent += (int64_t)got;
+    return got;
+}
+
+/* From the start again: after a redirect, or when a connection that was kept turns out to be dead. */
+static int on_rewind(void *transfer, curl_off_t offset, int origin)
+{
+    struct transfer *t = transfer;
+    const struct http_upload *u = t->request->upload;
+    if (origin != SEEK_SET || t->failed)
+        return CURL_SEEKFUNC_FAIL;
+    t->failed = u->seek(u->ctx, u->from + offset);
+    t->sent = offset;
+    return t->failed ? CURL_SEEKFUNC_FAIL : CURL_SEEKFUNC_OK;
 }
 
 static char *origin_text(const char *url)
@@ -297,6 +356,14 @@ static struct curl_slist *headers_of(const struct transfer *t, bool with_authori
         own_mem char *range = mem_printf("Range: bytes=%lld-", (long long)t->request->range_from);
         list = curl_slist_append(list, range);
     }
+    if (t->request->content_type) {
+        own_mem char *type = mem_printf("Content-Type: %s", t->request->content_type);
+        list = curl_slist_append(list, type);
+    }
+    if (t->request->content_range) {
+        own_mem char *range = mem_printf("Content-Range: %s", t->request->content_range);
+        list = curl_slist_append(list, range);
+    }
     if (t->request->authorization && with_authorization) {
         own_mem char *line = mem_printf("Authorization: %s", t->request->authorization);
         list = curl_slist_append(list, line);
@@ -326,24 +393,62 @@ static void set_options(const struct transfer *t, CURL *curl, char *said)
     const char *ca = getenv("SSL_CERT_FILE");
     if (ca && *ca)
         curl_easy_setopt(curl, CURLOPT_CAINFO, ca);
-    if (t->request->form)
-        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, t->request->form);
+}
+
+static const char *const method_names[] = {
+    [HTTP_GET] = "GET", [HTTP_HEAD] = "HEAD",   [HTTP_POST] = "POST",
+    [HTTP_PUT] = "PUT", [HTTP_PATCH] = "PATCH", [HTTP_DELETE] = "DELETE",
+};
+
+static bool sends_something(const struct http_request *r)
+{
+    return r->method == HTTP_POST || r->method == HTTP_PUT || r->method == HTTP_PATCH;
+}
+
+static void set_method(struct transfer *t, CURL *curl)
+{
+    const struct http_request *r = t->request;
+    if (r->method == HTTP_HEAD)
+        curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
+    else if (r->method != HTTP_GET)
+        curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method_names[r->method]);
+    if (r->upload) {
+        curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
+        curl_easy_setopt(curl, CURLOPT_UPLOAD_BUFFERSIZE, 256L << 10);
+        curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)r->upload->size);
+        curl_easy_setopt(curl, CURLOPT_READFUNCTION, on_upload);
+        curl_easy_setopt(curl, CURLOPT_READDATA, t);
+        curl_easy_setopt(curl, CURLOPT_SEEKFUNCTION, on_rewind);
+        curl_easy_setopt(curl, CURLOPT_SEEKDATA, t);
+    } else if (sends_something(r)) {
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->text_len);
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, r->text ? r->text : "");
+    }
+}
+
+static fallible begin_upload(struct transfer *t)
+{
+    const struct http_upload *u = t->request->upload;
+    t->sent = 0;
+    return u ? u->seek(u->ctx, u->from) : NULL;
 }
 
 static fallible run_transfer(struct transfer *t, bool with_authorization)
 {
+    TRY(begin_upload(t));
     char said[CURL_ERROR_SIZE] = "";
     CURL *curl = take_handle(t->h);
     struct body_ctx body = { t, curl };
     struct curl_slist *headers = headers_of(t, with_authorization);
     reset_answer(t);
     set_options(t, curl, said);
+    set_method(t, curl);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, t);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, &body);
-    log_debug("http: %s %s%s", t->request->form ? "POST" : "GET", t->url,
+    log_debug("http: %s %s%s", method_names[t->request->method], t->url,
               t->request->authorization && with_authorization ? " (with authorization)" : "");
     CURLcode code = curl_easy_perform(curl);
     t->answer->status = status_of(curl);
@@ -359,12 +464,27 @@ static fallible run_transfer(struct transfer *t, bool with_authorization)
 static fallible check_redirect(const struct transfer *t, const char *from, const char *to)
 {
     own_mem char *scheme = to ? url_part(to, CURLUPART_SCHEME) : NULL;
-    own_mem char *shown = http_printable(t->location, 200);
+    own_mem char *shown = http_printable(t->answer->location, 200);
     if (!scheme || (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0))
         return err_new(ERR_CORRUPT, "it redirects to '%s', which is no http URL", shown);
     if (str_starts(from, "https:") && strcmp(scheme, "http") == 0 && !t->h->options.insecure)
         return err_new(ERR_DENIED, "it redirects from https to http: '%s'", shown);
     return NULL;
+}
+
+static void resolve_location(struct http_answer *a, const char *url)
+{
+    own_mem char *given = a->location;
+    a->location = given ? join_url(url, given) : NULL;
+}
+
+static bool may_follow(const struct transfer *t)
+{
+    int status = t->answer->status;
+    if (!is_redirect(status) || !t->answer->location)
+        return false;
+    return t->request->method == HTTP_GET || t->request->method == HTTP_HEAD ||
+           ((status == 307 || status == 308) && (t->request->upload || !t->request->text_len));
 }
 
 static fallible send_all(struct transfer *t)
@@ -373,9 +493,11 @@ static fallible send_all(struct transfer *t)
     for (int i = 0; i <= REDIRECTS_MAX; i++) {
         t->url = url;
         TRY(run_transfer(t, http_same_origin(url, t->request->url)));
-        if (!is_redirect(t->answer->status) || !t->location || t->request->form)
+        if (!may_follow(t)) {
+            resolve_location(t->answer, url);
             return NULL;
-        own_mem char *next = join_url(url, t->location);
+        }
+        own_mem char *next = join_url(url, t->answer->location);
         TRY(check_redirect(t, url, next));
         free(url);
         url = take(next);
@@ -387,9 +509,8 @@ fallible http_send(struct http *h, const struct http_request *request, struct ht
 {
     struct transfer t = { .h = h, .request = request };
     err *e = send_all(&t);
-    free(t.location);
     if (!t.answer)
-        t.answer = mem_zalloc(sizeof *t.answer);
+        reset_answer(&t);
     *ret = t.answer;
     return e;
 }

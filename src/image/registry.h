@@ -1,5 +1,6 @@
 /*
- * registry.h: a client for the registry API v2, over libcurl. Only husk-image links it.
+ * registry.h: a client for the registry API v2, over libcurl: what it reads; push.h is what it writes. Only husk-image
+ * links it.
  *
  * Loopback registries are spoken to over http first, then https; insecure ones over https without checking the
  * certificate, then http; all others only over https with a certificate that is checked. The Authorization header goes
@@ -18,7 +19,14 @@
 #include "image/blob.h"
 #include "image/ref.h"
 
+enum registry_access {
+    REGISTRY_PULL,
+    REGISTRY_PUSH,
+    REGISTRY_DELETE
+}; /* what tokens are asked for; each may do the
+      ones before it */
 struct registry_options {
+    enum registry_access access;
     bool insecure;            /* http, and certificates that are not checked, are allowed */
     uint64_t stall_ns;        /* give up a transfer in which nothing arrives for this long; 0: 30 s */
     struct credentials *auth; /* borrowed; NULL: anonymous */
@@ -31,6 +39,8 @@ OWN_TYPE(registry, struct registry *, registry_free)
 
 /* Is the registry named in $HUSK_INSECURE_REGISTRIES (a comma-separated list of host or host:port)? */
 bool registry_named_insecure(const char *registry);
+
+enum { REGISTRY_MANIFEST_MAX = 4 << 20 }; /* bytes */
 
 struct registry_manifest {
     char *text; /* the bytes as sent: their digest is the manifest's */
@@ -54,7 +64,27 @@ typedef err *registry_progress(void *ctx, int64_t bytes);
 /* Fetches into a blob, going on after lost connections; blob_end() is the caller's. */
 fallible registry_get_blob(struct registry *r, const char *digest, struct blob *blob, registry_progress *progress,
                            void *ctx);
+/**
+ * registry_head_manifest - what a tag or digest stands for, without fetching it (HEAD). A registry that does not say
+ * the digest is asked for the whole manifest.
+ * @ret_media_type: may be NULL: not wanted.
+ * Errors: those of registry_get_manifest().
+ */
+fallible registry_head_manifest(struct registry *r, const char *tag_or_digest, char **ret_digest, char **ret_media_type,
+                                int64_t *ret_size);
+
 /* The repository's tags, all pages. */
 fallible registry_list_tags(struct registry *r, struct strv *ret_tags);
+/**
+ * registry_list_referrers - what points at a manifest by its "subject": signatures, SBOMs.
+ * @artifact_type: only those of this type; NULL: all.
+ * @ret: never NULL on success; empty when there are none. From the referrers API, or where the registry has none from
+ *       the tag "sha256-<hex>".
+ * Source: distribution-spec "Listing Referrers", "Referrers Tag Schema".
+ */
+fallible registry_list_referrers(struct registry *r, const char *digest, const char *artifact_type,
+                                 struct oci_index **ret);
+/* "sha256-<hex>": where a registry without the referrers API keeps their list. Caller frees. */
+char *registry_referrers_tag(const char *digest);
 
 #endif

@@ -14,6 +14,10 @@ enum progress_state {
     PROGRESS_EXTRACTING,
     PROGRESS_DONE,
     PROGRESS_EXISTS, /* was here already */
+    PROGRESS_PUSHING,
+    PROGRESS_PUSHED,
+    PROGRESS_REMOTE,  /* was in the registry already */
+    PROGRESS_MOUNTED, /* was in another repository of the registry, which shares it now */
 };
 
 /* All functions may be called from several threads at once. A zeroed struct shows nothing. */

@@ -1,0 +1,140 @@
+/*
+ * husk push: an image to a registry.
+ * Compatible with: docker push, podman push.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "cli/image_common.h"
+#include "cli/image_remote.h"
+#include "layers/push.h"
+#include "os/fs.h"
+
+struct push_opts {
+    bool quiet, all_tags;
+    const char *platform, *digestfile;
+    struct remote_opts remote;
+};
+
+#define T struct push_opts
+static const struct opt push_rows[] = {
+    OPT_FLAG('a', "all-tags", T, all_tags, "All tags of the repository that are here"),
+    OPT_STR(0, "digestfile", T, digestfile, "FILE", "Write the digest of what was pushed to this file"),
+    OPT_STR(0, "platform", T, platform, "OS/ARCH[/VARIANT]", "Push this platform's manifest alone"),
+    OPT_FLAG('q', "quiet", T, quiet, "Print only the image's name"),
+    REMOTE_OPTIONS(T),
+    OPT_END,
+};
+#undef T
+
+static fallible push_one(struct image_session *s, const struct push_opts *opts, const struct push_options *options,
+                         const char *what, const struct ref *to, int digest_fd)
+{
+    own(push_result) struct push_result *r = NULL;
+    own_mem char *name = ref_full(to);
+    TRY(push_image(s->store, what, to, options, &r));
+    if (opts->quiet)
+        printf("%s\n", name);
+    else
+        printf("%s: digest: %s size: %lld\n", to->tag ? to->tag : to->digest, r->digest, (long long)r->size);
+    fflush(stdout);
+    return digest_fd >= 0 ? fs_write_fd(digest_fd, r->digest, strlen(r->digest), opts->digestfile) : NULL;
+}
+
+static fallible push_tags(struct image_session *s, const struct push_opts *opts, const struct push_options *options,
+                          const struct ref *from, const struct ref *to, int digest_fd)
+{
+    own(oci_index) struct oci_index *index = NULL;
+    size_t pushed = 0;
+    TRY(layout_read_index(s->store, &index));
+    for (size_t i = 0; i < index->manifests_n; i++) {
+        const char *name = strmap_get(&index->manifests[i].annotations, "org.opencontainers.image.ref.name");
+        own(ref) struct ref *ref = NULL;
+        own(err) err *e = name ? ref_parse(name, &ref) : NULL;
+        if (!name || e || !ref->tag || ref->digest || strcmp(ref->registry, from->registry) != 0 ||
+            strcmp(ref->repository, from->repository) != 0)
+            continue;
+        struct ref target = { .registry = to->registry, .repository = to->repository, .tag = ref->tag };
+        TRY(push_one(s, opts, options, name, &target, digest_fd));
+        pushed++;
+    }
+    if (!pushed)
+        return err_new(ERR_NOT_FOUND, "no image of repository '%s/%s' is here", from->registry, from->repository);
+    return NULL;
+}
+
+static fallible check_all_tags(const struct push_opts *opts, struct args args)
+{
+    for (int i = 0; opts->all_tags && i < args.n; i++) {
+        const char *slash = strrchr(args.v[i], '/');
+        if (strpbrk(slash ? slash : args.v[i], ":@"))
+            return err_new(ERR_INVALID, "--all-tags takes a name without a tag or a digest");
+    }
+    return NULL;
+}
+
+/* podman's destinations may say how they are reached. */
+static const char *without_transport(const char *destination)
+{
+    return str_starts(destination, "docker://") ? destination + strlen("docker://") : destination;
+}
+
+static fallible open_digestfile(const char *path, int *ret_fd)
+{
+    if (!path)
+        return NULL;
+    *ret_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    return *ret_fd < 0 ? err_sys(errno, "--digestfile '%s'", path) : NULL;
+}
+
+static fallible push_run(const void *opts_, struct args args)
+{
+    const struct push_opts *opts = opts_;
+    own(ref) struct ref *from = NULL;
+    own(ref) struct ref *to = NULL;
+    own(image_session) struct image_session *s = NULL;
+    own(progress_view) struct progress_view *view = progress_view_new(opts->quiet);
+    own(remote) struct remote *remote = NULL;
+    own_fd int digest_fd = -1;
+
+    TRY(check_all_tags(opts, args));
+    err *no_name = ref_parse(args.v[0], &from);
+    if (no_name && (args.n < 2 || opts->all_tags)) /* an ID says what, but not where */
+        return no_name;
+    err_ignore(no_name, "an ID");
+    TRY(ref_parse(args.n > 1 ? without_transport(args.v[1]) : args.v[0], &to));
+    TRY(remote_prepare(&opts->remote, to, REGISTRY_PUSH, &remote));
+    TRY(open_digestfile(opts->digestfile, &digest_fd));
+    TRY(image_session_open(&s));
+    TRY(image_confine(s, -1));
+    struct push_options options = {
+        .platform = opts->platform,
+        .registry = remote->options,
+        .progress = progress_of_view(view),
+    };
+    return opts->all_tags ? push_tags(s, opts, &options, from, to, digest_fd)
+                          : push_one(s, opts, &options, args.v[0], to, digest_fd);
+}
+
+const struct command cmd_push = {
+    .name = "push",
+    .args = "IMAGE [DESTINATION]",
+    .summary = "Send an image to a registry",
+    .detail =
+        "IMAGE is a name or an ID; DESTINATION is [REGISTRY/]NAME[:TAG], by default IMAGE itself. Layers go as they "
+        "came,\n"
+        "byte for byte, so that the image keeps its digest; those that the registry has are not sent, those that\n"
+        "another of its repositories has are mounted from there. An index goes whole when all of its platforms are "
+        "here,\n"
+        "else this machine's platform goes alone.\n"
+        "\n" REMOTE_DETAIL,
+    .opts = push_rows,
+    .opts_size = sizeof(struct push_opts),
+    .min_args = 1,
+    .max_args = 2,
+    .complete_args = COMPLETE_IMAGE,
+    .fail_exit = 1,
+    .run = push_run,
+};

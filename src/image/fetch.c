@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "image/inside.h"
+
+/* A transfer that got this much further is going well: it may be interrupted anew. */
+static const int64_t good_progress = 1 << 20;
+
+struct blob_transfer {
+    struct blob *blob;
+    bool begun; /* the first bytes of this answer have come */
+    registry_progress *progress;
+    void *ctx;
+};
+
+/* Does "bytes 100-199/200" begin where we left off? */
+static bool range_begins_at(const char *content_range, int64_t at)
+{
+    long long from = -1;
+    return content_range && sscanf(content_range, "bytes %lld-", &from) == 1 && from == at;
+}
+
+static err *on_blob_bytes(void *ctx, const struct http_answer *a, const void *bytes, size_t n)
+{
+    struct blob_transfer *t = ctx;
+    if (!t->begun) {
+        t->begun = true;
+        if (a->status == 206 && !range_begins_at(a->content_range, blob_bytes(t->blob)))
+            return err_new(ERR_CORRUPT, "the registry goes on at another place than it was asked to");
+        if (a->status == 200 && blob_bytes(t->blob) > 0)
+            TRY(blob_restart(t->blob));
+    }
+    TRY(blob_add(t->blob, bytes, n));
+    return t->progress ? t->progress(t->ctx, blob_bytes(t->blob)) : NULL;
+}
+
+/* *ret_done false: it may be tried again. */
+static fallible get_blob_once(struct server *s, const char *target, struct blob_transfer *t, struct http_answer **ret,
+                              bool *ret_done)
+{
+    struct http_request request = {
+        .range_from = blob_bytes(t->blob),
+        .body_max = SERVER_SMALL_MAX,
+        .on_body = on_blob_bytes,
+        .ctx = t,
+    };
+    t->begun = false;
+    err *e = server_send(s, target, &request, ret);
+    const struct http_answer *a = *ret;
+    *ret_done = false;
+    if (err_is(e, ERR_UNAVAILABLE))
+        return e;
+    *ret_done = true;
+    if (e)
+        return e;
+    if (a->status == 200 || a->status == 206)
+        return NULL;
+    *ret_done = !server_worth_a_retry(a);
+    if (a->status == 416 && request.range_from > 0) { /* it has no such range: from the start, then */
+        *ret_done = false;
+        TRY(blob_restart(t->blob));
+    }
+    return a->status == 404
+               ? err_new(ERR_CORRUPT, "registry '%s' does not have what its own manifest names", s->registry)
+               : server_error(s, a);
+}
+
+static fallible get_blob(struct server *s, const char *target, struct blob_transfer *t)
+{
+    int64_t mark = blob_bytes(t->blob);
+    bool any = false;
+    for (int attempt = 1;; attempt++) {
+        own(http_answer) struct http_answer *a = NULL;
+        bool done = false;
+        err *e = get_blob_once(s, target, t, &a, &done);
+        any = any || (a && a->began);
+        if (!e || done || attempt >= SERVER_ATTEMPTS_MAX || !any)
+            return e;
+        if (blob_bytes(t->blob) - mark >= good_progress) {
+            mark = blob_bytes(t->blob);
+            attempt = 1;
+        }
+        log_debug("registry: blob: attempt %d: %s", attempt, err_text(e));
+        if (!server_wait(attempt, a))
+            return e;
+        err_ignore(e, "tried again");
+    }
+}
+
+fallible registry_get_blob(struct registry *r, const char *digest, struct blob *blob, registry_progress *progress,
+                           void *ctx)
+{
+    own_mem char *target = registry_target(r->server, "blobs", digest);
+    struct blob_transfer t = { .blob = blob, .progress = progress, .ctx = ctx };
+    return get_blob(r->server, target, &t);
+}
