@@ -64,29 +64,19 @@ static void print_columns(const struct table_column *columns, const json_t *rows
 }
 
 /* The header line of "table TEMPLATE": the same template over the fields' headers. */
-static fallible header_line(const struct table_column *columns, const char *template, const json_t *example,
-                            struct str *out)
+static fallible header_line(const struct table_column *columns, const char *template, struct str *out)
 {
     own_json json_t *headers = json_object();
-    const char *key;
-    json_t *value;
-    json_object_foreach ((json_t *)example, key, value) {
-        own_mem char *upper = mem_strdup(key);
-        for (char *p = upper; *p; p++)
-            if (*p >= 'a' && *p <= 'z')
-                *p = (char)(*p - 'a' + 'A');
-        (void)json_object_set_new(headers, key, json_string(upper));
-    }
     for (const struct table_column *c = columns; c->header; c++)
         (void)json_object_set_new(headers, c->key, json_string(c->header));
-    return format_render(template, headers, out);
+    return format_headers(template, headers, out);
 }
 
 static fallible print_table_template(const struct table_column *columns, const json_t *rows, const char *template)
 {
     own_strv struct strv lines = { 0 };
     own_str struct str line = { 0 };
-    TRY(header_line(columns, template, json_array_get(rows, 0), &line));
+    TRY(header_line(columns, template, &line));
     strv_add_take(&lines, str_take(&line));
     for (size_t i = 0; i < json_array_size(rows); i++) {
         TRY(format_render(template, json_array_get(rows, i), &line));
@@ -106,7 +96,7 @@ fallible table_print(const struct table_column *columns, const json_t *rows, con
         return print_table_template(columns, rows, format + strlen("table "));
     for (size_t i = 0; i < json_array_size(rows); i++) {
         own_str struct str line = { 0 };
-        TRY(format_render(strcmp(format, "json") == 0 ? "{{json .}}" : format, json_array_get(rows, i), &line));
+        TRY(format_render(format, json_array_get(rows, i), &line));
         printf("%s\n", line.text ? line.text : "");
     }
     return NULL;
