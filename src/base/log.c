@@ -15,6 +15,7 @@ static struct {
     enum log_level level;
     enum log_form form;
     int fd;
+    const char *identifier;
 } state = { .level = LOG_LEVEL_WARN, .fd = STDERR_FILENO };
 
 void log_set_level(enum log_level level)
@@ -39,6 +40,12 @@ void log_set_output(int fd, enum log_form form)
 {
     state.fd = fd;
     state.form = form;
+}
+
+void log_set_syslog(int fd, const char *identifier)
+{
+    log_set_output(fd, LOG_FORM_SYSLOG);
+    state.identifier = identifier;
 }
 
 bool log_level_parse(const char *word, enum log_level *ret_level)
@@ -78,7 +85,11 @@ void log_at(enum log_level level, const char *format, ...)
     va_end(ap);
 
     own_str struct str line = { 0 };
-    if (state.form == LOG_FORM_JSON) {
+    if (state.form == LOG_FORM_SYSLOG) {
+        static const int severities[] = { 3, 4, 6, 7 };
+        enum { FACILITY_USER = 1 };
+        str_printf(&line, "<%d>%s: %s", FACILITY_USER << 3 | severities[level], state.identifier, text);
+    } else if (state.form == LOG_FORM_JSON) {
         struct timespec now;
         struct tm tm;
         char when[32];

@@ -11,13 +11,16 @@
 #include <stdbool.h>
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
-enum log_form { LOG_FORM_TEXT, LOG_FORM_JSON };
+enum log_form { LOG_FORM_TEXT, LOG_FORM_JSON, LOG_FORM_SYSLOG };
 
 /* Default WARN, or what HUSK_LOG says (error, warn, info, debug). */
 void log_set_level(enum log_level level);
 enum log_level log_level(void);
 /* @fd: borrowed, must stay open; 2 is the default. */
 void log_set_output(int fd, enum log_form form);
+/* To the system's log: each line is one datagram "<PRIORITY>IDENTIFIER: text" (RFC 3164, as syslog(3) sends it) to a
+ * connected socket. identifier: borrowed, must stay. */
+void log_set_syslog(int fd, const char *identifier);
 /* False when the word is no level. */
 bool log_level_parse(const char *word, enum log_level *ret_level);
 

@@ -44,6 +44,13 @@ fallible cgroup_create(const struct cgroup_host *h, const char *path, const stru
                        struct cgroup **ret);
 /* The same object for a group that exists (another process made it). */
 fallible cgroup_open(const struct cgroup_host *h, const char *path, struct cgroup **ret);
+/**
+ * cgroup_descend - make *g stand for a group below it that exists, for a process that is to start there.
+ * @controller: of the hierarchies with it alone ("memory", "name=systemd", "" for v2); NULL: of all that have such a
+ *              group.
+ * @below:      "jobs/1", "/jobs/1"; "/" is the group itself. NOT_FOUND when no hierarchy has it; INVALID for "..".
+ */
+fallible cgroup_descend(struct cgroup *g, const char *controller, const char *below);
 void cgroup_free(struct cgroup *g);
 OWN_TYPE(cgroup, struct cgroup *, cgroup_free)
 const char *cgroup_path(const struct cgroup *g);

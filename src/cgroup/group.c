@@ -296,6 +296,46 @@ fallible cgroup_open(const struct cgroup_host *h, const char *path, struct cgrou
     return NULL;
 }
 
+static fallible descend(struct cgroup *g, struct part *p, const char *below)
+{
+    own_mem char *dir = mem_printf("%s/%s", p->dir, below);
+    own_fd int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(errno, "open control group '%s'", dir);
+    free(p->dir);
+    p->dir = take(dir);
+    if (p->v2) {
+        own_drop_fd(&g->v2_fd);
+        g->v2_fd = take_fd(&fd);
+    }
+    return NULL;
+}
+
+fallible cgroup_descend(struct cgroup *g, const char *controller, const char *below)
+{
+    size_t found = 0;
+    while (*below == '/')
+        below++;
+    if (!*below)
+        return NULL;
+    TRY(check_path(below));
+    struct part *only = controller ? group_part(g, controller) : NULL;
+    if (controller && (!only || !only->there))
+        return err_new(ERR_NOT_FOUND, "the container has no control group with the %s controller", controller);
+    for (size_t i = 0; i < g->n; i++) {
+        if (!g->parts[i].there || (only && only != &g->parts[i]))
+            continue;
+        err *e = descend(g, &g->parts[i], below);
+        if (err_is(e, ERR_NOT_FOUND) && !only) {
+            err_ignore(e, "another hierarchy may have it");
+            continue;
+        }
+        TRY(e);
+        found++;
+    }
+    return found ? NULL : err_new(ERR_NOT_FOUND, "the container has no control group '%s' below its own", below);
+}
+
 bool cgroup_dir(const struct cgroup *g, size_t i, const char **ret_name, const char **ret_dir, bool *ret_v2)
 {
     for (size_t k = 0; k < g->n; k++) {

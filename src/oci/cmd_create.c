@@ -5,6 +5,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
@@ -14,26 +16,29 @@
 #include "os/proc.h"
 
 struct create_opts {
-    const char *bundle, *console_socket, *pid_file;
+    const char *bundle, *config, *console_socket, *pid_file, *pidfd_socket;
     struct opt_i64 preserve_fds;
     bool no_pivot, no_new_keyring;
-    bool detach, keep, no_subreaper; /* run */
+    bool no_subreaper; /* create leaves them so in any case */
+    bool detach, keep; /* run */
 };
 
 #define T struct create_opts
 #define CREATE_OPTIONS                                                                                                 \
     OPT_STR('b', "bundle", T, bundle, "DIR", "The bundle (default: the working directory)"),                           \
         OPT_STR(0, "console-socket", T, console_socket, "PATH", "Send the terminal's master to this unix socket"),     \
+        OPT_STR('f', "config", T, config, "FILE", "Read FILE instead of the bundle's config.json"),                    \
         OPT_STR(0, "pid-file", T, pid_file, "FILE", "Write the first process's pid to FILE"),                          \
+        OPT_STR(0, "pidfd-socket", T, pidfd_socket, "PATH", "Send the first process's pidfd to this unix socket"),     \
         OPT_I64(0, "preserve-fds", T, preserve_fds, "N", "Pass N more descriptors on, from 3"),                        \
         OPT_FLAG(0, "no-pivot", T, no_pivot, "Move the root instead of pivot_root: for hosts on an initramfs"),        \
-        OPT_FLAG(0, "no-new-keyring", T, no_new_keyring, "Keep the caller's session keyring")
+        OPT_FLAG(0, "no-new-keyring", T, no_new_keyring, "Keep the caller's session keyring"),                         \
+        OPT_FLAG(0, "no-subreaper", T, no_subreaper, "Leave orphans of the container to the system's init")
 static const struct opt create_options[] = { CREATE_OPTIONS, OPT_END };
 static const struct opt run_options[] = {
     CREATE_OPTIONS,
     OPT_FLAG('d', "detach", T, detach, "Do not wait for the container"),
     OPT_FLAG(0, "keep", T, keep, "Do not delete the container when it ends"),
-    OPT_FLAG(0, "no-subreaper", T, no_subreaper, "Leave orphans of the container to the system's init"),
     OPT_END,
 };
 #undef T
@@ -55,6 +60,17 @@ static fallible make_state_dir(const char *id, char **ret)
     return NULL;
 }
 
+/* A configuration by another name is kept: exec will ask for it, and it may be gone by then. */
+static fallible keep_config(const struct create_opts *o, const struct oci_spec *spec, const char *dir)
+{
+    own_fd int fd = -1;
+    if (!o->config || !*o->config)
+        return NULL;
+    own_mem char *text = bind_write(&oci_spec_type, spec, BIND_COMPACT);
+    TRY(fs_open_dir_at(AT_FDCWD, dir, FS_MUST_EXIST, &fd));
+    return fs_replace_at(fd, OCI_CONFIG_COPY, text, strlen(text), 0600, FS_SYNC_NONE);
+}
+
 static fallible check_terminal(const struct create_opts *o, const struct oci_spec *spec, bool foreground)
 {
     bool terminal = spec->process && spec->process->terminal;
@@ -67,83 +83,122 @@ static fallible check_terminal(const struct create_opts *o, const struct oci_spe
     return NULL;
 }
 
-static fallible create(const struct create_opts *o, const char *id, bool wait_for_start, char **ret_dir,
-                       struct runtime_created *ret, int *ret_master)
+/* What a container that was just made leaves to its verb. */
+struct making {
+    struct runtime_created made;
+    char *dir; /* its state's */
+    int master, notify;
+};
+static void making_clear(struct making *m)
+{
+    runtime_created_clear(&m->made);
+    free(m->dir);
+    close_now(&m->master);
+    close_now(&m->notify);
+}
+static inline void own_drop_making(struct making *m)
+{
+    making_clear(m);
+}
+#define MAKING                                                                                                         \
+    {                                                                                                                  \
+        .made = { .pidfd = -1 }, .master = -1, .notify = -1                                                            \
+    }
+
+static fallible tell_caller(const struct create_opts *o, const struct making *m)
+{
+    TRY(oci_send_pidfd(o->pidfd_socket, m->made.pidfd));
+    return oci_write_pid_file(o->pid_file, m->made.init.pid);
+}
+
+enum begin { BEGIN_LATER, BEGIN_NOW };
+
+static fallible make(const struct create_opts *o, struct runtime_create *c, struct oci_spec *spec, struct making *m)
+{
+    own_mem char *staging = NULL;
+    TRY(keep_config(o, spec, m->dir));
+    TRY(oci_notify_prepare(m->dir, spec, &staging));
+    c->staging = staging;
+    if (!c->wait_for_start)
+        TRY(oci_notify_listen(m->dir, &m->notify));
+    TRY(runtime_create(c, &m->made));
+    err *e = tell_caller(o, m);
+    if (e)
+        err_ignore(runtime_delete(m->dir, true), "the pid file's error matters more");
+    return e;
+}
+
+static fallible create(const struct create_opts *o, const char *id, enum begin begin, struct making *m)
 {
     own(oci_spec) struct oci_spec *spec = NULL;
     own_mem char *bundle = NULL;
-    own_mem char *dir = NULL;
     own_fd int console = -1;
     int preserve = 0;
-    bool foreground = !wait_for_start && !o->detach;
     TRY(oci_check_preserved(o->preserve_fds, &preserve));
     TRY(oci_check_id(id));
-    TRY(oci_bundle(o->bundle, &bundle, &spec));
-    TRY(check_terminal(o, spec, foreground));
+    TRY(oci_bundle(o->bundle, o->config, &bundle, &spec));
+    TRY(check_terminal(o, spec, begin == BEGIN_NOW && !o->detach));
     if (!spec->root)
         return err_new(ERR_INVALID, "config.json: root: missing");
     if (o->console_socket)
         TRY(oci_connect_console(o->console_socket, &console));
     own_mem char *root =
         spec->root->path[0] == '/' ? mem_strdup(spec->root->path) : mem_printf("%s/%s", bundle, spec->root->path);
-    TRY(make_state_dir(id, &dir));
-    own_mem char *cache = oci_seccomp_cache(dir);
+    TRY(make_state_dir(id, &m->dir));
+    own_mem char *cache = oci_seccomp_cache(m->dir);
     const struct rootfs_source source = { .kind = ROOTFS_DIR, .dir = root };
-    const struct runtime_create c = {
+    struct runtime_create c = {
         .id = id,
         .bundle = bundle,
-        .state_dir = dir,
+        .state_dir = m->dir,
         .spec = spec,
         .root = &source,
+        .cgroup = oci_cgroup(),
         .cgroup_optional = oci_is_rootless(),
         .seccomp_cache_dir = cache,
         .stdio = { -1, -1, -1 },
         .console_sock = console,
-        .ret_console_fd = ret_master,
-        .wait_for_start = wait_for_start,
+        .ret_console_fd = begin == BEGIN_NOW ? &m->master : NULL,
+        .wait_for_start = begin == BEGIN_LATER,
         .preserve_fds = preserve,
         .no_pivot = o->no_pivot,
         .no_new_keyring = o->no_new_keyring,
     };
-    err *e = runtime_create(&c, ret);
-    if (!e && o->pid_file) {
-        e = oci_write_pid_file(o->pid_file, ret->init.pid);
-        if (e)
-            err_ignore(runtime_delete(dir, true), "the pid file's error matters more");
-    }
-    if (e) {
-        err_ignore(fs_remove_tree_at(AT_FDCWD, dir), "the start's error matters more");
-        return e;
-    }
-    *ret_dir = take(dir);
-    return NULL;
+    err *e = make(o, &c, spec, m);
+    if (e)
+        err_ignore(fs_remove_tree_at(AT_FDCWD, m->dir), "the start's error matters more");
+    return e;
 }
 
 static fallible create_run(const void *opts, struct args args)
 {
-    struct runtime_created made;
-    own_mem char *dir = NULL;
-    TRY(create(opts, args.v[0], true, &dir, &made, NULL));
-    runtime_created_clear(&made);
-    return NULL;
+    own(making) struct making m = MAKING;
+    return create(opts, args.v[0], BEGIN_LATER, &m);
+}
+
+static fallible wait_foreground(struct making *m)
+{
+    own_fd int teller = -1;
+    int status = 0;
+    TRY(oci_notify_in_background(m->notify, m->made.pidfd, &teller));
+    err *e = oci_foreground(m->made.pidfd, m->master);
+    if (teller >= 0)
+        err_ignore(proc_wait(teller, -1, &status), "it ends with the container");
+    return e;
 }
 
 static fallible run_foreground(const struct create_opts *o, const char *id)
 {
-    struct runtime_created made;
-    own_mem char *dir = NULL;
-    own_fd int master = -1;
+    own(making) struct making m = MAKING;
     if (!o->no_subreaper && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
         return err_sys(errno, "become the reaper of the container's orphans");
-    TRY(create(o, id, false, &dir, &made, &master));
-    err *e = oci_foreground(made.pidfd, master);
-    if (o->keep) {
-        runtime_created_clear(&made);
+    TRY(create(o, id, BEGIN_NOW, &m));
+    err *e = wait_foreground(&m);
+    if (o->keep)
         return e;
-    }
-    err *e2 = runtime_finish(&made);
-    if (!e2 && rmdir(dir) < 0)
-        e2 = fs_remove_tree_at(AT_FDCWD, dir);
+    err *e2 = runtime_finish(&m.made);
+    if (!e2 && rmdir(m.dir) < 0)
+        e2 = fs_remove_tree_at(AT_FDCWD, m.dir);
     if (e2)
         log_warn("delete container '%s': %s", id, err_text(e2));
     err_free(e2);
@@ -153,13 +208,11 @@ static fallible run_foreground(const struct create_opts *o, const char *id)
 static fallible run_run(const void *opts, struct args args)
 {
     const struct create_opts *o = opts;
-    struct runtime_created made;
-    own_mem char *dir = NULL;
+    own(making) struct making m = MAKING;
     if (!o->detach)
         return run_foreground(o, args.v[0]);
-    TRY(create(o, args.v[0], false, &dir, &made, NULL));
-    runtime_created_clear(&made);
-    return NULL;
+    TRY(create(o, args.v[0], BEGIN_NOW, &m));
+    return oci_notify_wait(m.notify, m.made.pidfd, m.made.init.pid);
 }
 
 const struct command oci_cmd_create = {

@@ -4,6 +4,7 @@
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <fcntl.h>
+#include <unistd.h>
 
 #include "oci/oci.h"
 #include "os/fs.h"
@@ -11,10 +12,10 @@
 #include "process/program.h"
 
 struct exec_opts {
-    const char *console_socket, *cwd, *user, *process, *pid_file, *process_label, *apparmor;
-    struct strv env, cap, additional_gids;
+    const char *console_socket, *cwd, *user, *process, *pid_file, *process_label, *apparmor, *pidfd_socket;
+    struct strv env, cap, additional_gids, cgroup;
     struct opt_i64 preserve_fds;
-    bool tty, detach, no_new_privs;
+    bool tty, detach, no_new_privs, ignore_paused;
 };
 
 #define T struct exec_opts
@@ -33,6 +34,9 @@ static const struct opt exec_options[] = {
     OPT_FLAG(0, "no-new-privs", T, no_new_privs, "Set no_new_privs"),
     OPT_STRS('c', "cap", T, cap, "CAPABILITY", "One more capability"),
     OPT_I64(0, "preserve-fds", T, preserve_fds, "N", "Pass N more descriptors on, from 3"),
+    OPT_STRS(0, "cgroup", T, cgroup, "[CONTROLLER:]GROUP", "Start it in a control group below the container's"),
+    OPT_FLAG(0, "ignore-paused", T, ignore_paused, "In a paused container, too: it starts when that is resumed"),
+    OPT_STR(0, "pidfd-socket", T, pidfd_socket, "PATH", "Send the program's pidfd to this unix socket"),
     OPT_END,
 };
 #undef T
@@ -135,8 +139,9 @@ static fallible find_process(const struct exec_opts *o, const char *dir, struct 
     own_mem char *made_from = NULL;
     own(oci_spec) struct oci_spec *spec = NULL;
     own_mem char *bundle = NULL;
+    own_mem char *config = mem_printf("%s/" OCI_CONFIG_COPY, dir);
     TRY(runtime_bundle(dir, &made_from));
-    TRY(oci_bundle(made_from, &bundle, &spec));
+    TRY(oci_bundle(made_from, access(config, F_OK) == 0 ? config : NULL, &bundle, &spec));
     if (!spec->process)
         return err_new(ERR_INVALID, "bundle '%s': config.json: process: missing", bundle);
     if (o->process) {
@@ -180,9 +185,13 @@ static fallible exec_run(const void *opts_, struct args args)
         .console_sock = console,
         .ret_console_fd = &master,
         .preserve_fds = preserve,
+        .cgroups = &o->cgroup,
+        .ignore_paused = o->ignore_paused,
     };
     TRY(runtime_exec(&x, &made));
-    err *e = oci_write_pid_file(o->pid_file, made.init.pid);
+    err *e = oci_send_pidfd(o->pidfd_socket, made.pidfd);
+    if (!e)
+        e = oci_write_pid_file(o->pid_file, made.init.pid);
     if (!e && !o->detach)
         e = oci_foreground(made.pidfd, master);
     runtime_created_clear(&made);

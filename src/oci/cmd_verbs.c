@@ -5,6 +5,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 
 #include "oci/oci.h"
 #include "os/fs.h"
@@ -15,8 +16,19 @@ static fallible start_run(const void *opts, struct args args)
 {
     (void)opts;
     own_mem char *dir = NULL;
+    own(runtime_state) struct runtime_state *s = NULL;
+    own_fd int notify = -1;
+    own_fd int pidfd = -1;
     TRY(oci_state_dir(args.v[0], &dir));
-    return runtime_start(dir);
+    if (getenv("NOTIFY_SOCKET")) {
+        TRY(runtime_state_read(dir, &s));
+        if (s->status == RUNTIME_CREATED) {
+            TRY(oci_notify_listen(dir, &notify));
+            TRY(proc_open(s->init, &pidfd));
+        }
+    }
+    TRY(runtime_start(dir));
+    return oci_notify_wait(notify, pidfd, s ? s->init.pid : 0);
 }
 
 static fallible state_run(const void *opts, struct args args)
@@ -56,48 +68,63 @@ static fallible resume_run(const void *opts, struct args args)
 }
 
 struct kill_opts {
-    bool all;
+    bool all, regex;
+    int signal; /* no option */
 };
 #define T struct kill_opts
 static const struct opt kill_options[] = {
     OPT_FLAG('a', "all", T, all, "Send it to every process of the container"),
+    OPT_FLAG('r', "regex", T, regex, "ID is a regular expression: all containers that it matches"),
     OPT_END,
 };
 #undef T
 
-static fallible kill_run(const void *opts_, struct args args)
+static err *kill_one(const char *id, void *ctx)
 {
-    const struct kill_opts *opts = opts_;
+    const struct kill_opts *o = ctx;
     own_mem char *dir = NULL;
-    int signal = SIGTERM;
+    TRY(oci_state_dir(id, &dir));
+    return runtime_kill(dir, o->signal, o->all);
+}
+
+static fallible kill_run(const void *opts, struct args args)
+{
+    struct kill_opts o = *(const struct kill_opts *)opts;
+    o.signal = SIGTERM;
     if (args.n > 1)
-        TRY(signal_parse(args.v[1], &signal));
-    TRY(oci_state_dir(args.v[0], &dir));
-    return runtime_kill(dir, signal, opts->all);
+        TRY(signal_parse(args.v[1], &o.signal));
+    return oci_each(args.v[0], o.regex, kill_one, &o);
 }
 
 struct delete_opts {
-    bool force;
+    bool force, regex;
 };
 #define T struct delete_opts
 static const struct opt delete_options[] = {
     OPT_FLAG('f', "force", T, force, "Kill it first; a container that is not there is no error"),
+    OPT_FLAG('r', "regex", T, regex, "ID is a regular expression: all containers that it matches"),
     OPT_END,
 };
 #undef T
 
-static fallible delete_run(const void *opts_, struct args args)
+static err *delete_one(const char *id, void *ctx)
 {
-    const struct delete_opts *opts = opts_;
+    const struct delete_opts *o = ctx;
     own_mem char *dir = NULL;
-    err *e = oci_state_dir(args.v[0], &dir);
-    if (err_is(e, ERR_NOT_FOUND) && opts->force) {
+    err *e = oci_state_dir(id, &dir);
+    if (err_is(e, ERR_NOT_FOUND) && o->force) {
         err_free(e);
         return NULL;
     }
     TRY(e);
-    TRY(runtime_delete(dir, opts->force));
+    TRY(runtime_delete(dir, o->force));
     return fs_remove_tree_at(AT_FDCWD, dir);
+}
+
+static fallible delete_run(const void *opts, struct args args)
+{
+    struct delete_opts o = *(const struct delete_opts *)opts;
+    return oci_each(args.v[0], o.regex, delete_one, &o);
 }
 
 const struct command oci_cmd_start = {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <regex.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -9,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "base/log.h"
 #include "monitor/attach.h"
 #include "oci/oci.h"
 #include "os/fs.h"
@@ -53,7 +56,8 @@ fallible oci_state_dir(const char *id, char **ret)
     TRY(oci_root(&root));
     own_mem char *dir = mem_printf("%s/%s", root, id);
     if (lstat(dir, &st) < 0 || !S_ISDIR(st.st_mode))
-        return err_new(ERR_NOT_FOUND, "container '%s' does not exist", id);
+        /* runc's words in the brackets: see engine_words in main.c */
+        return err_new(ERR_NOT_FOUND, "container '%s' does not exist (container does not exist)", id);
     *ret = take(dir);
     return NULL;
 }
@@ -63,8 +67,9 @@ char *oci_seccomp_cache(const char *state_dir)
     return mem_printf("%.*s/.seccomp", (int)(strrchr(state_dir, '/') - state_dir), state_dir);
 }
 
-fallible oci_bundle(const char *bundle, char **ret_path, struct oci_spec **ret_spec)
+fallible oci_bundle(const char *bundle, const char *config, char **ret_path, struct oci_spec **ret_spec)
 {
+    const char *name = config && *config ? config : "config.json";
     own_fd int dir = -1;
     own_mem char *text = NULL;
     size_t len = 0;
@@ -72,7 +77,7 @@ fallible oci_bundle(const char *bundle, char **ret_path, struct oci_spec **ret_s
     if (!path)
         return err_sys(errno, "bundle '%s'", bundle && *bundle ? bundle : ".");
     TRY(fs_open_dir_at(AT_FDCWD, path, FS_MUST_EXIST, &dir));
-    TRY_AS(fs_read_at(dir, "config.json", CONFIG_MAX, &text, &len), "bundle '%s'", path);
+    TRY_AS(fs_read_at(dir, name, CONFIG_MAX, &text, &len), "bundle '%s'", path);
     TRY(oci_spec_read(text, len, ret_spec));
     *ret_path = take(path);
     return NULL;
@@ -109,16 +114,67 @@ fallible oci_check_preserved(struct opt_i64 preserve_fds, int *ret_n)
     return NULL;
 }
 
-fallible oci_connect_console(const char *path, int *ret_sock)
+static fallible connect_to(const char *path, int *ret_sock)
 {
     own_fd int dir = -1;
     const char *slash = strrchr(path, '/');
     own_mem char *folder = slash == path ? mem_strdup("/")
                            : slash       ? mem_strndup(path, (size_t)(slash - path))
                                          : mem_strdup(".");
-    TRY_AS(fs_open_dir_at(AT_FDCWD, folder, FS_MUST_EXIST, &dir), "--console-socket");
-    return err_wrap(sock_connect_at(dir, slash ? slash + 1 : path, SOCK_STREAM, ret_sock), "--console-socket '%s'",
-                    path);
+    TRY(fs_open_dir_at(AT_FDCWD, folder, FS_MUST_EXIST, &dir));
+    return sock_connect_at(dir, slash ? slash + 1 : path, SOCK_STREAM, ret_sock);
+}
+
+fallible oci_connect_console(const char *path, int *ret_sock)
+{
+    return err_wrap(connect_to(path, ret_sock), "--console-socket '%s'", path);
+}
+
+fallible oci_send_pidfd(const char *path, int pidfd)
+{
+    own_fd int sock = -1;
+    if (!path || !*path)
+        return NULL;
+    TRY_AS(connect_to(path, &sock), "--pidfd-socket '%s'", path);
+    return err_wrap(sock_send(sock, "0", 1, &pidfd, 1), "--pidfd-socket '%s'", path);
+}
+
+fallible oci_matching(const char *pattern, struct strv *ret_ids)
+{
+    regex_t regex;
+    own_mem char *root = NULL;
+    char why[128];
+    TRY(oci_root(&root));
+    int error = regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB);
+    if (error) {
+        (void)regerror(error, &regex, why, sizeof why);
+        return err_new(ERR_INVALID, "--regex: '%s': %s", pattern, why);
+    }
+    own_dir DIR *dir = opendir(root);
+    for (struct dirent *entry; dir && (entry = readdir(dir));)
+        if (entry->d_name[0] != '.' && regexec(&regex, entry->d_name, 0, NULL, 0) == 0)
+            strv_add(ret_ids, entry->d_name);
+    regfree(&regex);
+    return NULL;
+}
+
+fallible oci_each(const char *id, bool regex, err *(*act)(const char *id, void *ctx), void *ctx)
+{
+    own_strv struct strv ids = { 0 };
+    err *first = NULL;
+    if (!regex)
+        return act(id, ctx);
+    TRY(oci_matching(id, &ids));
+    for (size_t i = 0; i < ids.n; i++) {
+        err *e = act(ids.items[i], ctx);
+        if (e && first) {
+            log_warn("%s", err_text(e));
+            err_free(e);
+        } else if (e) {
+            first = e;
+        }
+    }
+    return first;
 }
 
 /* Everything that can be caught goes to the program; what only concerns us does not. */

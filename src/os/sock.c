@@ -104,7 +104,7 @@ fallible sock_listen_at(int dir_fd, const char *name, int type, mode_t mode, int
     (void)umask(before);
     if (r < 0)
         return err_sys(errnum, "bind socket '%s'", name);
-    if (listen(fd, 16) < 0)
+    if (type != SOCK_DGRAM && listen(fd, 16) < 0)
         return err_sys(errno, "listen on socket '%s'", name);
     *ret_fd = take_fd(&fd);
     return NULL;

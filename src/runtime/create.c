@@ -477,6 +477,7 @@ static void plan_state(struct start *s)
     t->namespaces = s->ns.create | s->ns.join | (s->ns.create_cgroup ? CLONE_NEWCGROUP : 0) |
                     (s->ns.create_time ? CLONE_NEWTIME : 0);
     t->rootless = !s->privileged || s->in_userns;
+    t->no_new_keyring = s->c->no_new_keyring;
     for (size_t i = 0; i < s->c->spec->annotations.n; i++)
         strmap_set(&t->annotations, s->c->spec->annotations.items[i].key, s->c->spec->annotations.items[i].value);
     const struct oci_seccomp *seccomp = s->c->spec->linux_ ? s->c->spec->linux_->seccomp : NULL;

@@ -101,7 +101,7 @@ static fallible compile(struct joining *j)
         .seccomp_cache_dir = x->seccomp_cache_dir,
         .own_userns = own_userns,
         .keep_groups = own_userns && groups_denied(j->state->init.pid),
-        .new_session_keyring = false,
+        .new_session_keyring = !j->state->no_new_keyring,
         .join_pidfd = j->init_fd,
         .join_flags = flags,
         .tasks_fds = j->into_cgroup ? j->tasks : NULL,
@@ -116,14 +116,37 @@ static fallible compile(struct joining *j)
     return program_compile(&p, &j->order_fd);
 }
 
+/* "[CONTROLLER[,CONTROLLER]:]GROUP" */
+static fallible descend(struct joining *j)
+{
+    if (!j->cgroup)
+        return err_new(ERR_UNSUPPORTED, "container '%s' has no control group to have one below", j->state->id);
+    for (size_t i = 0; i < j->x->cgroups->n; i++) {
+        const char *text = j->x->cgroups->items[i], *colon = strchr(text, ':');
+        own_strv struct strv controllers = { 0 };
+        own_mem char *list = mem_strndup(text, colon ? (size_t)(colon - text) : 0);
+        strv_split(&controllers, list, ',');
+        if (!colon)
+            TRY_AS(cgroup_descend(j->cgroup, NULL, text), "--cgroup");
+        for (size_t k = 0; k < controllers.n; k++)
+            TRY_AS(cgroup_descend(j->cgroup, controllers.items[k], colon + 1), "--cgroup");
+        if (colon && !controllers.n)
+            return err_new(ERR_INVALID, "--cgroup: '%s' names no controller before the colon", text);
+    }
+    return NULL;
+}
+
 static fallible prepare(struct joining *j)
 {
     own_fd int dir = -1;
     TRY(state_open_group(j->x->state_dir, &j->state, &dir, &j->cgroup));
-    if (j->state->status != RUNTIME_RUNNING && j->state->status != RUNTIME_CREATED)
+    bool frozen = j->state->status == RUNTIME_PAUSED && j->x->ignore_paused;
+    if (j->state->status != RUNTIME_RUNNING && j->state->status != RUNTIME_CREATED && !frozen)
         return err_new(ERR_CONFLICT, "cannot exec in container '%s': it is %s", j->state->id,
                        runtime_status_word(j->state->status));
     TRY(proc_open(j->state->init, &j->init_fd));
+    if (j->x->cgroups && j->x->cgroups->n)
+        TRY(descend(j));
     if (j->cgroup)
         TRY(cgroup_open_tasks(j->cgroup, &j->tasks, &j->tasks_n));
     if (j->x->process->terminal)

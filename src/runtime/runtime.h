@@ -70,6 +70,7 @@ struct runtime_state {
     int64_t created_ns;
     uint64_t namespaces; /* CLONE_NEW* that are the container's own or joined: what exec enters */
     bool rootless;       /* made without root's rights */
+    bool no_new_keyring; /* its processes keep the session keyring of whoever starts them */
     struct strmap annotations;
     char *listener_path, *listener_metadata; /* who gets the seccomp listener at the start; NULL: nobody */
     struct oci_hooks *hooks;                 /* poststart and poststop are still to come; NULL: none */
@@ -90,6 +91,8 @@ fallible runtime_kill(const char *state_dir, int signal, bool all); /* all: ever
 fallible runtime_pids(const char *state_dir, pid_t **ret, size_t *ret_n);
 fallible runtime_pause(const char *state_dir);
 fallible runtime_resume(const char *state_dir);
+/* Changes limits of a container that is not stopped; only what is set. What was written before an error stays. */
+fallible runtime_update(const char *state_dir, const struct oci_resources *resources);
 /* Removes cgroup and state of a stopped container; force kills first. A missing one is an error unless force. */
 fallible runtime_delete(const char *state_dir, bool force);
 
@@ -103,6 +106,9 @@ struct runtime_exec {
     int *ret_console_fd;
     int preserve_fds;
     bool new_session; /* setsid(2) even without a terminal */
+    /* groups below the container's, which exist: "jobs", or "memory:jobs" on v1 for some hierarchies alone */
+    const struct strv *cgroups;
+    bool ignore_paused; /* into a paused container too: there it starts when that is resumed */
 };
 /* Runs a program in the container; the caller becomes its parent (CLONE_PARENT) and waits by the pidfd. */
 fallible runtime_exec(const struct runtime_exec *x, struct runtime_created *ret);

@@ -11,7 +11,7 @@ struct file {
     char *oci_version, *id, *bundle, *cgroup;
     int64_t pid, created_ns;
     uint64_t start_time, namespaces;
-    bool rootless;
+    bool rootless, no_new_keyring;
     struct strmap annotations;
     char *listener_path, *listener_metadata;
     struct oci_hooks *hooks;
@@ -28,6 +28,7 @@ static const struct bind_field file_fields[] = {
     BIND_I64(T, created_ns, "createdNs"),
     BIND_U64(T, namespaces, "namespaces"),
     BIND_BOOL(T, rootless, "rootless"),
+    BIND_BOOL(T, no_new_keyring, "noNewKeyring"),
     BIND_MAP(T, annotations, "annotations"),
     BIND_STR(T, listener_path, "listenerPath"),
     BIND_STR(T, listener_metadata, "listenerMetadata"),
@@ -62,6 +63,7 @@ fallible state_write(int dir_fd, const struct runtime_state *s)
         .created_ns = s->created_ns,
         .namespaces = s->namespaces,
         .rootless = s->rootless,
+        .no_new_keyring = s->no_new_keyring,
         .annotations = s->annotations,
         .listener_path = s->listener_path,
         .listener_metadata = s->listener_metadata,
@@ -145,6 +147,7 @@ static fallible read_state(const char *state_dir, struct runtime_state **ret, in
     s->created_ns = f->created_ns;
     s->namespaces = f->namespaces;
     s->rootless = f->rootless;
+    s->no_new_keyring = f->no_new_keyring;
     s->annotations = f->annotations;
     f->annotations = (struct strmap){ 0 };
     s->listener_path = take(f->listener_path);

@@ -187,6 +187,21 @@ fallible runtime_resume(const char *state_dir)
     return freeze(state_dir, CGROUP_THAW);
 }
 
+fallible runtime_update(const char *state_dir, const struct oci_resources *resources)
+{
+    own(runtime_state) struct runtime_state *s = NULL;
+    own(cgroup) struct cgroup *g = NULL;
+    own_fd int dir = -1;
+    own_fd int lock = -1;
+    TRY(open_locked(state_dir, &s, &dir, &lock));
+    if (s->status == RUNTIME_STOPPED || s->status == RUNTIME_CREATING)
+        return wrong_state(s, "update");
+    TRY(state_cgroup(s, &g));
+    if (!g)
+        return err_new(ERR_UNSUPPORTED, "cannot update container '%s': it has no control group", s->id);
+    return cgroup_update(g, resources);
+}
+
 static fallible wait_death(struct proc_id id, int pidfd)
 {
     struct pollfd p = { .fd = pidfd, .events = POLLIN };
