@@ -21,6 +21,17 @@ fallible image_session_open(struct image_session **ret)
     return NULL;
 }
 
+fallible image_session_open_reading(struct image_session **ret)
+{
+    own(image_session) struct image_session *s = mem_zalloc(sizeof *s);
+    own_mem char *path = layout_default_path();
+    s->lock = -1;
+    TRY(layout_open(path, false, &s->store));
+    TRY_AS(layout_lock(s->store, LAYOUT_ADDING, &s->lock), "image store '%s'", path);
+    *ret = take(s);
+    return NULL;
+}
+
 void image_session_close(struct image_session *s)
 {
     if (!s)

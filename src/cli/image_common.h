@@ -9,7 +9,7 @@
 #include "image/layout.h"
 #include "layers/progress.h"
 
-extern const struct command cmd_pull, cmd_push, cmd_load, cmd_import, cmd_bootstrap;
+extern const struct command cmd_pull, cmd_push, cmd_load, cmd_import, cmd_bootstrap, cmd_save;
 
 struct image_session {
     struct layout *store;
@@ -18,6 +18,8 @@ struct image_session {
 /* An ordinary user becomes root of their user namespace; the store is opened (made when missing), locked for adding,
  * and what killed commands left in its staging long ago is swept. Before any thread. */
 fallible image_session_open(struct image_session **ret);
+/* For reading what is there, as the user that we are; nothing is made or removed. NOT_FOUND: there is no store. */
+fallible image_session_open_reading(struct image_session **ret);
 void image_session_close(struct image_session *s);
 OWN_TYPE(image_session, struct image_session *, image_session_close)
 

@@ -6,7 +6,7 @@
 #include "cli/image_common.h"
 
 static const struct command *const commands[] = {
-    &cmd_pull, &cmd_push, &cmd_load, &cmd_import, &cmd_bootstrap, NULL,
+    &cmd_pull, &cmd_push, &cmd_load, &cmd_import, &cmd_bootstrap, &cmd_save, NULL,
 };
 
 int main(int argc, char **argv)

@@ -17,6 +17,7 @@
 IMAGE_COMMAND(pull, "pull", "Fetch an image from a registry");
 IMAGE_COMMAND(push, "push", "Send an image to a registry");
 IMAGE_COMMAND(load, "load", "Load images from an archive or an OCI layout");
+IMAGE_COMMAND(save, "save", "Write images to an archive, a directory or a pipe");
 IMAGE_COMMAND(import, "import", "Make an image of a root file system's tar");
 IMAGE_COMMAND(bootstrap, "bootstrap", "Make a Debian base image from the system's mirror");
 
@@ -54,8 +55,8 @@ static const struct command *const commands[] = {
     &cmd_container_cleanup,
     NULL,
 };
-static const struct command *const image_commands[] = { &image_pull, &image_push, &image_load, &image_import,
-                                                        &image_bootstrap };
+static const struct command *const image_commands[] = { &image_pull, &image_push,   &image_load,
+                                                        &image_save, &image_import, &image_bootstrap };
 
 /* argv[0] is the word. Returns only when there is no such program. */
 static bool run_program(const char *name, const char *word, char **argv)

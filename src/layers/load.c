@@ -138,10 +138,6 @@ static fallible check_platform(const struct load *load, const struct oci_image_c
 
 /* ---- docker-archive ---- */
 
-struct docker_image {
-    char *config;
-    struct strv repo_tags, layers;
-};
 #define T struct docker_image
 static const struct bind_field docker_image_fields[] = {
     BIND_STR(T, config, "Config", .flags = BIND_REQUIRED),
@@ -151,19 +147,20 @@ static const struct bind_field docker_image_fields[] = {
 };
 #undef T
 static const struct bind_type docker_image_type = { "image", sizeof(struct docker_image), docker_image_fields };
-static void docker_image_free(struct docker_image *d)
+
+void docker_image_free(struct docker_image *d)
 {
     bind_free(&docker_image_type, d);
 }
-OWN_TYPE(docker_image, struct docker_image *, docker_image_free)
 
-static fallible layer_media_type(struct layout *l, const char *digest, const char **ret)
+fallible docker_image_read(json_t *row, struct docker_image **ret)
 {
-    own_fd int fd = -1;
-    own(stream) struct stream *s = NULL;
-    TRY(layout_open_blob(l, digest, -1, &fd));
-    TRY(stream_open(stream_source_fd(&fd), 0, &s));
-    switch (stream_form(s)) {
+    return bind_read_json(&docker_image_type, row, (void **)ret);
+}
+
+fallible load_layer_media_type(enum stream_form form, const char **ret)
+{
+    switch (form) {
     case STREAM_PLAIN:
         *ret = MEDIA_OCI_LAYER;
         return NULL;
@@ -178,7 +175,16 @@ static fallible layer_media_type(struct layout *l, const char *digest, const cha
         break;
     }
     return err_new(ERR_UNSUPPORTED, "a layer packed with %s: an image's may be plain, gzip or zstd",
-                   stream_form_name(stream_form(s)));
+                   stream_form_name(form));
+}
+
+static fallible layer_media_type(struct layout *l, const char *digest, const char **ret)
+{
+    own_fd int fd = -1;
+    own(stream) struct stream *s = NULL;
+    TRY(layout_open_blob(l, digest, -1, &fd));
+    TRY(stream_open(stream_source_fd(&fd), 0, &s));
+    return load_layer_media_type(stream_form(s), ret);
 }
 
 static fallible put_docker_layers(struct load *load, const struct docker_image *d, struct oci_manifest *m)
@@ -234,7 +240,7 @@ static fallible load_docker(struct load *load)
         return err_new(ERR_INVALID, "manifest.json lists no images");
     for (size_t i = 0; i < json_array_size(doc); i++) {
         own(docker_image) struct docker_image *d = NULL;
-        TRY_AS(bind_read_json(&docker_image_type, json_array_get(doc, i), (void **)&d), "manifest.json");
+        TRY_AS(docker_image_read(json_array_get(doc, i), &d), "manifest.json");
         TRY_AS(load_docker_image(load, d), "image '%.200s'", d->repo_tags.n ? d->repo_tags.items[0] : d->config);
     }
     return NULL;
@@ -258,17 +264,21 @@ static fallible load_manifest(struct load *load, const struct oci_descriptor *d,
     TRY(put_descriptor(load, d));
     TRY(layout_read_blob(load->l, d->digest, &text, &len));
     TRY_AS(oci_manifest_read(text, len, &m), "manifest %.19s", d->digest);
-    if (!str_eq(m->config->media_type, MEDIA_OCI_CONFIG) && !str_eq(m->config->media_type, MEDIA_DOCKER_CONFIG))
-        return err_new(ERR_UNSUPPORTED, "no container image but an artifact of type '%.100s'",
-                       m->artifact_type ? m->artifact_type : m->config->media_type);
+    for (size_t i = 0; i < m->layers_n; i++)
+        if (media_is_encrypted(m->layers[i].media_type))
+            return err_new(ERR_UNSUPPORTED,
+                           "its layers are encrypted ('%.100s'): decrypt them with skopeo "
+                           "--decryption-key first",
+                           m->layers[i].media_type);
     TRY(put_descriptor(load, m->config));
-    TRY(read_config(load, m->config->digest, &config));
-    TRY(check_platform(load, config));
     for (size_t i = 0; i < m->layers_n; i++)
         TRY(put_descriptor(load, &m->layers[i]));
-    TRY(load_unpack(load->l, m, config, &load->o->progress));
     *ret_id = mem_strdup(m->config->digest);
-    return NULL;
+    if (!oci_manifest_is_image(m)) /* an artifact, a signature: kept as it is */
+        return NULL;
+    TRY(read_config(load, m->config->digest, &config));
+    TRY(check_platform(load, config));
+    return load_unpack(load->l, m, config, &load->o->progress);
 }
 
 /* A manifest, or the platform's of an index. */

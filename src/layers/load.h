@@ -8,6 +8,7 @@
 #ifndef HUSK_LAYERS_LOAD_H
 #define HUSK_LAYERS_LOAD_H
 
+#include "codec/stream.h"
 #include "layers/bundle.h"
 #include "layers/progress.h"
 
@@ -35,5 +36,16 @@ fallible load_images(struct layout *l, struct bundle *b, const struct load_optio
 /* The layers of an image whose blobs are all in the store: unpacked, side by side. */
 fallible load_unpack(struct layout *l, const struct oci_manifest *manifest, const struct oci_image_config *config,
                      const struct progress *progress);
+
+/* A row of a docker-archive's manifest.json. */
+struct docker_image {
+    char *config; /* paths in the archive */
+    struct strv repo_tags, layers;
+};
+fallible docker_image_read(json_t *row, struct docker_image **ret);
+void docker_image_free(struct docker_image *d);
+OWN_TYPE(docker_image, struct docker_image *, docker_image_free)
+/* The media type of a layer that is packed so; UNSUPPORTED for xz and bzip2. */
+fallible load_layer_media_type(enum stream_form form, const char **ret);
 
 #endif

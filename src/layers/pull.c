@@ -169,8 +169,9 @@ static fallible check_is_image(const struct oci_manifest *m)
     if (m->layers_n > LAYERS_MAX)
         return err_new(ERR_EXHAUSTED, "it has %zu layers: more than %d cannot be mounted", m->layers_n, LAYERS_MAX);
     for (size_t i = 0; i < m->layers_n; i++)
-        if (str_ends(m->layers[i].media_type, "+encrypted"))
-            return err_new(ERR_UNSUPPORTED, "its layers are encrypted");
+        if (media_is_encrypted(m->layers[i].media_type))
+            return err_new(ERR_UNSUPPORTED,
+                           "its layers are encrypted: decrypt them with skopeo --decryption-key first");
     return NULL;
 }
 

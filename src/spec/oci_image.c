@@ -175,6 +175,17 @@ bool media_is_manifest(const char *media_type)
            (strcmp(media_type, MEDIA_OCI_MANIFEST) == 0 || strcmp(media_type, MEDIA_DOCKER_MANIFEST) == 0);
 }
 
+bool media_is_layer(const char *media_type)
+{
+    return media_type && (str_starts(media_type, "application/vnd.oci.image.layer.") ||
+                          str_starts(media_type, "application/vnd.docker.image.rootfs."));
+}
+
+bool media_is_encrypted(const char *media_type)
+{
+    return media_type && (str_ends(media_type, "+encrypted") || strstr(media_type, "+encrypted;"));
+}
+
 static fallible check_digest(const char *digest)
 {
     if (!digest_valid(digest))
@@ -270,4 +281,14 @@ fallible oci_image_config_read(const char *text, size_t len, struct oci_image_co
     TRY_AS(check_config(x), "%s", oci_image_config_type.name);
     *ret = take(x);
     return NULL;
+}
+
+bool oci_manifest_is_image(const struct oci_manifest *m)
+{
+    if (!str_eq(m->config->media_type, MEDIA_OCI_CONFIG) && !str_eq(m->config->media_type, MEDIA_DOCKER_CONFIG))
+        return false;
+    for (size_t i = 0; i < m->layers_n; i++)
+        if (!media_is_layer(m->layers[i].media_type))
+            return false;
+    return true;
 }

@@ -95,9 +95,15 @@ const char *digest_hex(const char *digest);
 /* What a descriptor's or document's media type says it is. */
 bool media_is_index(const char *media_type);
 bool media_is_manifest(const char *media_type);
+/* A file system layer, packed or not (artifacts and signatures have other things where layers are). */
+bool media_is_layer(const char *media_type);
+/* "...+encrypted", as imgcrypt writes it. */
+bool media_is_encrypted(const char *media_type);
 
 /* All check beyond the fields: schemaVersion 2, digests well-formed, sizes not negative, and that a document is not
  * index and manifest at once (CVE-2021-41190). Errors: INVALID. */
+/* A container image: its config and layers are of the known kinds. Else: an artifact, a signature, a chart ... */
+bool oci_manifest_is_image(const struct oci_manifest *m);
 fallible oci_index_read(const char *text, size_t len, struct oci_index **ret);
 fallible oci_manifest_read(const char *text, size_t len, struct oci_manifest **ret);
 fallible oci_image_config_read(const char *text, size_t len, struct oci_image_config **ret);
