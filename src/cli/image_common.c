@@ -45,7 +45,7 @@ fallible image_confine(const struct image_session *s, int readable_fd)
 {
     /* What libcurl, OpenSSL and the C library's name look-up open while they work. */
     const struct landlock_path paths[] = {
-        { s->store->fd, s->store->path, LANDLOCK_READ_WRITE },
+        { s ? s->store->fd : -1, s ? s->store->path : NULL, LANDLOCK_READ_WRITE },
         { -1, "/etc", LANDLOCK_READ },
         { -1, "/usr", LANDLOCK_READ },
         { -1, "/lib", LANDLOCK_READ },

@@ -9,7 +9,8 @@
 #include "image/layout.h"
 #include "layers/progress.h"
 
-extern const struct command cmd_pull, cmd_push, cmd_load, cmd_import, cmd_bootstrap, cmd_save;
+extern const struct command cmd_pull, cmd_push, cmd_login, cmd_logout;
+extern const struct command cmd_load, cmd_import, cmd_bootstrap, cmd_save;
 
 struct image_session {
     struct layout *store;
@@ -25,6 +26,7 @@ OWN_TYPE(image_session, struct image_session *, image_session_close)
 
 /**
  * image_confine - from here on only the store can be written and only system files read; no program can be run.
+ * @s: NULL: no store at all.
  * @readable_fd: one more file or directory that may be read (the archive that is loaded), or -1.
  * Called when all else is opened, before strangers' bytes are read. Without Landlock: goes on, with a debug line.
  */

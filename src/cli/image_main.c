@@ -6,7 +6,17 @@
 #include "cli/image_common.h"
 
 static const struct command *const commands[] = {
-    &cmd_pull, &cmd_push, &cmd_load, &cmd_import, &cmd_bootstrap, &cmd_save, NULL,
+    // clang-format off
+    &cmd_pull,
+    &cmd_push,
+    &cmd_login,
+    &cmd_logout,
+    &cmd_load,
+    &cmd_import,
+    &cmd_bootstrap,
+    &cmd_save,
+    // clang-format on
+    NULL,
 };
 
 int main(int argc, char **argv)

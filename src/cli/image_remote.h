@@ -32,6 +32,9 @@ struct remote {
 };
 fallible remote_prepare(const struct remote_opts *opts, const struct ref *ref, enum registry_access access,
                         struct remote **ret);
+/* The same with these credentials, borrowed, and no others. */
+fallible remote_prepare_with(const struct remote_opts *opts, const char *registry, enum registry_access access,
+                             const struct credentials *auth, struct remote **ret);
 void remote_free(struct remote *r);
 OWN_TYPE(remote, struct remote *, remote_free)
 

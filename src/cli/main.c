@@ -16,6 +16,8 @@
     static const struct command image_##id = { .name = word, .summary = what, .max_args = -1 }
 IMAGE_COMMAND(pull, "pull", "Fetch an image from a registry");
 IMAGE_COMMAND(push, "push", "Send an image to a registry");
+IMAGE_COMMAND(login, "login", "Log in to a registry");
+IMAGE_COMMAND(logout, "logout", "Forget a registry's credentials");
 IMAGE_COMMAND(load, "load", "Load images from an archive or an OCI layout");
 IMAGE_COMMAND(save, "save", "Write images to an archive, a directory or a pipe");
 IMAGE_COMMAND(import, "import", "Make an image of a root file system's tar");
@@ -39,7 +41,10 @@ static const struct command *const commands[] = {
     &cmd_explain,
     &image_pull,
     &image_push,
+    &image_login,
+    &image_logout,
     &image_load,
+    &image_save,
     &image_import,
     &image_bootstrap,
     &cmd_images,
@@ -55,8 +60,6 @@ static const struct command *const commands[] = {
     &cmd_container_cleanup,
     NULL,
 };
-static const struct command *const image_commands[] = { &image_pull, &image_push,   &image_load,
-                                                        &image_save, &image_import, &image_bootstrap };
 
 /* argv[0] is the word. Returns only when there is no such program. */
 static bool run_program(const char *name, const char *word, char **argv)
@@ -84,8 +87,8 @@ static void run_image_command(int argc, char **argv)
         argc--;
         argv++;
     }
-    for (size_t i = 0; argc > 1 && i < ARRAY_SIZE(image_commands); i++)
-        mine |= strcmp(argv[1], image_commands[i]->name) == 0;
+    for (size_t i = 0; argc > 1 && commands[i]; i++)
+        mine |= !commands[i]->run && !commands[i]->sub && strcmp(argv[1], commands[i]->name) == 0;
     if (mine && !run_program("husk-image", argv[1], argv)) {
         fprintf(stderr, "husk %s: there is no husk-image beside husk in libexec/husk: install it\n", argv[1]);
         _exit(125);

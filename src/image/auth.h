@@ -33,6 +33,17 @@ fallible credentials_find(const char *file, const char *registry, const char *re
 fallible credentials_in_file(const char *text, size_t len, const char *registry, const char *repository,
                              struct credentials **ret, char **ret_helper);
 
+/**
+ * credentials_save - keep them: in the file that knows the registry already, else in docker's; by its credential helper
+ *                    when it names one. The file is replaced whole (0600), what else is in it stays.
+ * @file: write there; NULL: as credentials_find() looks.
+ * @ret_where: the file, for a message; caller frees.
+ * Errors: INVALID (the file is not what it should be: it stays as it is), DENIED, UNAVAILABLE (the helper).
+ */
+fallible credentials_save(const char *file, const char *registry, const struct credentials *c, char **ret_where);
+/* Forgets a registry, or all (NULL), in every file that knows it, and in the helpers that they name. */
+fallible credentials_erase(const char *file, const char *registry, bool *ret_found);
+
 /* What a 401 asks for. Source: RFC 9110 section 11.6.1, distribution-spec "token authentication". */
 struct challenge {
     enum challenge_scheme { CHALLENGE_NONE, CHALLENGE_BASIC, CHALLENGE_BEARER } scheme;

@@ -185,3 +185,29 @@ fallible registry_head_manifest(struct registry *r, const char *tag_or_digest, c
         *ret_media_type = take(m->media_type);
     return NULL;
 }
+
+/* ---- login ---- */
+
+fallible registry_login(const char *registry, const struct registry_options *options, char **ret_identity)
+{
+    own(server) struct server *s = NULL;
+    own(http_answer) struct http_answer *a = NULL;
+    struct server_options server = {
+        .registry = registry,
+        .repository = "",
+        .scope = "",
+        .insecure = options->insecure || registry_named_insecure(registry),
+        .stall_ns = options->stall_ns,
+        .auth = options->auth,
+    };
+    struct http_request request = { .body_max = SERVER_SMALL_MAX };
+    TRY(server_open(&server, &s));
+    s->wants_identity = true;
+    TRY(server_try(s, "", &request, &a));
+    if (a->status == 401)
+        return err_new(ERR_UNAUTHENTICATED, "registry '%s' refuses the credentials", registry);
+    if (a->status != 200)
+        return server_error(s, a);
+    *ret_identity = take(s->identity);
+    return NULL;
+}

@@ -27,9 +27,9 @@ enum registry_access {
       ones before it */
 struct registry_options {
     enum registry_access access;
-    bool insecure;            /* http, and certificates that are not checked, are allowed */
-    uint64_t stall_ns;        /* give up a transfer in which nothing arrives for this long; 0: 30 s */
-    struct credentials *auth; /* borrowed; NULL: anonymous */
+    bool insecure;                  /* http, and certificates that are not checked, are allowed */
+    uint64_t stall_ns;              /* give up a transfer in which nothing arrives for this long; 0: 30 s */
+    const struct credentials *auth; /* borrowed; NULL: anonymous */
 };
 struct registry;
 /* No request is made yet. */
@@ -86,5 +86,12 @@ fallible registry_list_referrers(struct registry *r, const char *digest, const c
                                  struct oci_index **ret);
 /* "sha256-<hex>": where a registry without the referrers API keeps their list. Caller frees. */
 char *registry_referrers_tag(const char *digest);
+
+/**
+ * registry_login - are options->auth good for this registry? ("docker.io")
+ * @ret_identity: a token to keep instead of the password, where the registry gives one; else NULL. Caller frees.
+ * Errors: UNAUTHENTICATED, and those of a request.
+ */
+fallible registry_login(const char *registry, const struct registry_options *options, char **ret_identity);
 
 #endif

@@ -4,7 +4,8 @@
 
 It serves the first image of the layout under every name; the repository's name says what is wrong with it: see LIES.
 Writes its port to DIR/port, that of a second server (another "host") to DIR/other-port, and one line per request to
-DIR/log: "SERVER METHOD PATH authorization=VALUE range=VALUE".
+DIR/log: "SERVER METHOD PATH authorization=VALUE range=VALUE[ body=TEXT]". A third server, whose port is in DIR/login-port, only
+lets those in who have a token, and gives identity tokens.
 """
 import hashlib
 import http.server
@@ -86,7 +87,7 @@ class Image:
 # Those that lie by how they answer; the others do so by what: see Image.lie().
 LIES = """honest size-more size-less size-huge digest diff-id more-layers config blob-missing both artifact traversal
 schema1 cut cut-always short stall late wrong-range no-range busy busy-always broken html garbage huge
-content-digest other-manifest token token-user token-user-always token-realm token-empty token-newline basic redirect
+content-digest other-manifest token token-user token-user-always token-realm token-empty token-newline token-identity basic redirect
 redirect-loop redirect-file redirect-manifest headers""".split()
 
 
@@ -103,10 +104,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def note(self):
         line = "%s %s %s authorization=%s range=%s\n" % (
-            "main" if self.server.server_port == self.ports["main"] else "other", self.command, self.path,
-            self.headers.get("Authorization", "-"), self.headers.get("Range", "-"))
+            self.server_name(), self.command, self.path, self.headers.get("Authorization", "-"),
+            self.headers.get("Range", "-"))
+        if self.form:
+            line = line[:-1] + " body=" + self.form + "\n"
         with self.lock, open(os.path.join(self.folder, "log"), "a", encoding="utf-8") as f:
             f.write(line)
+
+    def server_name(self):
+        return next(name for name, port in self.ports.items() if port == self.server.server_port)
 
     def count(self, what):
         with self.lock:
@@ -125,14 +131,22 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def error(self, status, code, message, **headers):
         self.answer(status, json.dumps({"errors": [{"code": code, "message": message}]}).encode(), **headers)
 
+    form = ""
+
     def do_POST(self):
+        self.form = ""
+        if self.path.startswith("/token"):
+            self.form = self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode()
         self.do_GET()
+        self.form = ""
 
     def do_GET(self):
         self.note()
         path = urllib.parse.urlparse(self.path).path
         if path.startswith("/token"):
             return self.do_token()
+        if self.server_name() == "login":
+            return self.do_login()
         if self.server.server_port != self.ports["main"]:
             return self.do_other(path)
         if path == "/v2/":
@@ -169,6 +183,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_token(self):
         lie = self.path.split("/")[2].split("?")[0]
+        if lie == "token-identity":
+            given = urllib.parse.parse_qs(self.form).get("refresh_token") == ["the-identity"]
+            if not given and self.headers.get("Authorization") != USER:
+                return self.error(401, "UNAUTHORIZED", "who are you?")
+            answer = {"access_token": TOKEN}
+            if "offline_token=true" in self.path:
+                answer["refresh_token"] = "the-identity"
+            return self.answer(200, json.dumps(answer).encode())
         if lie.startswith("token-user") and self.headers.get("Authorization") != USER:
             return self.error(401, "UNAUTHORIZED", "who are you?")
         if lie == "token-empty":
@@ -177,6 +199,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(200, json.dumps({"token": "a\r\nX-Evil: 1"}).encode())
         key = "access_token" if lie == "token-user" else "token"
         return self.answer(200, json.dumps({key: TOKEN, "expires_in": 60}).encode())
+
+    def do_login(self):
+        if self.headers.get("Authorization") == "Bearer " + TOKEN:
+            return self.answer(200, b"{}")
+        realm = "http://127.0.0.1:%d/token/token-identity" % self.ports["login"]
+        return self.error(401, "UNAUTHORIZED", "log in first", WWW_Authenticate='Bearer realm="%s"' % realm)
 
     def do_manifest(self, lie, name, manifest):
         digest = sha(manifest)
@@ -268,9 +296,9 @@ def main():
     layout, folder = sys.argv[1:]
     Handler.image = Image(layout)
     Handler.folder = folder
-    servers = {name: Server(("127.0.0.1", 0), Handler) for name in ("main", "other")}
+    servers = {name: Server(("127.0.0.1", 0), Handler) for name in ("main", "other", "login")}
     Handler.ports = {name: server.server_port for name, server in servers.items()}
-    for name, file in (("other", "other-port"), ("main", "port")):
+    for name, file in (("other", "other-port"), ("login", "login-port"), ("main", "port")):
         threading.Thread(target=servers[name].serve_forever, daemon=True).start()
         temporary = os.path.join(folder, file + ".new")
         with open(temporary, "w", encoding="utf-8") as f:

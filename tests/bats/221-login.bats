@@ -1,0 +1,232 @@
+#!/usr/bin/env bats
+# husk login and logout: checked before anything is kept, files of docker and podman, credential helpers, identity tokens.
+# shellcheck disable=SC2030,SC2031,SC2153,SC2154 # set per test, on purpose; helpers and bats set the others
+
+load helpers
+
+setup_file() {
+    husk_setup_file
+    start_registry --auth u:p
+    "$HUSK_TOP/tests/bats/make-oci.py" "$T/oci" x=gzip:x
+    skopeo copy --quiet --preserve-digests --dest-tls-verify=false --dest-creds u:p "oci:$T/oci:x" "docker://$REGISTRY/x"
+    make_helper
+    start_liar
+}
+teardown_file() {
+    [[ ! -e $T/liar/pid ]] || kill "$(<"$T/liar/pid")"
+    husk_teardown_file
+}
+start_liar() {
+    mkdir "$T/liar"
+    python3 "$HUSK_TOP/tests/bats/lying-registry.py" "$T/oci" "$T/liar" >"$T/liar/out" 2>&1 3>&- &
+    echo $! >"$T/liar/pid"
+    wait_until 30 test -e "$T/liar/port"
+    LIAR=127.0.0.1:$(<"$T/liar/port")
+    export LIAR
+}
+
+# A helper that keeps secrets in files, as docker-credential-pass keeps them encrypted.
+make_helper() {
+    mkdir -p "$T/bin"
+    cat >"$T/bin/docker-credential-test" <<'END'
+#!/bin/bash
+dir=${HELPER_DIR:?}
+echo "$1" >>"$dir/log"
+name() { tr -c 'a-zA-Z0-9\n' _ <<<"$1"; }
+case $1 in
+store) doc=$(cat); printf '%s' "$doc" >"$dir/$(name "$(jq -r .ServerURL <<<"$doc")")" ;;
+get) f=$dir/$(name "$(cat)"); if [[ -e $f ]]; then cat "$f"; else echo "credentials not found in native keychain"; exit 1; fi ;;
+erase) rm -f "$dir/$(name "$(cat)")" ;;
+esac
+END
+    printf '#!/bin/bash\necho the keychain is locked\nexit 1\n' >"$T/bin/docker-credential-broken"
+    chmod 755 "$T/bin" "$T/bin"/*
+}
+
+setup() {
+    husk_setup
+    export HUSK_ROOT=$T/store-$BATS_TEST_NUMBER HOME=$T/home-$BATS_TEST_NUMBER XDG_RUNTIME_DIR=$T/xdg-$BATS_TEST_NUMBER
+    export HELPER_DIR=$T/secrets-$BATS_TEST_NUMBER PATH=$T/bin:$PATH
+    mkdir -p "$HOME" "$XDG_RUNTIME_DIR" "$HELPER_DIR"
+    unset REGISTRY_AUTH_FILE DOCKER_CONFIG
+    CONFIG=$HOME/.docker/config.json
+}
+teardown() { rm -rf "$HUSK_ROOT" "$HOME" "$XDG_RUNTIME_DIR" "$HELPER_DIR"; }
+
+login() { printf 'p\n' | "$HUSK" login -u u --password-stdin "$@"; }
+
+@test "a login is checked, kept in docker's file with mode 0600, used by pull and push, and forgotten" {
+    run login "$REGISTRY"
+    expect 0 "Login Succeeded"
+    [[ $output == *"The credentials are kept in $CONFIG"* ]]
+    [[ $(stat -c %a "$CONFIG") == 600 && $(stat -c %a "$HOME/.docker") == 700 ]]
+    [[ $(jq -r ".auths[\"$REGISTRY\"].auth" "$CONFIG") == dTpw ]]
+    run "$HUSK" login --get-login "$REGISTRY"
+    expect 0 =u
+    run "$HUSK" pull -q "$REGISTRY/x"
+    expect 0
+    run "$HUSK" push -q "$REGISTRY/x" "$REGISTRY/y"
+    expect 0
+    skopeo inspect --tls-verify=false --authfile "$CONFIG" "docker://$REGISTRY/y" >/dev/null # others read the file too
+    run "$HUSK" login "$REGISTRY" </dev/null
+    expect 0 "Already logged in to $REGISTRY"
+    run "$HUSK" logout "$REGISTRY"
+    expect 0 "Removed login credentials for $REGISTRY"
+    run "$HUSK" logout "$REGISTRY"
+    expect 0 "Not logged in to $REGISTRY"
+    run "$HUSK" login --get-login "$REGISTRY"
+    expect 1 "not logged in to $REGISTRY"
+    run "$HUSK" pull -q "$REGISTRY/x"
+    expect 1 "needs a user name and a password"
+}
+
+@test "refused credentials change nothing" {
+    login "$REGISTRY"
+    local before
+    before=$(<"$CONFIG")
+    run "$HUSK" login --username u --password wrong "$REGISTRY"
+    expect 1 "registry '$REGISTRY' refuses the credentials"
+    run "$HUSK" login --creds wrong:p "$REGISTRY"
+    expect 1 "refuses the credentials"
+    [[ $(<"$CONFIG") == "$before" ]]
+    rm -rf "$HOME/.docker"
+    run "$HUSK" login -u u -p wrong "$REGISTRY"
+    expect 1
+    [[ ! -e $HOME/.docker ]]
+}
+
+@test "what else is in the file stays, a link to it too, and a broken file is left alone" {
+    mkdir -p "$HOME/.docker" "$HOME/dotfiles"
+    printf '{"HttpHeaders":{"X":"y"},"auths":{"a.io":{"auth":"YTpi"},"https://%s/v1/":{"auth":"b2xkOm9sZA=="}},"detachKeys":"ctrl-x"}' \
+        "$REGISTRY" >"$HOME/dotfiles/c.json"
+    ln -s ../dotfiles/c.json "$CONFIG"
+    run login "$REGISTRY"
+    expect 0 "kept in $HOME/dotfiles/c.json"
+    [[ -L $CONFIG ]]
+    [[ $(jq -c '[.HttpHeaders.X, .detachKeys, .auths["a.io"].auth, (.auths | length)]' "$CONFIG") == '["y","ctrl-x","YTpi",2]' ]]
+    run "$HUSK" logout "$REGISTRY"
+    expect 0
+    [[ $(jq -c '.auths | keys' "$CONFIG") == '["a.io"]' ]]
+    printf '{"auths":' >"$HOME/dotfiles/c.json"
+    run login "$REGISTRY"
+    expect 1 "$HOME/dotfiles/c.json: "
+    [[ $(<"$CONFIG") == '{"auths":' ]]
+}
+
+@test "podman's file is changed when it knows the registry, or when it is named" {
+    local file=$XDG_RUNTIME_DIR/containers/auth.json
+    mkdir -p "${file%/*}"
+    printf '{"auths":{"%s":{"auth":"b2xkOm9sZA=="}}}' "$REGISTRY" >"$file"
+    run login "$REGISTRY"
+    expect 0 "kept in $file"
+    [[ $(jq -r ".auths[\"$REGISTRY\"].auth" "$file") == dTpw && ! -e $CONFIG ]]
+    run login --authfile "$HOME/a/b.json" "$REGISTRY"
+    expect 0 "kept in $HOME/a/b.json"
+    run env REGISTRY_AUTH_FILE="$HOME/c.json" "$HUSK" login --creds u:p "$REGISTRY"
+    expect 0 "kept in $HOME/c.json"
+    login "$REGISTRY" 2>/dev/null
+    printf '{"auths":{"%s":{"auth":"dTpw"}}}' "$REGISTRY" >"$HOME/d.json"
+    mkdir -p "$HOME/.docker"
+    cp "$HOME/d.json" "$CONFIG"
+    run "$HUSK" logout "$REGISTRY" # in both
+    expect 0
+    [[ $(jq -c '.auths' "$file") == '{}' && $(jq -c '.auths' "$CONFIG") == '{}' ]]
+    run "$HUSK" logout --all --authfile "$HOME/c.json"
+    expect 0 "Removed login credentials for all registries"
+    [[ $(jq -c '.auths' "$HOME/c.json") == '{}' ]]
+}
+
+@test "credential helpers: store, get, erase" {
+    local store
+    for store in '{"credsStore":"test"}' "{\"credHelpers\":{\"$REGISTRY\":\"test\"}}"; do
+        rm -rf "$HOME/.docker" "$HELPER_DIR"/*
+        mkdir -p "$HOME/.docker"
+        printf '%s' "$store" >"$CONFIG"
+        run login "$REGISTRY"
+        expect 0 "kept in docker-credential-test"
+        [[ $(jq -c ".auths[\"$REGISTRY\"]" "$CONFIG") == '{}' ]] # docker notes so that the helper has it
+        run grep -c dTpw "$CONFIG"
+        expect 1
+        run "$HUSK" login --get-login "$REGISTRY"
+        expect 0 =u
+        run "$HUSK" pull -q "$REGISTRY/x"
+        expect 0
+        run "$HUSK" logout "$REGISTRY"
+        expect 0 "Removed login"
+        run "$HUSK" login --get-login "$REGISTRY"
+        expect 1
+        [[ $(sort -u "$HELPER_DIR/log" | tr '\n' ' ') == "erase get store " ]]
+    done
+    printf '{"credsStore":"broken"}' >"$CONFIG"
+    run login "$REGISTRY"
+    expect 1 "docker-credential-broken store: the keychain is locked"
+    [[ $(<"$CONFIG") == '{"credsStore":"broken"}' ]]
+    printf '{"credsStore":"missing"}' >"$CONFIG"
+    run login "$REGISTRY"
+    expect 1 "docker-credential-missing"
+}
+
+@test "a registry that gives identity tokens: the token is kept, not the password, and is what pull shows" {
+    : >"$T/liar/log"
+    run login "$LIAR"
+    expect 0 "Login Succeeded" # it lets everybody in
+    run env LIE=token-identity "$HUSK" pull -q --creds u:p "$LIAR/token-identity"
+    expect 0
+    printf '{"auths":{"%s":{"auth":"dTo=","identitytoken":"the-identity"}}}' "$LIAR" >"$HOME/id.json"
+    run "$HUSK" pull -q --authfile "$HOME/id.json" "$LIAR/token-identity"
+    expect 0
+    grep -q '^main POST /token/token-identity .*body=grant_type=refresh_token&client_id=husk&refresh_token=the-identity&scope=repository%3Atoken-identity%3Apull&service=liar' "$T/liar/log"
+    printf '{"auths":{"%s":{"identitytoken":"stale"}}}' "$LIAR" >"$HOME/id.json"
+    run "$HUSK" pull -q --authfile "$HOME/id.json" "$LIAR/token-identity"
+    expect 1 "the credentials are refused"
+    # the second server asks for a login at /v2/ itself, and gives a token for it
+    run login "127.0.0.1:$(<"$T/liar/login-port")"
+    expect 0 "Login Succeeded"
+    [[ $(jq -r ".auths[\"127.0.0.1:$(<"$T/liar/login-port")\"].identitytoken" "$CONFIG") == the-identity ]]
+    [[ $(jq -r ".auths[\"127.0.0.1:$(<"$T/liar/login-port")\"].auth" "$CONFIG") == dTo= ]] # "u:", no password
+    run "$HUSK" login "127.0.0.1:$(<"$T/liar/login-port")"
+    expect 0 "Already logged in"
+}
+
+@test "six logins at once: all are kept" {
+    local port host pids=() pid
+    for port in "${LIAR#*:}" "${REGISTRY#*:}" "$(<"$T/liar/login-port")"; do
+        for host in 127.0.0.1 localhost; do
+            login --authfile "$HOME/many.json" "$host:$port" >/dev/null 2>&1 &
+            pids+=($!)
+        done
+    done
+    for pid in "${pids[@]}"; do wait "$pid"; done
+    [[ $(jq '.auths | length' "$HOME/many.json") == 6 ]]
+}
+
+@test "a person is asked on the terminal" {
+    run script -qec "'$HUSK' login '$REGISTRY'" /dev/null <<<$'u\np\n'
+    expect 0 "Login Succeeded"
+    [[ $output == *"Username: "* && $output == *"Password: "* ]]
+}
+
+@test "an ordinary user logs in" {
+    run as_user husk login --creds u:p "$REGISTRY"
+    expect 0 "Login Succeeded"
+    [[ $(stat -c '%a %U' "$USER_HOME/.docker/config.json") == "600 $HUSK_USER" ]]
+    run as_user husk pull -q "$REGISTRY/x"
+    expect 0
+    as_user husk logout "$REGISTRY"
+}
+
+@test "wrong use: one sentence each" {
+    check_table "$HUSK" <<EOF2
+login x.io/repository                 | 1 | 'x.io/repository' is no registry: name HOST or HOST:PORT, without a repository
+login nodot                           | 1 | 'nodot' is no registry: name HOST with a dot in it, or HOST:PORT
+login ''                              | 1 | '' is no registry
+login --password-stdin $REGISTRY      | 1 | --password-stdin needs --username
+login -u u --password-stdin $REGISTRY | 1 | --password-stdin: there is no password on standard input
+login -u '' -p x $REGISTRY            | 1 | '' is no user name
+login --creds u:p 127.0.0.1:1         | 1 | log in to 127.0.0.1:1: connect to 127.0.0.1:1: Connection refused
+login a.io b.io                       | 1 | unexpected argument 'b.io'
+logout --all x.io                     | 1 | --all and 'x.io' exclude each other
+logout x.io                           | 0 | Not logged in to x.io
+EOF2
+    [[ ! -e $CONFIG ]]
+}
