@@ -282,16 +282,21 @@ fallible cgroup_create(const struct cgroup_host *h, const char *path, const stru
     return NULL;
 }
 
-fallible cgroup_open(const struct cgroup_host *h, const char *path, struct cgroup **ret)
+void group_look(struct cgroup *g)
 {
-    own(cgroup) struct cgroup *g = NULL;
-    TRY(group_new(h, path, &g));
     for (size_t i = 0; i < g->n; i++) {
         struct part *p = &g->parts[i];
         p->there = access(p->dir, F_OK) == 0;
         if (p->v2 && p->there)
             g->v2_fd = open(p->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     }
+}
+
+fallible cgroup_open(const struct cgroup_host *h, const char *path, struct cgroup **ret)
+{
+    own(cgroup) struct cgroup *g = NULL;
+    TRY(group_new(h, path, &g));
+    group_look(g);
     *ret = take(g);
     return NULL;
 }

@@ -39,6 +39,8 @@ struct cgroup {
     int v2_fd; /* O_DIRECTORY, or -1 */
 };
 
+/* Looks which of its directories exist, and opens v2's. */
+void group_look(struct cgroup *g);
 /* The part with a controller, preferring v1; NULL when the host has none. "": v2's core files. */
 struct part *group_part(const struct cgroup *g, const char *controller);
 struct part *group_v2(const struct cgroup *g);

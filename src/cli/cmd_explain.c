@@ -24,7 +24,7 @@ static const struct opt explain_options[] = {
 /* Of the last start; NULL when there was none, or another build of husk did it. */
 static const struct steps_times *read_times(const struct container *c, struct steps_times *buf)
 {
-    own_mem char *path = mem_printf("%s/start.times", c->dir);
+    own_mem char *path = mem_printf("%s/start.times", c->state_dir);
     own_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return NULL;

@@ -219,7 +219,8 @@ static void put_paths(json_t *o, const struct container *c, const struct contain
         put(o, files[i].key, json_sprintf("%s/%s", c->state_dir, files[i].file));
     if (strcmp(k->log->driver, "none") != 0)
         put(o, "LogPath", json_sprintf("%s/log.json", c->dir));
-    put(o, "OCIConfigPath", json_sprintf("%s/config.json", c->dir));
+    put(o, "OCIConfigPath",
+        json_sprintf("%s/config.json", c->config && c->config->auto_remove ? c->state_dir : c->dir));
 }
 
 static fallible graph_doc(struct container *c, json_t **ret)

@@ -9,6 +9,7 @@
 
 #include "engine/container_parts.h"
 #include "layers/layer.h"
+#include "layers/mountpoints.h"
 #include "os/fs.h"
 
 struct container *container_new(struct engine *e, struct db_container *take_row)
@@ -100,8 +101,11 @@ fallible container_root(struct container *c, struct rootfs_source *ret)
     }
     TRY(engine_layout(c->engine, &layout));
     root.kind = ROOTFS_OVERLAY;
+    own_mem char *mountpoints = NULL;
+    TRY(mountpoints_path(layout, &mountpoints));
     for (size_t i = config->layers.n; i-- > 0;)
         strv_add_take(&root.lowers, layer_path(layout, config->layers.items[i]));
+    strv_add_take(&root.lowers, take(mountpoints));
     root.upper = mem_printf("%s/upper", c->dir);
     root.work = mem_printf("%s/work", c->dir);
     root.idmap = config->userns_first != 0;

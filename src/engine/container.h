@@ -4,10 +4,11 @@
  *   <root>/containers/<id>/        mode 0700; flock(2) on the folder itself is the container's lock
  *       upper/ work/               its writable layer
  *       config.json                the OCI document of the last start: its presence says that there was one
- *       start.times                when each row of the last start ran (struct steps_times)
  *       log.json exit.json         the monitor's
  *   <run>/<id>/                    state.json, attach.sock: what dies with the machine; and, as bound into it,
- *                                  hosts, hostname and resolv.conf, made anew by each start
+ *                                  hosts, hostname and resolv.conf, made anew by each start; start.times: when each
+ *                                  row of the last start ran (struct steps_times). Of a container that is removed
+ *                                  when it ends: config.json and exit.json too
  *
  * Whether it runs is asked of the exit record, of state.json and of the kernel, never of a file that says so. A folder
  * without a row in husk.db was never acknowledged: it is rubbish once nobody holds its lock. A row goes before its

@@ -24,6 +24,12 @@ fallible container_await(const struct container_state *state, int timeout_ms, bo
  * first. */
 fallible container_forget_cgroup(struct container *c);
 
+/* The exit record says that the last run's control group is gone. */
+bool container_cgroup_gone(const struct container *c);
+/* Where config.json and exit.json are: the folder, or, of a container that goes when it ends, the run-time folder,
+ * which is memory: no disk is written for them, and after a reboot they are gone as they should be. Borrowed. */
+fallible container_record_dir(struct container *c, const char **ret);
+
 struct monitor_plan;
 /* What the monitor is told of a container that runs as init; husk is borrowed by the plan. */
 void monitor_plan_of(const struct container *c, struct proc_id init, const char *husk, struct monitor_plan *ret);

@@ -10,9 +10,11 @@
 
 enum { CONFIG_MAX = 16 << 20 };
 
-static fallible read_spec(const struct container *c, struct oci_spec **ret)
+static fallible read_spec(struct container *c, struct oci_spec **ret)
 {
-    own_mem char *path = mem_printf("%s/config.json", c->dir), *text = NULL;
+    const char *dir;
+    TRY(container_record_dir(c, &dir));
+    own_mem char *path = mem_printf("%s/config.json", dir), *text = NULL;
     size_t len;
     TRY(fs_read_at(AT_FDCWD, path, CONFIG_MAX, &text, &len));
     return oci_spec_read(text, len, ret);

@@ -103,8 +103,10 @@ void container_plan_clear(struct container_plan *p)
 fallible container_plan(struct container *c, enum plan_limits limits, struct container_plan *ret)
 {
     const struct container_config *config;
+    const char *record_dir;
     struct container_plan p = { 0 };
     TRY(container_config(c, &config));
+    TRY(container_record_dir(c, &record_dir));
     TRY(container_root(c, &p.root));
     err *e = make_spec(c, &p.root, limits, &p.spec);
     if (e) {
@@ -115,7 +117,7 @@ fallible container_plan(struct container *c, enum plan_limits limits, struct con
     *ret = p;
     ret->create = (struct runtime_create){
         .id = c->row.id,
-        .bundle = c->dir,
+        .bundle = record_dir,
         .state_dir = c->state_dir,
         .staging = c->dir, /* the state_dir has files that are bound into it */
         .spec = ret->spec,

@@ -54,7 +54,7 @@ static fallible remove_runtime(struct container *c)
     struct stat st;
     if (stat(c->state_dir, &st) < 0 && errno == ENOENT)
         return container_forget_cgroup(c);
-    err *e = runtime_delete(c->state_dir, true);
+    err *e = container_cgroup_gone(c) ? runtime_delete_ended(c->state_dir) : runtime_delete(c->state_dir, true);
     err_ignore(e, "what it leaves is in the folder that goes now");
     TRY(container_forget_cgroup(c));
     return engine_remove_tree(c->state_dir);

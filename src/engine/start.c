@@ -45,10 +45,16 @@ static fallible write_files(const struct container *c, const struct oci_spec *sp
     return write_text(c, dir, "hostname", hostname);
 }
 
-static fallible write_config(const struct container *c, const struct oci_spec *spec)
+static fallible write_config(struct container *c, const struct oci_spec *spec)
 {
+    const char *dir;
+    own_fd int state_fd = -1;
     own_mem char *config = bind_write(&oci_spec_type, spec, BIND_COMPACT);
-    return fs_replace_at(c->lock_fd, "config.json", config, strlen(config), 0600, FS_SYNC_NONE);
+    TRY(container_record_dir(c, &dir));
+    if (dir != c->dir)
+        TRY(fs_open_dir_at(AT_FDCWD, dir, FS_MUST_EXIST, &state_fd));
+    return fs_replace_at(state_fd >= 0 ? state_fd : c->lock_fd, "config.json", config, strlen(config), 0600,
+                         FS_SYNC_NONE);
 }
 
 fallible container_show_files(struct container *c, const struct oci_spec *spec)

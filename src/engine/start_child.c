@@ -14,7 +14,8 @@
 /* When each row ran, for `husk explain`: the struct as it is, since only this build of husk reads it. */
 static void keep_times(const struct container *c, const struct steps_times *times)
 {
-    own_fd int fd = openat(c->lock_fd, "start.times", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    own_mem char *path = mem_printf("%s/start.times", c->state_dir);
+    own_fd int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0 || write(fd, times, sizeof *times) != (ssize_t)sizeof *times)
         log_debug("start.times: not kept");
 }
@@ -52,6 +53,7 @@ static fallible become_monitor(const struct start_child *s, struct runtime_creat
     monitor_plan_of(c, created->init, husk, &plan);
     plan.started_ns = created->started_ns;
     plan.cgroup_path = created->cgroup_path;
+    plan.cgroup_text = created->cgroup_text;
     plan.stdin_once = c->config->stdin_open && s->client_fd >= 0;
     fds->pidfd = created->pidfd;
     fds->client_fd = s->client_fd;

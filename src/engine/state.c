@@ -32,10 +32,25 @@ void container_state_clear(struct container_state *s)
     *s = (struct container_state){ 0 };
 }
 
+/* A file of the last start: in the folder, or, of a container that goes when it ends, in the run-time folder. */
+static bool has_file(const struct container *c, const char *name)
+{
+    own_mem char *path = mem_printf("%s/%s", c->dir, name), *state_path = mem_printf("%s/%s", c->state_dir, name);
+    return access(path, F_OK) == 0 || access(state_path, F_OK) == 0;
+}
+
 static bool was_started(const struct container *c)
 {
-    own_mem char *path = mem_printf("%s/config.json", c->dir);
-    return access(path, F_OK) == 0;
+    return has_file(c, "config.json");
+}
+
+static fallible exit_read(const struct container *c, struct monitor_exit **ret)
+{
+    err *e = monitor_exit_read(c->dir, ret);
+    if (!err_is(e, ERR_NOT_FOUND))
+        return e;
+    err_free(e);
+    return monitor_exit_read(c->state_dir, ret);
 }
 
 static void take_exit(struct monitor_exit *x, struct container_state *s)
@@ -52,7 +67,7 @@ static void take_exit(struct monitor_exit *x, struct container_state *s)
 static fallible read_record(const struct container *c, struct container_state *s, bool *ret_there)
 {
     own(monitor_exit) struct monitor_exit *x = NULL;
-    err *e = monitor_exit_read(c->dir, &x);
+    err *e = exit_read(c, &x);
     *ret_there = e == NULL;
     if (err_is(e, ERR_NOT_FOUND)) {
         err_free(e);
@@ -120,8 +135,14 @@ static bool kernel_remembers(int pidfd, int *ret_code)
 
 static bool has_record(const struct container *c)
 {
-    own_mem char *path = mem_printf("%s/exit.json", c->dir);
-    return access(path, F_OK) == 0;
+    return has_file(c, "exit.json");
+}
+
+bool container_cgroup_gone(const struct container *c)
+{
+    own(monitor_exit) struct monitor_exit *x = NULL;
+    err_ignore(exit_read(c, &x), "then it has to be looked for");
+    return x && x->cgroup_gone;
 }
 
 static void pause_ms(long ms)
@@ -157,6 +178,14 @@ fallible container_settle(struct container *c, int pidfd)
     TRY(monitor_exit_write(c->dir, &record));
     (void)snprintf(number, sizeof number, "%d", code);
     container_say(c, "die", "exitCode", number, NULL); /* there was no monitor to say it */
+    return NULL;
+}
+
+fallible container_record_dir(struct container *c, const char **ret)
+{
+    const struct container_config *config;
+    TRY(container_config(c, &config));
+    *ret = config->auto_remove ? c->state_dir : c->dir;
     return NULL;
 }
 

@@ -88,18 +88,26 @@ static fallible remove_group(const struct cgroup *group)
     return e;
 }
 
-static fallible clear_cgroup(const char *path, struct monitor_exit *record)
+static fallible open_group(const struct monitor_plan *plan, struct cgroup **ret)
 {
     own(cgroup_host) struct cgroup_host *host = NULL;
-    own(cgroup) struct cgroup *group = NULL;
+    if (plan->cgroup_text)
+        return cgroup_of_text(plan->cgroup_text, ret);
     TRY(cgroup_host_open(&host));
-    TRY(cgroup_open(host, path, &group));
+    return cgroup_open(host, plan->cgroup_path, ret);
+}
+
+static fallible clear_cgroup(const struct monitor_plan *plan, struct monitor_exit *record)
+{
+    own(cgroup) struct cgroup *group = NULL;
+    TRY(open_group(plan, &group));
     record->oom_killed = cgroup_oom_killed(group);
     return remove_group(group);
 }
 
-void ending_clear_cgroup(const char *cgroup_path, struct monitor_exit *record)
+void ending_clear_cgroup(const struct monitor_plan *plan, struct monitor_exit *record)
 {
-    if (cgroup_path)
-        err_ignore(clear_cgroup(cgroup_path, record), "whoever removes the container removes its cgroup");
+    err *e = plan->cgroup_path ? clear_cgroup(plan, record) : NULL;
+    record->cgroup_gone = !e;
+    err_ignore(e, "whoever removes the container removes its cgroup");
 }

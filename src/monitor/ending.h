@@ -11,6 +11,6 @@
  * pidfd, or record->error says that it is not known. */
 void ending_collect(int pidfd, struct monitor_exit *record);
 /* Whether the memory limit killed it; then kills what is left in the cgroup and removes it. NULL: there is none. */
-void ending_clear_cgroup(const char *cgroup_path, struct monitor_exit *record);
+void ending_clear_cgroup(const struct monitor_plan *plan, struct monitor_exit *record);
 
 #endif

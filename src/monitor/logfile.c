@@ -38,8 +38,8 @@ void logfile_open(struct logfile *f, int dir_fd, char *buffer, int64_t max_bytes
 {
     *f = (struct logfile){ .dir_fd = dir_fd, .fd = -1, .max_bytes = max_bytes, .max_files = max_files };
     f->buffer = buffer;
-    if (dir_fd >= 0)
-        (void)open_current(f);
+    if (dir_fd >= 0 && faccessat(dir_fd, LOGFILE_NAME, F_OK, 0) == 0)
+        (void)open_current(f); /* its size counts; one that is not there is made with the first line */
 }
 
 static void drop(struct logfile *f, size_t entries, int errnum)

@@ -299,10 +299,25 @@ static fallible start(struct reader *r)
 
 /* ---- following ---- */
 
+/* Whether something was deleted: the whole container is, with its record, or an old log is. */
+static fallible take_events(int watch_fd, bool *ret_deleted)
+{
+    char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+    ssize_t n = read(watch_fd, events, sizeof events);
+    *ret_deleted = false;
+    if (n < 0 && errno != EAGAIN && errno != EINTR)
+        return err_sys(errno, "wait for the log");
+    for (const char *at = events; at < events + n;) {
+        const struct inotify_event *event = (const struct inotify_event *)(const void *)at;
+        *ret_deleted |= (event->mask & IN_DELETE) != 0;
+        at += sizeof *event + event->len;
+    }
+    return NULL;
+}
+
 static fallible follow(struct reader *r, int watch_fd)
 {
     const struct log_filter *f = r->sink->f;
-    char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
     for (;;) {
         bool ended =
             faccessat(r->dir_fd, "exit.json", F_OK, 0) == 0; /* before the read: the record comes after the last line */
@@ -313,9 +328,10 @@ static fallible follow(struct reader *r, int watch_fd)
         int n = poll(&p, 1, IDLE_MS);
         if (n < 0 && errno != EINTR)
             return err_sys(errno, "wait for the log");
-        if (n > 0 && read(watch_fd, events, sizeof events) < 0 && errno != EAGAIN && errno != EINTR)
-            return err_sys(errno, "wait for the log");
-        if (n == 0 && f->ended && f->ended(f->ended_ctx))
+        bool deleted = false;
+        if (n > 0)
+            TRY(take_events(watch_fd, &deleted));
+        if ((n == 0 || deleted) && f->ended && f->ended(f->ended_ctx))
             return read_to_end(r);
     }
 }
@@ -327,7 +343,7 @@ static fallible watch_dir(int dir_fd, int *ret_fd)
     if (fd < 0)
         return err_sys(errno, "watch the log (fs.inotify.max_user_instances may be too small)");
     snprintf(path, sizeof path, "/proc/self/fd/%d", dir_fd);
-    if (inotify_add_watch(fd, path, IN_MODIFY | IN_CREATE | IN_MOVED_TO) < 0)
+    if (inotify_add_watch(fd, path, IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_DELETE) < 0)
         return err_sys(errno, "watch the log (fs.inotify.max_user_watches may be too small)");
     *ret_fd = take_fd(&fd);
     return NULL;

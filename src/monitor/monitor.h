@@ -57,6 +57,7 @@ struct monitor_plan {
     struct proc_id init;                  /* the container's first process */
     int64_t started_ns;                   /* CLOCK_REALTIME */
     const char *cgroup_path;              /* NULL: none; removed when the container ends */
+    const char *cgroup_text;              /* the same as cgroup_text() gave it, to be quicker; or NULL */
     const char *log_driver;               /* "json-file" or "none" */
     int64_t log_max_bytes, log_max_files; /* files count the current one; 0 bytes: never rotated */
     bool stdin_open;                      /* -i: clients may have the program's input */
@@ -104,11 +105,12 @@ fallible monitor_adopt(const struct monitor_plan *plan);
 /* Whether a monitor watches over this state_dir. */
 bool monitor_alive(const char *state_dir);
 
-/* The exit record. */
+/* The exit record: exit.json in the container's folder, or, when plan.remove is set, in its state_dir. */
 struct monitor_exit {
     int64_t exit_code; /* 0..255 or 128 + signal */
     int64_t signal;    /* 0: exited by itself */
     bool oom_killed;
+    bool cgroup_gone;                /* its control group was removed, with all that was in it */
     int64_t started_ns, finished_ns; /* CLOCK_REALTIME */
     int64_t log_dropped;             /* lines that the log lacks: its disk was full */
     char *error;                     /* why it could not be started or watched, or NULL */

@@ -25,6 +25,7 @@ static const struct field {
     FIELD("start-time", UNSIGNED, uint64_t, init.start_time),
     FIELD("started-ns", NUMBER, int64_t, started_ns),
     FIELD("cgroup", TEXT, const char *, cgroup_path),
+    FIELD("cgroup-text", TEXT, const char *, cgroup_text),
     FIELD("log-driver", TEXT, const char *, log_driver),
     FIELD("log-max-bytes", NUMBER, int64_t, log_max_bytes),
     FIELD("log-max-files", NUMBER, int64_t, log_max_files),

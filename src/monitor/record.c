@@ -12,6 +12,7 @@ static const struct bind_field exit_fields[] = {
     BIND_I64(T, exit_code, "exitCode", .flags = BIND_REQUIRED),
     BIND_I64(T, signal, "signal"),
     BIND_BOOL(T, oom_killed, "oomKilled"),
+    BIND_BOOL(T, cgroup_gone, "cgroupGone"),
     BIND_I64(T, started_ns, "startedNs"),
     BIND_I64(T, finished_ns, "finishedNs"),
     BIND_I64(T, log_dropped, "logDropped"),

@@ -31,6 +31,8 @@ static char *record_text(const struct monitor_exit *record)
     own_str struct str doc = { 0 };
     str_printf(&doc, "{\"exitCode\":%" PRId64 ",\"signal\":%" PRId64 ",\"oomKilled\":%s", record->exit_code,
                record->signal, record->oom_killed ? "true" : "false");
+    if (record->cgroup_gone)
+        str_add(&doc, ",\"cgroupGone\":true");
     str_printf(&doc, ",\"startedNs\":%" PRId64 ",\"finishedNs\":%" PRId64 ",\"logDropped\":%" PRId64,
                record->started_ns, record->finished_ns, record->log_dropped);
     if (record->error)

@@ -122,15 +122,23 @@ static void catch (int signal, void (*handler)(int))
     (void)sigdelset(&state.caught, signal);
 }
 
+/* What is ignored stays so, as nohup(1) wants it. To set and to look in one is half the calls. */
+static void catch_unless_ignored(int signal, void (*handler)(int))
+{
+    catch (signal, handler);
+    if (!sigismember(&state.caught, signal) || state.before[signal].sa_handler != SIG_IGN)
+        return;
+    (void)sigdelset(&state.caught, signal);
+    (void)sigaction(signal, &state.before[signal], NULL);
+}
+
 static void catch_all(void)
 {
     for (int s = 1; s < 65; s++) {
-        struct sigaction now;
-        bool ignored = sigaction(s, NULL, &now) == 0 && now.sa_handler == SIG_IGN; /* nohup(1): as it was told */
-        if (state.now.sig_proxy && !is_ours(s) && !ignored)
-            catch (s, proxy);
-        else if (state.raw_fd >= 0 && ends_by_default(s) && !ignored)
-            catch (s, die_of);
+        if (state.now.sig_proxy && !is_ours(s))
+            catch_unless_ignored(s, proxy);
+        else if (state.raw_fd >= 0 && ends_by_default(s))
+            catch_unless_ignored(s, die_of);
     }
     if (state.raw_fd >= 0) {
         catch (SIGTSTP, stop);

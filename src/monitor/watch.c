@@ -43,6 +43,7 @@ struct output {
 struct watch {
     const struct monitor_plan *plan;
     int pidfd, stdin_fd, console_fd, lock_fd, record_fd, dir_fd, state_fd;
+    int record_dir_fd; /* where the exit record goes: one of the two before; not owned */
     struct loop *loop;
     struct output output[2];
     struct loop_source *exit_source, *trim_timer, *console_timer;
@@ -249,11 +250,11 @@ static void drain(struct output *o)
 
 static fallible write_record(struct watch *w)
 {
-    err *e = record_finish(w->dir_fd, w->record_fd, &w->record);
+    err *e = record_finish(w->record_dir_fd, w->record_fd, &w->record);
     for (int i = 0; e && err_is(e, ERR_EXHAUSTED) && i < RECORD_TRIES; i++) {
         err_free(e); /* no room: as long as this process lives, nothing is lost */
         sleep(1);
-        e = record_finish(w->dir_fd, -1, &w->record);
+        e = record_finish(w->record_dir_fd, -1, &w->record);
     }
     return e;
 }
@@ -300,7 +301,7 @@ static fallible end_container(struct watch *w)
 {
     w->ending = true;
     ending_collect(w->pidfd, &w->record);
-    ending_clear_cgroup(w->plan->cgroup_path, &w->record);
+    ending_clear_cgroup(w->plan, &w->record);
     for (size_t i = 0; i < ARRAY_SIZE(w->output); i++)
         drain(&w->output[i]);
     logfile_flush(&w->log);
@@ -360,7 +361,10 @@ static fallible prepare(struct watch *w, const int fds[PLAN_FDS])
     err_ignore(fs_open_dir_at(AT_FDCWD, plan->dir, FS_MUST_EXIST, &w->dir_fd), "seen when the record is written");
     err_ignore(fs_open_dir_at(AT_FDCWD, plan->state_dir, FS_MUST_EXIST, &w->state_fd), "only names to remove are lost");
     logfile_open(&w->log, wants_log ? w->dir_fd : -1, log_buffer, plan->log_max_bytes, plan->log_max_files);
-    record_reserve(w->dir_fd, &w->record_fd);
+    w->record_dir_fd = plan->remove ? w->state_fd : w->dir_fd;
+    w->record_fd = -1;
+    if (!plan->remove) /* the run-time directory is memory, and a file there costs a tenth of one on a disk */
+        record_reserve(w->dir_fd, &w->record_fd);
     TRY(loop_new(&w->loop));
     TRY(clients_open(&w->clients, w->loop, fds[PLAN_FD_LISTEN], fds[PLAN_FD_CLIENT], &owner));
     for (size_t i = 0; i < ARRAY_SIZE(w->output); i++)

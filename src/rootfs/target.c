@@ -77,8 +77,10 @@ static bool on_procfs(int fd)
 
 static fallible check_proc(const struct rootfs *r, const struct oci_mount *m, int target_fd)
 {
+    if (!on_procfs(target_fd))
+        return NULL;
     own_mem char *path = target_path(r, target_fd);
-    if (str_eq(path, "/proc") || !on_procfs(target_fd))
+    if (str_eq(path, "/proc"))
         return NULL; /* /proc itself is looked at when its source is known */
     for (size_t i = 0; i < ARRAY_SIZE(proc_allowed); i++)
         if (str_eq(path, proc_allowed[i]))

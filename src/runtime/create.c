@@ -659,6 +659,7 @@ static fallible finish(struct start *s, struct runtime_created *ret)
     }
     ret->init = s->state.init;
     ret->cgroup_path = mem_strdup(s->cgroup_path);
+    ret->cgroup_text = s->cgroup ? cgroup_text(s->cgroup) : NULL;
     ret->times = *s->run.times; // NOLINT(clang-analyzer-core.NullDereference): as above
     ret->started_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
     ret->pidfd = take_fd(&s->run.pidfd);
@@ -732,6 +733,7 @@ void runtime_created_clear(struct runtime_created *c)
 {
     close_now(&c->pidfd);
     free(c->cgroup_path);
+    free(c->cgroup_text);
     runtime_live_free(c->live);
     *c = (struct runtime_created){ .pidfd = -1 };
 }

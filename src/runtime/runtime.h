@@ -43,6 +43,7 @@ struct runtime_created {
     struct proc_id init;
     int pidfd;                 /* the caller closes */
     char *cgroup_path;         /* NULL: none */
+    char *cgroup_text;         /* the same for cgroup_of_text(), or NULL */
     struct steps_times times;  /* when each row ran */
     int64_t started_ns;        /* CLOCK_REALTIME when the program's exec succeeded (or creation, when it waits) */
     struct runtime_live *live; /* runtime_create() only: for runtime_finish() */
@@ -95,6 +96,8 @@ fallible runtime_resume(const char *state_dir);
 fallible runtime_update(const char *state_dir, const struct oci_resources *resources);
 /* Removes cgroup and state of a stopped container; force kills first. A missing one is an error unless force. */
 fallible runtime_delete(const char *state_dir, bool force);
+/* The same with force, for a container that has ended and whose control group its parent has removed. */
+fallible runtime_delete_ended(const char *state_dir);
 
 struct runtime_exec {
     const char *state_dir;

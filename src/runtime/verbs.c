@@ -275,7 +275,7 @@ fallible runtime_finish(struct runtime_created *c)
     return e;
 }
 
-fallible runtime_delete(const char *state_dir, bool force)
+static fallible delete_container(const char *state_dir, bool force, bool group_gone)
 {
     own(runtime_state) struct runtime_state *s = NULL;
     own_fd int dir = -1;
@@ -290,8 +290,19 @@ fallible runtime_delete(const char *state_dir, bool force)
     if (live && !force)
         return wrong_state(s, "delete");
     own(cgroup) struct cgroup *g = NULL;
-    TRY(state_cgroup(s, &g));
+    if (!group_gone)
+        TRY(state_cgroup(s, &g));
     TRY(state_remove(dir, s, g));
     (void)unlinkat(dir, LOCK_FILE, 0);
     return NULL;
+}
+
+fallible runtime_delete(const char *state_dir, bool force)
+{
+    return delete_container(state_dir, force, false);
+}
+
+fallible runtime_delete_ended(const char *state_dir)
+{
+    return delete_container(state_dir, true, true);
 }

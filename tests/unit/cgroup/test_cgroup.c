@@ -199,6 +199,33 @@ TEST(a_relative_path_starts_at_the_hosts_base)
     assert_string_equal(cgroup_path(c), "/husk/x");
 }
 
+TEST(a_group_as_text_is_the_same_group_elsewhere)
+{
+    static const enum host_kind kinds[] = { HOST_V1, HOST_V2, HOST_HYBRID };
+    for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
+        own(cgroup_host) struct cgroup_host *h = host(kinds[k]);
+        own(cgroup) struct cgroup *g = NULL, *copy = NULL;
+        CHECK_OK(cgroup_open(h, "/husk/test", &g));
+        own_mem char *text = cgroup_text(g);
+        CHECK_OK(cgroup_of_text(text, &copy));
+        assert_string_equal(cgroup_path(copy), "/husk/test");
+        assert_int_equal(copy->n, g->n);
+        for (size_t i = 0; i < g->n; i++) {
+            assert_string_equal(copy->parts[i].dir, g->parts[i].dir);
+            assert_string_equal(copy->parts[i].name, g->parts[i].name);
+            assert_int_equal(copy->parts[i].v2, g->parts[i].v2);
+            assert_int_equal(copy->parts[i].controllers.n, g->parts[i].controllers.n);
+        }
+        own_mem char *again = cgroup_text(copy);
+        assert_string_equal(again, text);
+    }
+    static const char *const wrong[] = { "", "=", "husk/test\n", "/a\n1 /x y\n", "/a\n1\t/x\n", "/a\n1\tx\tmemory\n" };
+    for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+        struct cgroup *none = NULL;
+        CHECK_ERR(cgroup_of_text(wrong[i], &none), ERR_INVALID);
+    }
+}
+
 TEST(this_host_is_understood)
 {
     own(cgroup_host) struct cgroup_host *h = NULL;

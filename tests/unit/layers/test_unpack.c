@@ -10,6 +10,7 @@
 #include "image/blob.h"
 #include "layers/import.h"
 #include "layers/layer.h"
+#include "layers/mountpoints.h"
 #include "layers/unpack.h"
 #include "os/fs.h"
 #include "os/userns.h"
@@ -71,6 +72,21 @@ static fallible unpack(struct layout *l, const struct str *tar, const char *diff
 }
 
 enum { BIG = 9 << 20 };
+
+TEST(the_layer_of_mount_points_is_made_once_and_whole)
+{
+    struct layout *l = new_store();
+    own_mem char *path = NULL, *again = NULL;
+    struct stat st;
+    CHECK_OK(mountpoints_path(l, &path));
+    CHECK(fstatat(l->fd, "mountpoints/etc/resolv.conf", &st, 0) == 0 && S_ISREG(st.st_mode) && st.st_size == 0);
+    CHECK((st.st_mode & 07777) == 0644);
+    CHECK(fstatat(l->fd, "mountpoints/proc", &st, 0) == 0 && (st.st_mode & 07777) == 0755);
+    CHECK(count(l, "tmp") == 0);
+    CHECK_OK(mountpoints_path(l, &again));
+    assert_string_equal(path, again);
+    drop_store(l);
+}
 
 TEST(a_layer_is_there_whole_under_its_digest)
 {

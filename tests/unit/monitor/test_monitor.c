@@ -96,7 +96,7 @@ static void leave_few_files(struct monitor_fds *fds, int *report)
     move_down(&fds->stdout_fd);
     move_down(&fds->stderr_fd);
     move_down(report);
-    limit(RLIMIT_NOFILE, 12);
+    limit(RLIMIT_NOFILE, 11); /* enough for the folders and the record, not for the event loop */
 }
 
 static _Noreturn void become_monitor(struct box *b, const char *script, int flags, int client, int report)
@@ -167,7 +167,7 @@ static struct monitor_exit *wait_exit(struct box *b)
 {
     struct monitor_exit *x = NULL;
     for (int i = 0; i < 1500; i++) {
-        own(err) err *e = monitor_exit_read(b->dir, &x);
+        own(err) err *e = monitor_exit_read(b->plan.remove ? b->state : b->dir, &x);
         if (!e)
             return x;
         usleep(10000);
