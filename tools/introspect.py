@@ -8,12 +8,24 @@ def ask(program):
     return json.loads(answer.stdout)
 
 
+def merged(rows, theirs):
+    """A row that another program carries out is that program's row; of a group of commands, each one by itself."""
+    theirs = {row["name"]: row for row in theirs}
+    out = []
+    for row in rows:
+        other = theirs.get(row["name"])
+        if other and row["commands"]:
+            out.append(dict(row, commands=merged(row["commands"], other["commands"])))
+        else:
+            out.append(other or row)
+    return out
+
+
 def tables(programs):
-    """husk's commands; a row that another program carries out (husk-image) is that program's row."""
+    """husk's commands, with those that husk-image and husk-look carry out."""
     rows = ask(programs[0])
     for program in programs[1:]:
-        theirs = {row["name"]: row for row in ask(program)}
-        rows = [theirs.get(row["name"], row) for row in rows]
+        rows = merged(rows, ask(program))
     return rows
 
 

@@ -11,7 +11,7 @@ static void *field(void *opts, const struct opt *o)
 
 static bool takes_value(const struct opt *o)
 {
-    return o->type != OPT_TYPE_FLAG;
+    return o->type != OPT_TYPE_FLAG && o->type != OPT_TYPE_SWITCH;
 }
 
 static size_t distance(const char *a, const char *b)
@@ -101,6 +101,12 @@ static fallible set_value(const struct opt *o, void *opts, const char *value)
     switch (o->type) {
     case OPT_TYPE_FLAG:
         return parse_bool(value, f);
+    case OPT_TYPE_SWITCH: {
+        struct opt_bool v = { .set = true };
+        TRY(parse_bool(value, &v.v));
+        *(struct opt_bool *)f = v;
+        return NULL;
+    }
     case OPT_TYPE_STR:
         if (o->words)
             TRY(set_words(o, value));
@@ -295,7 +301,9 @@ static void json_text(FILE *out, const char *text)
 
 static void introspect(FILE *out, const struct command *const *commands)
 {
-    static const char *const types[] = { "", "flag", "string", "strings", "number", "bytes", "duration", "group" };
+    static const char *const types[] = {
+        "", "flag", "flag", "string", "strings", "number", "bytes", "duration", "group"
+    };
     static const char *const completes[] = { "none", "container", "image", "volume", "file" };
     fputc('[', out);
     for (size_t i = 0; commands[i]; i++) {

@@ -20,6 +20,7 @@
 enum opt_type {
     OPT_TYPE_END,
     OPT_TYPE_FLAG,     /* bool; "--name=false" unsets */
+    OPT_TYPE_SWITCH,   /* struct opt_bool: a flag that is on by default, or whose absence means something */
     OPT_TYPE_STR,      /* const char *, borrowed from argv; the last one wins */
     OPT_TYPE_STRS,     /* struct strv: every occurrence is added */
     OPT_TYPE_I64,      /* struct opt_i64 */
@@ -45,6 +46,8 @@ struct opt {
 
 #define OPT_FLAG(l, n, T, field, h, ...)                                                                               \
     { .type = OPT_TYPE_FLAG, .letter = (l), .name = (n), .offset = OPT_FIELD(T, field, bool), .help = (h), __VA_ARGS__ }
+#define OPT_SWITCH(l, n, T, field, h, ...)                                                                             \
+    { .type = OPT_TYPE_SWITCH, .letter = (l), .name = (n), .offset = OPT_FIELD(T, field, struct opt_bool), .help = (h), __VA_ARGS__ }
 #define OPT_STR(l, n, T, field, v, h, ...)                                                                             \
     { .type = OPT_TYPE_STR, .letter = (l), .name = (n), .offset = OPT_FIELD(T, field, const char *),                   \
       .value_name = (v), .help = (h), __VA_ARGS__ }

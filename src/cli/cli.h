@@ -29,6 +29,11 @@ fallible each_container(const char *command, struct args args, container_fn *fn,
 /* The last six bytes of an ID are for machines: 12 digits for people. */
 #define SHORT_ID "%.12s"
 
+/* The commands of `husk image` that husk-look carries out; NULL-terminated. */
+extern const char *const image_look_words[];
+/* Runs libexec/husk/NAME in our place; answers only when that cannot be. */
+fallible exec_program(const char *name, char *const *argv);
+
 /* "2 hours ago" of a time since the epoch; "" for 0. */
 const char *ago(int64_t ns, char buf[96]);
 

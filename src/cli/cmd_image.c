@@ -122,8 +122,21 @@ IMAGE_COMMAND(cmd_image_inspect, "inspect", "IMAGE...", "Show everything about i
 IMAGE_COMMAND(cmd_image_prune, "prune", NULL, "Remove what no name and no container needs", prune_options, 0, 0,
               prune_run);
 
+/* Rows for the list of commands only: husk-look carries them out. */
+#define LOOK_COMMAND(id, word, what)                                                                                   \
+    static const struct command look_##id = { .name = word, .summary = what, .max_args = -1 }
+LOOK_COMMAND(blame, "blame", "Show which layer and instruction made a file");
+LOOK_COMMAND(cat, "cat", "Print files of an image");
+LOOK_COMMAND(diff, "diff", "Show what is different between two images");
+LOOK_COMMAND(files, "files", "List the files of an image");
+LOOK_COMMAND(tree, "tree", "Show the layers of images, their sizes and who shares them");
+LOOK_COMMAND(waste, "waste", "Show the bytes of an image that later layers hide");
+const char *const image_look_words[] = { "blame", "cat", "diff", "files", "tree", "waste", NULL };
+
 static const struct command *const image_commands[] = {
-    &cmd_history, &cmd_image_inspect, &cmd_image_ls, &cmd_image_prune, &cmd_image_rm, &cmd_tag, NULL,
+    &look_blame,   &look_cat,        &look_diff,    &look_files, &cmd_history, &cmd_image_inspect,
+    &cmd_image_ls, &cmd_image_prune, &cmd_image_rm, &cmd_tag,    &look_tree,   &look_waste,
+    NULL,
 };
 
 const struct command cmd_image = {

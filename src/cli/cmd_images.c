@@ -12,18 +12,29 @@
 
 struct images_opts {
     bool quiet, no_trunc, digests, all;
-    const char *format;
+    const char *format, *sort;
     struct strv filter;
+    bool details, recursive; /* husk image ls IMAGE PATH */
 };
 
+static const char *const sort_words[] = { "created", "id", "repository", "size", "tag", NULL };
+
 #define T struct images_opts
-static const struct opt images_options[] = {
-    OPT_FLAG('a', "all", T, all, "As with docker: husk keeps no intermediate images, so all are shown anyway"),
-    OPT_FLAG('q', "quiet", T, quiet, "Only IDs"),
-    OPT_FLAG(0, "no-trunc", T, no_trunc, "Whole IDs"),
-    OPT_FLAG(0, "digests", T, digests, "With the manifests' digests"),
-    OPT_STRS('f', "filter", T, filter, "KEY=VALUE", "reference=PATTERN, label=KEY[=VALUE]"),
-    OPT_STR(0, "format", T, format, "FORMAT", "table, json, or a template such as '{{.Repository}}:{{.Tag}}'"),
+#define IMAGES_ROWS                                                                                                    \
+    OPT_FLAG('a', "all", T, all, "As with docker: husk keeps no intermediate images, so all are shown anyway"),        \
+        OPT_FLAG('q', "quiet", T, quiet, "Only IDs"), OPT_FLAG(0, "no-trunc", T, no_trunc, "Whole IDs"),               \
+        OPT_FLAG(0, "digests", T, digests, "With the manifests' digests"),                                             \
+        OPT_STRS('f', "filter", T, filter, "KEY=VALUE",                                                                \
+                 "reference=PATTERN, label=KEY[=VALUE], dangling=true, before=IMAGE, since=IMAGE"),                    \
+        OPT_STR(0, "format", T, format, "FORMAT", "table, json, or a template such as '{{.Repository}}:{{.Tag}}'"),    \
+        OPT_STR(0, "sort", T, sort, "WORD", "By created (default, newest first), id, repository, size or tag",         \
+                .words = sort_words)
+static const struct opt images_options[] = { IMAGES_ROWS, OPT_END };
+static const struct opt ls_options[] = {
+    IMAGES_ROWS,
+    OPT_GROUP("Files of an image (husk image ls IMAGE PATH)"),
+    OPT_FLAG('l', "long", T, details, "With mode, owner, size, time and layer"),
+    OPT_FLAG('R', "recursive", T, recursive, "All that is below, too"),
     OPT_END,
 };
 #undef T
@@ -70,21 +81,75 @@ static void set_name(json_t *row, const struct image *image)
     (void)json_object_set_new(row, "Tag", json_string(tag));
 }
 
-static json_t *make_row(struct layout *l, const struct image *image, bool whole)
+/* What is sorted and filtered by, beside what is shown. */
+struct row {
+    json_t *json;
+    int64_t created, bytes;
+};
+
+static int64_t created_ns(const struct image *image)
+{
+    int64_t created = 0;
+    err *e = image->config->created ? parse_time_ns(image->config->created, &created) : NULL;
+    err_ignore(e, "a time that cannot be read is none");
+    return created;
+}
+
+static struct row make_row(struct layout *l, const struct image *image, bool whole)
 {
     char size[32], when[96];
-    int64_t created = 0;
-    json_t *row = json_object();
+    struct row r = { json_object(), created_ns(image), unpacked_bytes(l, image) };
     const char *id = digest_hex(image->id);
-    set_name(row, image);
-    (void)json_object_set_new(row, "ID", whole ? json_string(image->id) : json_stringn(id, 12));
-    (void)json_object_set_new(row, "Digest", json_string(image->manifest_digest));
-    err *e = image->config->created ? parse_time_ns(image->config->created, &created) : NULL;
-    err_ignore(e, "a time that cannot be read is not shown");
-    (void)json_object_set_new(row, "CreatedAt", json_string(image->config->created ? image->config->created : ""));
-    (void)json_object_set_new(row, "CreatedSince", json_string(created ? ago(created, when) : "N/A"));
-    (void)json_object_set_new(row, "Size", json_string(format_bytes((uint64_t)unpacked_bytes(l, image), size)));
-    return row;
+    set_name(r.json, image);
+    (void)json_object_set_new(r.json, "ID", whole ? json_string(image->id) : json_stringn(id, 12));
+    (void)json_object_set_new(r.json, "Digest", json_string(image->manifest_digest));
+    (void)json_object_set_new(r.json, "CreatedAt", json_string(image->config->created ? image->config->created : ""));
+    (void)json_object_set_new(r.json, "CreatedSince", json_string(r.created ? ago(r.created, when) : "N/A"));
+    (void)json_object_set_new(r.json, "Size", json_string(format_bytes((uint64_t)r.bytes, size)));
+    return r;
+}
+
+/* ---- order ---- */
+
+static int by_text(const struct row *a, const struct row *b, const char *key)
+{
+    return strcmp(json_string_value(json_object_get(a->json, key)), json_string_value(json_object_get(b->json, key)));
+}
+static int by_name(const void *a, const void *b)
+{
+    int order = by_text(a, b, "Repository");
+    return order ? order : by_text(a, b, "Tag");
+}
+static int by_tag(const void *a, const void *b)
+{
+    int order = by_text(a, b, "Tag");
+    return order ? order : by_text(a, b, "Repository");
+}
+static int by_id(const void *a, const void *b)
+{
+    int order = by_text(a, b, "ID");
+    return order ? order : by_name(a, b);
+}
+static int by_size(const void *a_, const void *b_)
+{
+    const struct row *a = a_, *b = b_;
+    return a->bytes != b->bytes ? (a->bytes < b->bytes ? -1 : 1) : by_name(a, b);
+}
+static int by_created(const void *a_, const void *b_)
+{
+    const struct row *a = a_, *b = b_;
+    return a->created != b->created ? (a->created > b->created ? -1 : 1) : by_name(a, b);
+}
+
+static void sort_rows(struct row *rows, size_t n, const char *word)
+{
+    static int (*const orders[])(const void *a, const void *b) = { by_created, by_id, by_name, by_size, by_tag };
+    size_t order = 0;
+    for (size_t i = 0; word && sort_words[i]; i++)
+        if (str_eq(sort_words[i], word))
+            order = i;
+    if (n)
+        qsort(rows, n, sizeof *rows, orders[order]);
 }
 
 /* '*' for any text, '?' for one letter. */
@@ -113,41 +178,107 @@ static bool reference_matches(const struct image *image, const char *pattern)
     return glob(pattern, familiar);
 }
 
-static fallible passes(const struct image *image, const struct strv *filters, bool *ret)
+/* ---- filters ---- */
+
+/* Read once: what all images are held against. Of references one must match, of all else each. */
+struct filters {
+    struct strv references, labels;
+    struct opt_bool dangling;
+    struct opt_i64 before, since; /* ns */
+};
+static void own_drop_filters(struct filters *f)
 {
-    *ret = true;
-    for (size_t i = 0; *ret && i < filters->n; i++) {
-        const char *f = filters->items[i];
-        if (str_starts(f, "reference=")) {
-            *ret = reference_matches(image, f + 10);
-        } else if (str_starts(f, "label=")) {
-            size_t n = strcspn(f + 6, "=");
-            own_mem char *key = mem_strndup(f + 6, n);
-            const char *value = image->config->config ? strmap_get(&image->config->config->labels, key) : NULL;
-            *ret = value && (!f[6 + n] || strcmp(value, f + 6 + n + 1) == 0);
-        } else {
-            return err_new(ERR_INVALID, "--filter: '%s' is not one of reference=, label=", f);
-        }
+    strv_free(&f->references);
+    strv_free(&f->labels);
+}
+
+static fallible time_of(struct layout *l, const char *what, struct opt_i64 *ret)
+{
+    own(image) struct image *image = NULL;
+    TRY(image_find(l, what, NULL, &image));
+    *ret = (struct opt_i64){ true, created_ns(image) };
+    return NULL;
+}
+
+static fallible read_filter(struct layout *l, const char *text, struct filters *f)
+{
+    const char *value = strchr(text, '=');
+    if (!value)
+        return err_new(ERR_INVALID, "--filter: '%s' is not KEY=VALUE", text);
+    value++;
+    if (str_starts(text, "reference=")) {
+        strv_add(&f->references, value);
+    } else if (str_starts(text, "label=")) {
+        strv_add(&f->labels, value);
+    } else if (str_starts(text, "dangling=")) {
+        f->dangling.set = true;
+        TRY_AS(parse_bool(value, &f->dangling.v), "--filter dangling");
+    } else if (str_starts(text, "before=")) {
+        TRY_AS(time_of(l, value, &f->before), "--filter before");
+    } else if (str_starts(text, "since=")) {
+        TRY_AS(time_of(l, value, &f->since), "--filter since");
+    } else {
+        return err_new(ERR_INVALID,
+                       "--filter: '%s' is not one of reference=, label=, dangling=, before=, since=", text);
     }
     return NULL;
 }
 
-static fallible add_rows(struct layout *l, const struct images_opts *o, const char *pattern, json_t *rows)
+static bool has_label(const struct image *image, const char *filter)
 {
+    size_t n = strcspn(filter, "=");
+    own_mem char *key = mem_strndup(filter, n);
+    const char *value = image->config->config ? strmap_get(&image->config->config->labels, key) : NULL;
+    return value && (!filter[n] || strcmp(value, filter + n + 1) == 0);
+}
+
+static bool passes(const struct image *image, const struct filters *f)
+{
+    bool named = f->references.n == 0;
+    for (size_t i = 0; !named && i < f->references.n; i++)
+        named = reference_matches(image, f->references.items[i]);
+    for (size_t i = 0; i < f->labels.n; i++)
+        if (!has_label(image, f->labels.items[i]))
+            return false;
+    if (f->dangling.set && f->dangling.v != !image->name)
+        return false;
+    if (f->before.set && created_ns(image) >= f->before.v)
+        return false;
+    return named && !(f->since.set && created_ns(image) <= f->since.v);
+}
+
+static fallible make_rows(struct layout *l, const struct images_opts *o, const char *pattern, json_t *ret)
+{
+    own(filters) struct filters filters = { 0 };
     struct image **images = NULL;
-    size_t n = 0;
-    err *first = NULL;
+    size_t n = 0, rows_n = 0;
+    for (size_t i = 0; i < o->filter.n; i++)
+        TRY(read_filter(l, o->filter.items[i], &filters));
     TRY(image_list(l, &images, &n));
+    own_mem struct row *rows = mem_array(NULL, n + 1, sizeof *rows);
     for (size_t i = 0; i < n; i++) {
-        bool wanted = !pattern || reference_matches(images[i], pattern);
-        if (!first && wanted)
-            first = passes(images[i], &o->filter, &wanted);
-        if (!first && wanted)
-            (void)json_array_append_new(rows, make_row(l, images[i], o->no_trunc));
+        if ((!pattern || reference_matches(images[i], pattern)) && passes(images[i], &filters))
+            rows[rows_n++] = make_row(l, images[i], o->no_trunc);
         image_free(images[i]);
     }
     free(images);
-    return first;
+    sort_rows(rows, rows_n, o->sort);
+    for (size_t i = 0; i < rows_n; i++)
+        (void)json_array_append_new(ret, rows[i].json);
+    return NULL;
+}
+
+/* An image with several names is one ID. */
+static void print_ids(const json_t *rows)
+{
+    own_strv struct strv seen = { 0 };
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const char *id = json_string_value(json_object_get(json_array_get(rows, i), "ID"));
+        if (strv_has(&seen, id))
+            continue;
+        strv_add(&seen, id);
+        printf("%s\n", id);
+    }
 }
 
 static fallible images_run(const void *opts_, struct args args)
@@ -158,19 +289,62 @@ static fallible images_run(const void *opts_, struct args args)
     struct layout *layout;
     TRY(engine_open(&engine));
     TRY(engine_layout(engine, &layout));
-    TRY(add_rows(layout, o, args.n ? args.v[0] : NULL, rows));
+    TRY(make_rows(layout, o, args.n ? args.v[0] : NULL, rows));
     if (!o->quiet || o->format)
         return table_print(o->digests ? digest_columns : columns, rows, o->format);
-    for (size_t i = 0; i < json_array_size(rows); i++)
-        printf("%s\n", json_string_value(json_object_get(json_array_get(rows, i), "ID")));
+    print_ids(rows);
     return NULL;
 }
 
-#define IMAGES_COMMAND(word)                                                                                           \
-    {                                                                                                                  \
-        .name = word, .args = "[NAME]", .summary = "List images", .opts = images_options,                              \
-        .opts_size = sizeof(struct images_opts), .max_args = 1, .complete_args = COMPLETE_IMAGE, .fail_exit = 1,       \
-        .run = images_run,                                                                                             \
+/* Two arguments: the files of an image, which docker's `image ls` has no word for. */
+static fallible ls_run(const void *opts_, struct args args)
+{
+    const struct images_opts *o = opts_;
+    char *argv[10];
+    size_t n = 0;
+    if (args.n < 2) {
+        if (o->details || o->recursive)
+            return err_new(ERR_INVALID, "--long and --recursive are for files: husk image ls IMAGE PATH");
+        return images_run(opts_, args);
     }
-const struct command cmd_images = IMAGES_COMMAND("images");
-const struct command cmd_image_ls = IMAGES_COMMAND("ls");
+    if (o->quiet || o->no_trunc || o->digests || o->filter.n || o->sort)
+        return err_new(ERR_INVALID, "'%s' '%s': files are listed with --long, --recursive and --format only", args.v[0],
+                       args.v[1]);
+    argv[n++] = (char *)"husk";
+    argv[n++] = (char *)"image";
+    argv[n++] = (char *)"files";
+    if (o->details)
+        argv[n++] = (char *)"--long";
+    if (o->recursive)
+        argv[n++] = (char *)"--recursive";
+    own_mem char *format = o->format ? mem_printf("--format=%s", o->format) : NULL;
+    if (format)
+        argv[n++] = format;
+    argv[n++] = args.v[0];
+    argv[n++] = args.v[1];
+    argv[n] = NULL;
+    return exec_program("husk-look", argv);
+}
+
+const struct command cmd_images = {
+    .name = "images",
+    .args = "[NAME]",
+    .summary = "List images",
+    .opts = images_options,
+    .opts_size = sizeof(struct images_opts),
+    .max_args = 1,
+    .complete_args = COMPLETE_IMAGE,
+    .fail_exit = 1,
+    .run = images_run,
+};
+const struct command cmd_image_ls = {
+    .name = "ls",
+    .args = "[NAME] | IMAGE PATH",
+    .summary = "List images, or files of one",
+    .opts = ls_options,
+    .opts_size = sizeof(struct images_opts),
+    .max_args = 2,
+    .complete_args = COMPLETE_IMAGE,
+    .fail_exit = 1,
+    .run = ls_run,
+};

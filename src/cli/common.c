@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
 #include "monitor/attach.h"
+#include "os/proc.h"
 
 const char *ago(int64_t ns, char buf[96])
 {
@@ -15,6 +17,14 @@ const char *ago(int64_t ns, char buf[96])
         return "";
     (void)snprintf(buf, 96, "%s ago", format_duration(seconds > 0 ? (uint64_t)seconds : 0, words));
     return buf;
+}
+
+fallible exec_program(const char *name, char *const *argv)
+{
+    own_mem char *path = NULL;
+    TRY(self_find_program(name, &path));
+    (void)execv(path, argv);
+    return err_sys(errno, "run '%s'", path);
 }
 
 struct each {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cli/format.h"
 #include "cli/inspect_docs.h"
@@ -56,6 +57,35 @@ static fallible names_of(struct layout *l, const struct image *image, json_t *ta
     return NULL;
 }
 
+/* Of what the image is stored as: its manifest. */
+static json_t *descriptor(struct layout *l, const struct image *image)
+{
+    own_fd int fd = -1;
+    struct stat st = { 0 };
+    err_ignore(layout_open_blob(l, image->manifest_digest, -1, &fd), "its size is not known then");
+    if (fd >= 0 && fstat(fd, &st) < 0)
+        st.st_size = 0;
+    const char *type = image->manifest->media_type;
+    return json_pack("{s:s, s:s, s:I}", "mediaType", type ? type : MEDIA_OCI_MANIFEST, "digest", image->manifest_digest,
+                     "size", (json_int_t)st.st_size);
+}
+
+/* Directories as docker's overlay2 names them: the topmost layer above, all below it under LowerDir. */
+static json_t *graph_driver(struct layout *l, const struct image *image)
+{
+    own_strv struct strv paths = { 0 };
+    own_str struct str lower = { 0 };
+    json_t *data = json_object();
+    err_ignore(layer_paths(l, image, &paths), "a missing layer has no directory");
+    for (size_t i = 1; i < paths.n; i++)
+        str_printf(&lower, "%s%s", i > 1 ? ":" : "", paths.items[i]);
+    if (lower.len)
+        put(data, "LowerDir", text(lower.text));
+    if (paths.n)
+        put(data, "UpperDir", text(paths.items[0]));
+    return json_pack("{s:s, s:o}", "Name", "overlay", "Data", data);
+}
+
 fallible inspect_image(struct layout *layout, const struct image *image, json_t **ret)
 {
     const struct oci_image_config *c = image->config;
@@ -73,15 +103,24 @@ fallible inspect_image(struct layout *layout, const struct image *image, json_t 
     put(o, "Id", text(image->id));
     put(o, "RepoTags", tags);
     put(o, "RepoDigests", digests);
+    put(o, "Parent", text(""));
+    put(o, "Comment", text(c->history_n ? c->history[c->history_n - 1].comment : ""));
     put(o, "Created", text(c->created));
     put(o, "Author", text(c->author));
     put(o, "Architecture", text(c->architecture));
+    if (c->variant)
+        put(o, "Variant", text(c->variant));
     put(o, "Os", text(c->os));
+    if (c->os_version)
+        put(o, "OsVersion", text(c->os_version));
     put(o, "Size", json_integer(unpacked));
+    put(o, "VirtualSize", json_integer(unpacked));
     put(o, "StoredSize", json_integer(image->size));
     put(o, "ManifestDigest", text(image->manifest_digest));
+    put(o, "Descriptor", descriptor(layout, image));
     put(o, "RootFS", json_pack("{s:s, s:o}", "Type", "layers", "Layers", layers));
-    put(o, "GraphDriver", json_pack("{s:s}", "Name", "overlay"));
+    put(o, "GraphDriver", graph_driver(layout, image));
+    put(o, "Metadata", json_pack("{s:s}", "LastTagTime", "0001-01-01T00:00:00Z")); /* not kept, as docker says it */
     if (!e)
         e = json_parse("image config", image->config_text, strlen(image->config_text), &document);
     if (!e) {

@@ -95,6 +95,20 @@ static void run_image_command(int argc, char **argv)
     }
 }
 
+/* What is told of an image's files is husk-look's work; argv stays as it is. */
+static void run_look_command(int argc, char **argv)
+{
+    bool mine = false;
+    if (argc < 3 || strcmp(argv[1], "image") != 0)
+        return;
+    for (size_t i = 0; image_look_words[i]; i++)
+        mine |= strcmp(argv[2], image_look_words[i]) == 0;
+    if (mine && !run_program("husk-look", argv[1], argv)) {
+        fprintf(stderr, "husk image %s: there is no husk-look beside husk in libexec/husk: install it\n", argv[2]);
+        _exit(125);
+    }
+}
+
 static bool run_other(int argc, char **argv)
 {
     own_mem char *name = mem_printf("husk-%s", argv[0]);
@@ -109,5 +123,6 @@ int main(int argc, char **argv)
         return 0;
     }
     run_image_command(argc, argv);
+    run_look_command(argc, argv);
     return command_main("husk", "A container engine without a daemon", commands, argc, argv, run_other);
 }

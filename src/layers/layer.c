@@ -27,6 +27,20 @@ char *layer_path(struct layout *l, const char *diff_id)
     return mem_printf("%s/layers/%s/fs", l->path, digest_hex(diff_id));
 }
 
+fallible layer_open(struct layout *l, const char *diff_id, int *ret_fd)
+{
+    if (!digest_valid(diff_id))
+        return err_new(ERR_INVALID, "'%s' is no digest of a layer", diff_id);
+    own_mem char *path = mem_printf("layers/%s/fs", digest_hex(diff_id));
+    int fd = openat(l->fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return err_new(ERR_NOT_FOUND, "layer '%s' is not in the image store: pull or load the image again", diff_id);
+    if (fd < 0)
+        return err_sys(errno, "open layer '%s'", diff_id);
+    *ret_fd = fd;
+    return NULL;
+}
+
 fallible layer_size(struct layout *l, const char *diff_id, int64_t *ret)
 {
     own_mem char *text = NULL;

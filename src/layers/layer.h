@@ -21,6 +21,8 @@
 bool layer_exists(struct layout *l, const char *diff_id);
 /* "<store>/layers/<hex>/fs"; caller frees. */
 char *layer_path(struct layout *l, const char *diff_id);
+/* Its root directory, for reading by descriptor. NOT_FOUND. */
+fallible layer_open(struct layout *l, const char *diff_id, int *ret_fd);
 /* Bytes of the uncompressed tar; NOT_FOUND. */
 fallible layer_size(struct layout *l, const char *diff_id, int64_t *ret);
 /* The image's layer directories, topmost first, as overlayfs wants them. NOT_FOUND names the missing layer. */

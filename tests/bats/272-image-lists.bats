@@ -1,0 +1,92 @@
+#!/usr/bin/env bats
+# husk images, husk history, husk image inspect: docker's options, filters and fields.
+# shellcheck disable=SC2030,SC2031,SC2154 # helpers and bats set the variables
+
+load helpers
+
+setup_file() {
+    husk_setup_file
+    "$HUSK_TOP/tests/bats/make-look.py" "$T/look"
+    "$HUSK" load --quiet --input "$T/look"
+    "$HUSK" tag base localhost/team/base:v1
+    # one without a name
+    tar -cf - -C "$IMAGES/rootfs" etc | "$HUSK" import - >"$T/unnamed"
+}
+
+ids() { "$HUSK" images -q --no-trunc "$@"; }
+names() { "$HUSK" images --format '{{.Repository}}:{{.Tag}}' "$@"; }
+
+@test "images: newest first, sorted as asked, whole or short" {
+    [[ $(names) == "$(printf '%s\n' '<none>:<none>' app:latest other:latest base:latest localhost/team/base:v1)" ]]
+    [[ $(names --sort repository) == "$(printf '%s\n' '<none>:<none>' app:latest base:latest localhost/team/base:v1 other:latest)" ]]
+    [[ $(names --sort tag | tail -n 1) == localhost/team/base:v1 ]]
+    [[ $(names --sort size | tail -n 1) == app:latest ]]
+    [[ $(ids --sort id) == "$(ids | sort)" ]]
+    # an image with two names is one ID; a short one begins the whole one
+    [[ $(ids | wc -l) == 4 ]]
+    [[ $(ids | sed 's/^sha256://; s/^\(.\{12\}\).*/\1/') == "$("$HUSK" images -q)" ]]
+    run "$HUSK" images --digests
+    expect 0 "DIGEST"
+    output_has "$("$HUSK" image inspect app --format '{{.ManifestDigest}}')"
+    [[ $("$HUSK" images -a -q) == "$("$HUSK" images -q)" ]]
+    run "$HUSK" images --sort colour
+    expect 1 "'colour' is not one of created, id, repository, size, tag"
+}
+
+@test "images: filters" {
+    [[ $(ids --filter dangling=true) == "$(cat "$T/unnamed")" ]]
+    [[ $(ids --filter dangling=false | wc -l) == 3 ]]
+    [[ $(names --filter before=app) == "$(printf '%s\n' other:latest base:latest localhost/team/base:v1)" ]]
+    [[ $(names --filter since=other --filter dangling=0) == app:latest ]]
+    [[ $(names --filter since=base --filter before=app) == other:latest ]]
+    [[ $(names --filter label=kind) == app:latest ]]
+    [[ $(names --filter label=kind=app) == app:latest ]]
+    [[ -z $(names --filter label=kind=other) ]]
+    [[ $(names --filter 'reference=*:v1') == localhost/team/base:v1 ]]
+    [[ $(names --filter 'reference=app' --filter 'reference=other') == "$(printf '%s\n' app:latest other:latest)" ]]
+    [[ $(names 'localhost/team/*') == localhost/team/base:v1 ]]
+    check_table <<'ROWS'
+images --filter colour=red        | 1 | 'colour=red' is not one of reference=
+images --filter dangling          | 1 | 'dangling' is not KEY=VALUE
+images --filter dangling=maybe    | 1 | --filter dangling
+images --filter before=nope       | 1 | --filter before
+images a b                        | 1 | unexpected argument 'b'
+ROWS
+}
+
+@test "history: who made what, whole or short, for people or for programs" {
+    run "$HUSK" history app
+    expect 0 "CREATED BY"
+    [[ ${#lines[@]} == 7 ]]
+    output_has "ENV x=2"
+    [[ $("$HUSK" history -q app | tail -n +2 | sort -u) == "<missing>" ]]
+    [[ $("$HUSK" history -q --no-trunc app | head -n 1) == "$("$HUSK" image inspect app --format '{{.Id}}')" ]]
+    [[ $("$HUSK" image history -q app | wc -l) == 6 ]]
+    [[ $("$HUSK" history --human=false --format '{{.CreatedSince}} {{.Size}}' base | tail -n 1) =~ ^2023-01-01T00:00:00Z\ [0-9]+$ ]]
+    [[ $("$HUSK" history -H --format '{{.CreatedSince}} {{.Size}}' base | tail -n 1) == *" ago "*kB ]]
+    [[ $("$HUSK" history --format json app | jq -rs '.[1].Comment') == "layer 3" ]]
+    run "$HUSK" history nope
+    expect 1 nope
+}
+
+@test "inspect: docker's fields with docker's types" {
+    local doc
+    doc=$("$HUSK" image inspect base)
+    [[ $(jq -c '.[0] | [.Author, .Os, .Comment, .Parent, .Created, .RootFS.Type, (.RootFS.Layers | length)]' <<<"$doc") == \
+        '["Ann","linux","","","2023-01-01T00:00:00Z","layers",1]' ]]
+    [[ $(jq -c '.[0] | [.RepoTags, (.RepoDigests | length)]' <<<"$doc") == '[["base:latest","localhost/team/base:v1"],2]' ]]
+    [[ $(jq -c '.[0] | .Config | [.Cmd, .Env]' <<<"$doc") == '[["sh"],["PATH=/bin","A=1"]]' ]]
+    # every field that docker's document of an image must have
+    jq -e '.[0] | [.Id, .Architecture, .GraphDriver.Name, .GraphDriver.Data.UpperDir, .Descriptor.mediaType,
+        .Descriptor.digest, .Metadata.LastTagTime] | all(type == "string")' <<<"$doc"
+    jq -e '.[0] | [.Size, .Descriptor.size, .StoredSize] | all(type == "number" and . > 0)' <<<"$doc"
+    local -a layers
+    mapfile -t layers < <("$HUSK" image inspect app --format '{{range .RootFS.Layers}}{{println .}}{{end}}')
+    [[ ${#layers[@]} -ge 3 ]]
+    [[ $("$HUSK" image inspect app --format '{{.GraphDriver.Data.LowerDir}}' | tr : '\n' | wc -l) == 2 ]]
+    [[ -d $("$HUSK" image inspect app --format '{{.GraphDriver.Data.UpperDir}}') ]]
+    [[ $("$HUSK" image inspect --format '{{json .Config.Labels}}' app) == '{"kind":"app"}' ]]
+    [[ $("$HUSK" image inspect base app | jq length) == 2 ]]
+    run "$HUSK" image inspect --format '{{.Nope}}' app
+    expect 1 Nope
+}
