@@ -41,7 +41,7 @@ void cgroup_explain(const struct cgroup_host *h, const char *path, const struct 
     err *e = cgroup_open(h, path, &g);
     if (!e) {
         for (size_t i = 0; i < g->n; i++)
-            if (g->parts[i].v2 || limits_need(&g->parts[i], r, group_v2(g) != NULL))
+            if (g->parts[i].v2 || limits_need(h, &g->parts[i], r, group_v2(g) != NULL))
                 fprintf(out, "mkdir -p %s\n", g->parts[i].dir);
         e = limits_walk(g, r, LIMITS_NEW, print_write, out);
         if (r->devices_n)

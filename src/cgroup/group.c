@@ -246,12 +246,12 @@ static fallible enable_defaults(const struct cgroup *g, const struct part *p)
     return NULL;
 }
 
-static fallible make_all(struct cgroup *g, const struct oci_resources *r)
+static fallible make_all(const struct cgroup_host *h, struct cgroup *g, const struct oci_resources *r)
 {
     struct part *v2 = group_v2(g);
     for (size_t i = 0; i < g->n; i++) {
         struct part *p = &g->parts[i];
-        if (p->v2 || limits_need(p, r, v2 != NULL))
+        if (p->v2 || limits_need(h, p, r, v2 != NULL))
             TRY(group_make_part(g, p));
     }
     if (!v2)
@@ -269,7 +269,7 @@ fallible cgroup_create(const struct cgroup_host *h, const char *path, const stru
     if (h->why)
         return err_new(ERR_DENIED, "make a control group: %s", h->why);
     TRY(group_new(h, path, &g));
-    err *e = make_all(g, resources);
+    err *e = make_all(h, g, resources);
     if (!e && resources)
         e = limits_apply(g, resources, LIMITS_NEW);
     if (e) {

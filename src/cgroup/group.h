@@ -22,6 +22,7 @@ struct cgroup_host {
     size_t n;
     char *base;
     char *why; /* not usable: the cure */
+    bool v1_readers;
 };
 
 /* A group: of hierarchies that it is in, the directory. */
@@ -52,7 +53,7 @@ fallible group_enable_v2(const struct part *p, const char *path, const char *con
 enum limits_when { LIMITS_NEW, LIMITS_UPDATE };
 fallible limits_apply(const struct cgroup *g, const struct oci_resources *r, enum limits_when when);
 /* Whether a new group needs this v1 hierarchy from the start. */
-bool limits_need(const struct part *p, const struct oci_resources *r, bool has_v2);
+bool limits_need(const struct cgroup_host *h, const struct part *p, const struct oci_resources *r, bool has_v2);
 /* Calls each with "file" and "value" for every write. */
 typedef err *limits_each(void *ctx, const struct part *p, const char *what, const char *file, const char *value);
 fallible limits_walk(const struct cgroup *g, const struct oci_resources *r, enum limits_when when, limits_each *each,

@@ -279,6 +279,11 @@ bool cgroup_host_usable(const struct cgroup_host *h, const char **ret_why)
     return !h->why;
 }
 
+void cgroup_host_for_v1_readers(struct cgroup_host *h)
+{
+    h->v1_readers = true;
+}
+
 const char *cgroup_host_base(const struct cgroup_host *h)
 {
     return h->base;

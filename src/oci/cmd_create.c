@@ -155,6 +155,7 @@ static fallible create(const struct create_opts *o, const char *id, enum begin b
         .root = &source,
         .cgroup = oci_cgroup(),
         .cgroup_optional = oci_is_rootless(),
+        .cgroup_v1_readers = true,
         .seccomp_cache_dir = cache,
         .stdio = { -1, -1, -1 },
         .console_sock = console,

@@ -3,6 +3,7 @@
  * Compatible with: runc.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -150,6 +151,19 @@ static const char *words_of(const char *verb, const err *e)
     return "";
 }
 
+/* In lower case at the end: docker's client looks for "permission denied" in exactly these letters
+ * (cli/command/container/ run.go, runStartContainerErr), dockerd for "not a directory" (daemon/errors.go,
+ * translateContainerdStartErr). */
+static char *as_go_spells(const err *e)
+{
+    char *text = mem_strdup(err_text(e));
+    const char *word = err_errno(e) ? strerror(err_errno(e)) : "";
+    size_t len = strlen(text), n = strlen(word);
+    if (n && n < len && str_eq(text + len - n, word))
+        text[len - n] = (char)tolower((unsigned char)text[len - n]);
+    return text;
+}
+
 /* The caller (containerd, CRI-O) reads the last line of the log, people read standard error. */
 static int report(const char *verb, err *take_e, int fail_exit)
 {
@@ -158,8 +172,9 @@ static int report(const char *verb, err *take_e, int fail_exit)
     if (!e || !*err_text(e))
         return status;
     const char *words = words_of(verb, e);
+    own_mem char *for_engine = as_go_spells(e);
     if (global.log && *global.log)
-        log_error("%s%s", err_text(e), words);
+        log_error("%s%s", for_engine, words);
     fprintf(stderr, "husk-oci %s%s%s%s\n", verb, *verb ? ": " : "", err_text(e), words);
     return fail_exit == 255 ? 255 : err_is(e, ERR_EXEC_MISSING) || err_is(e, ERR_EXEC_DENIED) ? fail_exit : status;
 }

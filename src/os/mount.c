@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/mem.h"
 #include "os/fs.h"
@@ -123,11 +124,22 @@ fallible mount_idmap(int mount_fd, int userns_fd, enum mount_depth depth)
     return e;
 }
 
+/* move_mount(2) calls a file on a directory invalid; mount(2) said which rule that breaks, and engines look for it. */
+static int place_errno(int errnum, int mount_fd, int target_fd)
+{
+    struct stat a, b;
+    if (errnum == EINVAL && fstat(mount_fd, &a) == 0 && fstat(target_fd, &b) == 0 &&
+        S_ISDIR(a.st_mode) != S_ISDIR(b.st_mode))
+        return ENOTDIR;
+    return errnum;
+}
+
 fallible mount_place(int mount_fd, int target_fd)
 {
     if (move_mount(mount_fd, "", target_fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0) {
+        int errnum = place_errno(errno, mount_fd, target_fd);
         own_mem char *path = fs_fd_path(target_fd);
-        return err_sys(errno, "place a mount on '%s'", path);
+        return err_sys(errnum, "place a mount on '%s'", path);
     }
     return NULL;
 }

@@ -126,6 +126,9 @@ static fallible spec_device(struct rootfs *r, const struct oci_device *d)
     own_fd int dir = -1;
     own_mem char *name = NULL;
     own_mem char *path = path_normal(d->path);
+    if (str_eq(path,
+               "/dev/ptmx")) /* --privileged of docker and podman lists the host's; here it is our pts instance's */
+        return NULL;
     struct node n = {
         .path = d->path,
         .type = node_type(d->type[0]),

@@ -440,6 +440,8 @@ static fallible plan_cgroup(struct start *s)
     if (s->c->cgroup == RUNTIME_CGROUP_NONE)
         return NULL;
     TRY(cgroup_host_open(&s->host));
+    if (s->c->cgroup_v1_readers)
+        cgroup_host_for_v1_readers(s->host);
     if (!cgroup_host_usable(s->host, &why)) {
         if (s->c->cgroup_optional && !asks_limits(l ? l->resources : NULL))
             return NULL;

@@ -29,7 +29,8 @@ struct runtime_create {
     const struct oci_spec *spec;
     const struct rootfs_source *root;
     enum runtime_cgroup cgroup;
-    bool cgroup_optional; /* no cgroup possible here and no limit asked: go on without, as an ordinary user must */
+    bool cgroup_optional;   /* no cgroup possible here and no limit asked: go on without, as an ordinary user must */
+    bool cgroup_v1_readers; /* the caller reads statistics by itself: see cgroup_host_for_v1_readers() */
     const char *seccomp_cache_dir;
     int stdio[3];        /* become 0, 1, 2; -1: inherited as they are */
     int console_sock;    /* process.terminal: the pty master is sent over this connected socket; -1: none */

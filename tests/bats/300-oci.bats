@@ -268,7 +268,7 @@ END
     bundle '.process.args = ["/nope"]'
     run oci --log "$T/tmp/log" --log-format json run -b "$B" c1
     expect 1 "exec '/nope'"
-    [[ $(jq -r '.level + " " + .msg' "$T/tmp/log") == "error "*"exec '/nope': No such file or directory" ]]
+    [[ $(jq -r '.level + " " + .msg' "$T/tmp/log") == "error "*"exec '/nope': no such file or directory"* ]]
     jq -e '.time | fromdateiso8601? // (.[0:19] + "Z" | fromdateiso8601)' "$T/tmp/log" >/dev/null
 }
 
