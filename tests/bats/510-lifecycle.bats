@@ -137,7 +137,7 @@ ps -n 2 --format '{{.Names}}'                              | 0 | ~^out.off$
 ps -a --filter nmae=x                                      | 1 | unknown key 'nmae': did you mean 'name'?
 ps -a --filter name                                        | 1 | --filter: 'name': it is KEY=VALUE
 ps --format '{{.Nonsense}}'                                | 1 | there is no field 'Nonsense'
-ps --format '{{range .x}}'                                 | 1 | {{range}} is not understood by husk
+ps --format '{{range .x}}'                                 | 1 | a block is not closed with {{end}}
 ps --format json                                           | 0 | "Names":"on"
 ps --format 'table {{.Names}}\t{{.Image}}'                 | 0 | ~^NAMES[[:space:]]+IMAGE.on[[:space:]]+busybox$
 ps                                                         | 0 | ~^CONTAINER.ID.*NAMES.*busybox.*Up.*on$
