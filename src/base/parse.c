@@ -243,3 +243,45 @@ fallible parse_time_ns(const char *text, int64_t *ret_ns)
     *ret_ns = ((int64_t)timegm(&tm) - offset) * 1000000000 + fraction;
     return NULL;
 }
+
+static int64_t now_ns(void)
+{
+    struct timespec now = { 0 };
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static bool local_time_ns(const char *text, int64_t *ret_ns)
+{
+    static const char *const forms[] = { "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d" };
+    for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
+        struct tm tm = { .tm_isdst = -1 };
+        const char *end = strptime(text, forms[i], &tm);
+        if (end && !*end) {
+            *ret_ns = (int64_t)mktime(&tm) * 1000000000;
+            return true;
+        }
+    }
+    return false;
+}
+
+fallible parse_when_ns(const char *text, int64_t *ret_ns)
+{
+    uint64_t ago;
+    if (local_time_ns(text, ret_ns))
+        return NULL;
+    err *e = parse_time_ns(text, ret_ns);
+    if (!e)
+        return NULL;
+    err_free(e);
+    if (strspn(text, "0123456789.") == strlen(text) && strcspn(text, ".") >= 9)
+        return parse_scaled(text, 1000000000, ret_ns);
+    e = parse_duration_ns(text, &ago);
+    if (e) {
+        err_free(e);
+        return err_new(ERR_INVALID, "'%s' is neither a time such as 2026-01-02T15:04:05Z nor a duration such as 10m",
+                       text);
+    }
+    *ret_ns = now_ns() - (int64_t)ago;
+    return NULL;
+}

@@ -7,10 +7,12 @@
 
 #include "base/opt.h"
 #include "engine/container.h"
+#include "engine/select.h"
 
 extern const struct command cmd_run, cmd_create, cmd_start, cmd_stop, cmd_restart, cmd_kill, cmd_rm, cmd_rename,
-    cmd_wait, cmd_ps, cmd_inspect, cmd_logs, cmd_exec, cmd_attach, cmd_images, cmd_rmi, cmd_tag, cmd_image, cmd_history,
-    cmd_explain, cmd_info, cmd_version, cmd_system, cmd_volume, cmd_container, cmd_container_cleanup;
+    cmd_wait, cmd_pause, cmd_unpause, cmd_update, cmd_port, cmd_top, cmd_ps, cmd_inspect, cmd_logs, cmd_exec,
+    cmd_attach, cmd_images, cmd_rmi, cmd_tag, cmd_image, cmd_history, cmd_explain, cmd_info, cmd_version, cmd_system,
+    cmd_volume, cmd_container, cmd_container_cleanup;
 /* The same under the name that they have below `husk container` and `husk image`. */
 extern const struct command cmd_container_ls, cmd_container_prune, cmd_image_ls, cmd_image_rm, cmd_image_inspect,
     cmd_image_prune, cmd_container_inspect;
@@ -25,6 +27,19 @@ fallible attach_and_leave(struct container *c, int sock, const struct attach_wis
 /* Runs fn on each container that is named; names are printed as they were given when it went well. */
 typedef err *container_fn(struct container *c, const void *ctx);
 fallible each_container(const char *command, struct args args, container_fn *fn, const void *ctx);
+
+/* The same for commands that may say --all, --latest, --filter, --cidfile and --ignore instead. */
+fallible each_selected(const char *command, const struct container_selection *selection, enum select_among among,
+                       struct args args, container_fn *fn, const void *ctx);
+/* Rows for it; the letters of --all and --filter are not free in every command. */
+#define SELECT_OPTIONS(T, all_letter, all_help, filter_letter)                                                         \
+    OPT_FLAG(all_letter, "all", T, select.all, all_help),                                                              \
+        OPT_FLAG('l', "latest", T, select.latest, "The one that was made last"),                                       \
+        OPT_STRS(filter_letter, "filter", T, select.filter, "KEY=VALUE", "Those that `husk ps --filter` shows"),       \
+        OPT_STRS(0, "cidfile", T, select.cidfile, "FILE", "The one whose ID is in a file"),                            \
+        OPT_FLAG('i', "ignore", T, select.ignore, "A name that nobody has is no error")
+/* For commands about one container: the newest one's ID with --latest, else NULL and there is an argument. */
+fallible only_one(struct engine *e, bool latest, struct args *args, char **ret_latest);
 
 /* The last six bytes of an ID are for machines: 12 digits for people. */
 #define SHORT_ID "%.12s"

@@ -4,7 +4,6 @@
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <string.h>
-#include <time.h>
 
 #include "cli/cli.h"
 #include "monitor/attach.h"
@@ -24,31 +23,6 @@ static const struct opt logs_options[] = {
     OPT_END,
 };
 #undef T
-
-/* An RFC 3339 time, seconds since the epoch, or how long ago. */
-static fallible parse_when(const char *text, int64_t *ret)
-{
-    struct timespec now = { 0 };
-    uint64_t ns;
-    err *e = parse_time_ns(text, ret);
-    if (!e)
-        return NULL;
-    err_free(e);
-    if (strspn(text, "0123456789") == strlen(text) && strlen(text) >= 9) {
-        TRY(parse_i64(text, 0, INT64_MAX / 1000000000, ret));
-        *ret *= 1000000000;
-        return NULL;
-    }
-    e = parse_duration_ns(text, &ns);
-    if (e) {
-        err_free(e);
-        return err_new(ERR_INVALID, "'%s' is neither a time such as 2026-01-02T15:04:05Z nor a duration such as 10m",
-                       text);
-    }
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    *ret = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - (int64_t)ns;
-    return NULL;
-}
 
 static bool has_ended(void *ctx)
 {
@@ -70,9 +44,9 @@ static fallible logs_run(const void *opts_, struct args args)
     if (o->tail && strcmp(o->tail, "all") != 0)
         TRY_AS(parse_i64(o->tail, -1, INT64_MAX, &f.tail), "--tail");
     if (o->since)
-        TRY_AS(parse_when(o->since, &f.since_ns), "--since");
+        TRY_AS(parse_when_ns(o->since, &f.since_ns), "--since");
     if (o->until)
-        TRY_AS(parse_when(o->until, &f.until_ns), "--until");
+        TRY_AS(parse_when_ns(o->until, &f.until_ns), "--until");
     TRY(engine_open(&engine));
     TRY(container_find(engine, args.v[0], &c));
     TRY(container_config(c, &config));

@@ -10,21 +10,28 @@
 #include "cli/table.h"
 
 struct ps_opts {
-    bool all, quiet, no_trunc, latest;
+    bool all, quiet, no_trunc, latest, size, noheading;
     struct opt_i64 last;
-    const char *format;
+    const char *format, *sort;
     struct strv filter;
 };
+
+static const char *const words_sort[] = { "command", "created", "id", "image", "names", "runningfor", "status", NULL };
 
 #define T struct ps_opts
 static const struct opt ps_options[] = {
     OPT_FLAG('a', "all", T, all, "Those that do not run too"),
     OPT_FLAG('q', "quiet", T, quiet, "Only IDs"),
-    OPT_STRS('f', "filter", T, filter, "KEY=VALUE", "id, name, label, status, ancestor, exited, volume, before, since"),
+    OPT_STRS('f', "filter", T, filter, "KEY=VALUE",
+             "id, name (a regular expression), label, status, ancestor, exited, volume, network, before, since, until, "
+             "health, publish, expose, is-task"),
     OPT_STR(0, "format", T, format, "FORMAT", "table, json, or a template such as '{{.ID}} {{.Names}}'"),
     OPT_I64('n', "last", T, last, "N", "The newest ones, whatever their state"),
     OPT_FLAG('l', "latest", T, latest, "The newest one, whatever its state"),
     OPT_FLAG(0, "no-trunc", T, no_trunc, "Whole IDs and commands"),
+    OPT_FLAG('s', "size", T, size, "How much each has written, and with its image"),
+    OPT_STR(0, "sort", T, sort, "FIELD", "The order (default: the newest first)", .words = words_sort),
+    OPT_FLAG(0, "noheading", T, noheading, "Without the line above the table"),
     OPT_END,
 };
 #undef T
@@ -32,6 +39,11 @@ static const struct opt ps_options[] = {
 static const struct table_column columns[] = {
     { "CONTAINER ID", "ID" }, { "IMAGE", "Image" }, { "COMMAND", "Command" }, { "CREATED", "RunningFor" },
     { "STATUS", "Status" },   { "PORTS", "Ports" }, { "NAMES", "Names" },     { 0 },
+};
+static const struct table_column columns_size[] = {
+    { "CONTAINER ID", "ID" },    { "IMAGE", "Image" },   { "COMMAND", "Command" },
+    { "CREATED", "RunningFor" }, { "STATUS", "Status" }, { "PORTS", "Ports" },
+    { "NAMES", "Names" },        { "SIZE", "Size" },     { 0 },
 };
 
 static char *command_text(const struct container_config *c, bool whole)
@@ -87,6 +99,14 @@ static char *mounts_text(const struct container_config *c)
     return str_take(&s);
 }
 
+static size_t volumes_of(const struct container_config *c)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < c->mounts_n; i++)
+        n += strcmp(c->mounts[i].type, "volume") == 0;
+    return n;
+}
+
 static void set(json_t *row, const char *key, const char *text)
 {
     (void)json_object_set_new(row, key, json_string(text ? text : ""));
@@ -96,6 +116,33 @@ static void set_take(json_t *row, const char *key, char *take_text)
 {
     set(row, key, take_text);
     free(take_text);
+}
+
+/* "12kB (virtual 4.5MB)": as docker has it. */
+static fallible set_size(json_t *row, struct container *c)
+{
+    char writable[32], whole[32];
+    uint64_t own_bytes = 0, all_bytes = 0;
+    TRY(container_size(c, &own_bytes, &all_bytes));
+    set_take(row, "Size",
+             mem_printf("%s (virtual %s)", format_bytes(own_bytes, writable), format_bytes(all_bytes, whole)));
+    return NULL;
+}
+
+/* What {{.Label "key"}} answers; not printed. */
+static json_t *methods(const struct container_config *config)
+{
+    json_t *labels = json_object();
+    for (size_t i = 0; i < config->labels.n; i++)
+        set(labels, config->labels.items[i].key, config->labels.items[i].value);
+    json_t *all = json_object();
+    (void)json_object_set_new(all, "Label", labels);
+    return all;
+}
+
+static bool wants_size(const struct ps_opts *o)
+{
+    return o->size || (o->format && strstr(o->format, ".Size"));
 }
 
 static fallible make_row(struct container *c, const struct container_state *s, const struct ps_opts *o, json_t *rows)
@@ -116,13 +163,55 @@ static fallible make_row(struct container *c, const struct container_state *s, c
     set_take(row, "Labels", labels_text(&config->labels));
     set_take(row, "Mounts", mounts_text(config));
     set(row, "Networks", config->network);
+    set_take(row, "LocalVolumes", mem_printf("%zu", volumes_of(config)));
+    set(row, "Platform", config->platform);
+    if (config->labels.n)
+        (void)json_object_set_new(row, "", methods(config));
     (void)json_array_append_new(rows, row);
-    return NULL;
+    return wants_size(o) ? set_size(row, c) : NULL;
+}
+
+struct sorting {
+    size_t at;
+    const char *key; /* of the row */
+    const json_t *row;
+};
+
+static int by_key(const void *a_, const void *b_)
+{
+    const struct sorting *a = a_, *b = b_;
+    const char *x = json_string_value(json_object_get(a->row, a->key)),
+               *y = json_string_value(json_object_get(b->row, b->key));
+    int order = strcmp(x ? x : "", y ? y : "");
+    return order ? order : (a->at > b->at) - (a->at < b->at);
+}
+
+/* Podman's --sort; the list comes newest first, which is the opposite of "created" and the order of "runningfor". */
+static json_t *sorted(const json_t *rows, const char *field)
+{
+    static const struct {
+        const char *field, *key;
+    } keys[] = { { "command", "Command" }, { "created", "CreatedAt" }, { "id", "ID" },
+                 { "image", "Image" },     { "names", "Names" },       { "status", "Status" } };
+    size_t n = json_array_size(rows);
+    json_t *out = json_array();
+    own_mem struct sorting *items = mem_array(NULL, n + 1, sizeof *items);
+    const char *key = NULL;
+    for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+        if (field && strcmp(keys[i].field, field) == 0)
+            key = keys[i].key;
+    for (size_t i = 0; i < n; i++)
+        items[i] = (struct sorting){ .at = i, .key = key, .row = json_array_get(rows, i) };
+    if (key)
+        qsort(items, n, sizeof *items, by_key);
+    for (size_t i = 0; i < n; i++)
+        (void)json_array_append(out, (json_t *)items[i].row);
+    return out;
 }
 
 static fallible print_list(const struct container_list *list, const struct ps_opts *o)
 {
-    if (o->quiet && !o->format) {
+    if (o->quiet && !o->format && !o->sort) {
         for (size_t i = 0; i < list->n; i++)
             printf(o->no_trunc ? "%s\n" : SHORT_ID "\n", list->items[i]->row.id);
         return NULL;
@@ -130,7 +219,12 @@ static fallible print_list(const struct container_list *list, const struct ps_op
     own_json json_t *rows = json_array();
     for (size_t i = 0; i < list->n; i++)
         TRY(make_row(list->items[i], &list->states[i], o, rows));
-    return table_print(columns, rows, o->format);
+    own_json json_t *ordered = sorted(rows, o->sort);
+    if (o->quiet && !o->format)
+        return table_print(columns, ordered, "{{.ID}}");
+    if (o->noheading)
+        return table_print_bare(o->size ? columns_size : columns, ordered, o->format);
+    return table_print(o->size ? columns_size : columns, ordered, o->format);
 }
 
 static fallible ps_run(const void *opts_, struct args args)

@@ -7,18 +7,36 @@
 #include "monitor/monitor.h"
 
 struct rm_opts {
-    bool force, volumes;
+    struct container_selection select;
+    bool force, volumes, dry_run;
+    struct opt_i64 time;
 };
 
 #define T struct rm_opts
 static const struct opt rm_options[] = {
     OPT_FLAG('f', "force", T, force, "Kill a running one first; a missing one is no error"),
     OPT_FLAG('v', "volumes", T, volumes, "Remove its anonymous volumes too"),
+    OPT_I64('t', "time", T, time, "SECONDS", "With --force: stop it gently first, for as long"),
+    OPT_FLAG(0, "dry-run", T, dry_run, "Only say what would be removed"),
+    SELECT_OPTIONS(T, 'a', "Every one that does not run; with --force, every one", 0),
     OPT_END,
 };
 #undef T
 
 static const struct opt no_options[] = { OPT_END };
+
+/* What rm and prune --dry-run say: the container, what would go with it, and how much room that makes. */
+static fallible print_removal(struct container *c, bool force, bool volumes)
+{
+    struct removal r = { 0 };
+    char size[32];
+    TRY(container_removal(c, force, volumes, &r));
+    printf("%s\t%s\t%s\n", c->row.id, c->row.name, format_bytes(r.bytes, size));
+    for (size_t i = 0; i < r.volumes.n; i++)
+        printf("volume %s\n", r.volumes.items[i]);
+    strv_free(&r.volumes);
+    return NULL;
+}
 
 struct rm {
     struct engine *engine;
@@ -28,14 +46,19 @@ struct rm {
 static err *rm_one(const char *arg, void *ctx)
 {
     const struct rm *rm = ctx;
+    const struct rm_opts *o = rm->opts;
     own(container) struct container *c = NULL;
     err *e = container_find(rm->engine, arg, &c);
-    if (rm->opts->force && err_is(e, ERR_NOT_FOUND)) {
+    if (o->force && err_is(e, ERR_NOT_FOUND)) {
         err_free(e);
         return NULL;
     }
     TRY(e);
-    TRY(container_remove(c, &(struct remove_options){ rm->opts->force, rm->opts->volumes }));
+    if (o->dry_run)
+        return print_removal(c, o->force, o->volumes);
+    if (o->time.set && o->force)
+        TRY(container_stop(c, &(struct stop_options){ .timeout_s = o->time }));
+    TRY(container_remove(c, &(struct remove_options){ o->force, o->volumes }));
     printf("%s\n", arg);
     return NULL;
 }
@@ -44,9 +67,14 @@ static fallible rm_run(const void *opts_, struct args args)
 {
     own(engine) struct engine *engine = NULL;
     TRY(engine_open(&engine));
-    struct rm rm = { engine, opts_ };
-    TRY(command_each("husk rm", args, rm_one, &rm));
-    err_ignore(container_sweep(engine, NULL), "what was asked is done");
+    const struct rm_opts *o = opts_;
+    struct rm rm = { engine, o };
+    own_strv struct strv names = { 0 };
+    TRY(container_select(engine, &o->select, o->force ? SELECT_ALL : SELECT_NOT_RUNNING, args.v, (size_t)args.n,
+                         &names));
+    TRY(command_each("husk rm", (struct args){ names.items, (int)names.n }, rm_one, &rm));
+    if (!o->dry_run)
+        err_ignore(container_sweep(engine, NULL), "what was asked is done");
     return NULL;
 }
 
@@ -60,17 +88,30 @@ static fallible rename_run(const void *opts_, struct args args)
 }
 
 struct prune_opts {
-    bool force;
+    bool force, dry_run;
     struct strv filter;
 };
 
 #define T struct prune_opts
 static const struct opt prune_options[] = {
     OPT_FLAG('f', "force", T, force, "As with docker: husk never asks"),
-    OPT_STRS(0, "filter", T, filter, "KEY=VALUE", "Only these, as with `husk ps`"),
+    OPT_STRS(0, "filter", T, filter, "KEY=VALUE", "Only these, as with `husk ps`; until=TIME, label!=KEY[=VALUE]"),
+    OPT_FLAG(0, "dry-run", T, dry_run, "Only say what would be removed"),
     OPT_END,
 };
 #undef T
+
+static fallible prune_one(struct container *c, bool dry_run, uint64_t *bytes)
+{
+    struct removal r = { 0 };
+    if (dry_run)
+        return print_removal(c, false, false);
+    TRY(container_removal(c, false, false, &r));
+    TRY(container_remove(c, &(struct remove_options){ 0 }));
+    printf("%s\n", c->row.id);
+    *bytes += r.bytes;
+    return NULL;
+}
 
 static fallible prune_run(const void *opts_, struct args args)
 {
@@ -78,16 +119,21 @@ static fallible prune_run(const void *opts_, struct args args)
     own(engine) struct engine *engine = NULL;
     struct container_list list;
     err *first = NULL;
+    uint64_t bytes = 0;
+    char size[32];
     TRY(engine_open(&engine));
     TRY(container_list(engine, &(struct list_options){ .all = true, .filters = &o->filter }, &list));
-    for (size_t i = 0; i < list.n && !first; i++) {
+    for (size_t i = 0; i < list.n; i++) {
         if (list.states[i].status == CONTAINER_RUNNING || list.states[i].status == CONTAINER_PAUSED)
             continue;
-        first = container_remove(list.items[i], &(struct remove_options){ 0 });
-        if (!first)
-            printf("%s\n", list.items[i]->row.id);
+        err *e = prune_one(list.items[i], o->dry_run, &bytes);
+        if (e && first) /* the first is reported */
+            err_ignore(e, "one that cannot be removed does not keep the others");
+        else if (e)
+            first = e;
     }
     container_list_clear(&list);
+    printf("Total reclaimed space: %s\n", format_bytes(bytes, size));
     return first;
 }
 
@@ -117,11 +163,10 @@ static fallible cleanup_run(const void *opts_, struct args args)
 
 const struct command cmd_rm = {
     .name = "rm",
-    .args = "CONTAINER...",
+    .args = "[CONTAINER...]",
     .summary = "Remove containers",
     .opts = rm_options,
     .opts_size = sizeof(struct rm_opts),
-    .min_args = 1,
     .max_args = -1,
     .complete_args = COMPLETE_CONTAINER,
     .fail_exit = 1,

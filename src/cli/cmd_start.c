@@ -7,8 +7,9 @@
 #include "monitor/attach.h"
 
 struct start_opts {
+    struct container_selection select;
     bool attach, interactive;
-    const char *detach_keys;
+    const char *detach_keys, *sig_proxy;
 };
 
 #define T struct start_opts
@@ -16,6 +17,10 @@ static const struct opt start_options[] = {
     OPT_FLAG('a', "attach", T, attach, "Show its output, pass signals on, and end with its exit status"),
     OPT_FLAG('i', "interactive", T, interactive, "Attach our standard input as well"),
     OPT_STR(0, "detach-keys", T, detach_keys, "KEYS", "What leaves it running when typed (default ctrl-p,ctrl-q)"),
+    OPT_STR(0, "sig-proxy", T, sig_proxy, "BOOL", "With --attach: pass our signals on to it (default true)"),
+    OPT_FLAG(0, "all", T, select.all, "Every one that does not run"),
+    OPT_FLAG('l', "latest", T, select.latest, "The one that was made last"),
+    OPT_STRS('f', "filter", T, select.filter, "KEY=VALUE", "Those that `husk ps --filter` shows"),
     OPT_END,
 };
 #undef T
@@ -36,13 +41,18 @@ static fallible start_attached(const struct start_opts *o, const char *name)
     own(container) struct container *c = NULL;
     const struct container_config *config;
     own_fd int sock = -1;
+    bool proxy = true;
+    if (o->sig_proxy)
+        TRY_AS(parse_bool(o->sig_proxy, &proxy), "--sig-proxy");
     if (o->detach_keys)
         TRY_AS(attach_keys_check(o->detach_keys), "--detach-keys");
     TRY(engine_open(&engine));
     TRY(container_find(engine, name, &c));
     TRY(container_config(c, &config));
     TRY(container_start(c, &sock));
-    struct attach_wish wish = { .stdin_open = o->interactive && config->stdin_open, .detach_keys = o->detach_keys };
+    struct attach_wish wish = { .stdin_open = o->interactive && config->stdin_open,
+                                .no_sig_proxy = !proxy,
+                                .detach_keys = o->detach_keys };
     return attach_and_leave(c, sock, &wish);
 }
 
@@ -50,19 +60,22 @@ static fallible start_run(const void *opts_, struct args args)
 {
     const struct start_opts *o = opts_;
     if (!o->attach && !o->interactive)
-        return each_container("husk start", args, start_one, NULL);
-    if (args.n > 1)
+        return each_selected("husk start", &o->select, SELECT_NOT_RUNNING, args, start_one, NULL);
+    if (args.n > 1 || o->select.all || o->select.filter.n)
         return err_new(ERR_INVALID, "one container at a time can be attached to");
-    return start_attached(o, args.v[0]);
+    own(engine) struct engine *engine = NULL;
+    own_mem char *latest = NULL;
+    TRY(engine_open(&engine));
+    TRY(only_one(engine, o->select.latest, &args, &latest));
+    return start_attached(o, latest ? latest : args.v[0]);
 }
 
 const struct command cmd_start = {
     .name = "start",
-    .args = "CONTAINER...",
+    .args = "[CONTAINER...]",
     .summary = "Start containers",
     .opts = start_options,
     .opts_size = sizeof(struct start_opts),
-    .min_args = 1,
     .max_args = -1,
     .complete_args = COMPLETE_CONTAINER,
     .fail_exit = 1,

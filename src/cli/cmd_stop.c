@@ -6,66 +6,74 @@
 #include "cli/cli.h"
 
 struct stop_opts {
+    struct container_selection select;
     struct opt_i64 time, timeout;
+    const char *signal;
+    bool running;
 };
 
 #define T struct stop_opts
+#define HOW                                                                                                            \
+    OPT_STR('s', "signal", T, signal, "SIGNAL", "Instead of its stop signal"),                                         \
+        OPT_I64('t', "time", T, time, "SECONDS", "Until it is killed (default 10, or its own; -1: never)",             \
+                .exclusive = "time"),                                                                                  \
+        OPT_I64(0, "timeout", T, timeout, "SECONDS", "The same as --time", .exclusive = "time")
 static const struct opt stop_options[] = {
-    OPT_I64('t', "time", T, time, "SECONDS", "Until it is killed (default 10, or its own; -1: never)",
-            .exclusive = "time"),
-    OPT_I64(0, "timeout", T, timeout, "SECONDS", "The same as --time", .exclusive = "time"),
+    HOW,
+    SELECT_OPTIONS(T, 'a', "Every one that runs", 'f'),
+    OPT_END,
+};
+static const struct opt restart_options[] = {
+    HOW,
+    SELECT_OPTIONS(T, 'a', "Every one, those that have ended too", 'f'),
+    OPT_FLAG(0, "running", T, running, "Only those that run"),
     OPT_END,
 };
 #undef T
 
-static struct opt_i64 timeout_of(const struct stop_opts *o)
+static fallible how(const struct stop_opts *o, struct stop_options *ret)
 {
-    return o->time.set ? o->time : o->timeout;
+    *ret = (struct stop_options){ .timeout_s = o->time.set ? o->time : o->timeout };
+    if (o->signal)
+        TRY_AS(signal_parse(o->signal, &ret->signal), "--signal");
+    return NULL;
 }
 
 static err *stop_one(struct container *c, const void *ctx)
 {
-    return container_stop(c, timeout_of(ctx));
+    return container_stop(c, ctx);
 }
 
 static err *restart_one(struct container *c, const void *ctx)
 {
-    TRY(container_stop(c, timeout_of(ctx)));
-    return container_start(c, NULL);
+    return container_restart(c, ctx);
 }
 
 static fallible stop_run(const void *opts_, struct args args)
 {
-    return each_container("husk stop", args, stop_one, opts_);
+    const struct stop_opts *o = opts_;
+    struct stop_options stop;
+    TRY(how(o, &stop));
+    return each_selected("husk stop", &o->select, SELECT_RUNNING, args, stop_one, &stop);
 }
 
 static fallible restart_run(const void *opts_, struct args args)
 {
-    return each_container("husk restart", args, restart_one, opts_);
+    const struct stop_opts *o = opts_;
+    struct container_selection select = o->select;
+    struct stop_options stop;
+    TRY(how(o, &stop));
+    if (o->running && args.n)
+        return err_new(ERR_INVALID, "--running and names exclude each other");
+    select.all |= o->running;
+    return each_selected("husk restart", &select, o->running ? SELECT_RUNNING : SELECT_ALL, args, restart_one, &stop);
 }
 
-const struct command cmd_stop = {
-    .name = "stop",
-    .args = "CONTAINER...",
-    .summary = "Stop containers: their stop signal, then KILL",
-    .opts = stop_options,
-    .opts_size = sizeof(struct stop_opts),
-    .min_args = 1,
-    .max_args = -1,
-    .complete_args = COMPLETE_CONTAINER,
-    .fail_exit = 1,
-    .run = stop_run,
-};
-
-const struct command cmd_restart = {
-    .name = "restart",
-    .args = "CONTAINER...",
-    .summary = "Stop containers and start them again",
-    .opts = stop_options,
-    .opts_size = sizeof(struct stop_opts),
-    .min_args = 1,
-    .max_args = -1,
-    .complete_args = COMPLETE_CONTAINER,
-    .fail_exit = 1,
-    .run = restart_run,
-};
+#define STOP_COMMAND(word, what, verb)                                                                                 \
+    {                                                                                                                  \
+        .name = word, .args = "[CONTAINER...]", .summary = what, .opts = verb##_options,                               \
+        .opts_size = sizeof(struct stop_opts), .max_args = -1, .complete_args = COMPLETE_CONTAINER, .fail_exit = 1,    \
+        .run = verb##_run,                                                                                             \
+    }
+const struct command cmd_stop = STOP_COMMAND("stop", "Stop containers: their stop signal, then KILL", stop);
+const struct command cmd_restart = STOP_COMMAND("restart", "Stop containers and start them again", restart);

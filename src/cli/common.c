@@ -43,6 +43,30 @@ static err *on_each(const char *arg, void *ctx)
     return NULL;
 }
 
+fallible each_selected(const char *command, const struct container_selection *selection, enum select_among among,
+                       struct args args, container_fn *fn, const void *ctx)
+{
+    own(engine) struct engine *engine = NULL;
+    own_strv struct strv names = { 0 };
+    struct each each = { .fn = fn, .ctx = ctx };
+    TRY(engine_open(&engine));
+    each.engine = engine;
+    TRY(container_select(engine, selection, among, args.v, (size_t)args.n, &names));
+    return command_each(command, (struct args){ names.items, (int)names.n }, on_each, &each);
+}
+
+fallible only_one(struct engine *e, bool latest, struct args *args, char **ret_latest)
+{
+    own_strv struct strv names = { 0 };
+    if (!latest && args->n == 0)
+        return err_new(ERR_INVALID, "which container? Name one, or say --latest");
+    if (!latest)
+        return NULL;
+    TRY(container_select(e, &(struct container_selection){ .latest = true }, SELECT_ALL, NULL, 0, &names));
+    *ret_latest = mem_strdup(names.items[0]);
+    return NULL;
+}
+
 fallible each_container(const char *command, struct args args, container_fn *fn, const void *ctx)
 {
     own(engine) struct engine *engine = NULL;
@@ -79,8 +103,8 @@ fallible attach_and_leave(struct container *c, int sock, const struct attach_wis
     if (end == ATTACH_LOST)
         TRY(lost_monitor(c, &code));
     if (config->auto_remove) {
-        err *e = container_remove(c, &(struct remove_options){ .force = true, .volumes = true });
-        if (err_is(e, ERR_NOT_FOUND)) { /* another husk was faster */
+        err *e = container_remove(c, &(struct remove_options){ .volumes = true });
+        if (err_is(e, ERR_NOT_FOUND) || err_is(e, ERR_CONFLICT)) { /* another husk was faster, or restarted it */
             err_free(e);
             e = NULL;
         }

@@ -48,13 +48,15 @@ static const char *text_of(const json_t *row, const char *key)
     return text ? text : "";
 }
 
-static void print_columns(const struct table_column *columns, const json_t *rows)
+static void print_columns(const struct table_column *columns, const json_t *rows, bool heading)
 {
     own_strv struct strv lines = { 0 };
     own_str struct str line = { 0 };
     for (const struct table_column *c = columns; c->header; c++)
         str_printf(&line, "%s%s", c == columns ? "" : "\t", c->header);
-    strv_add_take(&lines, str_take(&line));
+    if (heading)
+        strv_add_take(&lines, str_take(&line));
+    str_free(&line);
     for (size_t i = 0; i < json_array_size(rows); i++) {
         for (const struct table_column *c = columns; c->header; c++)
             str_printf(&line, "%s%s", c == columns ? "" : "\t", text_of(json_array_get(rows, i), c->key));
@@ -72,12 +74,15 @@ static fallible header_line(const struct table_column *columns, const char *temp
     return format_headers(template, headers, out);
 }
 
-static fallible print_table_template(const struct table_column *columns, const json_t *rows, const char *template)
+static fallible print_table_template(const struct table_column *columns, const json_t *rows, const char *template,
+                                     bool heading)
 {
     own_strv struct strv lines = { 0 };
     own_str struct str line = { 0 };
     TRY(header_line(columns, template, &line));
-    strv_add_take(&lines, str_take(&line));
+    if (heading)
+        strv_add_take(&lines, str_take(&line));
+    str_free(&line);
     for (size_t i = 0; i < json_array_size(rows); i++) {
         TRY(format_render(template, json_array_get(rows, i), &line));
         strv_add_take(&lines, str_take(&line));
@@ -86,18 +91,45 @@ static fallible print_table_template(const struct table_column *columns, const j
     return NULL;
 }
 
-fallible table_print(const struct table_column *columns, const json_t *rows, const char *format)
+static fallible print(const struct table_column *columns, const json_t *rows, const char *format, bool heading)
 {
     if (!format || strcmp(format, "table") == 0) {
-        print_columns(columns, rows);
+        print_columns(columns, rows, heading);
         return NULL;
     }
     if (str_starts(format, "table "))
-        return print_table_template(columns, rows, format + strlen("table "));
+        return print_table_template(columns, rows, format + strlen("table "), heading);
     for (size_t i = 0; i < json_array_size(rows); i++) {
         own_str struct str line = { 0 };
         TRY(format_render(format, json_array_get(rows, i), &line));
         printf("%s\n", line.text ? line.text : "");
     }
     return NULL;
+}
+
+fallible table_print(const struct table_column *columns, const json_t *rows, const char *format)
+{
+    return print(columns, rows, format, true);
+}
+
+fallible table_print_bare(const struct table_column *columns, const json_t *rows, const char *format)
+{
+    return print(columns, rows, format, false);
+}
+
+static char *join_cells(const struct strv *cells)
+{
+    own_str struct str line = { 0 };
+    for (size_t i = 0; i < cells->n; i++)
+        str_printf(&line, "%s%s", i ? "\t" : "", cells->items[i]);
+    return str_take(&line);
+}
+
+void table_print_cells(const struct strv *titles, const struct strv *rows, size_t n)
+{
+    own_strv struct strv lines = { 0 };
+    strv_add_take(&lines, join_cells(titles));
+    for (size_t i = 0; i < n; i++)
+        strv_add_take(&lines, join_cells(&rows[i]));
+    print_aligned(&lines);
 }

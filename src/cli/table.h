@@ -17,5 +17,10 @@ struct table_column {
  *           headers; else a template for each row (cli/format.h).
  */
 fallible table_print(const struct table_column *columns, const json_t *rows, const char *format);
+/* The same without the line above a table. */
+fallible table_print_bare(const struct table_column *columns, const json_t *rows, const char *format);
+
+/* Rows of texts under their titles, aligned. */
+void table_print_cells(const struct strv *titles, const struct strv *rows, size_t n);
 
 #endif

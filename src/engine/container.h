@@ -90,15 +90,48 @@ fallible container_show_files(struct container *c, const struct oci_spec *spec);
 
 /* To its first process. CONFLICT when it does not run. */
 fallible container_kill(struct container *c, int signal);
-/* The stop signal, then KILL after timeout_s (-1: for ever; unset: its own, else 10). Not running is no error. */
-fallible container_stop(struct container *c, struct opt_i64 timeout_s);
+struct stop_options {
+    int signal;               /* 0: its own, else TERM */
+    struct opt_i64 timeout_s; /* -1: for ever; unset: its own, else 10 */
+};
+/* The stop signal, then KILL after the time. Not running is no error. */
+fallible container_stop(struct container *c, const struct stop_options *o);
+/* Stop and start. One that does not run is started. */
+fallible container_restart(struct container *c, const struct stop_options *o);
+/* CONFLICT when it is so already or does not run; UNSUPPORTED without a control group. */
+fallible container_pause(struct container *c);
+fallible container_unpause(struct container *c);
+/* Changes the limits that are set in o, now and for later starts; on an error all is as before. */
+fallible container_update(struct container *c, const struct create_options *o);
 /* Until it does not run; its exit code. */
 fallible container_wait(struct container *c, int *ret_code);
+/* Until one of these is so. The code is -1 where it was not an end. */
+enum wait_condition {
+    WAIT_STOPPED = 1,
+    WAIT_CREATED = 2,
+    WAIT_RUNNING = 4,
+    WAIT_PAUSED = 8,
+    WAIT_NEXT_EXIT = 16,
+    WAIT_REMOVED = 32
+};
+/* "not-running", "stopped", "exited", "created", "running", "paused", "next-exit", "removed". INVALID names the rest.
+ */
+fallible wait_condition_parse(const char *word, unsigned *ret);
+/* interval_ms: how often it is looked at where there is nothing to wait on. */
+fallible container_wait_for(struct container *c, unsigned conditions, int interval_ms, int *ret_code);
 struct remove_options {
     bool force;   /* kill it first; a missing one is no error */
     bool volumes; /* its anonymous volumes too */
 };
 fallible container_remove(struct container *c, const struct remove_options *o);
+/* What container_remove() would remove, and the errors that it would answer before it touches anything. */
+struct removal {
+    struct strv volumes; /* caller frees */
+    uint64_t bytes;      /* of its writable layer and logs */
+};
+fallible container_removal(struct container *c, bool force, bool volumes, struct removal *ret);
+/* Bytes on disk of its writable layer; those of its image come with it where the root is an image's. */
+fallible container_size(struct container *c, uint64_t *ret_writable, uint64_t *ret_whole);
 fallible container_rename(struct container *c, const char *name);
 /* Runs a program in it with our own stdio, and waits. 0..255, 128 + signal. */
 fallible container_exec(struct container *c, const struct exec_options *o, char *const *args, size_t args_n,
@@ -107,7 +140,8 @@ fallible container_exec(struct container *c, const struct exec_options *o, char 
 /* Gives a running container whose monitor was killed another one. */
 fallible container_adopt(struct container *c);
 
-/* --filter KEY=VALUE, as docker's: id, name, label, status, ancestor, exited, volume, before, since. */
+/* --filter KEY=VALUE, as docker's: id, name (a regular expression), label, label!, status, ancestor, exited, volume,
+ * network, before, since, until, health, publish, expose, is-task. */
 struct list_options {
     bool all;
     int64_t last; /* the n newest, whatever their state; 0: no limit */

@@ -307,6 +307,15 @@ fallible db_container_list(struct db *db, struct db_container **ret, size_t *ret
     return NULL;
 }
 
+fallible db_container_set_config(struct db *db, const char *id, const char *config)
+{
+    own(stmt) sqlite3_stmt *s = NULL;
+    TRY(prepare(db, "UPDATE container SET config = ? WHERE id = ?", &s));
+    bind_text(s, 1, config);
+    bind_text(s, 2, id);
+    return finish(db, s, "change a container");
+}
+
 fallible db_container_rename(struct db *db, const char *id, const char *name)
 {
     own(stmt) sqlite3_stmt *s = NULL;

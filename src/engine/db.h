@@ -41,6 +41,7 @@ fallible db_container_add(struct db *db, const struct db_container *c, const str
 fallible db_container_find(struct db *db, const char *what, struct db_container *ret);
 /* Newest first. */
 fallible db_container_list(struct db *db, struct db_container **ret, size_t *ret_n);
+fallible db_container_set_config(struct db *db, const char *id, const char *config);
 fallible db_container_rename(struct db *db, const char *id, const char *name);
 /* No such row is no error. */
 fallible db_container_remove(struct db *db, const char *id);

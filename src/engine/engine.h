@@ -29,5 +29,7 @@ fallible engine_layout(struct engine *e, struct layout **ret);
 bool engine_is_rootless(void);
 /* rm -rf for trees of ours that may hold files of subordinate ids. path is absolute. */
 fallible engine_remove_tree(const char *path);
+/* Bytes on disk of such a tree; 0 when it is not there. */
+fallible engine_disk_usage(const char *path, uint64_t *ret_bytes);
 
 #endif

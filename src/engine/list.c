@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <regex.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -30,6 +31,45 @@ static bool label_matches(const struct container_config *config, const char *wis
     return value && (!wish[n] || strcmp(value, wish + n + 1) == 0);
 }
 
+/* Docker's name filter is a regular expression, over the name with and without its slash. What is none of those that
+ * have signs in them is looked for as it stands, which costs less. */
+static fallible name_matches(const char *name, const char *wish, bool *ret)
+{
+    regex_t expression;
+    if (!strpbrk(wish, "^$.*+?()[]{}|\\")) {
+        *ret = strstr(name, wish[0] == '/' ? wish + 1 : wish) != NULL;
+        return NULL;
+    }
+    if (regcomp(&expression, wish, REG_EXTENDED | REG_NOSUB) != 0)
+        return err_new(ERR_INVALID, "'%s' is no regular expression", wish);
+    own_mem char *slashed = mem_printf("/%s", name);
+    *ret = regexec(&expression, name, 0, NULL, 0) == 0 || regexec(&expression, slashed, 0, NULL, 0) == 0;
+    regfree(&expression);
+    return NULL;
+}
+
+static fallible one_of(const char *value, const char *const *words, size_t n)
+{
+    own_str struct str all = { 0 };
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(words[i], value) == 0)
+            return NULL;
+        str_printf(&all, "%s%s", i ? ", " : "", words[i]);
+    }
+    return err_new(ERR_INVALID, "'%s' is not one of %s", value, all.text);
+}
+
+/* No container of husk's is ever restarting, removing or dead; the words are docker's all the same. */
+static fallible status_matches(enum container_status status, const char *value, bool *ret)
+{
+    static const char *const words[] = { "created", "running", "paused",     "exited",
+                                         "stopped", "dead",    "restarting", "removing" };
+    TRY(one_of(value, words, ARRAY_SIZE(words)));
+    *ret = strcmp(container_status_word(status), value) == 0 ||
+           (strcmp(value, "stopped") == 0 && status == CONTAINER_EXITED);
+    return NULL;
+}
+
 static bool volume_matches(const struct container_config *config, const char *wish)
 {
     for (size_t i = 0; i < config->mounts_n; i++)
@@ -55,6 +95,17 @@ static bool ancestor_matches(const struct container *c, const char *wish)
     return strcmp(a, b) == 0;
 }
 
+/* 80, 80/tcp, 8000-8010/udp */
+static fallible check_port(const char *text)
+{
+    size_t n = strspn(text, "0123456789-");
+    const char *protocol = text + n;
+    if (!n ||
+        (*protocol && strcmp(protocol, "/tcp") != 0 && strcmp(protocol, "/udp") != 0 && strcmp(protocol, "/sctp") != 0))
+        return err_new(ERR_INVALID, "'%s' is no port, such as 80 or 8000-8010/udp", text);
+    return NULL;
+}
+
 static fallible matches(const struct subject *s, const char *key, const char *value, bool *ret)
 {
     struct engine *e = s->c->engine;
@@ -62,18 +113,36 @@ static fallible matches(const struct subject *s, const char *key, const char *va
     if (strcmp(key, "id") == 0)
         *ret = str_starts(s->c->row.id, value);
     else if (strcmp(key, "name") == 0)
-        *ret = strstr(s->c->row.name, value[0] == '/' ? value + 1 : value) != NULL;
+        return name_matches(s->c->row.name, value, ret);
     else if (strcmp(key, "label") == 0)
         *ret = label_matches(s->config, value);
+    else if (strcmp(key, "label!") == 0)
+        *ret = !label_matches(s->config, value);
+    else if (strcmp(key, "network") == 0)
+        *ret = str_eq(s->config->network, value);
     else if (strcmp(key, "volume") == 0)
         *ret = volume_matches(s->config, value);
     else if (strcmp(key, "ancestor") == 0)
         *ret = ancestor_matches(s->c, value);
     else if (strcmp(key, "status") == 0)
-        *ret = strcmp(container_status_word(s->state->status), value) == 0;
+        return status_matches(s->state->status, value, ret);
     else if (strcmp(key, "exited") == 0) {
         TRY(parse_i64(value, 0, 255, &n));
         *ret = s->state->status == CONTAINER_EXITED && s->state->exit_code == n;
+    } else if (strcmp(key, "until") == 0) {
+        TRY(parse_when_ns(value, &n));
+        *ret = s->c->row.created_ns < n;
+    } else if (strcmp(key, "health") == 0) {
+        static const char *const words[] = { "none", "starting", "healthy", "unhealthy" };
+        TRY(one_of(value, words, ARRAY_SIZE(words)));
+        *ret = strcmp(value, "none") == 0; /* none has a health check */
+    } else if (strcmp(key, "is-task") == 0) {
+        bool task;
+        TRY(parse_bool(value, &task));
+        *ret = !task;
+    } else if (strcmp(key, "publish") == 0 || strcmp(key, "expose") == 0) {
+        TRY(check_port(value));
+        *ret = false; /* none publishes a port */
     } else if (strcmp(key, "before") == 0) {
         TRY(other_created(e, value, &n));
         *ret = s->c->row.created_ns < n;
@@ -85,7 +154,8 @@ static fallible matches(const struct subject *s, const char *key, const char *va
 }
 
 static const char *const keys[] = {
-    "id", "name", "label", "volume", "ancestor", "status", "exited", "before", "since"
+    "id",     "name",  "label", "label!", "volume",  "ancestor", "status", "exited",
+    "before", "since", "until", "health", "network", "publish",  "expose", "is-task",
 };
 
 static fallible check_filter(const char *text, size_t *ret_key_len)
@@ -122,7 +192,7 @@ static fallible passes(const struct subject *s, const struct strv *filters, bool
             all &= hit;
         }
         if (asked)
-            *ret = strcmp(keys[k], "label") == 0 ? all : any;
+            *ret = str_starts(keys[k], "label") ? all : any;
     }
     return NULL;
 }

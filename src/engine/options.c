@@ -347,7 +347,7 @@ static fallible merge_cpu(const struct create_options *o, struct container_resou
     return NULL;
 }
 
-static fallible merge_limits(const struct create_options *o, struct container_config *c)
+fallible options_merge_limits(const struct create_options *o, struct container_config *c)
 {
     c->resources = mem_zalloc(sizeof *c->resources);
     TRY(merge_memory(o, c->resources));
@@ -411,7 +411,7 @@ fallible options_merge(const struct create_options *o, const struct image *image
     TRY(merge_mounts(o, run, c));
     TRY(merge_world(o, c));
     TRY(merge_rights(o, c));
-    TRY(merge_limits(o, c));
+    TRY(options_merge_limits(o, c));
     TRY(merge_log(o, c));
     *ret = take(c);
     return NULL;

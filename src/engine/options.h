@@ -55,4 +55,7 @@ enum { SHM_DEFAULT_BYTES = 64 << 20 };
 fallible options_merge(const struct create_options *o, const struct image *image, char *const *args, size_t args_n,
                        struct container_config **ret);
 
+/* Only the limits, into a configuration that has none: c->resources is made. */
+fallible options_merge_limits(const struct create_options *o, struct container_config *c);
+
 #endif

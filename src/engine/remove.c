@@ -10,6 +10,7 @@
 
 #include "engine/container_parts.h"
 #include "engine/volume.h"
+#include "layers/layer.h"
 #include "os/fs.h"
 
 /* A folder may be without a row for the moment between its making and its lock. */
@@ -46,6 +47,45 @@ static fallible anonymous_volumes(struct container *c, struct strv *ret)
     for (size_t i = 0; i < config->mounts_n; i++)
         if (config->mounts[i].anonymous && config->mounts[i].source)
             strv_add(ret, config->mounts[i].source);
+    return NULL;
+}
+
+fallible container_removal(struct container *c, bool force, bool volumes, struct removal *ret)
+{
+    struct container_state s = { 0 };
+    struct removal r = { 0 };
+    TRY(container_state(c, &s));
+    bool runs = s.status == CONTAINER_RUNNING || s.status == CONTAINER_PAUSED;
+    container_state_clear(&s);
+    if (runs && !force)
+        return err_new(ERR_CONFLICT, "container '%s' is running: stop it first, or force with -f", c->row.name);
+    if (volumes)
+        TRY(anonymous_volumes(c, &r.volumes));
+    TRY(engine_disk_usage(c->dir, &r.bytes));
+    *ret = r;
+    return NULL;
+}
+
+fallible container_size(struct container *c, uint64_t *ret_writable, uint64_t *ret_whole)
+{
+    const struct container_config *config;
+    struct layout *layout;
+    own_mem char *upper = mem_printf("%s/upper", c->dir);
+    uint64_t writable = 0, whole = 0;
+    TRY(container_config(c, &config));
+    TRY(engine_disk_usage(upper, &writable));
+    if (config->rootfs) {
+        TRY(engine_disk_usage(config->rootfs, &whole));
+    } else {
+        TRY(engine_layout(c->engine, &layout));
+        for (size_t i = 0; i < config->layers.n; i++) {
+            int64_t bytes = 0;
+            err_ignore(layer_size(layout, config->layers.items[i], &bytes), "a layer that is gone counts nothing");
+            whole += (uint64_t)bytes;
+        }
+    }
+    *ret_writable = writable;
+    *ret_whole = whole + writable;
     return NULL;
 }
 

@@ -12,9 +12,9 @@ static fallible stop_signal(const struct container_config *config, int *ret)
     return config->stop_signal ? signal_parse(config->stop_signal, ret) : NULL;
 }
 
-static int timeout_ms(const struct container_config *config, struct opt_i64 wish)
+static int timeout_ms(const struct container_config *config, const struct stop_options *o)
 {
-    int64_t s = wish.set ? wish.v : config->stop_timeout.set ? config->stop_timeout.v : STOP_TIMEOUT_S;
+    int64_t s = o->timeout_s.set ? o->timeout_s.v : config->stop_timeout.set ? config->stop_timeout.v : STOP_TIMEOUT_S;
     return s < 0 ? -1 : s > INT_MAX / 1000 ? INT_MAX : (int)(s * 1000);
 }
 
@@ -29,7 +29,7 @@ static fallible send(struct container *c, int signal)
     return e;
 }
 
-static fallible stop_running(struct container *c, const struct container_state *s, struct opt_i64 timeout_s)
+static fallible stop_running(struct container *c, const struct container_state *s, const struct stop_options *o)
 {
     const struct container_config *config;
     own_fd int pidfd = -1;
@@ -37,13 +37,15 @@ static fallible stop_running(struct container *c, const struct container_state *
     int signal;
     TRY(container_config(c, &config));
     TRY(stop_signal(config, &signal));
+    if (o->signal)
+        signal = o->signal;
     if (s->status == CONTAINER_PAUSED) { /* a frozen process receives nothing */
         TRY(send(c, signal));
         TRY(runtime_resume(c->state_dir));
-    } else if (timeout_ms(config, timeout_s) != 0) {
+    } else if (timeout_ms(config, o) != 0) {
         TRY(send(c, signal));
     }
-    TRY(container_await(s, timeout_ms(config, timeout_s), &gone, &pidfd));
+    TRY(container_await(s, timeout_ms(config, o), &gone, &pidfd));
     if (!gone) {
         TRY(send(c, SIGKILL));
         close_now(&pidfd);
@@ -54,13 +56,23 @@ static fallible stop_running(struct container *c, const struct container_state *
     return NULL;
 }
 
-fallible container_stop(struct container *c, struct opt_i64 timeout_s)
+fallible container_stop(struct container *c, const struct stop_options *o)
 {
     struct container_state s = { 0 };
     TRY(container_state(c, &s));
     err *e = NULL;
     if (s.status == CONTAINER_RUNNING || s.status == CONTAINER_PAUSED)
-        e = stop_running(c, &s, timeout_s);
+        e = stop_running(c, &s, o);
     container_state_clear(&s);
     return e;
+}
+
+/* The lock is held all the while, so that nobody removes a --rm container that has stopped only for this. */
+fallible container_restart(struct container *c, const struct stop_options *o)
+{
+    TRY(container_lock(c));
+    TRY(container_stop(c, o));
+    TRY(container_start(c, NULL));
+    container_say(c, "restart", NULL);
+    return NULL;
 }

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <string.h>
+#include <time.h>
+
 #include "engine/container_parts.h"
 #include "monitor/attach.h"
 
@@ -48,4 +51,91 @@ fallible container_wait(struct container *c, int *ret_code)
         *ret_code = (int)s.exit_code;
     container_state_clear(&s);
     return e;
+}
+
+fallible wait_condition_parse(const char *word, unsigned *ret)
+{
+    static const struct {
+        const char *word;
+        unsigned condition;
+    } words[] = {
+        { "not-running", WAIT_STOPPED }, { "stopped", WAIT_STOPPED },     { "exited", WAIT_STOPPED },
+        { "created", WAIT_CREATED },     { "configured", WAIT_CREATED },  { "running", WAIT_RUNNING },
+        { "paused", WAIT_PAUSED },       { "next-exit", WAIT_NEXT_EXIT }, { "removed", WAIT_REMOVED },
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+        if (strcmp(words[i].word, word) == 0) {
+            *ret |= words[i].condition;
+            return NULL;
+        }
+    return err_new(ERR_INVALID, "'%s' is not one of not-running, stopped, created, running, paused, next-exit, removed",
+                   word);
+}
+
+static fallible is_removed(const struct container *c, bool *ret)
+{
+    struct db *db = NULL;
+    TRY(engine_db_if_there(c->engine, &db));
+    *ret = !db || !db_container_has(db, c->row.id);
+    return NULL;
+}
+
+static unsigned condition_of(enum container_status s)
+{
+    switch (s) {
+    case CONTAINER_CREATED:
+        return WAIT_CREATED;
+    case CONTAINER_RUNNING:
+        return WAIT_RUNNING;
+    case CONTAINER_PAUSED:
+        return WAIT_PAUSED;
+    case CONTAINER_EXITED:
+        return WAIT_STOPPED;
+    }
+    return 0;
+}
+
+struct waiting {
+    unsigned conditions;
+    bool looked;
+    int64_t last_end_ns; /* when it ended last, at the first look */
+};
+
+/* One look. *ret_met tells whether it is so. */
+static fallible look(struct container *c, struct waiting *w, bool *ret_met, int *ret_code)
+{
+    struct container_state s = { 0 };
+    TRY(is_removed(c, ret_met));
+    if (*ret_met)
+        return w->conditions & WAIT_REMOVED
+                   ? NULL
+                   : err_new(ERR_NOT_FOUND, "container '%s' was removed meanwhile", c->row.name);
+    TRY(container_state(c, &s));
+    unsigned now = condition_of(s.status);
+    if (!w->looked)
+        w->last_end_ns = s.finished_ns;
+    w->looked = true;
+    if ((w->conditions & WAIT_NEXT_EXIT) && ((now & (WAIT_RUNNING | WAIT_PAUSED)) || s.finished_ns != w->last_end_ns))
+        w->conditions |= WAIT_STOPPED; /* it runs, or has meanwhile: the next end is the one */
+    *ret_met = (now & w->conditions) != 0;
+    if (now == WAIT_STOPPED)
+        *ret_code = (int)s.exit_code;
+    container_state_clear(&s);
+    return NULL;
+}
+
+fallible container_wait_for(struct container *c, unsigned conditions, int interval_ms, int *ret_code)
+{
+    const struct timespec pause = { interval_ms / 1000, interval_ms % 1000 * 1000000L };
+    struct waiting w = { .conditions = conditions };
+    bool met = false;
+    *ret_code = -1;
+    if (conditions == WAIT_STOPPED)
+        return container_wait(c, ret_code);
+    for (;;) {
+        TRY(look(c, &w, &met, ret_code));
+        if (met)
+            return NULL;
+        (void)nanosleep(&pause, NULL);
+    }
 }
