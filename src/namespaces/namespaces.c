@@ -75,6 +75,12 @@ void namespaces_clear(struct namespaces *ns)
     id_map_free(&ns->gids);
 }
 
+int namespaces_join_fd(const struct namespaces *ns, const char *type)
+{
+    const struct kind *k = find_kind(type);
+    return k ? ns->join_fds[k - kinds] : -1;
+}
+
 bool namespaces_has(const struct namespaces *ns, uint64_t flag)
 {
     return (ns->create | ns->join) & flag || (flag == CLONE_NEWCGROUP && ns->create_cgroup) ||

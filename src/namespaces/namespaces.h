@@ -33,6 +33,8 @@ static inline void own_drop_namespaces(struct namespaces *ns)
 {
     namespaces_clear(ns);
 }
+/* What is joined for a type ("network"), or -1. Borrowed. */
+int namespaces_join_fd(const struct namespaces *ns, const char *type);
 /* New or joined. */
 bool namespaces_has(const struct namespaces *ns, uint64_t clone_flag);
 

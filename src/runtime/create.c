@@ -210,6 +210,12 @@ static err *open_terminal(void *ctx)
     return sock_send(sock, name, sizeof name - 1, &master, 1);
 }
 
+static err *move_devices(void *ctx)
+{
+    struct start *s = ctx;
+    return netdev_move(s->c->spec, &s->ns, s->run.pid, &s->netdevs);
+}
+
 static err *run_runtime_hooks(void *ctx)
 {
     struct start *s = ctx;
@@ -335,6 +341,11 @@ static bool has_terminal(const void *ctx)
     const struct oci_process *p = ((const struct start *)ctx)->c->spec->process;
     return p && p->terminal;
 }
+static bool has_netdevs(const void *ctx)
+{
+    const struct oci_linux *l = ((const struct start *)ctx)->c->spec->linux_;
+    return l && json_object_size(l->net_devices) > 0;
+}
 static bool has_runtime_hooks(const void *ctx)
 {
     const struct oci_hooks *h = ((const struct start *)ctx)->c->spec->hooks;
@@ -381,6 +392,7 @@ static const struct step rows[] = {
     { "mount file systems", SIDE_CHILD, mount_all, NULL, explain_mounts },
     { "make devices", SIDE_CHILD, make_devices, NULL, explain_devices },
     { "open the terminal", SIDE_CHILD, open_terminal, has_terminal, explain_terminal },
+    { "move network devices", SIDE_PARENT, move_devices, has_netdevs, explain_netdevs },
     { "run hooks of the runtime", SIDE_PARENT, run_runtime_hooks, has_runtime_hooks, NULL },
     { "run hooks of the container", SIDE_CHILD, run_container_hooks, has_container_hooks, NULL },
     { "write kernel parameters", SIDE_CHILD, write_sysctls, has_sysctls, explain_sysctl },
@@ -461,8 +473,6 @@ static fallible check_supported(const struct oci_spec *spec)
         return err_new(ERR_INVALID, "process: args: missing: there is no program to run");
     if (l && l->intel_rdt)
         return err_new(ERR_UNSUPPORTED, "linux.intelRdt: husk has no support for resctrl; leave it out");
-    if (l && l->net_devices && json_object_size(l->net_devices))
-        return err_new(ERR_UNSUPPORTED, "linux.netDevices: husk does not move network devices; leave it out");
     return NULL;
 }
 
@@ -540,6 +550,7 @@ fallible start_plan(struct start *s, const struct runtime_create *c)
                          .listen_fd = -1,
                          .hook_state_fd = -1,
                          .listener_sock = -1,
+                         .netdevs = { .host = -1, .inside = -1, .host_ns = -1 },
                          .mounts_pair = { -1, -1 },
                          .console_pair = { -1, -1 },
                          .into_cgroup = true };
@@ -554,6 +565,7 @@ fallible start_plan(struct start *s, const struct runtime_create *c)
         return err_new(ERR_DENIED, "an ordinary user's container needs a user namespace: add { \"type\": \"user\" } to "
                                    "linux.namespaces, with uidMappings and gidMappings");
     TRY(sysctl_check(c->spec, &s->ns));
+    TRY(netdev_check(c->spec, &s->ns));
     TRY(rootfs_init(&s->root, c->spec, c->root));
     s->root.bundle = c->bundle;
     s->root.staging = c->staging ? c->staging : c->state_dir;
@@ -582,6 +594,7 @@ void start_clear(struct start *s)
     free(s->tasks);
     free(s->views);
     free(s->cgroup_path);
+    netdevs_clear(&s->netdevs);
     namespaces_clear(&s->ns);
     rootfs_clear(&s->root);
     cgroup_free(s->cgroup);
@@ -600,6 +613,7 @@ static bool hooks_began(const struct start *s)
 /* What a failed start has left outside of its processes. */
 static void undo(struct start *s)
 {
+    netdev_give_back(&s->netdevs);
     if (s->cgroup) {
         err_ignore(cgroup_kill(s->cgroup), "hooks may have put processes there");
         err_ignore(state_remove_group(s->cgroup), "the start's own error matters more");

@@ -381,6 +381,29 @@ void explain_terminal(const void *ctx, FILE *out)
         ": # a terminal of \"$root\"/dev/pts is opened and mounted on \"$root\"/dev/console: script(1) opens one\n");
 }
 
+void explain_netdevs(const void *ctx, FILE *out)
+{
+    const struct start *s = ctx;
+    const char *name;
+    json_t *v;
+    json_object_foreach (s->c->spec->linux_->net_devices, name, v) {
+        const char *inside = json_string_value(json_object_get(v, "name"));
+        fprintf(out, "ip link set dev ");
+        quote(out, name);
+        fprintf(out, " netns $pid name ");
+        quote(out, inside && *inside ? inside : name);
+        fprintf(out, "\n");
+    }
+}
+
+void explain_resctrl(const void *ctx, FILE *out)
+{
+    const struct start *s = ctx;
+    fprintf(out, "echo $pid >/sys/fs/resctrl/");
+    quote(out, s->resctrl.group);
+    fprintf(out, "/tasks\n");
+}
+
 void explain_sysctl(const void *ctx, FILE *out)
 {
     const struct start *s = ctx;

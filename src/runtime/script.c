@@ -259,6 +259,10 @@ static const char *impossible(const struct start *s)
         return "root with a user namespace: husk mounts the image with ids mapped, which mount(8) here cannot";
     if (s->ns.join & (CLONE_NEWUSER | CLONE_NEWPID))
         return "joining a user or pid namespace: husk makes the process from inside it";
+    if (s->resctrl.config)
+        return "linux.intelRdt: its group takes a pid that the script does not have";
+    if (s->c->spec->linux_ && json_object_size(s->c->spec->linux_->net_devices))
+        return "linux.netDevices: they can only be moved once, and the container has them";
     return NULL;
 }
 

@@ -6,7 +6,9 @@
 #define HUSK_RUNTIME_START_H
 
 #include "cgroup/cgroup.h"
+#include "cgroup/resctrl.h"
 #include "namespaces/namespaces.h"
+#include "namespaces/netdev.h"
 #include "process/program.h"
 #include "rootfs/rootfs.h"
 #include "runtime/runtime.h"
@@ -38,7 +40,11 @@ struct start {
     int console_pair[2]; /* the terminal's master: child to parent */
     struct runtime_state state;
     int listener_sock; /* to the seccomp agent */
-    bool script;       /* explain for the script: its own writable layer in $work */
+    struct netdevs netdevs;
+    struct resctrl resctrl;
+    int resctrl_fd; /* the mounted file system, when asked for */
+    bool resctrl_made;
+    bool script; /* explain for the script: its own writable layer in $work */
     struct steps_run run;
 };
 
@@ -93,6 +99,8 @@ void explain_root(const void *ctx, FILE *out);
 void explain_mounts(const void *ctx, FILE *out);
 void explain_devices(const void *ctx, FILE *out);
 void explain_terminal(const void *ctx, FILE *out);
+void explain_netdevs(const void *ctx, FILE *out);
+void explain_resctrl(const void *ctx, FILE *out);
 void explain_sysctl(const void *ctx, FILE *out);
 void explain_names(const void *ctx, FILE *out);
 void explain_loopback(const void *ctx, FILE *out);

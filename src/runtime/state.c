@@ -14,6 +14,7 @@ struct file {
     bool rootless, no_new_keyring;
     struct strmap annotations;
     char *listener_path, *listener_metadata;
+    struct strv resctrl_dirs;
     struct oci_hooks *hooks;
     json_t *rest;
 };
@@ -32,6 +33,7 @@ static const struct bind_field file_fields[] = {
     BIND_MAP(T, annotations, "annotations"),
     BIND_STR(T, listener_path, "listenerPath"),
     BIND_STR(T, listener_metadata, "listenerMetadata"),
+    BIND_STRS(T, resctrl_dirs, "resctrlDirs"),
     BIND_OBJ(T, hooks, "hooks", oci_hooks_type),
     BIND_REST(T, rest),
     BIND_END,
@@ -67,6 +69,7 @@ fallible state_write(int dir_fd, const struct runtime_state *s)
         .annotations = s->annotations,
         .listener_path = s->listener_path,
         .listener_metadata = s->listener_metadata,
+        .resctrl_dirs = s->resctrl_dirs,
         .hooks = s->hooks,
         .rest = s->rest,
     };
@@ -82,6 +85,7 @@ void state_clear(struct runtime_state *s)
     strmap_free(&s->annotations);
     free(s->listener_path);
     free(s->listener_metadata);
+    strv_free(&s->resctrl_dirs);
     bind_free(&oci_hooks_type, s->hooks);
     json_decref(s->rest);
     *s = (struct runtime_state){ 0 };
@@ -152,6 +156,8 @@ static fallible read_state(const char *state_dir, struct runtime_state **ret, in
     f->annotations = (struct strmap){ 0 };
     s->listener_path = take(f->listener_path);
     s->listener_metadata = take(f->listener_metadata);
+    s->resctrl_dirs = f->resctrl_dirs;
+    f->resctrl_dirs = (struct strv){ 0 };
     s->hooks = take(f->hooks);
     s->rest = take(f->rest);
     bind_free(&file_type, f);

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "os/netlink.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/mem.h"
+
+fallible netlink_open(int *ret_sock)
+{
+    struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
+    own_fd int sock = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+    if (sock < 0 || connect(sock, (struct sockaddr *)&kernel, sizeof kernel) < 0)
+        return err_sys(errno, "open a netlink socket");
+    *ret_sock = take_fd(&sock);
+    return NULL;
+}
+
+fallible netlink_open_in(int netns_fd, int *ret_sock)
+{
+    own_fd int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+    if (own < 0)
+        return err_sys(errno, "open '/proc/self/ns/net'");
+    if (setns(netns_fd, CLONE_NEWNET) < 0)
+        return err_sys(errno, "enter the network namespace");
+    err *e = netlink_open(ret_sock);
+    if (setns(own, CLONE_NEWNET) < 0) {
+        err_free(e);
+        return err_sys(errno, "come back from the network namespace");
+    }
+    return e;
+}
+
+void netlink_begin(struct netlink_request *r, uint16_t type, uint16_t flags, const void *fixed, size_t n)
+{
+    memset(r, 0, sizeof *r);
+    r->head = (struct nlmsghdr){
+        .nlmsg_len = (uint32_t)NLMSG_LENGTH(n), .nlmsg_type = type, .nlmsg_flags = NLM_F_REQUEST | flags, .nlmsg_seq = 1
+    };
+    memcpy(r->bytes + NLMSG_HDRLEN, fixed, n);
+}
+
+void netlink_add(struct netlink_request *r, uint16_t attribute, const void *bytes, size_t n)
+{
+    size_t at = NLMSG_ALIGN(r->head.nlmsg_len), size = NLA_HDRLEN + NLA_ALIGN(n);
+    if (at + size > sizeof r->bytes) {
+        r->full = true;
+        return;
+    }
+    const struct nlattr a = { .nla_len = (uint16_t)(NLA_HDRLEN + n), .nla_type = attribute };
+    memcpy(r->bytes + at, &a, sizeof a);
+    memcpy(r->bytes + at + NLA_HDRLEN, bytes, n);
+    r->head.nlmsg_len = (uint32_t)(at + size);
+}
+
+void netlink_add_text(struct netlink_request *r, uint16_t attribute, const char *text)
+{
+    netlink_add(r, attribute, text, strlen(text) + 1);
+}
+
+/* *ret_end: the verdict was among them. */
+static fallible read_answers(const char *bytes, size_t n, netlink_answer *answer, void *ctx, bool *ret_end)
+{
+    for (size_t at = 0; n - at >= sizeof(struct nlmsghdr);) {
+        const struct nlmsghdr *m = (const void *)(bytes + at);
+        if (m->nlmsg_len < sizeof *m || m->nlmsg_len > n - at)
+            return err_new(ERR_CORRUPT, "netlink: a message runs past its end");
+        if (m->nlmsg_type == NLMSG_ERROR || m->nlmsg_type == NLMSG_DONE) {
+            int verdict = 0;
+            *ret_end = true;
+            if (m->nlmsg_len >= NLMSG_LENGTH(sizeof verdict))
+                memcpy(&verdict, NLMSG_DATA(m), sizeof verdict);
+            return verdict ? err_sys(-verdict, "the kernel's network stack") : NULL;
+        }
+        if (answer)
+            TRY(answer(ctx, m));
+        size_t step = NLMSG_ALIGN((size_t)m->nlmsg_len);
+        at = step > n - at ? n : at + step;
+    }
+    return NULL;
+}
+
+fallible netlink_ask(int sock, struct netlink_request *r, netlink_answer *answer, void *ctx)
+{
+    union {
+        char bytes[32768];
+        struct nlmsghdr align;
+    } in;
+    if (r->full)
+        return err_new(ERR_INTERNAL, "netlink: the request is too long");
+    if ((r->head.nlmsg_flags & NLM_F_DUMP) != NLM_F_DUMP)
+        r->head.nlmsg_flags |= NLM_F_ACK; /* a dump ends with a verdict of its own */
+    if (send(sock, r->bytes, r->head.nlmsg_len, 0) < 0)
+        return err_sys(errno, "netlink: send");
+    for (bool end = false; !end;) {
+        ssize_t n = recv(sock, in.bytes, sizeof in.bytes, MSG_TRUNC);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_sys(errno, "netlink: receive");
+        if ((size_t)n > sizeof in.bytes)
+            return err_new(ERR_CORRUPT, "netlink: an answer of %zd bytes", n);
+        TRY(read_answers(in.bytes, (size_t)n, answer, ctx, &end));
+    }
+    return NULL;
+}
+
+const struct nlattr *netlink_find(const struct nlmsghdr *m, size_t fixed, uint16_t attribute, size_t *ret_len)
+{
+    const char *at = (const char *)m + NLMSG_HDRLEN + NLMSG_ALIGN(fixed), *end = (const char *)m + m->nlmsg_len;
+    while (at < end && (size_t)(end - at) >= sizeof(struct nlattr)) {
+        const struct nlattr *a = (const void *)at;
+        if (a->nla_len < NLA_HDRLEN || a->nla_len > end - at)
+            break;
+        if ((a->nla_type & NLA_TYPE_MASK) == attribute) {
+            *ret_len = (size_t)a->nla_len - NLA_HDRLEN;
+            return a;
+        }
+        size_t step = NLA_ALIGN((size_t)a->nla_len);
+        if (step > (size_t)(end - at))
+            break;
+        at += step;
+    }
+    return NULL;
+}
