@@ -44,8 +44,8 @@ static json_t *linux_features(void)
                      "cgroup", "v1", 1, "v2", 1, "systemd", 0, "systemdUser", 0, "rdma", 1,    /**/
                      "seccomp", "enabled", 1, "actions", list(actions), "operators", list(operators), "knownFlags",
                      list(flags), "supportedFlags", list(flags),                                  /**/
-                     "apparmor", "enabled", 1, "selinux", "enabled", 1, "intelRdt", "enabled", 0, /**/
-                     "mountExtensions", "idmap", "enabled", 1, "netDevices", "enabled", 0, "memoryPolicy", "modes",
+                     "apparmor", "enabled", 1, "selinux", "enabled", 1, "intelRdt", "enabled", 1, /**/
+                     "mountExtensions", "idmap", "enabled", 1, "netDevices", "enabled", 1, "memoryPolicy", "modes",
                      json_array());
 }
 

@@ -119,6 +119,14 @@ static err *add_to_cgroup(void *ctx)
     return cgroup_add(s->cgroup, s->run.pid);
 }
 
+static err *join_resctrl(void *ctx)
+{
+    struct start *s = ctx;
+    TRY(resctrl_make(s->resctrl_fd, &s->resctrl, s->run.pid));
+    s->resctrl_made = true;
+    return NULL;
+}
+
 static err *raise_limits(void *ctx)
 {
     struct start *s = ctx;
@@ -341,6 +349,10 @@ static bool has_terminal(const void *ctx)
     const struct oci_process *p = ((const struct start *)ctx)->c->spec->process;
     return p && p->terminal;
 }
+static bool has_resctrl(const void *ctx)
+{
+    return ((const struct start *)ctx)->resctrl.config;
+}
 static bool has_netdevs(const void *ctx)
 {
     const struct oci_linux *l = ((const struct start *)ctx)->c->spec->linux_;
@@ -380,6 +392,7 @@ static const struct step rows[] = {
     { "map user and group ids", SIDE_PARENT, write_maps, maps_ids, explain_maps },
     { "write down the process", SIDE_PARENT, record_child, NULL, NULL },
     { "move the process to its control group", SIDE_PARENT, add_to_cgroup, adds_to_cgroup, NULL },
+    { "join the resctrl group", SIDE_PARENT, join_resctrl, has_resctrl, explain_resctrl },
     { "raise limits from outside", SIDE_PARENT, raise_limits, owns_userns, NULL },
     { "open mounts from outside", SIDE_PARENT, prepare_mounts, prepares_mounts, NULL },
     { "join the control group", SIDE_CHILD, join_cgroup, joins_cgroup, explain_join_cgroup },
@@ -466,13 +479,20 @@ static fallible plan_cgroup(struct start *s)
     return NULL;
 }
 
+static fallible plan_resctrl(struct start *s)
+{
+    const struct oci_linux *l = s->c->spec->linux_;
+    if (!l || !l->intel_rdt)
+        return NULL;
+    TRY(resctrl_plan(l->intel_rdt, s->c->id, &s->resctrl));
+    TRY(resctrl_open(&s->resctrl_fd));
+    return NULL;
+}
+
 static fallible check_supported(const struct oci_spec *spec)
 {
-    const struct oci_linux *l = spec->linux_;
     if (!spec->process || !spec->process->args.n)
         return err_new(ERR_INVALID, "process: args: missing: there is no program to run");
-    if (l && l->intel_rdt)
-        return err_new(ERR_UNSUPPORTED, "linux.intelRdt: husk has no support for resctrl; leave it out");
     return NULL;
 }
 
@@ -492,6 +512,8 @@ static void plan_state(struct start *s)
     t->no_new_keyring = s->c->no_new_keyring;
     for (size_t i = 0; i < s->c->spec->annotations.n; i++)
         strmap_set(&t->annotations, s->c->spec->annotations.items[i].key, s->c->spec->annotations.items[i].value);
+    if (s->resctrl.config)
+        resctrl_dirs(&s->resctrl, &t->resctrl_dirs);
     const struct oci_seccomp *seccomp = s->c->spec->linux_ ? s->c->spec->linux_->seccomp : NULL;
     if (notify_wanted(seccomp)) {
         t->listener_path = mem_strdup(seccomp->listener_path);
@@ -550,6 +572,7 @@ fallible start_plan(struct start *s, const struct runtime_create *c)
                          .listen_fd = -1,
                          .hook_state_fd = -1,
                          .listener_sock = -1,
+                         .resctrl_fd = -1,
                          .netdevs = { .host = -1, .inside = -1, .host_ns = -1 },
                          .mounts_pair = { -1, -1 },
                          .console_pair = { -1, -1 },
@@ -573,6 +596,7 @@ fallible start_plan(struct start *s, const struct runtime_create *c)
     s->root.cgroupns = s->ns.create_cgroup;
     s->root.no_pivot = c->no_pivot;
     TRY(plan_cgroup(s));
+    TRY(plan_resctrl(s));
     plan_state(s);
     TRY(plan_hooks(s));
     plan_program(s);
@@ -581,10 +605,9 @@ fallible start_plan(struct start *s, const struct runtime_create *c)
 
 void start_clear(struct start *s)
 {
-    int *fds[] = {
-        &s->dir_fd,        &s->order_fd,       &s->stub_fd,        &s->listen_fd,       &s->hook_state_fd,
-        &s->listener_sock, &s->mounts_pair[0], &s->mounts_pair[1], &s->console_pair[0], &s->console_pair[1]
-    };
+    int *fds[] = { &s->resctrl_fd,     &s->dir_fd,          &s->order_fd,       &s->stub_fd,
+                   &s->listen_fd,      &s->hook_state_fd,   &s->listener_sock,  &s->mounts_pair[0],
+                   &s->mounts_pair[1], &s->console_pair[0], &s->console_pair[1] };
     for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
         close_now(fds[i]);
     for (size_t i = 0; i < s->tasks_n; i++)
@@ -595,6 +618,7 @@ void start_clear(struct start *s)
     free(s->views);
     free(s->cgroup_path);
     netdevs_clear(&s->netdevs);
+    resctrl_clear(&s->resctrl);
     namespaces_clear(&s->ns);
     rootfs_clear(&s->root);
     cgroup_free(s->cgroup);
@@ -614,6 +638,8 @@ static bool hooks_began(const struct start *s)
 static void undo(struct start *s)
 {
     netdev_give_back(&s->netdevs);
+    if (s->resctrl_made)
+        err_ignore(resctrl_remove(s->resctrl_fd, &s->state.resctrl_dirs), "the start's own error matters more");
     if (s->cgroup) {
         err_ignore(cgroup_kill(s->cgroup), "hooks may have put processes there");
         err_ignore(state_remove_group(s->cgroup), "the start's own error matters more");

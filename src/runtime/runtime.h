@@ -75,7 +75,7 @@ struct runtime_state {
     bool no_new_keyring; /* its processes keep the session keyring of whoever starts them */
     struct strmap annotations;
     char *listener_path, *listener_metadata; /* who gets the seccomp listener at the start; NULL: nobody */
-    struct strv resctrl_dirs; /* to be removed with it, in this order */
+    struct strv resctrl_dirs;                /* to be removed with it, in this order */
     struct oci_hooks *hooks;                 /* poststart and poststop are still to come; NULL: none */
     json_t *rest;
 };

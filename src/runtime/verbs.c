@@ -240,11 +240,24 @@ fallible state_remove_group(struct cgroup *g)
     }
 }
 
+static fallible remove_resctrl(const struct runtime_state *s)
+{
+    own_fd int fd = -1;
+    err *e = resctrl_open(&fd);
+    if (e) {
+        err_ignore(e, "unmounted since, and its groups with it");
+        return NULL;
+    }
+    return resctrl_remove(fd, &s->resctrl_dirs);
+}
+
 fallible state_remove(int dir, struct runtime_state *s, struct cgroup *g)
 {
     TRY(kill_all(s, g)); /* what the first process left behind, too */
     if (g)
         TRY(state_remove_group(g));
+    if (s->resctrl_dirs.n)
+        TRY(remove_resctrl(s));
     s->status = RUNTIME_STOPPED;
     if (s->hooks)
         err_ignore(hooks_run("poststop", s->hooks->poststop, s->hooks->poststop_n, s),
