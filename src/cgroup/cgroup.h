@@ -60,6 +60,8 @@ fallible cgroup_descend(struct cgroup *g, const char *controller, const char *be
  * short container costs. INVALID for what is no such text. Caller frees. */
 char *cgroup_text(const struct cgroup *g);
 fallible cgroup_of_text(const char *text, struct cgroup **ret);
+/* Whether it exists in any hierarchy. */
+bool cgroup_there(const struct cgroup *g);
 void cgroup_free(struct cgroup *g);
 OWN_TYPE(cgroup, struct cgroup *, cgroup_free)
 const char *cgroup_path(const struct cgroup *g);

@@ -292,6 +292,14 @@ void group_look(struct cgroup *g)
     }
 }
 
+bool cgroup_there(const struct cgroup *g)
+{
+    for (size_t i = 0; i < g->n; i++)
+        if (g->parts[i].there)
+            return true;
+    return false;
+}
+
 fallible cgroup_open(const struct cgroup_host *h, const char *path, struct cgroup **ret)
 {
     own(cgroup) struct cgroup *g = NULL;

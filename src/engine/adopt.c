@@ -15,5 +15,6 @@ fallible container_adopt(struct container *c)
     monitor_plan_of(c, r->init, husk, &plan);
     plan.started_ns = r->created_ns;
     plan.cgroup_path = r->cgroup_path;
+    plan.cgroup_text = r->cgroup_text;
     return monitor_adopt(&plan);
 }

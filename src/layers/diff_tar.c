@@ -281,7 +281,7 @@ static fallible open_metacopy(struct maker *m, const struct diff_entry *e, int *
     for (size_t i = 0; n > 0 && name[0] == '/' && m->d->lowers && i < m->d->lowers->n; i++) {
         own_fd int root = open(m->d->lowers->items[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
         own_fd int fd = -1;
-        own(err) err *no = root < 0 ? NULL : root_open(root, name, O_RDONLY | O_NOFOLLOW, &fd);
+        err_ignore(root < 0 ? NULL : root_open(root, name, O_RDONLY | O_NOFOLLOW, &fd), "then it is not there");
         if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
             diff_mark(fd, "", "metacopy", value, sizeof value) < 0) {
             *ret_fd = take_fd(&fd);

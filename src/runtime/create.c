@@ -28,6 +28,7 @@ static err *make_cgroup(void *ctx)
 {
     struct start *s = ctx;
     TRY(cgroup_create(s->host, s->cgroup_path, &s->resources, &s->cgroup));
+    s->state.cgroup_text = cgroup_text(s->cgroup);
     TRY(cgroup_open_tasks(s->cgroup, &s->tasks, &s->tasks_n));
     for (size_t i = 0;; i++) {
         struct rootfs_cgroup v = { 0 };
@@ -701,7 +702,7 @@ static fallible finish(struct start *s, struct runtime_created *ret)
     }
     ret->init = s->state.init;
     ret->cgroup_path = mem_strdup(s->cgroup_path);
-    ret->cgroup_text = s->cgroup ? cgroup_text(s->cgroup) : NULL;
+    ret->cgroup_text = mem_strdup(s->state.cgroup_text);
     ret->times = *s->run.times; // NOLINT(clang-analyzer-core.NullDereference): as above
     ret->started_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
     ret->pidfd = take_fd(&s->run.pidfd);

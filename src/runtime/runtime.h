@@ -67,6 +67,7 @@ fallible runtime_finish(struct runtime_created *c);
 /* state.json and what the kernel says now. */
 struct runtime_state {
     char *id, *bundle, *cgroup_path;
+    char *cgroup_text; /* the group for cgroup_of_text(), so that nobody has to look at the host again; or NULL */
     struct proc_id init;
     enum runtime_status status;
     int64_t created_ns;

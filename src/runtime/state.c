@@ -8,7 +8,7 @@
 
 /* state.json as it is on disk: what the kernel cannot tell. Status is never stored: it is asked each time. */
 struct file {
-    char *oci_version, *id, *bundle, *cgroup;
+    char *oci_version, *id, *bundle, *cgroup, *cgroup_text;
     int64_t pid, created_ns;
     uint64_t start_time, namespaces;
     bool rootless, no_new_keyring;
@@ -26,6 +26,7 @@ static const struct bind_field file_fields[] = {
     BIND_U64(T, start_time, "startTime"),
     BIND_STR(T, bundle, "bundle"),
     BIND_STR(T, cgroup, "cgroup"),
+    BIND_STR(T, cgroup_text, "cgroupText"),
     BIND_I64(T, created_ns, "createdNs"),
     BIND_U64(T, namespaces, "namespaces"),
     BIND_BOOL(T, rootless, "rootless"),
@@ -60,6 +61,7 @@ fallible state_write(int dir_fd, const struct runtime_state *s)
         .id = s->id,
         .bundle = s->bundle,
         .cgroup = s->cgroup_path,
+        .cgroup_text = s->cgroup_text,
         .pid = s->init.pid,
         .start_time = s->init.start_time,
         .created_ns = s->created_ns,
@@ -82,6 +84,7 @@ void state_clear(struct runtime_state *s)
     free(s->id);
     free(s->bundle);
     free(s->cgroup_path);
+    free(s->cgroup_text);
     strmap_free(&s->annotations);
     free(s->listener_path);
     free(s->listener_metadata);
@@ -105,6 +108,12 @@ fallible state_cgroup(const struct runtime_state *s, struct cgroup **ret)
     *ret = NULL;
     if (!s->cgroup_path)
         return NULL;
+    if (s->cgroup_text) {
+        TRY(cgroup_of_text(s->cgroup_text, ret));
+        if (cgroup_there(*ret))
+            return NULL;
+        cgroup_free(take(*ret)); /* gone, or its hierarchies were mounted elsewhere since */
+    }
     TRY(cgroup_host_open(&host));
     return cgroup_open(host, s->cgroup_path, ret);
 }
@@ -147,6 +156,7 @@ static fallible read_state(const char *state_dir, struct runtime_state **ret, in
     s->id = take(f->id);
     s->bundle = take(f->bundle);
     s->cgroup_path = take(f->cgroup);
+    s->cgroup_text = take(f->cgroup_text);
     s->init = (struct proc_id){ .pid = (pid_t)f->pid, .start_time = f->start_time };
     s->created_ns = f->created_ns;
     s->namespaces = f->namespaces;
