@@ -226,7 +226,7 @@ static fallible login_run(const void *opts_, struct args args)
     if (o->get_login)
         return print_login(o, registry);
     TRY(get_credentials(o, registry, &c, &known));
-    TRY(remote_prepare_with(&o->remote, registry, REGISTRY_PULL, c, &remote));
+    TRY(remote_prepare_login(&o->remote, registry, c, &remote));
     if (o->password)
         fputs("husk login: others may see --password in the list of processes: --password-stdin is safer\n", stderr);
     TRY_AS(check(registry, &remote->options, &identity), "log in to %s", registry);

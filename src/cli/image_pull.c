@@ -5,6 +5,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <string.h>
 
+#include "base/log.h"
 #include "cli/image_common.h"
 #include "cli/image_remote.h"
 #include "layers/pull.h"
@@ -69,26 +70,64 @@ static fallible check_all_tags(const struct pull_opts *opts, const char *name)
     return NULL;
 }
 
+struct candidate {
+    struct ref *ref;
+    struct remote *remote;
+};
+
+static void candidates_free(struct candidate *c)
+{
+    for (size_t i = 0; c[i].ref; i++) {
+        ref_free(c[i].ref);
+        remote_free(c[i].remote);
+    }
+    free(c);
+}
+OWN_TYPE(candidates, struct candidate *, candidates_free)
+
 /* Whatever runs a program or reads the user's own files comes before the confinement, what a stranger sent after. */
+static fallible find_candidates(const struct pull_opts *opts, const char *text, struct candidate **ret)
+{
+    own_strv struct strv names = { 0 };
+    TRY(remote_resolve(text, &names));
+    own(candidates) struct candidate *c = mem_zalloc((names.n + 1) * sizeof *c);
+    for (size_t i = 0; i < names.n; i++) {
+        TRY(ref_parse(names.items[i], &c[i].ref));
+        TRY(remote_prepare(&opts->remote, c[i].ref, REGISTRY_PULL, &c[i].remote));
+    }
+    *ret = take(c);
+    return NULL;
+}
+
+static fallible pull_candidate(struct image_session *s, const struct pull_opts *opts, const struct candidate *c,
+                               struct progress progress)
+{
+    struct pull_options options = {
+        .platform = opts->platform,
+        .registry = c->remote->options,
+        .progress = progress,
+    };
+    return opts->all_tags ? pull_tags(s, opts, &options, c->ref) : pull_one(s, opts, &options, c->ref);
+}
+
 static fallible pull_run(const void *opts_, struct args args)
 {
     const struct pull_opts *opts = opts_;
-    own(ref) struct ref *ref = NULL;
-    own(remote) struct remote *remote = NULL;
+    own(candidates) struct candidate *c = NULL;
     own(image_session) struct image_session *s = NULL;
     own(progress_view) struct progress_view *view = progress_view_new(opts->quiet);
 
-    TRY(ref_parse(args.v[0], &ref));
     TRY(check_all_tags(opts, args.v[0]));
-    TRY(remote_prepare(&opts->remote, ref, REGISTRY_PULL, &remote));
+    TRY(find_candidates(opts, args.v[0], &c));
     TRY(image_session_open(&s));
     TRY(image_confine(s, -1));
-    struct pull_options options = {
-        .platform = opts->platform,
-        .registry = remote->options,
-        .progress = progress_of_view(view),
-    };
-    return opts->all_tags ? pull_tags(s, opts, &options, ref) : pull_one(s, opts, &options, ref);
+    for (size_t i = 0;; i++) {
+        err *e = pull_candidate(s, opts, &c[i], progress_of_view(view));
+        if (!e || !c[i + 1].ref)
+            return e;
+        log_warn("%s", err_text(e));
+        err_ignore(e, "the next registry may have it");
+    }
 }
 
 const struct command cmd_pull = {

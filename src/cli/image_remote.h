@@ -10,7 +10,7 @@
 #include "image/registry.h"
 
 struct remote_opts {
-    const char *creds, *authfile, *tls_verify;
+    const char *creds, *authfile, *cert_dir, *tls_verify;
     struct opt_u64 timeout;
 };
 extern const char *const remote_true_false[];
@@ -19,33 +19,46 @@ extern const char *const remote_true_false[];
 // clang-format off
 #define REMOTE_OPTIONS(T)                                                                                              \
     OPT_STR(0, "authfile", T, remote.authfile, "FILE", "Credentials are in this file"),                                \
+    OPT_STR(0, "cert-dir", T, remote.cert_dir, "DIR", "Certificates (*.crt, *.cert, *.key) are in this folder"),          \
     OPT_STR(0, "creds", T, remote.creds, "USER:PASSWORD", "Log in with these instead of what is stored"),              \
     OPT_STR(0, "tls-verify", T, remote.tls_verify, "true|false",                                                       \
             "Check the registry's certificate; false also allows http", .words = remote_true_false),                   \
     OPT_DURATION(0, "timeout", T, remote.timeout, "TIME", "Give up when nothing arrives for this long (default 30s)")
 // clang-format on
 
-/* All that registry_open() needs for a reference: options borrow from the rest. */
+/* All that registry_open() needs for a reference, read before the program confines itself: the places where it may be
+ * by registries.conf, their credentials and certificates. */
 struct remote {
-    struct registry_options options;
-    struct credentials *auth;
+    struct registry_options options; /* borrows from what follows */
+    struct registry_places places;
+    struct credentials **auths;
+    struct http_certs **certs;
+    struct registry_endpoint *endpoints;
 };
 fallible remote_prepare(const struct remote_opts *opts, const struct ref *ref, enum registry_access access,
                         struct remote **ret);
-/* The same with these credentials, borrowed, and no others. */
-fallible remote_prepare_with(const struct remote_opts *opts, const char *registry, enum registry_access access,
-                             const struct credentials *auth, struct remote **ret);
+/* For a login with these credentials, borrowed. */
+fallible remote_prepare_login(const struct remote_opts *opts, const char *registry, const struct credentials *auth,
+                              struct remote **ret);
 void remote_free(struct remote *r);
 OWN_TYPE(remote, struct remote *, remote_free)
+
+/* What a user typed, as full references in the order in which they are tried: see registries_resolve(). */
+fallible remote_resolve(const char *text, struct strv *ret_names);
 
 /* For messages and --help. */
 #define REMOTE_DETAIL                                                                                                  \
     "Registries on this machine (127.0.0.0/8, ::1, localhost) are spoken to over http, all others over https with\n"   \
-    "their certificate checked. HUSK_INSECURE_REGISTRIES, a comma-separated list of HOST or HOST:PORT, names those\n"  \
-    "for which --tls-verify=false is always meant. Credentials come from --creds, --authfile, $REGISTRY_AUTH_FILE,\n"  \
-    "$XDG_RUNTIME_DIR/containers/auth.json or ~/.docker/config.json with its credential helpers.\n"                    \
+    "their certificate checked. registries.conf (of /etc/containers, ~/.config/containers or\n"                        \
+    "$CONTAINERS_REGISTRIES_CONF, with registries.conf.d) says which are insecure or blocked, which mirrors are "      \
+    "asked\n"                                                                                                          \
+    "first, and what a name without a registry means; HUSK_INSECURE_REGISTRIES, a comma-separated list of HOST or\n"   \
+    "HOST:PORT, names more for which --tls-verify=false is always meant. Credentials come from --creds, --authfile,\n" \
+    "$REGISTRY_AUTH_FILE, $XDG_RUNTIME_DIR/containers/auth.json or ~/.docker/config.json with its credential\n"        \
+    "helpers; certificates from --cert-dir, ~/.config/containers/certs.d, /etc/containers/certs.d or\n"                \
+    "/etc/docker/certs.d.\n"                                                                                           \
     "\n"                                                                                                               \
-    "SSL_CERT_FILE names other certificate authorities than the system's; http_proxy, https_proxy and no_proxy are\n"  \
+    "SSL_CERT_FILE names other certificate authorities than the system's; HTTP_PROXY, HTTPS_PROXY and NO_PROXY are\n"  \
     "followed."
 
 #endif

@@ -151,6 +151,14 @@ static fallible find_in(const char *path, const char *registry, const char *repo
     return NULL;
 }
 
+fallible credentials_from_helper(const char *name, const char *registry, struct credentials **ret)
+{
+    own(err) err *failed = helper_get(name, registry, ret);
+    if (failed)
+        log_warn("registries.conf names a credential helper: going on without it: %s", err_text(failed));
+    return NULL;
+}
+
 void auth_default_files(struct strv *files)
 {
     const char *run = getenv("XDG_RUNTIME_DIR"), *docker = getenv("DOCKER_CONFIG"), *home = getenv("HOME");

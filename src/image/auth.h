@@ -28,6 +28,9 @@ fallible credentials_parse(const char *pair, struct credentials **ret);
 /* @file: look only there; NULL: where the header says. */
 fallible credentials_find(const char *file, const char *registry, const char *repository, struct credentials **ret);
 
+/* Of docker-credential-NAME; *ret NULL: it does not know. */
+fallible credentials_from_helper(const char *name, const char *registry, struct credentials **ret);
+
 /* One file's answer, for credentials_find() and tests. *ret_helper: name of the program to ask ("pass" for
  * docker-credential-pass), or NULL. Both NULL: the file does not know. */
 fallible credentials_in_file(const char *text, size_t len, const char *registry, const char *repository,

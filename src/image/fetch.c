@@ -89,10 +89,37 @@ static fallible get_blob(struct server *s, const char *target, struct blob_trans
     }
 }
 
+static fallible get_from(struct registry *r, size_t i, const char *digest, struct blob_transfer *t)
+{
+    own_mem char *target = registry_target(r->servers[i], "blobs", digest);
+    return get_blob(r->servers[i], target, t);
+}
+
+/* What a mirror does not have, or not right, may be had from the next one: the digest says that it is the same. */
 fallible registry_get_blob(struct registry *r, const char *digest, struct blob *blob, registry_progress *progress,
                            void *ctx)
 {
-    own_mem char *target = registry_target(r->server, "blobs", digest);
+    size_t i = 0;
+    while (r->servers[i] != r->server)
+        i++;
+    for (;; i++) {
+        struct blob_transfer t = { .blob = blob, .progress = progress, .ctx = ctx };
+        err *e = get_from(r, i, digest, &t);
+        if (!e || i + 1 == r->n || err_is(e, ERR_CANCELLED) || err_is(e, ERR_EXHAUSTED))
+            return e;
+        log_warn("mirror '%s': %s", r->servers[i]->registry, err_text(e));
+        err_ignore(e, "the next one may have it");
+    }
+}
+
+bool registry_asks_mirror(const struct registry *r)
+{
+    return r->server != r->servers[r->n - 1];
+}
+
+fallible registry_get_blob_past_mirrors(struct registry *r, const char *digest, struct blob *blob,
+                                        registry_progress *progress, void *ctx)
+{
     struct blob_transfer t = { .blob = blob, .progress = progress, .ctx = ctx };
-    return get_blob(r->server, target, &t);
+    return get_from(r, r->n - 1, digest, &t);
 }

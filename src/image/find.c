@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "image/layout.h"
 #include "image/ref.h"
+#include "image/registries.h"
 
 #define NAME_KEY "org.opencontainers.image.ref.name"
 
@@ -203,6 +204,30 @@ static fallible find_by_digest(struct layout *l, const struct oci_index *index, 
 }
 
 /* NOT_FOUND only when there is no such name. */
+/* A name without a registry that is not Docker Hub's here: what it means by registries.conf. NULL: nothing that is
+ * here. Only after a miss: no command that finds its image reads those files. */
+static const struct oci_descriptor *find_short_name(const struct oci_index *index, const struct ref *ref, char **full)
+{
+    own(registries) struct registries *r = NULL;
+    own_strv struct strv names = { 0 };
+    own_mem char *typed = ref_familiar(ref);
+    err *e = ref->is_short ? registries_load(&r) : NULL;
+    if (r && !e)
+        e = registries_resolve(r, typed, &names);
+    if (e)
+        log_debug("image: '%s' is looked for as it is: %s", typed, err_text(e));
+    err_ignore(e, "then only as it is; a pull says what is wrong with the files");
+    for (size_t i = 0; i < names.n; i++) {
+        const struct oci_descriptor *d = find_full_name(index, names.items[i]);
+        if (!d)
+            continue;
+        free(*full);
+        *full = mem_strdup(names.items[i]);
+        return d;
+    }
+    return NULL;
+}
+
 static fallible find_by_name(struct layout *l, const struct oci_index *index, const struct ref *ref,
                              const char *platform, struct image **ret)
 {
@@ -212,6 +237,8 @@ static fallible find_by_name(struct layout *l, const struct oci_index *index, co
         TRY(find_by_digest(l, index, ref, platform, &image));
     } else {
         const struct oci_descriptor *d = find_full_name(index, full);
+        if (!d)
+            d = find_short_name(index, ref, &full);
         if (!d)
             return err_new(ERR_NOT_FOUND, "no such image");
         TRY(resolve(l, d, platform, &image));

@@ -371,6 +371,31 @@ static struct curl_slist *headers_of(const struct transfer *t, bool with_authori
     return list;
 }
 
+static void set_blob(CURL *curl, CURLoption option, char *text)
+{
+    struct curl_blob blob = { .data = text, .len = text ? strlen(text) : 0, .flags = CURL_BLOB_NOCOPY };
+    if (text)
+        curl_easy_setopt(curl, option, &blob);
+}
+
+static void set_certs(const struct http_certs *certs, CURL *curl)
+{
+    if (!certs)
+        return;
+    set_blob(curl, CURLOPT_CAINFO_BLOB, certs->authorities); /* the system's are in CURLOPT_CAPATH, which stays */
+    set_blob(curl, CURLOPT_SSLCERT_BLOB, certs->certificate);
+    set_blob(curl, CURLOPT_SSLKEY_BLOB, certs->key);
+}
+
+/* libcurl follows https_proxy, HTTPS_PROXY, all_proxy, ALL_PROXY, no_proxy and NO_PROXY, and http_proxy; HTTP_PROXY,
+ * which others follow as well, it does not, because in a CGI program that is a header. */
+static void set_proxy(const char *url, CURL *curl)
+{
+    const char *proxy = getenv("HTTP_PROXY"), *small = getenv("http_proxy");
+    if (str_starts(url, "http:") && proxy && *proxy && !(small && *small) && !getenv("REQUEST_METHOD"))
+        curl_easy_setopt(curl, CURLOPT_PROXY, proxy);
+}
+
 static void set_options(const struct transfer *t, CURL *curl, char *said)
 {
     const struct http_options *o = &t->h->options;
@@ -390,6 +415,8 @@ static void set_options(const struct transfer *t, CURL *curl, char *said)
         curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
         curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
     }
+    set_certs(o->certs, curl);
+    set_proxy(t->url, curl);
     const char *ca = getenv("SSL_CERT_FILE");
     if (ca && *ca)
         curl_easy_setopt(curl, CURLOPT_CAINFO, ca);
@@ -451,8 +478,11 @@ static fallible run_transfer(struct transfer *t, bool with_authorization)
     log_debug("http: %s %s%s", method_names[t->request->method], t->url,
               t->request->authorization && with_authorization ? " (with authorization)" : "");
     CURLcode code = curl_easy_perform(curl);
+    long version = 0;
+    curl_easy_getinfo(curl, CURLINFO_HTTP_VERSION, &version);
     t->answer->status = status_of(curl);
     t->answer->began = t->answer->status != 0;
+    log_debug("http: %d%s", t->answer->status, version == CURL_HTTP_VERSION_2_0 ? " by HTTP/2" : "");
     err *e = take(t->failed);
     if (!e && code != CURLE_OK)
         e = transfer_error(t, curl, code, *said ? said : curl_easy_strerror(code));

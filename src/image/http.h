@@ -13,11 +13,18 @@
 #include "base/err.h"
 #include "base/mem.h"
 
+/* PEM texts, so that no file has to be read once the program has confined itself; each may be NULL. */
+struct http_certs {
+    char *authorities;       /* besides the system's */
+    char *certificate, *key; /* who we are */
+};
+
 struct http;
 struct http_options {
-    bool insecure;     /* certificates are not checked, and a redirect may lead from https to http */
-    bool no_proxy;     /* the server is on this machine: no http_proxy */
-    uint64_t stall_ns; /* TIMEOUT after this long without a byte */
+    bool insecure;                  /* certificates are not checked, and a redirect may lead from https to http */
+    bool no_proxy;                  /* the server is on this machine: no http_proxy */
+    uint64_t stall_ns;              /* TIMEOUT after this long without a byte */
+    const struct http_certs *certs; /* borrowed, or NULL */
 };
 fallible http_new(const struct http_options *options, struct http **ret);
 void http_free(struct http *h);

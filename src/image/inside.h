@@ -9,9 +9,23 @@
 #include "image/registry.h"
 #include "image/server.h"
 
+enum { REGISTRY_SERVERS_MAX = 20 };
+
 struct registry {
-    struct server *server; /* who is asked */
+    struct server *servers[REGISTRY_SERVERS_MAX];
+    enum place_for uses[REGISTRY_SERVERS_MAX];
+    size_t n;
+    struct server *server; /* who is asked: the last one, until registry_try_each() has chosen another */
 };
+
+/**
+ * registry_try_each - ask one server after the other, as what is asked for allows, until one gives an answer. That one
+ * is asked from then on.
+ * @by_digest: it is asked for by digest.
+ * @ask: uses r->server.
+ * Errors: the last server's: it is the registry itself, not a mirror. Call before there are threads.
+ */
+fallible registry_try_each(struct registry *r, bool by_digest, err *(*ask)(struct registry *r, void *ctx), void *ctx);
 
 /* "REPOSITORY/manifests/1": the target of a request. Caller frees. */
 char *registry_target(const struct server *s, const char *kind, const char *what);

@@ -164,6 +164,7 @@ static void split_name(const char *name, struct ref *r)
     } else {
         r->registry = mem_strdup(HUB);
         r->repository = mem_strdup(name);
+        r->is_short = true;
     }
     if (!is_hub(r->registry))
         return;

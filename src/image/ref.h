@@ -14,6 +14,7 @@ struct ref {
     char *repository; /* "library/busybox" */
     char *tag;        /* NULL when only a digest was given */
     char *digest;     /* "sha256:..." or NULL */
+    bool is_short;    /* no registry was named: docker.io is only the default */
 };
 void ref_free(struct ref *r);
 OWN_TYPE(ref, struct ref *, ref_free)

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/log.h"
 #include "base/parse.h"
 #include "codec/digest.h"
 #include "image/inside.h"
@@ -46,19 +47,37 @@ static const char *actions_of(enum registry_access access)
     return "";
 }
 
+static fallible add_server(struct registry *r, const struct registry_options *options,
+                           const struct registry_endpoint *endpoint)
+{
+    const struct registry_place *place = endpoint->place;
+    own_mem char *scope = mem_printf("repository:%s:%s", place->repository, actions_of(options->access));
+    struct server_options server = {
+        .registry = place->registry,
+        .repository = place->repository,
+        .scope = scope,
+        .insecure = options->insecure || place->insecure || registry_named_insecure(place->registry),
+        .stall_ns = options->stall_ns,
+        .auth = endpoint->auth,
+        .certs = endpoint->certs,
+    };
+    if (r->n == REGISTRY_SERVERS_MAX)
+        return err_new(ERR_EXHAUSTED, "more than %d mirrors", REGISTRY_SERVERS_MAX - 1);
+    r->uses[r->n] = place->use;
+    TRY(server_open(&server, &r->servers[r->n]));
+    r->server = r->servers[r->n++];
+    return NULL;
+}
+
 fallible registry_open(const struct ref *ref, const struct registry_options *options, struct registry **ret)
 {
     own(registry) struct registry *r = mem_zalloc(sizeof *r);
-    own_mem char *scope = mem_printf("repository:%s:%s", ref->repository, actions_of(options->access));
-    struct server_options server = {
-        .registry = ref->registry,
-        .repository = ref->repository,
-        .scope = scope,
-        .insecure = options->insecure || registry_named_insecure(ref->registry),
-        .stall_ns = options->stall_ns,
-        .auth = options->auth,
-    };
-    TRY(server_open(&server, &r->server));
+    const struct registry_place itself = { .registry = ref->registry, .repository = ref->repository };
+    const struct registry_endpoint endpoint = { .place = &itself, .auth = options->auth };
+    for (size_t i = 0; i < options->endpoints_n; i++)
+        TRY(add_server(r, options, &options->endpoints[i]));
+    if (!r->n)
+        TRY(add_server(r, options, &endpoint));
     *ret = take(r);
     return NULL;
 }
@@ -67,8 +86,26 @@ void registry_free(struct registry *r)
 {
     if (!r)
         return;
-    server_free(r->server);
+    for (size_t i = 0; i < r->n; i++)
+        server_free(r->servers[i]);
     free(r);
+}
+
+fallible registry_try_each(struct registry *r, bool by_digest, err *(*ask)(struct registry *r, void *ctx), void *ctx)
+{
+    struct server *itself = r->servers[r->n - 1];
+    for (size_t i = 0; r->server == itself && i + 1 < r->n; i++) {
+        if (r->uses[i] == (by_digest ? PLACE_FOR_TAGS : PLACE_FOR_DIGESTS))
+            continue;
+        r->server = r->servers[i];
+        err *e = ask(r, ctx);
+        if (!e)
+            return NULL;
+        log_warn("mirror '%s': %s", r->server->registry, err_text(e));
+        err_ignore(e, "the next one may have it");
+        r->server = itself;
+    }
+    return ask(r, ctx);
 }
 
 char *registry_target(const struct server *s, const char *kind, const char *what)
@@ -146,44 +183,69 @@ static fallible check_manifest_digest(const struct http_answer *a, const char *a
     return NULL;
 }
 
-fallible registry_get_manifest(struct registry *r, const char *tag_or_digest, struct registry_manifest **ret)
+struct question {
+    const char *tag_or_digest;
+    struct registry_manifest **ret;
+};
+
+static err *ask_for_manifest(struct registry *r, void *ctx)
 {
+    const struct question *q = ctx;
     own(http_answer) struct http_answer *a = NULL;
     own(registry_manifest) struct registry_manifest *m = mem_zalloc(sizeof *m);
-    own_mem char *target = registry_target(r->server, "manifests", tag_or_digest);
+    own_mem char *target = registry_target(r->server, "manifests", q->tag_or_digest);
     TRY(server_get(r->server, target, ACCEPT_MANIFESTS, REGISTRY_MANIFEST_MAX, &a));
     TRY_AS(find_media_type(a, &m->media_type), "registry '%s'", r->server->registry);
-    TRY_AS(check_manifest_digest(a, tag_or_digest, &m->digest), "registry '%s'", r->server->registry);
+    TRY_AS(check_manifest_digest(a, q->tag_or_digest, &m->digest), "registry '%s'", r->server->registry);
     m->len = a->body.len;
     m->text = str_take(&a->body);
-    *ret = take(m);
+    *q->ret = take(m);
+    return NULL;
+}
+
+fallible registry_get_manifest(struct registry *r, const char *tag_or_digest, struct registry_manifest **ret)
+{
+    struct question q = { tag_or_digest, ret };
+    return registry_try_each(r, digest_valid(tag_or_digest), ask_for_manifest, &q);
+}
+
+struct head {
+    const char *tag_or_digest;
+    char **ret_digest, **ret_media_type;
+    int64_t *ret_size;
+};
+
+static err *ask_for_head(struct registry *r, void *ctx)
+{
+    const struct head *h = ctx;
+    own(http_answer) struct http_answer *a = NULL;
+    own_mem char *target = registry_target(r->server, "manifests", h->tag_or_digest);
+    struct http_request request = { .method = HTTP_HEAD, .accept = ACCEPT_MANIFESTS, .body_max = SERVER_SMALL_MAX };
+    TRY(server_try(r->server, target, &request, &a));
+    if (a->status == 200 && digest_valid(a->docker_content_digest) && a->content_length >= 0) {
+        *h->ret_digest = mem_strdup(a->docker_content_digest);
+        *h->ret_size = a->content_length;
+        if (h->ret_media_type)
+            *h->ret_media_type = plain_type(a->content_type);
+        return NULL;
+    }
+    if (a->status != 200 && a->status != 405 && a->status != 404)
+        return server_error(r->server, a);
+    /* The whole manifest also says better than HEAD why it is not there. */
+    own(registry_manifest) struct registry_manifest *m = NULL;
+    TRY(ask_for_manifest(r, &(struct question){ h->tag_or_digest, &m }));
+    *h->ret_size = (int64_t)m->len;
+    *h->ret_digest = take(m->digest);
+    if (h->ret_media_type)
+        *h->ret_media_type = take(m->media_type);
     return NULL;
 }
 
 fallible registry_head_manifest(struct registry *r, const char *tag_or_digest, char **ret_digest, char **ret_media_type,
                                 int64_t *ret_size)
 {
-    own(http_answer) struct http_answer *a = NULL;
-    own_mem char *target = registry_target(r->server, "manifests", tag_or_digest);
-    struct http_request request = { .method = HTTP_HEAD, .accept = ACCEPT_MANIFESTS, .body_max = SERVER_SMALL_MAX };
-    TRY(server_try(r->server, target, &request, &a));
-    bool said = a->status == 200 && digest_valid(a->docker_content_digest) && a->content_length >= 0;
-    if (said) {
-        *ret_digest = mem_strdup(a->docker_content_digest);
-        *ret_size = a->content_length;
-        if (ret_media_type)
-            *ret_media_type = plain_type(a->content_type);
-        return NULL;
-    }
-    if (a->status != 200 && a->status != 405 && a->status != 404)
-        return server_error(r->server, a);
-    own(registry_manifest) struct registry_manifest *m = NULL; /* also says better than HEAD why it is not there */
-    TRY(registry_get_manifest(r, tag_or_digest, &m));
-    *ret_size = (int64_t)m->len;
-    *ret_digest = take(m->digest);
-    if (ret_media_type)
-        *ret_media_type = take(m->media_type);
-    return NULL;
+    struct head h = { tag_or_digest, ret_digest, ret_media_type, ret_size };
+    return registry_try_each(r, digest_valid(tag_or_digest), ask_for_head, &h);
 }
 
 /* ---- login ---- */
@@ -199,7 +261,10 @@ fallible registry_login(const char *registry, const struct registry_options *opt
         .insecure = options->insecure || registry_named_insecure(registry),
         .stall_ns = options->stall_ns,
         .auth = options->auth,
+        .certs = options->endpoints_n ? options->endpoints[options->endpoints_n - 1].certs : NULL,
     };
+    if (options->endpoints_n && options->endpoints[options->endpoints_n - 1].place->insecure)
+        server.insecure = true;
     struct http_request request = { .body_max = SERVER_SMALL_MAX };
     TRY(server_open(&server, &s));
     s->wants_identity = true;

@@ -17,7 +17,9 @@
 #include "base/mem.h"
 #include "image/auth.h"
 #include "image/blob.h"
+#include "image/http.h"
 #include "image/ref.h"
+#include "image/registries.h"
 
 enum registry_access {
     REGISTRY_PULL,
@@ -25,11 +27,21 @@ enum registry_access {
     REGISTRY_DELETE
 }; /* what tokens are asked for; each may do the
       ones before it */
+/* A place, and what is needed to speak to the server there. All borrowed. */
+struct registry_endpoint {
+    const struct registry_place *place;
+    const struct credentials *auth; /* NULL: anonymous */
+    const struct http_certs *certs; /* NULL: the system's authorities, and no certificate of our own */
+};
 struct registry_options {
     enum registry_access access;
-    bool insecure;                  /* http, and certificates that are not checked, are allowed */
-    uint64_t stall_ns;              /* give up a transfer in which nothing arrives for this long; 0: 30 s */
-    const struct credentials *auth; /* borrowed; NULL: anonymous */
+    bool insecure;     /* http, and certificates that are not checked, are allowed, whatever the endpoint says */
+    uint64_t stall_ns; /* give up a transfer in which nothing arrives for this long; 0: 30 s */
+    const struct credentials *auth; /* borrowed; NULL: anonymous; for when there are no endpoints */
+    /* In the order in which they are asked: mirrors first. 0: the reference's own registry alone. The last one is where
+     * is written to. */
+    const struct registry_endpoint *endpoints;
+    size_t endpoints_n;
 };
 struct registry;
 /* No request is made yet. */
@@ -72,6 +84,11 @@ fallible registry_get_blob(struct registry *r, const char *digest, struct blob *
  */
 fallible registry_head_manifest(struct registry *r, const char *tag_or_digest, char **ret_digest, char **ret_media_type,
                                 int64_t *ret_size);
+
+/* Is it a mirror that is asked? Then what turns out to be wrong may be had from the registry itself. */
+bool registry_asks_mirror(const struct registry *r);
+fallible registry_get_blob_past_mirrors(struct registry *r, const char *digest, struct blob *blob,
+                                        registry_progress *progress, void *ctx);
 
 /* The repository's tags, all pages. */
 fallible registry_list_tags(struct registry *r, struct strv *ret_tags);

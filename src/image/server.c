@@ -66,6 +66,7 @@ fallible server_open(const struct server_options *options, struct server **ret)
         .insecure = s->insecure || s->loopback,
         .no_proxy = s->loopback,
         .stall_ns = options->stall_ns ? options->stall_ns : default_stall_ns,
+        .certs = options->certs,
     };
     TRY(http_new(&http, &s->http));
     *ret = take(s);

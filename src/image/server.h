@@ -22,6 +22,7 @@ struct server_options {
     bool insecure;
     uint64_t stall_ns;
     const struct credentials *auth; /* borrowed, or NULL */
+    const struct http_certs *certs; /* borrowed, or NULL */
 };
 
 struct server {

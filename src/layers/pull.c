@@ -94,16 +94,19 @@ static bool worth_keeping(const err *e)
     return !err_is(e, ERR_CORRUPT) && !err_is(e, ERR_EXHAUSTED);
 }
 
+typedef err *get_blob_fn(struct registry *r, const char *digest, struct blob *blob, registry_progress *progress,
+                         void *ctx);
+
 /* *ret_resumed: bytes of an earlier attempt are part of it. */
-static fallible fetch_once(struct pull *p, const struct oci_descriptor *d, registry_progress *progress, struct watch *w,
-                           bool *ret_resumed)
+static fallible fetch_once(struct pull *p, const struct oci_descriptor *d, get_blob_fn *get,
+                           registry_progress *progress, struct watch *w, bool *ret_resumed)
 {
     own(blob) struct blob *b = NULL;
     TRY(blob_begin(p->l, d->digest, d->size, &b));
     if (!b)
         return NULL;
     *ret_resumed = blob_bytes(b) > 0;
-    err *e = blob_bytes(b) < d->size || !d->size ? registry_get_blob(p->registry, d->digest, b, progress, w) : NULL;
+    err *e = blob_bytes(b) < d->size || !d->size ? get(p->registry, d->digest, b, progress, w) : NULL;
     if (!e)
         e = blob_end(b);
     if (e && !worth_keeping(e))
@@ -116,10 +119,15 @@ static fallible fetch(struct pull *p, const struct oci_descriptor *d, registry_p
     bool resumed = false;
     if (layout_has_blob(p->l, d->digest, d->size))
         return NULL;
-    err *e = fetch_once(p, d, progress, w, &resumed);
+    err *e = fetch_once(p, d, registry_get_blob, progress, w, &resumed);
     if (err_is(e, ERR_CORRUPT) && resumed) { /* perhaps it was the old bytes that were wrong */
         err_ignore(e, "once more, from the start");
-        e = fetch_once(p, d, progress, w, &resumed);
+        e = fetch_once(p, d, registry_get_blob, progress, w, &resumed);
+    }
+    if (err_is(e, ERR_CORRUPT) && registry_asks_mirror(p->registry)) {
+        log_warn("mirror: %s", err_text(e));
+        err_ignore(e, "the registry itself may have it right");
+        e = fetch_once(p, d, registry_get_blob_past_mirrors, progress, w, &resumed);
     }
     return e;
 }
