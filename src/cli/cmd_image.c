@@ -8,7 +8,8 @@
 #include "engine/image_remove.h"
 
 struct image_opts {
-    bool force, all;
+    bool force, all, dry_run;
+    struct strv filter;
     const char *format;
 };
 
@@ -23,6 +24,9 @@ static const struct opt inspect_options[] = {
 };
 static const struct opt prune_options[] = {
     OPT_FLAG('a', "all", T, all, "Names that no container uses too"),
+    OPT_STRS(0, "filter", T, filter, "KEY=VALUE",
+             "until=TIME (or a duration: older than), label=KEY[=VALUE], label!=..."),
+    OPT_FLAG(0, "dry-run", T, dry_run, "Only show what would go"),
     OPT_FLAG('f', "force", T, force, "As with docker: husk never asks"),
     OPT_END,
 };
@@ -94,10 +98,11 @@ static fallible prune_run(const void *opts_, struct args args)
     uint64_t bytes = 0;
     char size[32];
     TRY(engine_open(&engine));
-    TRY(image_prune(engine, o->all, &lines, &bytes));
+    struct prune_options wish = { .all = o->all, .dry_run = o->dry_run, .filters = &o->filter };
+    TRY(image_prune(engine, &wish, &lines, &bytes));
     for (size_t i = 0; i < lines.n; i++)
         printf("%s\n", lines.items[i]);
-    printf("Total reclaimed space: %s\n", format_bytes(bytes, size));
+    printf("%s: %s\n", o->dry_run ? "Would be reclaimed" : "Total reclaimed space", format_bytes(bytes, size));
     return NULL;
 }
 

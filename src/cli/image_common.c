@@ -12,10 +12,10 @@ fallible image_session_open(struct image_session **ret)
 {
     own(image_session) struct image_session *s = mem_zalloc(sizeof *s);
     own_mem char *path = layout_default_path(); /* before we are root of anything */
-    s->lock = -1;
+    s->adding_fd = s->lock = -1;
     TRY(userns_enter());
     TRY(layout_open(path, true, &s->store));
-    TRY_AS(layout_lock(s->store, LAYOUT_ADDING, &s->lock), "image store '%s'", path);
+    TRY_AS(layout_begin_adding(s->store, &s->adding, &s->adding_fd), "image store '%s'", path);
     TRY(layout_sweep_staging(s->store, keep_blobs_seconds));
     *ret = take(s);
     return NULL;
@@ -25,7 +25,7 @@ fallible image_session_open_reading(struct image_session **ret)
 {
     own(image_session) struct image_session *s = mem_zalloc(sizeof *s);
     own_mem char *path = layout_default_path();
-    s->lock = -1;
+    s->adding_fd = s->lock = -1;
     TRY(layout_open(path, false, &s->store));
     TRY_AS(layout_lock(s->store, LAYOUT_ADDING, &s->lock), "image store '%s'", path);
     *ret = take(s);
@@ -36,6 +36,9 @@ void image_session_close(struct image_session *s)
 {
     if (!s)
         return;
+    if (s->adding)
+        layout_end_adding(s->store, s->adding, &s->adding_fd);
+    free(s->adding);
     close_now(&s->lock);
     layout_free(s->store);
     free(s);

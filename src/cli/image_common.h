@@ -10,14 +10,16 @@
 #include "layers/progress.h"
 
 extern const struct command cmd_pull, cmd_push, cmd_login, cmd_logout;
-extern const struct command cmd_load, cmd_import, cmd_bootstrap, cmd_save;
+extern const struct command cmd_load, cmd_import, cmd_bootstrap, cmd_save, cmd_verify;
 
 struct image_session {
     struct layout *store;
-    int lock; /* LAYOUT_ADDING, held until the end */
+    char *adding; /* image/layout.h: what is made and used from the beginning on is kept by sweeps */
+    int adding_fd;
+    int lock; /* a session that reads: the store's, shared, so that nothing goes meanwhile; else -1 */
 };
-/* An ordinary user becomes root of their user namespace; the store is opened (made when missing), locked for adding,
- * and what killed commands left in its staging long ago is swept. Before any thread. */
+/* An ordinary user becomes root of their user namespace; the store is opened (made when missing), a session that
+ * adds begins, and what killed commands left in its staging long ago is swept. Before any thread. */
 fallible image_session_open(struct image_session **ret);
 /* For reading what is there, as the user that we are; nothing is made or removed. NOT_FOUND: there is no store. */
 fallible image_session_open_reading(struct image_session **ret);

@@ -10,7 +10,7 @@
 
 #define EMBEDDED_NAME "localhost/hello:latest"
 
-/* Nothing to do when it is there already. The caller holds layout_lock(LAYOUT_ADDING). */
+/* Nothing to do when it is there already. Within layout_begin_adding(). */
 fallible embedded_load(struct layout *l);
 
 #endif

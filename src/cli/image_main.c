@@ -15,6 +15,7 @@ static const struct command *const commands[] = {
     &cmd_import,
     &cmd_bootstrap,
     &cmd_save,
+    &cmd_verify,
     // clang-format on
     NULL,
 };

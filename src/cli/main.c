@@ -22,6 +22,7 @@ IMAGE_COMMAND(load, "load", "Load images from an archive or an OCI layout");
 IMAGE_COMMAND(save, "save", "Write images to an archive, a directory or a pipe");
 IMAGE_COMMAND(import, "import", "Make an image of a root file system's tar");
 IMAGE_COMMAND(bootstrap, "bootstrap", "Make a Debian base image from the system's mirror");
+IMAGE_COMMAND(verify, "verify", "Compare the bytes of images with their digests");
 
 static const struct command *const commands[] = {
     &cmd_run,
@@ -52,6 +53,7 @@ static const struct command *const commands[] = {
     &image_save,
     &image_import,
     &image_bootstrap,
+    &image_verify,
     &cmd_images,
     &cmd_rmi,
     &cmd_tag,

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "engine/check_images.h"
 #include "engine/container_parts.h"
 #include "engine/image_remove.h"
 #include "engine/volume.h"
@@ -280,6 +281,24 @@ static fallible check_cgroups(struct check *c)
     return each_entry(c, "/sys/fs/cgroup", check_hierarchy);
 }
 
+/* ---- images ---- */
+
+static err *repair_image(struct check *c, const char *name)
+{
+    return image_program_run((const char *const[]){ "verify", "--quick", "--repair", "--quiet", name, NULL });
+}
+
+static err *sweep_images(struct check *c, const char *name)
+{
+    return image_sweep(c->engine, false, NULL);
+}
+
+static err *image_problem(void *ctx, enum check_image_kind kind, const char *name, const char *text)
+{
+    problem(ctx, kind == CHECK_IMAGE_BROKEN ? repair_image : sweep_images, name, "%s", text);
+    return NULL;
+}
+
 fallible check_run(struct engine *e, enum check_how how, struct check_result *ret)
 {
     struct check c = { .engine = e, .how = how };
@@ -296,6 +315,8 @@ fallible check_run(struct engine *e, enum check_how how, struct check_result *re
         failed = each_entry(&c, volumes, check_volume_dir);
     if (!failed)
         failed = check_cgroups(&c);
+    if (!failed)
+        failed = check_images(e, image_problem, &c);
     if (failed) {
         check_result_clear(&c.result);
         return failed;

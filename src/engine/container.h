@@ -62,6 +62,9 @@ struct image_wish {
     const char *name, *platform, *pull;
     bool quiet;
 };
+/* Runs husk-image with these arguments (NULL at the end); what it prints goes to stderr. It has said by itself what
+ * failed: the error is err_exit(125). */
+fallible image_program_run(const char *const *args);
 fallible image_for_container(struct engine *e, const struct image_wish *wish, struct image **ret, int *ret_lock);
 
 /* Makes it: folder, volumes, row. args[0] is the image, unless o->rootfs is set. */

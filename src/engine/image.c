@@ -8,38 +8,40 @@
 /* The image that is built into husk-image: it is loaded when it is first asked for, so a first run needs no network. */
 #define EMBEDDED_IMAGE "localhost/hello:latest"
 
-/* Runs husk-image; what it prints goes to stderr, since stdout is the container's. It has said by itself what failed.
- */
-static fallible run_husk_image(char *const *argv)
+/* What it prints goes to stderr, since stdout is the container's. */
+fallible image_program_run(const char *const *args)
 {
+    own_mem char *program = NULL;
+    const char *argv[16];
+    size_t n = 1;
     int status;
-    struct spawn s = { .argv = argv, .stdin_fd = -1, .stdout_fd = STDERR_FILENO, .stderr_fd = -1 };
+    TRY(self_find_program("husk-image", &program));
+    argv[0] = program;
+    while (*args && n < ARRAY_SIZE(argv) - 1)
+        argv[n++] = *args++;
+    argv[n] = NULL;
+    struct spawn s = { .argv = (char *const *)argv, .stdin_fd = -1, .stdout_fd = STDERR_FILENO, .stderr_fd = -1 };
     TRY(spawn_wait(&s, &status));
     return proc_exit_code(status) == 0 ? NULL : err_exit(125);
 }
 
 static fallible pull(const struct image_wish *wish)
 {
-    own_mem char *program = NULL;
-    TRY(self_find_program("husk-image", &program));
-    const char *argv[8] = { program, "pull" };
-    size_t n = 2;
+    const char *args[8] = { "pull" };
+    size_t n = 1;
     if (wish->quiet)
-        argv[n++] = "--quiet";
+        args[n++] = "--quiet";
     if (wish->platform) {
-        argv[n++] = "--platform";
-        argv[n++] = wish->platform;
+        args[n++] = "--platform";
+        args[n++] = wish->platform;
     }
-    argv[n++] = wish->name;
-    return run_husk_image((char *const *)argv);
+    args[n++] = wish->name;
+    return image_program_run(args);
 }
 
 static fallible load_embedded(void)
 {
-    own_mem char *program = NULL;
-    TRY(self_find_program("husk-image", &program));
-    const char *argv[] = { program, "load", "--quiet", "--embedded", NULL };
-    return run_husk_image((char *const *)argv);
+    return image_program_run((const char *const[]){ "load", "--quiet", "--embedded", NULL });
 }
 
 static fallible full_name(const char *name, char **ret)
@@ -67,6 +69,7 @@ static fallible find(struct engine *e, const struct image_wish *wish, struct ima
     TRY(engine_layout(e, &layout));
     TRY(layout_lock(layout, LAYOUT_ADDING, &lock));
     TRY(image_find(layout, wish->name, wish->platform, ret));
+    layout_touch_blob(layout, (*ret)->manifest_digest); /* when it was used last */
     *ret_lock = take_fd(&lock);
     return NULL;
 }

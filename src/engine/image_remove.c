@@ -2,11 +2,12 @@
 #include "engine/image_remove.h"
 
 #include <string.h>
+#include <time.h>
 
-#include "base/log.h"
+#include "base/parse.h"
 #include "engine/config.h"
 #include "image/ref.h"
-#include "layers/layer.h"
+#include "image/settings.h"
 #include "monitor/events.h"
 
 fallible image_kept(struct engine *e, struct strv *ret_digests)
@@ -34,11 +35,26 @@ fallible image_kept(struct engine *e, struct strv *ret_digests)
     return first;
 }
 
-static fallible sweep(struct engine *e, struct layout *l, uint64_t *ret_bytes)
+static err *kept_now(void *ctx, struct strv *ret)
 {
-    own_strv struct strv kept = { 0 };
-    TRY(image_kept(e, &kept));
-    return layers_sweep(l, &kept, ret_bytes);
+    return image_kept(ctx, ret);
+}
+
+static fallible sweep(struct engine *e, const struct strv *without, bool dry_run, struct sweep_result *ret)
+{
+    struct settings settings;
+    struct layout *l;
+    TRY(settings_read(&settings));
+    TRY(engine_layout(e, &l));
+    struct sweep_options o = {
+        .keep = kept_now, .keep_ctx = e, .without = without, .drop_packed = !settings.keep_blobs, .dry_run = dry_run
+    };
+    return layers_sweep(l, &o, ret);
+}
+
+fallible image_sweep(struct engine *e, bool dry_run, struct sweep_result *ret)
+{
+    return sweep(e, NULL, dry_run, ret);
 }
 
 /* All names in the store that lead to this image. */
@@ -109,7 +125,6 @@ fallible image_remove(struct engine *e, const char *what, bool force, struct str
     struct layout *l;
     own(image) struct image *image = NULL;
     own_strv struct strv names = { 0 };
-    uint64_t bytes;
     TRY(engine_layout(e, &l));
     TRY(image_find(l, what, NULL, &image));
     TRY(names_of(l, image->id, &names));
@@ -124,7 +139,7 @@ fallible image_remove(struct engine *e, const char *what, bool force, struct str
         TRY(remove_name(l, names.items[i], ret_lines));
     if (last)
         TRY(remove_unnamed(l, image));
-    TRY(sweep(e, l, &bytes));
+    TRY(image_sweep(e, false, NULL));
     event_say(e->run, "image", "untag", image->id, "name", image->name, NULL);
     if (!last)
         return NULL;
@@ -184,36 +199,125 @@ fallible image_tag(struct engine *e, const char *what, const char *name)
     return NULL;
 }
 
-/* all: names that no container uses go too, not only images without a name. */
-static fallible prune_one(struct engine *e, struct layout *l, const struct image *image, bool all,
-                          struct strv *ret_lines)
+static const char *label_of(const struct image *image, const char *key)
 {
-    own_mem char *user = NULL;
-    if (image->name && !all)
+    return image->config->config ? strmap_get(&image->config->config->labels, key) : NULL;
+}
+
+static bool label_matches(const struct image *image, const char *wanted)
+{
+    size_t n = strcspn(wanted, "=");
+    own_mem char *key = mem_strndup(wanted, n);
+    const char *value = label_of(image, key);
+    return value && (!wanted[n] || str_eq(value, wanted + n + 1));
+}
+
+/* A time (RFC 3339, seconds since the epoch) or how long ago. */
+static fallible until_ns(const char *text, int64_t *ret)
+{
+    int64_t s = 0;
+    uint64_t ago_ns = 0;
+    struct timespec now;
+    if (strchr(text, 'T'))
+        return parse_time_ns(text, ret);
+    if (text[strspn(text, "0123456789")] == '\0') {
+        TRY(parse_i64(text, 0, INT64_MAX / 1000000000, &s));
+        *ret = s * 1000000000;
         return NULL;
-    TRY(user_of(e, image->id, &user));
-    if (user)
-        return NULL;
-    if (image->name)
-        return remove_name(l, image->name, ret_lines);
-    TRY(remove_unnamed(l, image));
-    strv_add_printf(ret_lines, "Deleted: %s", image->id);
+    }
+    TRY(parse_duration_ns(text, &ago_ns));
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    *ret = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - (int64_t)ago_ns;
     return NULL;
 }
 
-fallible image_prune(struct engine *e, bool all, struct strv *ret_lines, uint64_t *ret_bytes)
+static fallible passes_one(const struct image *image, const char *f, bool *ret)
 {
+    int64_t until = 0, created = 0;
+    if (str_starts(f, "label!=")) {
+        *ret = !label_matches(image, f + 7);
+    } else if (str_starts(f, "label=")) {
+        *ret = label_matches(image, f + 6);
+    } else if (str_starts(f, "until=")) {
+        TRY_AS(until_ns(f + 6, &until), "--filter '%s'", f);
+        own(err) err *e = image->config->created ? parse_time_ns(image->config->created, &created) : NULL;
+        *ret = !e && created < until;
+    } else {
+        return err_new(ERR_INVALID, "--filter: '%s' is not one of until=, label=, label!=", f);
+    }
+    return NULL;
+}
+
+static fallible passes(const struct image *image, const struct strv *filters, bool *ret)
+{
+    *ret = true;
+    for (size_t i = 0; filters && *ret && i < filters->n; i++)
+        TRY(passes_one(image, filters->items[i], ret));
+    return NULL;
+}
+
+struct prune {
+    struct engine *e;
     struct layout *l;
+    const struct prune_options *o;
+    struct strv *lines, without; /* as struct sweep_options has them */
+};
+
+static fallible prune_name(struct prune *p, const struct image *image)
+{
+    own(ref) struct ref *r = NULL;
+    strv_add(&p->without, image->name);
+    if (!p->o->dry_run)
+        return remove_name(p->l, image->name, p->lines);
+    TRY(ref_parse(image->name, &r));
+    own_mem char *familiar = ref_familiar(r);
+    strv_add_printf(p->lines, "Untagged: %s", familiar);
+    return NULL;
+}
+
+static fallible prune_one(struct prune *p, const struct image *image)
+{
+    own_mem char *user = NULL;
+    bool wanted = false;
+    if (image->name && !p->o->all)
+        return NULL;
+    TRY(passes(image, p->o->filters, &wanted));
+    if (!wanted)
+        return NULL;
+    TRY(user_of(p->e, image->id, &user));
+    if (user)
+        return NULL;
+    if (image->name)
+        return prune_name(p, image);
+    strv_add(&p->without, image->manifest_digest);
+    if (!p->o->dry_run)
+        TRY(remove_unnamed(p->l, image));
+    strv_add_printf(p->lines, "Deleted: %s", image->id);
+    return NULL;
+}
+
+static fallible prune(struct prune *p, struct image **images, size_t n, uint64_t *ret_bytes)
+{
+    struct sweep_result r = { 0 };
+    for (size_t i = 0; i < n; i++)
+        TRY(prune_one(p, images[i]));
+    TRY(sweep(p->e, &p->without, p->o->dry_run, &r));
+    *ret_bytes = r.bytes;
+    return NULL;
+}
+
+fallible image_prune(struct engine *e, const struct prune_options *o, struct strv *ret_lines, uint64_t *ret_bytes)
+{
+    struct prune p = { .e = e, .o = o, .lines = ret_lines };
     struct image **images = NULL;
     size_t n = 0;
-    err *first = NULL;
-    TRY(engine_layout(e, &l));
-    TRY(image_list(l, &images, &n));
-    for (size_t i = 0; i < n; i++) {
-        if (!first)
-            first = prune_one(e, l, images[i], all, ret_lines);
+    TRY(engine_layout(e, &p.l));
+    TRY(image_list(p.l, &images, &n));
+    TRY(layers_measure(p.l));
+    err *first = prune(&p, images, n, ret_bytes);
+    for (size_t i = 0; i < n; i++)
         image_free(images[i]);
-    }
     free(images);
-    return first ? first : sweep(e, l, ret_bytes);
+    strv_free(&p.without);
+    return first;
 }

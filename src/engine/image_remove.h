@@ -6,6 +6,7 @@
 #define HUSK_ENGINE_IMAGE_REMOVE_H
 
 #include "engine/engine.h"
+#include "layers/layer.h"
 
 /**
  * image_remove - by name or ID.
@@ -16,8 +17,15 @@
 fallible image_remove(struct engine *e, const char *what, bool force, struct strv *ret_lines);
 /* Another name for an image. */
 fallible image_tag(struct engine *e, const char *what, const char *name);
-/* With all: names that no container uses go first. Then everything that nothing needs. */
-fallible image_prune(struct engine *e, bool all, struct strv *ret_lines, uint64_t *ret_bytes);
+struct prune_options {
+    bool all;                   /* named images that no container uses too */
+    bool dry_run;               /* only say what would go */
+    const struct strv *filters; /* "until=TIME or DURATION", "label=KEY[=VALUE]", "label!=KEY[=VALUE]"; NULL: none */
+};
+/* Names that nobody uses go first, then everything that nothing needs. */
+fallible image_prune(struct engine *e, const struct prune_options *o, struct strv *ret_lines, uint64_t *ret_bytes);
+/* Sweeps the image store with what containers need kept; by the settings, packed layers go. */
+fallible image_sweep(struct engine *e, bool dry_run, struct sweep_result *ret);
 /* Manifests and layers that containers need: for layers_sweep(). */
 fallible image_kept(struct engine *e, struct strv *ret_digests);
 

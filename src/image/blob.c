@@ -52,7 +52,7 @@ static fallible begin(struct layout *l, const char *digest, int64_t size, struct
 {
     if (!digest_valid(digest))
         return err_new(ERR_INVALID, "'%.200s' is no digest", digest);
-    if (layout_has_blob(l, digest, size))
+    if (layout_use_blob(l, digest, size))
         return NULL;
     own(blob) struct blob *b = mem_zalloc(sizeof *b);
     own_mem char *name = stage_name(digest);
@@ -64,7 +64,7 @@ static fallible begin(struct layout *l, const char *digest, int64_t size, struct
     b->staged = mem_printf("tmp/%s", name);
     TRY(digest_new(digest, &b->hash));
     TRY(layout_stage(l, name, LAYOUT_STAGE_FILE, &b->fd));
-    if (layout_has_blob(l, digest, size)) { /* another writer has finished it while we waited */
+    if (layout_use_blob(l, digest, size)) { /* another writer has finished it while we waited */
         blob_discard(take(b));
         return NULL;
     }

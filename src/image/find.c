@@ -342,8 +342,7 @@ fallible image_find(struct layout *l, const char *what, const char *platform, st
     return NULL;
 }
 
-/* For lists: this machine's platform, or the first that is here. */
-static fallible resolve_any(struct layout *l, const struct oci_descriptor *d, struct image **ret)
+fallible image_of_descriptor(struct layout *l, const struct oci_descriptor *d, struct image **ret)
 {
     err *e = resolve(l, d, NULL, ret);
     if (!err_is(e, ERR_NOT_FOUND) || !media_is_index(d->media_type))
@@ -368,7 +367,7 @@ fallible image_list(struct layout *l, struct image ***ret, size_t *ret_n)
     for (size_t i = 0; i < index->manifests_n; i++) {
         own_mem char *name = full_name_of(&index->manifests[i]);
         struct image *image = NULL;
-        own(err) err *e = resolve_any(l, &index->manifests[i], &image);
+        own(err) err *e = image_of_descriptor(l, &index->manifests[i], &image);
         if (e) {
             log_warn("image '%s' is passed over: %s", name ? name : index->manifests[i].digest, err_text(e));
             continue;

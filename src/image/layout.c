@@ -38,6 +38,14 @@ static bool exists(struct layout *l, const char *name)
     return faccessat(l->fd, name, F_OK, 0) == 0;
 }
 
+static fallible sync_dir(struct layout *l, const char *path)
+{
+    own_fd int fd = openat(l->fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) < 0)
+        return err_sys(errno, "write '%s/%s' to disk", l->path, path);
+    return NULL;
+}
+
 /* Written whole into staging, then renamed: nothing half-made is ever at the name. */
 static fallible replace(struct layout *l, const char *name, const char *text)
 {
@@ -52,7 +60,7 @@ static fallible replace(struct layout *l, const char *name, const char *text)
         e = err_sys(errno, "replace '%s'", name);
     if (e)
         (void)unlinkat(l->fd, path, 0);
-    return e;
+    return e ? e : sync_dir(l, "."); /* the name itself */
 }
 
 static fallible make_layout(struct layout *l)
@@ -166,6 +174,75 @@ fallible layout_stage(struct layout *l, const char *name, enum layout_stage_kind
     }
 }
 
+fallible layout_begin_adding(struct layout *l, char **ret_name, int *ret_fd)
+{
+    own_mem char *name = layout_stage_name("adding");
+    TRY(layout_stage(l, name, LAYOUT_STAGE_FILE, ret_fd));
+    *ret_name = take(name);
+    return NULL;
+}
+
+void layout_end_adding(struct layout *l, const char *name, int *take_fd)
+{
+    own_mem char *path = mem_printf("tmp/%s", name);
+    (void)unlinkat(l->fd, path, 0);
+    close_now(take_fd);
+}
+
+static int64_t mtime_ns(const struct stat *st)
+{
+    return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+}
+
+static fallible open_staging(struct layout *l, DIR **ret)
+{
+    own_fd int fd = openat(l->fd, "tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (!dir)
+        return err_sys(errno, "list '%s/tmp'", l->path);
+    (void)take_fd(&fd);
+    *ret = dir;
+    return NULL;
+}
+
+fallible layout_oldest_adding(struct layout *l, int64_t now_ns, int64_t *ret_ns)
+{
+    own_dir DIR *dir = NULL;
+    TRY(open_staging(l, &dir));
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        struct stat st;
+        if (!str_starts(entry->d_name, "adding-"))
+            continue;
+        own_fd int fd = openat(dirfd(dir), entry->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && fstat(fd, &st) == 0 && mtime_ns(&st) < now_ns)
+            now_ns = mtime_ns(&st);
+    }
+    *ret_ns = now_ns;
+    return NULL;
+}
+
+/* A sweep may move it away between our look and our touch: then it is not there. If it did so after our touch it sees
+ * that and puts it back. */
+bool layout_use(struct layout *l, const char *path)
+{
+    own_fd int fd = openat(l->fd, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    return fd >= 0 && futimens(fd, NULL) == 0 && still_there(l, fd, path);
+}
+
+void layout_touch_blob(struct layout *l, const char *digest)
+{
+    own_mem char *path = layout_blob_path(digest);
+    (void)utimensat(l->fd, path, NULL, AT_SYMLINK_NOFOLLOW);
+}
+
+bool layout_use_blob(struct layout *l, const char *digest, int64_t expected_size)
+{
+    if (!layout_has_blob(l, digest, expected_size))
+        return false;
+    own_mem char *path = layout_blob_path(digest);
+    return layout_use(l, path);
+}
+
 static bool is_rubbish(int tmp_fd, const char *name, uint64_t keep_blobs_seconds, int *ret_fd)
 {
     struct stat st;
@@ -181,11 +258,9 @@ static bool is_rubbish(int tmp_fd, const char *name, uint64_t keep_blobs_seconds
 
 fallible layout_sweep_staging(struct layout *l, uint64_t keep_blobs_seconds)
 {
-    own_fd int tmp_fd = openat(l->fd, "tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int copy = tmp_fd < 0 ? -1 : openat(tmp_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    own_dir DIR *dir = copy < 0 ? NULL : fdopendir(copy);
-    if (!dir)
-        return err_sys(errno, "list '%s/tmp'", l->path);
+    own_dir DIR *dir = NULL;
+    TRY(open_staging(l, &dir));
+    int tmp_fd = dirfd(dir);
     for (struct dirent *entry; (entry = readdir(dir));) {
         own_fd int lock = -1;
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
@@ -252,6 +327,7 @@ fallible layout_read_index(struct layout *l, struct oci_index **ret)
 static fallible write_index(struct layout *l, const struct oci_index *index)
 {
     own_mem char *text = bind_write(&oci_index_type, index, BIND_COMPACT);
+    TRY(sync_dir(l, "blobs/sha256")); /* what a name promises is there before the name is */
     return replace(l, "index.json", text);
 }
 

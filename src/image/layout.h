@@ -10,8 +10,12 @@
  *   <store>/index.lock            flock(2): held for the moment in which index.json is replaced
  *   <store>/tmp/                  staging; each entry (file or directory) is locked with flock(2) by who works on it;
  *                                 what nobody holds is rubbish, or a blob's first part that a pull may go on with
- *   <store>/lock                  flock(2): shared while an image is being added or used by a new container,
- *                                 exclusive while something is removed
+ *   <store>/lock                  flock(2): shared for the moment in which an image gets a user or another name,
+ * exclusive while a sweep looks for what nothing needs and moves it away
+ *
+ * A session that adds (pull, load, commit) holds no lock for its length but an entry "adding-*" of tmp/, locked: a
+ * sweep leaves everything that was made or used since the oldest such entry (by modification time, which
+ * layout_use_blob() and layer_use() renew), and what was since the sweep itself began. So neither waits for the other.
  *
  * This header needs no hashing, no network and no decompression: the hot path reads images through it.
  */
@@ -35,6 +39,18 @@ OWN_TYPE(layout, struct layout *, layout_free)
 /* Holds <store>/lock until the descriptor is closed. */
 enum layout_lock { LAYOUT_ADDING, LAYOUT_REMOVING };
 fallible layout_lock(struct layout *l, enum layout_lock how, int *ret_fd);
+
+/* Begins a session that adds; it lasts until the descriptor is closed. @ret_name: of its entry, to be removed by
+ * layout_end_adding(), which closes as well; caller frees. */
+fallible layout_begin_adding(struct layout *l, char **ret_name, int *ret_fd);
+void layout_end_adding(struct layout *l, const char *name, int *take_fd);
+/* Of the oldest session that is alive, as a modification time; now_ns when there is none. */
+fallible layout_oldest_adding(struct layout *l, int64_t now_ns, int64_t *ret_ns);
+/* Is it there, and stays so while we add? Path below the store; of a blob: with a size, or -1. */
+bool layout_use(struct layout *l, const char *path);
+/* Renews the time of a blob that somebody else keeps in place. */
+void layout_touch_blob(struct layout *l, const char *digest);
+bool layout_use_blob(struct layout *l, const char *digest, int64_t expected_size);
 
 /**
  * layout_stage - open (and make) an entry of <store>/tmp and lock it exclusively, waiting for its holder.
@@ -86,6 +102,8 @@ OWN_TYPE(image, struct image *, image_free)
  * Errors: NOT_FOUND, CONFLICT (several IDs match), CORRUPT.
  */
 fallible image_find(struct layout *l, const char *what, const char *platform, struct image **ret);
+/* What a descriptor of index.json points at: for this machine's platform, or the first that is here. It has no name. */
+fallible image_of_descriptor(struct layout *l, const struct oci_descriptor *d, struct image **ret);
 /* Every image of index.json in its order, once for each name; without a name: NULL. Those whose blobs are missing are
  * passed over with a warning. */
 fallible image_list(struct layout *l, struct image ***ret, size_t *ret_n);

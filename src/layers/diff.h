@@ -65,7 +65,7 @@ static inline void own_drop_diff_result(struct diff_result *r)
  * @form: STREAM_PLAIN, STREAM_GZIP or STREAM_ZSTD. @level: of the packing; 0: its default.
  */
 fallible diff_pack(const struct diff *d, enum stream_form form, int level, int out_fd, struct diff_result *ret);
-/* The tar into the store as a blob, synced. The caller holds layout_lock(LAYOUT_ADDING). */
+/* The tar into the store as a blob, synced. Within layout_begin_adding(). */
 fallible diff_put(const struct diff *d, enum stream_form form, int level, struct layout *l, struct diff_result *ret);
 
 #endif

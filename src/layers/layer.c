@@ -22,6 +22,14 @@ bool layer_exists(struct layout *l, const char *diff_id)
     return digest_valid(diff_id) && there(l, diff_id, "fs");
 }
 
+bool layer_use(struct layout *l, const char *diff_id)
+{
+    if (!layer_exists(l, diff_id))
+        return false;
+    own_mem char *path = mem_printf("layers/%s", digest_hex(diff_id));
+    return layout_use(l, path);
+}
+
 char *layer_path(struct layout *l, const char *diff_id)
 {
     return mem_printf("%s/layers/%s/fs", l->path, digest_hex(diff_id));

@@ -4,6 +4,8 @@
  *   <store>/layers/<hex of diffID>/fs/    the files; whiteouts as overlayfs wants them: a character device 0:0, and
  *                                         the xattr trusted.overlay.opaque (rootless: user.overlay.opaque) = "y"
  *   <store>/layers/<hex of diffID>/size   decimal bytes of the uncompressed tar
+ *   <store>/layers/<hex of diffID>/usage  decimal bytes on disk, when somebody asked
+ *   <store>/layers/<hex of diffID>/tree   digest of the files, when somebody verified (layers/verify.h)
  *
  * A layer exists whole or not at all: it is unpacked in <store>/tmp/, synced, and renamed here. Owners on disk are the
  * image's own ids as the store's owner may write them: for root the ids themselves, for an ordinary user the ids
@@ -19,6 +21,8 @@
 
 /* Is it there? */
 bool layer_exists(struct layout *l, const char *diff_id);
+/* The same, and from now on it stays while the caller's session adds (image/layout.h). */
+bool layer_use(struct layout *l, const char *diff_id);
 /* "<store>/layers/<hex>/fs"; caller frees. */
 char *layer_path(struct layout *l, const char *diff_id);
 /* Its root directory, for reading by descriptor. NOT_FOUND. */
@@ -27,8 +31,28 @@ fallible layer_open(struct layout *l, const char *diff_id, int *ret_fd);
 fallible layer_size(struct layout *l, const char *diff_id, int64_t *ret);
 /* The image's layer directories, topmost first, as overlayfs wants them. NOT_FOUND names the missing layer. */
 fallible layer_paths(struct layout *l, const struct image *image, struct strv *ret_paths);
-/* Removes unreferenced blobs, layers and old staging: what no name, and none of the kept manifests and diffIDs, needs.
- * keep_digests: manifest digests that containers still use. Takes the store's lock exclusively; frees bytes. */
-fallible layers_sweep(struct layout *l, const struct strv *keep_digests, uint64_t *ret_freed_bytes);
+/* Bytes on disk (as du counts) of all that belongs to a layer, if they were measured: layers_measure(). */
+bool layer_usage(struct layout *l, const char *diff_id, uint64_t *ret_bytes);
+/* Measures those that were not yet, and remembers it in layers/HEX/usage: layers never change. */
+fallible layers_measure(struct layout *l);
+
+struct sweep_options {
+    /* Adds the manifest digests and diffIDs that containers use; called under the store's lock. NULL: none. */
+    err *(*keep)(void *ctx, struct strv *ret_digests);
+    void *keep_ctx;
+    const struct strv *without; /* full names (unnamed images: digests) of index.json that do not count; NULL: none */
+    bool drop_packed;           /* an image's packed layers go when they are unpacked ([storage] keep_blobs = no) */
+    bool dry_run;               /* only count */
+};
+struct sweep_result {
+    uint64_t bytes;
+    size_t blobs, layers;
+};
+/**
+ * layers_sweep - remove blobs, layers and old staging that no name and nothing kept needs.
+ * It waits for nobody but other sweeps and those who give an image a user or a name; see image/layout.h for those who
+ * add. Under the lock things are only renamed; they are deleted after it. @ret: may be NULL.
+ */
+fallible layers_sweep(struct layout *l, const struct sweep_options *o, struct sweep_result *ret);
 
 #endif

@@ -27,7 +27,7 @@ struct load_result {
 void load_result_clear(struct load_result *r);
 
 /**
- * load_images - all images of a bundle. The caller holds layout_lock(LAYOUT_ADDING).
+ * load_images - all images of a bundle. Within layout_begin_adding().
  * Errors: INVALID (no image archive), CORRUPT, NOT_FOUND (a part is missing; no such platform), UNSUPPORTED, EXHAUSTED.
  * Images before the one that failed are loaded and in ret.
  */

@@ -117,7 +117,7 @@ static fallible fetch_once(struct pull *p, const struct oci_descriptor *d, get_b
 static fallible fetch(struct pull *p, const struct oci_descriptor *d, registry_progress *progress, struct watch *w)
 {
     bool resumed = false;
-    if (layout_has_blob(p->l, d->digest, d->size))
+    if (layout_use_blob(p->l, d->digest, d->size))
         return NULL;
     err *e = fetch_once(p, d, registry_get_blob, progress, w, &resumed);
     if (err_is(e, ERR_CORRUPT) && resumed) { /* perhaps it was the old bytes that were wrong */
@@ -236,8 +236,8 @@ static fallible get_layer(struct pull *p, struct pool *pool, size_t layer)
     const struct oci_descriptor *d = &p->manifest->layers[layer];
     const char *diff_id = p->config->rootfs->diff_ids.items[layer];
     struct watch w = { .p = p, .pool = pool, .layer = layer, .total = d->size };
-    bool unpacked = layer_exists(p->l, diff_id);
-    if (seen_before(p, layer) || (unpacked && layout_has_blob(p->l, d->digest, d->size))) {
+    bool unpacked = layer_use(p->l, diff_id);
+    if (seen_before(p, layer) || (unpacked && layout_use_blob(p->l, d->digest, d->size))) {
         tell(p, layer, PROGRESS_EXISTS, d->size, d->size);
         return NULL;
     }

@@ -26,7 +26,7 @@ void pull_result_free(struct pull_result *r);
 OWN_TYPE(pull_result, struct pull_result *, pull_result_free)
 
 /**
- * pull_image - fetch what is missing and set the name. The caller holds layout_lock(LAYOUT_ADDING).
+ * pull_image - fetch what is missing and set the name. Within layout_begin_adding().
  * Errors: those of registry.h; NOT_FOUND also when no manifest is for the platform (the error lists those there are);
  * CORRUPT, EXHAUSTED.
  */

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "base/log.h"
 #include "image/ref.h"
@@ -18,9 +20,12 @@ enum { STAGING_KEPT_SECONDS = 24 * 60 * 60 };
 
 struct sweep {
     struct layout *layout;
+    const struct sweep_options *o;
     struct strv blobs, layers; /* that something needs: hex digits */
-    size_t gone_n;             /* layers that were moved into staging */
-    uint64_t freed;
+    int64_t since_ns;          /* what was made or used from here on is kept */
+    char *gone;                /* "tmp/gone-...", ours, locked, where things go first */
+    int gone_fd;
+    struct sweep_result result;
 };
 
 /* ---- what is needed ---- */
@@ -42,12 +47,20 @@ static bool need(struct strv *list, const char *digest)
     return true;
 }
 
-static fallible need_config(struct sweep *s, const char *digest)
+/* Its files are there, so its packed bytes need not be. */
+static bool is_unpacked(const struct sweep *s, const struct oci_image_config *config, size_t layer)
+{
+    return config && config->rootfs && layer < config->rootfs->diff_ids.n &&
+           layer_exists(s->layout, config->rootfs->diff_ids.items[layer]);
+}
+
+static fallible need_config(struct sweep *s, const char *digest, struct oci_image_config **ret)
 {
     own_mem char *text = NULL;
     own(oci_image_config) struct oci_image_config *config = NULL;
     size_t len = 0;
-    if (!need(&s->blobs, digest) || !layout_has_blob(s->layout, digest, -1))
+    (void)need(&s->blobs, digest);
+    if (!digest_valid(digest) || !layout_has_blob(s->layout, digest, -1))
         return NULL;
     TRY(layout_read_blob(s->layout, digest, &text, &len));
     own(err) err *e = oci_image_config_read(text, len, &config);
@@ -57,6 +70,7 @@ static fallible need_config(struct sweep *s, const char *digest)
     }
     for (size_t i = 0; config->rootfs && i < config->rootfs->diff_ids.n; i++)
         (void)need(&s->layers, config->rootfs->diff_ids.items[i]);
+    *ret = take(config);
     return NULL;
 }
 
@@ -64,14 +78,16 @@ static fallible need_manifest(struct sweep *s, const char *digest)
 {
     own_mem char *text = NULL;
     own(oci_manifest) struct oci_manifest *manifest = NULL;
+    own(oci_image_config) struct oci_image_config *config = NULL;
     size_t len = 0;
     if (!need(&s->blobs, digest) || !layout_has_blob(s->layout, digest, -1))
         return NULL; /* a platform that was never pulled */
     TRY(layout_read_blob(s->layout, digest, &text, &len));
     TRY_AS(oci_manifest_read(text, len, &manifest), "manifest %s", digest);
-    TRY(need_config(s, manifest->config->digest));
+    TRY(need_config(s, manifest->config->digest, &config));
     for (size_t i = 0; i < manifest->layers_n; i++)
-        (void)need(&s->blobs, manifest->layers[i].digest);
+        if (!s->o->drop_packed || !is_unpacked(s, config, i))
+            (void)need(&s->blobs, manifest->layers[i].digest);
     return NULL;
 }
 
@@ -89,12 +105,21 @@ static fallible need_index(struct sweep *s, const char *digest, int depth)
     return need_all_of(s, index, depth + 1);
 }
 
+/* "What if this image were gone?" */
+static bool is_left_out(const struct sweep *s, const struct oci_descriptor *d)
+{
+    const char *name = strmap_get(&d->annotations, "org.opencontainers.image.ref.name");
+    return s->o->without && strv_has(s->o->without, name ? name : d->digest);
+}
+
 static fallible need_all_of(struct sweep *s, const struct oci_index *index, int depth)
 {
     if (depth > DEPTH_MAX)
         return err_new(ERR_CORRUPT, "indexes within indexes, more than %d deep", DEPTH_MAX);
     for (size_t i = 0; i < index->manifests_n; i++) {
         const struct oci_descriptor *d = &index->manifests[i];
+        if (depth == 0 && is_left_out(s, d))
+            continue;
         if (is_index(d->media_type))
             TRY(need_index(s, d->digest, depth));
         else if (is_manifest(d->media_type) || !d->media_type)
@@ -128,79 +153,140 @@ static fallible open_list(struct layout *l, const char *path, DIR **ret)
     return NULL;
 }
 
-static fallible sweep_blobs(struct sweep *s, const char *path)
+static bool is_recent(const struct sweep *s, const struct stat *st)
 {
-    own_dir DIR *dir = NULL;
-    TRY(open_list(s->layout, path, &dir));
-    for (struct dirent *entry; dir && (entry = readdir(dir));) {
-        struct stat st;
-        if (entry->d_name[0] == '.' || strv_has(&s->blobs, entry->d_name))
-            continue;
-        if (fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-            continue;
-        TRY_AS(fs_remove_tree_at(dirfd(dir), entry->d_name), "'%s/%s'", s->layout->path, path);
-        s->freed += (uint64_t)st.st_blocks * 512;
-        log_debug("sweep: removed blob %s", entry->d_name);
-    }
+    return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec >= s->since_ns;
+}
+
+/* Into our folder in staging. Whoever began to use it between our look and the move has renewed its time, and either
+ * finds it gone or we see that here and put it back. */
+static fallible move_away(struct sweep *s, DIR *dir, const char *name, bool layers, bool *ret_moved)
+{
+    struct stat st;
+    own_mem char *gone = mem_printf("%s-%s", layers ? "layer" : "blob", name); /* a plain tar has one digest for both */
+    *ret_moved = false;
+    if (renameat(dirfd(dir), name, s->gone_fd, gone) < 0)
+        return errno == ENOENT ? NULL : err_sys(errno, "remove '%s'", name);
+    *ret_moved = fstatat(s->gone_fd, gone, &st, AT_SYMLINK_NOFOLLOW) < 0 || !is_recent(s, &st);
+    if (!*ret_moved && syscall(SYS_renameat2, s->gone_fd, gone, dirfd(dir), name, RENAME_NOREPLACE) < 0)
+        *ret_moved = true; /* it was made anew meanwhile */
     return NULL;
 }
 
-/* Moved away first: a layer is there whole or not at all, also when we are killed in the middle of its files. */
-static fallible sweep_layers(struct sweep *s)
+static uint64_t layer_bytes(struct layout *l, const char *hex)
+{
+    own_mem char *id = mem_printf("sha256:%s", hex);
+    int64_t size = 0;
+    uint64_t bytes = 0;
+    if (layer_usage(l, id, &bytes))
+        return bytes;
+    err_ignore(layer_size(l, id, &size), "it is removed all the same");
+    return (uint64_t)size;
+}
+
+/* layers: a layer's directory; else a blob. */
+static fallible sweep_entry(struct sweep *s, DIR *dir, const char *name, bool layers)
+{
+    struct stat st;
+    bool moved = true;
+    if (name[0] == '.' || strv_has(layers ? &s->layers : &s->blobs, name))
+        return NULL;
+    if (fstatat(dirfd(dir), name, &st, AT_SYMLINK_NOFOLLOW) < 0 || is_recent(s, &st))
+        return NULL;
+    uint64_t bytes = layers ? layer_bytes(s->layout, name) : (uint64_t)st.st_blocks * 512;
+    if (!s->o->dry_run)
+        TRY(move_away(s, dir, name, layers, &moved));
+    if (!moved)
+        return NULL;
+    s->result.bytes += bytes;
+    *(layers ? &s->result.layers : &s->result.blobs) += 1;
+    log_debug("sweep: %s %s is not needed", layers ? "layer" : "blob", name);
+    return NULL;
+}
+
+static fallible sweep_list(struct sweep *s, const char *path, bool layers)
 {
     own_dir DIR *dir = NULL;
-    TRY(open_list(s->layout, "layers", &dir));
-    for (struct dirent *entry; dir && (entry = readdir(dir));) {
-        if (entry->d_name[0] == '.' || strv_has(&s->layers, entry->d_name))
-            continue;
-        own_mem char *id = mem_printf("sha256:%s", entry->d_name);
-        own_mem char *name = layout_stage_name("gone");
-        own_mem char *gone = mem_printf("tmp/%s", name);
-        int64_t size = 0;
-        err_ignore(layer_size(s->layout, id, &size), "it is removed all the same");
-        if (renameat(dirfd(dir), entry->d_name, s->layout->fd, gone) < 0)
-            return err_sys(errno, "remove layer '%s'", entry->d_name);
-        s->freed += (uint64_t)size;
-        s->gone_n++;
-        log_debug("sweep: removed layer %s", entry->d_name);
-    }
+    TRY(open_list(s->layout, path, &dir));
+    for (struct dirent *entry; dir && (entry = readdir(dir));)
+        TRY_AS(sweep_entry(s, dir, entry->d_name, layers), "'%s/%s'", s->layout->path, path);
     return NULL;
+}
+
+/* The clock that files get their times from, which is not quite clock_gettime()'s: that of a file just made. */
+static fallible begin(struct sweep *s)
+{
+    own_mem char *name = layout_stage_name("gone");
+    struct stat st;
+    s->gone = mem_printf("tmp/%s", name);
+    TRY(layout_stage(s->layout, name, LAYOUT_STAGE_DIR, &s->gone_fd));
+    if (fstat(s->gone_fd, &st) < 0)
+        return err_sys(errno, "look at '%s'", s->gone);
+    return layout_oldest_adding(s->layout, (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec, &s->since_ns);
+}
+
+/* The order matters: sessions that add are looked for first. One that has ended since has set its name, and the index
+ * is read after; one that begins from here on keeps what it uses by its time. */
+static fallible mark_and_move(struct sweep *s)
+{
+    own(oci_index) struct oci_index *index = NULL;
+    own_strv struct strv kept = { 0 };
+    own_fd int lock = -1;
+    TRY(layout_lock(s->layout, LAYOUT_REMOVING, &lock));
+    TRY(begin(s));
+    if (s->o->keep)
+        TRY(s->o->keep(s->o->keep_ctx, &kept));
+    for (size_t i = 0; i < kept.n; i++)
+        TRY(need_kept(s, kept.items[i]));
+    TRY(layout_read_index(s->layout, &index));
+    TRY(need_all_of(s, index, 0));
+    TRY(sweep_list(s, "blobs/sha256", false));
+    TRY(sweep_list(s, "blobs/sha512", false));
+    return sweep_list(s, "layers", true);
 }
 
 /* Files of an ordinary user's layers belong to subordinate ids: this runs as root of his namespace. */
 static fallible empty_staging(void *ctx)
 {
     const struct sweep *s = ctx;
-    own_dir DIR *dir = NULL;
-    TRY(open_list(s->layout, "tmp", &dir));
-    for (struct dirent *entry; dir && (entry = readdir(dir));)
-        if (str_starts(entry->d_name, "gone-"))
-            TRY_AS(fs_remove_tree_at(dirfd(dir), entry->d_name), "'%s/tmp'", s->layout->path);
+    TRY(fs_remove_tree_at(s->layout->fd, s->gone));
     return layout_sweep_staging(s->layout, STAGING_KEPT_SECONDS);
 }
 
-static fallible sweep(struct sweep *s, const struct strv *keep)
+/* Nothing that killed commands left, and nothing of ours: no need to become root of anything. */
+static bool staging_is_clean(struct layout *l)
 {
-    own(oci_index) struct oci_index *index = NULL;
-    TRY(layout_read_index(s->layout, &index));
-    TRY(need_all_of(s, index, 0));
-    for (size_t i = 0; keep && i < keep->n; i++)
-        TRY(need_kept(s, keep->items[i]));
-    TRY(sweep_blobs(s, "blobs/sha256"));
-    TRY(sweep_blobs(s, "blobs/sha512"));
-    TRY(sweep_layers(s));
+    own_dir DIR *dir = NULL;
+    err *e = open_list(l, "tmp", &dir);
+    err_ignore(e, "then the sweep says so");
+    for (struct dirent *entry; !e && dir && (entry = readdir(dir));)
+        if (entry->d_name[0] != '.' && !str_starts(entry->d_name, "blob-") && !str_starts(entry->d_name, "adding-"))
+            return false;
+    return !e;
+}
+
+static fallible sweep(struct sweep *s)
+{
+    err *e = mark_and_move(s);
+    if (s->o->dry_run || (e && s->result.blobs + s->result.layers == 0)) {
+        (void)unlinkat(s->layout->fd, s->gone ? s->gone : "", AT_REMOVEDIR);
+        return e;
+    }
+    TRY(e);
+    if (unlinkat(s->layout->fd, s->gone, AT_REMOVEDIR) == 0 && staging_is_clean(s->layout))
+        return NULL;
     return userns_call(empty_staging, s);
 }
 
-fallible layers_sweep(struct layout *l, const struct strv *keep_digests, uint64_t *ret_freed_bytes)
+fallible layers_sweep(struct layout *l, const struct sweep_options *o, struct sweep_result *ret)
 {
-    struct sweep s = { .layout = l };
-    own_fd int lock = -1;
-    TRY(layout_lock(l, LAYOUT_REMOVING, &lock));
-    err *e = sweep(&s, keep_digests);
+    struct sweep s = { .layout = l, .o = o, .gone_fd = -1 };
+    err *e = sweep(&s);
+    close_now(&s.gone_fd);
+    free(s.gone);
     strv_free(&s.blobs);
     strv_free(&s.layers);
-    if (!e && ret_freed_bytes)
-        *ret_freed_bytes = s.freed;
+    if (!e && ret)
+        *ret = s.result;
     return e ? err_wrap(e, "sweep the image store") : NULL;
 }

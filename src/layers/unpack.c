@@ -32,6 +32,8 @@ struct work {
     struct digest *digest; /* NULL: nothing to hash */
     int fs_fd;
     struct untar_limits limits;
+    char **ret_aside; /* NULL: to be put in place */
+    int *ret_aside_fd;
 
     pthread_mutex_t mutex;
     pthread_cond_t changed;
@@ -185,34 +187,58 @@ static fallible fill_staging(struct work *w, int stage_fd, char **ret_diff_id)
 static fallible publish_layer(struct layout *l, const char *staged, const char *diff_id, bool *ret_ours)
 {
     own_mem char *path = mem_printf("layers/%s", digest_hex(diff_id));
-    *ret_ours = renameat2(l->fd, staged, l->fd, path, RENAME_NOREPLACE) == 0;
-    if (!*ret_ours)
-        return errno == EEXIST || errno == ENOTEMPTY ? NULL : err_sys(errno, "put it in place");
+    *ret_ours = true;
+    while (renameat2(l->fd, staged, l->fd, path, RENAME_NOREPLACE) < 0) {
+        if (errno != EEXIST && errno != ENOTEMPTY)
+            return err_sys(errno, "put it in place");
+        if (layer_use(l, diff_id)) { /* else a sweep took it away in this moment */
+            *ret_ours = false;
+            return NULL;
+        }
+    }
     own_fd int dir = openat(l->fd, "layers", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0 || fsync(dir) < 0)
         return err_sys(errno, "write '%s/layers' to disk", l->path);
     return NULL;
 }
 
-static fallible unpack_staged(struct work *w, char **ret_diff_id)
+/* In staging, whole and on disk. *ret_staged: "tmp/..."; whoever gets it removes or renames it. */
+static fallible stage(struct work *w, char **ret_staged, int *ret_fd, char **ret_diff_id)
 {
     char id[16];
     short_id(w->u->diff_id, id);
     own_mem char *prefix = mem_printf("layer-%s", id);
     own_mem char *name = layout_stage_name(prefix);
     own_mem char *staged = mem_printf("tmp/%s", name);
-    own_mem char *diff_id = NULL;
+    own_fd int stage_fd = -1;
+    TRY(layout_stage(w->layout, name, LAYOUT_STAGE_DIR, &stage_fd));
+    err *e = fill_staging(w, stage_fd, ret_diff_id);
+    if (e) {
+        err_ignore(fs_remove_tree_at(w->layout->fd, staged), "a sweep will remove it");
+        return e;
+    }
+    *ret_staged = take(staged);
+    *ret_fd = take_fd(&stage_fd);
+    return NULL;
+}
+
+static fallible unpack_staged(struct work *w, char **ret_diff_id)
+{
+    own_mem char *staged = NULL, *diff_id = NULL;
     own_fd int stage_fd = -1;
     bool ours = false;
-    TRY(layout_stage(w->layout, name, LAYOUT_STAGE_DIR, &stage_fd));
-    err *e = fill_staging(w, stage_fd, &diff_id);
-    if (!e)
-        e = publish_layer(w->layout, staged, diff_id, &ours);
-    if (e || !ours)
-        err_ignore(fs_remove_tree_at(w->layout->fd, staged), "a sweep will remove it");
-    if (!e)
-        *ret_diff_id = take(diff_id);
-    return e;
+    TRY(stage(w, &staged, &stage_fd, &diff_id));
+    if (w->ret_aside) {
+        *w->ret_aside = take(staged);
+        *w->ret_aside_fd = take_fd(&stage_fd);
+    } else {
+        err *e = publish_layer(w->layout, staged, diff_id, &ours);
+        if (e || !ours)
+            err_ignore(fs_remove_tree_at(w->layout->fd, staged), "a sweep will remove it");
+        TRY(e);
+    }
+    *ret_diff_id = take(diff_id);
+    return NULL;
 }
 
 static fallible unpack(struct work *w, char **ret_diff_id)
@@ -230,27 +256,18 @@ static fallible unpack(struct work *w, char **ret_diff_id)
     return unpack_staged(w, ret_diff_id);
 }
 
-fallible layer_unpack(struct layout *l, const struct unpack *u, char **ret_diff_id)
+static fallible unpack_with(struct work *w, char **ret_diff_id)
 {
     char id[16];
-    struct work w = { .layout = l,
-                      .u = u,
-                      .fs_fd = -1,
-                      .limits = u->limits,
-                      .mutex = PTHREAD_MUTEX_INITIALIZER,
-                      .changed = PTHREAD_COND_INITIALIZER };
     own_mem char *diff_id = NULL;
-    if (u->diff_id && !digest_valid(u->diff_id))
-        return err_new(ERR_INVALID, "unpack layer: '%.200s' is no digest", u->diff_id);
-    if (u->diff_id && layer_exists(l, u->diff_id)) {
-        if (ret_diff_id)
-            *ret_diff_id = mem_strdup(u->diff_id);
-        return NULL;
-    }
-    err *e = unpack(&w, &diff_id);
+    w->fs_fd = -1;
+    w->limits = w->u->limits;
+    pthread_mutex_init(&w->mutex, NULL);
+    pthread_cond_init(&w->changed, NULL);
+    err *e = unpack(w, &diff_id);
     for (size_t i = 0; i < SLOTS; i++)
-        free(w.ring[i].bytes);
-    short_id(u->diff_id, id);
+        free(w->ring[i].bytes);
+    short_id(w->u->diff_id, id);
     if (e)
         return err_wrap(e, "unpack layer%s%s", *id ? " " : "", id);
     log_debug("unpacked layer %s", diff_id);
@@ -259,11 +276,33 @@ fallible layer_unpack(struct layout *l, const struct unpack *u, char **ret_diff_
     return NULL;
 }
 
+fallible layer_unpack(struct layout *l, const struct unpack *u, char **ret_diff_id)
+{
+    struct work w = { .layout = l, .u = u };
+    if (u->diff_id && !digest_valid(u->diff_id))
+        return err_new(ERR_INVALID, "unpack layer: '%.200s' is no digest", u->diff_id);
+    if (!u->diff_id || !layer_use(l, u->diff_id))
+        return unpack_with(&w, ret_diff_id);
+    if (ret_diff_id)
+        *ret_diff_id = mem_strdup(u->diff_id);
+    return NULL;
+}
+
+fallible layer_unpack_aside(struct layout *l, const char *blob_digest, const char *diff_id, char **ret_name,
+                            int *ret_fd)
+{
+    own_fd int fd = -1;
+    TRY(layout_open_blob(l, blob_digest, -1, &fd));
+    struct unpack u = { .source = stream_source_fd(&fd), .diff_id = diff_id };
+    struct work w = { .layout = l, .u = &u, .ret_aside = ret_name, .ret_aside_fd = ret_fd };
+    return unpack_with(&w, NULL);
+}
+
 fallible layer_unpack_blob(struct layout *l, const char *blob_digest, const char *diff_id,
                            void (*progress)(void *ctx, uint64_t bytes_in), void *progress_ctx)
 {
     own_fd int fd = -1;
-    if (layer_exists(l, diff_id))
+    if (layer_use(l, diff_id))
         return NULL;
     TRY(layout_open_blob(l, blob_digest, -1, &fd));
     struct unpack u = { .source = stream_source_fd(&fd),

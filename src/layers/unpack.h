@@ -2,7 +2,7 @@
  * unpack.h: a layer's blob becomes <store>/layers/<diffID>: unpacked in staging, verified, synced, renamed. In one
  * pass: unpack (codec/stream.h), hash for the diffID (in a second thread), write files (layers/untar.h).
  *
- * The caller is root, really or in a user namespace (os/userns.h), and holds layout_lock(LAYOUT_ADDING). Several layers
+ * The caller is root, really or in a user namespace (os/userns.h), within layout_begin_adding(). Several layers
  * may be unpacked at once in several threads. Two processes with the same layer: the first to finish wins. A killed one
  * leaves staging that nobody holds: layout_sweep_staging().
  */
@@ -34,5 +34,12 @@ fallible layer_unpack(struct layout *l, const struct unpack *u, char **ret_diff_
 /* The same from a blob in the store (a pull's last step). */
 fallible layer_unpack_blob(struct layout *l, const char *blob_digest, const char *diff_id,
                            void (*progress)(void *ctx, uint64_t bytes_in), void *progress_ctx);
+
+/**
+ * layer_unpack_aside - the same into staging, and no further: to compare with what is there, or to take its place.
+ * @ret_name: "tmp/...", caller frees, and removes the tree unless it was renamed. @ret_fd: holds it; fs/ is in it.
+ */
+fallible layer_unpack_aside(struct layout *l, const char *blob_digest, const char *diff_id, char **ret_name,
+                            int *ret_fd);
 
 #endif

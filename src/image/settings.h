@@ -1,0 +1,31 @@
+/*
+ * settings.h: what the machine's owner and the user decided about the store:
+ *
+ *   /etc/husk/husk.conf, and for an ordinary user then ${XDG_CONFIG_HOME:-~/.config}/husk/husk.conf, which wins;
+ *   or the one file that $HUSK_CONF names.
+ *
+ *   [storage]
+ *   budget = 20G        # bytes that images may take; what is used least goes first. Default: none
+ *   keep_blobs = yes    # no: a layer's packed bytes go when it is unpacked; such an image cannot be pushed or saved
+ *   layers = auto       # files: unpacked; erofs: mounted as they came (root, where the kernel can); auto: husk chooses
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_IMAGE_SETTINGS_H
+#define HUSK_IMAGE_SETTINGS_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+
+enum settings_layers { SETTINGS_LAYERS_AUTO, SETTINGS_LAYERS_FILES, SETTINGS_LAYERS_EROFS };
+struct settings {
+    int64_t budget; /* bytes; 0: none */
+    bool keep_blobs;
+    enum settings_layers layers;
+};
+/* Files that are not there are no error. INVALID names file and line. Called before the process is root of anything. */
+fallible settings_read(struct settings *ret);
+/* One file's text over what is in s already. */
+fallible settings_parse(const char *name, const char *text, struct settings *s);
+
+#endif
