@@ -6,6 +6,7 @@
 
 static const struct command *const container_commands[] = {
     &cmd_attach,
+    &cmd_cp,
     &cmd_create,
     &cmd_exec,
     &cmd_container_inspect,

@@ -29,8 +29,9 @@ struct diff {
     const struct strv *skip;   /* paths to leave out with all below them, "etc/hosts"; NULL: none */
     const struct id_map *uids; /* the owner on disk is "outside", the one in the tar "inside"; NULL: the same */
     const struct id_map *gids;
-    int64_t newest_s; /* later modification times are written as this one (SOURCE_DATE_EPOCH); 0: as they are */
-    bool whole;       /* a whole tree (export), no difference: nothing in it is a whiteout, and the root has an entry */
+    int64_t newest_s;   /* later modification times are written as this one (SOURCE_DATE_EPOCH); 0: as they are */
+    const char *prefix; /* in front of every name: "etc" for "etc/passwd"; the root is "etc/". NULL: none */
+    bool whole; /* a whole tree (export), no difference: nothing in it is a whiteout, and the root has an entry */
 };
 
 enum diff_kind { DIFF_ADDED = 'A', DIFF_CHANGED = 'C', DIFF_DELETED = 'D' };

@@ -340,9 +340,16 @@ static fallible put_symlink(struct maker *m, const struct diff_entry *e, struct 
     return put_header(m, t);
 }
 
+/* As it is in the archive; caller frees. */
+static char *named(const struct maker *m, const char *path)
+{
+    const char *prefix = m->d->prefix ? m->d->prefix : "";
+    return mem_printf("%s%s%s", prefix, *prefix && *path ? "/" : "", path);
+}
+
 static fallible put_dir(struct maker *m, const struct diff_entry *e, struct tar_entry *t)
 {
-    own_mem char *path = mem_printf("%s/", *e->path ? e->path : ".");
+    own_mem char *path = mem_printf("%s/", *t->path ? t->path : ".");
     t->type = TAR_DIR;
     t->path = path;
     TRY(put_header(m, t));
@@ -390,7 +397,8 @@ static bool root_is_told(const struct maker *m, const struct diff_entry *e)
 static fallible enter(void *ctx, const struct diff_entry *e)
 {
     struct maker *m = ctx;
-    struct tar_entry t = { .path = e->path };
+    own_mem char *name = named(m, e->path), *target = NULL;
+    struct tar_entry t = { .path = name };
     char path[300];
     if (!*e->path && !root_is_told(m, e))
         return NULL;
@@ -399,6 +407,7 @@ static fallible enter(void *ctx, const struct diff_entry *e)
     if (!S_ISDIR(e->st.st_mode) && (t.link = first_name(m, e))) {
         TRY(describe(m, e, &t));
         t.type = TAR_HARD_LINK;
+        t.link = target = named(m, t.link);
         return put_header(m, &t);
     }
     TRY(describe(m, e, &t));

@@ -9,6 +9,7 @@
 #include "os/proc.h"
 #include "os/sock.h"
 #include "rootfs/internal.h"
+#include "rootfs/source.h"
 
 static void add_all(struct id_map *to, const struct oci_id_mapping *from, size_t n)
 {
@@ -48,4 +49,13 @@ fallible userns_for_maps(const struct oci_mount *m, int *ret_fd)
     close_now(&ours);
     err_ignore(proc_wait(pidfd, -1, &status), "it ends with the socket");
     return e;
+}
+
+fallible source_userns(uint32_t first, uint32_t count, int *ret_fd)
+{
+    struct oci_id_mapping range = { .container_id = 0, .host_id = first, .size = count };
+    const struct oci_mount m = {
+        .uid_mappings = &range, .gid_mappings = &range, .uid_mappings_n = 1, .gid_mappings_n = 1
+    };
+    return userns_for_maps(&m, ret_fd);
 }

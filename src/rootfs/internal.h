@@ -18,7 +18,7 @@ fallible overlay_mount_old(const struct rootfs_source *source, const int *lower_
 fallible bind_copy(const struct rootfs *r, size_t i, int userns_fd, int *ret_mount_fd);
 /* Sets what the option words ask of a detached or placed mount. */
 fallible mount_apply(int mount_fd, const struct mount_options *o);
-/* A user namespace that holds these maps and nothing else, for id-mapping. */
+/* A user namespace that holds a mount's maps and nothing else, for id-mapping. */
 fallible userns_for_maps(const struct oci_mount *m, int *ret_fd);
 
 fallible cgroup_view_mount(struct rootfs *r, size_t i, int target_fd);

@@ -1,0 +1,200 @@
+#!/usr/bin/env bats
+# cp: between host and containers that run or not, as docker names what is made, and never out of the root: as root and
+# as an ordinary user.
+# shellcheck disable=SC2016,SC2086,SC2154 # dollars for the container's shell; $h is a word; bats sets the others
+
+load helpers
+
+setup_file() {
+    husk_setup_file
+    load_busybox
+    as_user load_busybox
+}
+
+user_husk() { as_user husk "$@"; }
+WHO="husk user_husk"
+
+setup() {
+    D=$T/tmp/cp
+    rm -rf "$D"
+    mkdir -p "$D/tree/sub"
+    echo one >"$D/one"
+    echo two >"$D/tree/two"
+    echo three >"$D/tree/sub/three"
+    ln -s two "$D/tree/link"
+    ln "$D/tree/two" "$D/tree/hard"
+    chmod 640 "$D/one"
+    chmod 750 "$D/tree/sub"
+    touch -d 2001-02-03T04:05:06Z "$D/one" "$D/tree/sub" "$D/tree"
+    chmod 777 "$D"
+    [[ $EUID -ne 0 ]] || chown -R "$HUSK_USER:" "$D"
+}
+
+teardown() {
+    remove_all_containers
+    rm -rf "$T/tmp/cp" "$T/tmp/out".* "$T/tmp/secret"
+}
+
+fresh() { # HUSK
+    out=$T/tmp/out.$1
+    rm -rf "$out"
+    mkdir -m 777 "$out"
+}
+
+@test "cp: docker's rules for names, into and out of containers that run and that do not" {
+    local h out
+    for h in $WHO; do
+        fresh $h
+        $h run -d --name box busybox sleep 1000
+        $h create --name still busybox ls -lR /etc/tree
+        for c in box still; do
+            check_table $h <<TABLE
+cp $D/one $c:/                   | 0 | =
+cp $D/one $c:/etc/renamed        | 0 | =
+cp $D/one $c:/nodir/x            | 1 | directory '/nodir/' does not exist
+cp $D/one $c:/newdir/            | 1 | directory '/newdir/' does not exist
+cp $D/tree $c:/etc               | 0 | =
+cp $D/tree $c:/made              | 0 | =
+cp $D/tree/. $c:/made            | 0 | =
+cp $D/tree $c:/one               | 1 | a directory cannot be copied onto it
+cp $D/one $c:/one/               | 1 | '/one/' is no directory
+cp $D/nope $c:/                  | 1 | No such file or directory
+cp $c:/nope $out                 | 1 | No such file or directory
+cp $c:/etc/renamed $out          | 0 | =
+cp $c:/etc/renamed $out/again    | 0 | =
+cp $c:/etc/tree $out             | 0 | =
+cp $c:/etc/tree/. $out/contents  | 0 | =
+cp -L $c:/etc/tree/link $out/target | 0 | =
+cp $c:/etc/tree/link $out/link   | 0 | =
+cp $D/one $D/two                 | 1 | one side has to be a container's
+cp $c: $out                      | 1 | the path in the container is missing
+cp nothere:/x $out               | 1 | no such container: 'nothere'
+TABLE
+            [[ $(<"$out/renamed") == one && $(<"$out/again") == one && $(stat -c %a "$out/again") == 640 ]]
+            [[ $(stat -c %Y "$out/renamed") == $(stat -c %Y "$D/one") && $(stat -c %Y "$out/tree") == $(stat -c %Y "$D/tree") ]]
+            [[ $(<"$out/tree/sub/three") == three && $(stat -c %a "$out/tree/sub") == 750 ]]
+            [[ $(readlink "$out/tree/link") == two && $(readlink "$out/link") == two && ! -L $out/target ]]
+            [[ $(stat -c %i "$out/tree/hard") == $(stat -c %i "$out/tree/two") ]]
+            [[ $(<"$out/contents/two") == two && ! -e $out/contents/tree ]]
+            rm -rf "$out"
+            mkdir -m 777 "$out"
+        done
+        [[ $($h exec box stat -c '%u:%g %a' /one /made/two) == $'0:0 640\n0:0 644' ]]
+        $h exec box test ! -e /made/tree
+        [[ $($h start -a still) == *three* ]]
+    done
+}
+
+@test "cp: owners with --archive, directories and files that are in each other's way" {
+    local h out
+    for h in $WHO; do
+        fresh $h
+        $h run -d --name box busybox sh -c 'mkdir /d /x; echo f >/d/f; chown 7:8 /d/f; echo x >/f; sleep 1000'
+        wait_until 30 $h exec box test -e /f
+        $h cp box:/d/f "$out/plain"
+        [[ $(stat -c %u "$out/plain") == "$([[ $h == husk ]] && echo "$EUID" || id -u "$HUSK_USER")" ]]
+        $h cp -a box:/d box:/x
+        [[ $($h exec box stat -c %u:%g /x/d/f) == 7:8 ]]
+        if [[ $h == user_husk ]]; then
+            run $h cp -a box:/d/f "$out/kept"
+            expect 1 "only root can; leave out --archive"
+        else
+            $h cp -a box:/d/f "$out/kept"
+            [[ $(stat -c %u:%g "$out/kept") == 7:8 ]]
+        fi
+        mkdir -m 777 "$out/d" "$out/d/f"
+        run $h cp box:/d "$out"
+        expect 1 "a directory is there already"
+        $h cp --overwrite box:/d "$out"
+        [[ $(<"$out/d/f") == f ]]
+    done
+}
+
+@test "cp: archives on standard input and output" {
+    local h out
+    for h in $WHO; do
+        fresh $h
+        $h run -d --name box busybox sleep 1000
+        tar -C "$D" -cf - tree one | $h cp - box:/etc
+        [[ $($h exec box cat /etc/tree/sub/three /etc/one) == $'three\none' ]]
+        $h cp box:/etc/tree - | tar -C "$out" -xf -
+        diff -r "$D/tree" "$out/tree"
+        [[ $($h cp box:/etc/one - | tar -tf -) == one ]]
+        run bash -c "echo rubbish | tr -d '\n' >'$out/bad'"
+        run bash -c "'$HUSK' cp - nothere:/ <'$out/bad'"
+        [[ $status == 1 ]]
+        run $h cp - box:/nodir <"$out/bad"
+        expect 1 "tar: byte"
+        head -c 700 <(tar -C "$D" -cf - tree) >"$out/cut"
+        run $h cp - box:/etc <"$out/cut"
+        expect 1 "tar: byte"
+        run $h cp - box:/etc/one <"$D/one"
+        expect 1
+        $h exec box true
+    done
+}
+
+@test "cp: volumes, binds and tmpfs of running and stopped ones; between containers" {
+    local h out
+    for h in $WHO; do
+        fresh $h
+        mkdir -m 777 "$out/bound" "$out/ro"
+        $h run -d --name box -v data:/data -v "$out/bound:/bound" -v "$out/ro:/ro:ro" --tmpfs /mem busybox sleep 1000
+        $h create --name still -v data:/data -v "$out/bound:/bound" -v "$out/ro:/ro:ro" busybox true
+        $h cp "$D/one" box:/data/one
+        $h cp "$D/one" box:/bound
+        $h cp "$D/one" box:/mem/
+        [[ $($h exec box cat /data/one /bound/one /mem/one) == $'one\none\none' ]]
+        [[ $(<"$out/bound/one") == one ]]
+        run $h cp "$D/one" box:/ro
+        expect 1 "Read-only file system"
+        $h start -a still >/dev/null
+        run $h cp "$D/one" still:/ro
+        expect 1 "Read-only file system"
+        $h cp "$D/tree" still:/data
+        $h cp "$D/tree" still:/bound
+        [[ $($h exec box cat /data/tree/two /bound/tree/two) == $'two\ntwo' ]]
+        $h cp still:/data/tree box:/mem
+        $h cp box:/mem/tree/. still:/copy
+        [[ $($h cp still:/copy/two - | tar -xOf -) == two ]]
+        $h run --name ro --read-only busybox true
+        run $h cp "$D/one" ro:/
+        expect 1 "Read-only file system"
+        $h rm -f box still ro
+        $h volume rm data
+    done
+}
+
+# Links that lead out, of the container's making, in the source and in the target, before and while it is copied.
+@test "cp: no link leads out of the container" {
+    local h out i
+    for h in $WHO; do
+        fresh $h
+        echo secret >"$T/tmp/secret"
+        chmod 644 "$T/tmp/secret"
+        mkdir -m 777 "$out/host"
+        $h run -d --name evil busybox sh -c "mkdir -p /src /dst; ln -s $T/tmp/secret /src/file; ln -s $out/host /src/dir
+            ln -s ../../../../../../../../../$out/host /dst/up; ln -s $out/host /dst/abs; ln -s /proc/1/root$out/host /dst/magic
+            touch /ready; while :; do ln -sfn $out/host /dst/flip; rm -f /dst/flip; mkdir /dst/flip; rmdir /dst/flip; done"
+        wait_until 30 $h exec evil test -e /ready
+        run $h cp -L evil:/src/file "$out/got"
+        expect 1 "No such file or directory"
+        run $h cp evil:/src/dir/. "$out/got"
+        expect 1 "No such file or directory"
+        $h cp evil:/src "$out/src"
+        [[ -L $out/src/file && -L $out/src/dir ]]
+        run $h cp "$D/one" evil:/dst/up/
+        run $h cp "$D/one" evil:/dst/abs/x
+        run $h cp "$D/one" evil:/dst/magic/x
+        for i in 1 2 3 4 5 6 7 8; do
+            run $h cp "$D/tree" evil:/dst/flip
+        done
+        # an archive that makes a link and then writes through it
+        (cd "$out" && mkdir a b && ln -s "$out/host" a/l && mkdir b/l && echo x >b/l/x &&
+            tar -C a -cf t.tar l && tar -C b -rf t.tar l/x)
+        run $h cp - evil:/src <"$out/t.tar"
+        [[ ! $(ls -A "$out/host") ]]
+        run $h cp evil:/../../../../etc/hostname "$out/hostname"
+        [[ ! -e $out/hostname || $(<"$out/hostname") == "$($h exec evil cat /etc/hostname)" ]]
+    done
+}
