@@ -47,6 +47,11 @@ struct cgroup;
  */
 fallible cgroup_create(const struct cgroup_host *h, const char *path, const struct oci_resources *resources,
                        struct cgroup **ret);
+/* The same for a group that systemd made: it stays as it is, what its hierarchies lack is made beside it. */
+fallible cgroup_adopt(const struct cgroup_host *h, const char *path, const struct oci_resources *resources,
+                      struct cgroup **ret);
+/* For a group that was given to this user elsewhere than above our own: the hierarchies in which it can be written. */
+void cgroup_host_use(struct cgroup_host *h, const char *path);
 /* The same object for a group that exists (another process made it). */
 fallible cgroup_open(const struct cgroup_host *h, const char *path, struct cgroup **ret);
 /**
@@ -65,6 +70,8 @@ bool cgroup_there(const struct cgroup *g);
 void cgroup_free(struct cgroup *g);
 OWN_TYPE(cgroup, struct cgroup *, cgroup_free)
 const char *cgroup_path(const struct cgroup *g);
+/* On a host with v2 alone. */
+bool cgroup_is_v2(const struct cgroup *g);
 
 /*
  * How a child gets in, at the lowest cost: v2 by CLONE_INTO_CGROUP with the descriptor below, v1 by writing "0" to

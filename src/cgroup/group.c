@@ -35,6 +35,11 @@ const char *cgroup_path(const struct cgroup *g)
     return g->path;
 }
 
+bool cgroup_is_v2(const struct cgroup *g)
+{
+    return g->n == 1 && g->parts[0].v2;
+}
+
 /* ".." would lead to a group that is not ours (exec --cgroup ../.., a cgroupsPath of somebody's making). */
 static fallible check_path(const char *path)
 {
@@ -256,7 +261,8 @@ static fallible make_all(const struct cgroup_host *h, struct cgroup *g, const st
     }
     if (!v2)
         return NULL;
-    g->v2_fd = open(v2->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (g->v2_fd < 0)
+        g->v2_fd = open(v2->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (g->v2_fd < 0)
         return err_sys(errno, "open control group '%s'", v2->dir);
     return enable_defaults(g, v2);
@@ -278,6 +284,18 @@ fallible cgroup_create(const struct cgroup_host *h, const char *path, const stru
                 (void)rmdir(g->parts[i].dir);
         return e;
     }
+    *ret = take(g);
+    return NULL;
+}
+
+fallible cgroup_adopt(const struct cgroup_host *h, const char *path, const struct oci_resources *resources,
+                      struct cgroup **ret)
+{
+    own(cgroup) struct cgroup *g = NULL;
+    TRY(cgroup_open(h, path, &g));
+    TRY(make_all(g, resources)); /* v1: those that systemd has no use for */
+    if (resources)
+        TRY(limits_apply(g, resources, LIMITS_NEW));
     *ret = take(g);
     return NULL;
 }

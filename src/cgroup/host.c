@@ -263,6 +263,12 @@ fallible cgroup_host_open(struct cgroup_host **ret)
     return NULL;
 }
 
+void cgroup_host_use(struct cgroup_host *h, const char *path)
+{
+    for (size_t i = 0; i < h->n; i++)
+        h->items[i].writable = h->items[i].writable || may_write(&h->items[i], path);
+}
+
 const char *cgroup_host_mode(const struct cgroup_host *h)
 {
     bool v1 = false, v2 = false;

@@ -90,6 +90,9 @@ static const char *const words_log_driver[] = { "json-file", "none", NULL };
         OPT_STR(0, "cpuset-mems", T, create.cpuset_mems, "LIST", "The memory nodes it may use"),                       \
         OPT_I64(0, "pids-limit", T, create.pids_limit, "N", "Processes (default 2048; -1: no limit)"),                 \
         OPT_STR(0, "cgroup-parent", T, create.cgroup_parent, "PATH",                                                   \
-                "The control group above its own (default /husk)")
+                "The control group above its own (default /husk), or the slice"),                                      \
+        OPT_STR(0, "cgroup-manager", T, create.cgroup_manager, "NAME",                                                 \
+                "Who makes its control group: cgroupfs (default) or systemd",                                          \
+                .words = (const char *const[]){ "cgroupfs", "systemd", NULL })
 
 #endif

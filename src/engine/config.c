@@ -115,6 +115,7 @@ static const struct bind_field config_fields[] = {
     BIND_STRS(T, cap_drop, "capDrop"),
     BIND_OBJ(T, resources, "resources", resources_type),
     BIND_STR(T, cgroup_parent, "cgroupParent"),
+    BIND_STR(T, cgroup_manager, "cgroupManager"),
     BIND_OPT_I64(T, oom_score_adj, "oomScoreAdj"),
     BIND_OBJ(T, log, "log", log_type),
     BIND_STR(T, isolation, "isolation"),

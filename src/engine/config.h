@@ -67,7 +67,8 @@ struct container_config {
     char *seccomp; /* the profile's text; NULL: the default */
     struct strv cap_add, cap_drop;
     struct container_resources *resources;
-    char *cgroup_parent;
+    char *cgroup_parent;  /* with systemd: the slice */
+    char *cgroup_manager; /* "systemd": the group is a scope; NULL: husk makes it */
     struct opt_i64 oom_score_adj;
     struct container_log *log;
     char *isolation;

@@ -360,7 +360,14 @@ fallible options_merge_limits(const struct create_options *o, struct container_c
     for (size_t i = 0; i < o->device_rule.n; i++)
         TRY_AS(grammar_device_rule(o->device_rule.items[i]), "--device-cgroup-rule");
     strv_copy(&c->resources->device_rules, o->device_rule.items, o->device_rule.n);
-    if (o->cgroup_parent) {
+    bool systemd = str_eq(o->cgroup_manager, "systemd");
+    if (systemd && o->cgroup_parent && (!str_ends(o->cgroup_parent, ".slice") || strpbrk(o->cgroup_parent, "/:")))
+        return err_new(ERR_INVALID, "--cgroup-parent: '%s': with systemd it is the name of a slice, like 'user.slice'",
+                       o->cgroup_parent);
+    c->cgroup_manager = systemd ? mem_strdup("systemd") : NULL;
+    if (systemd) {
+        c->cgroup_parent = mem_strdup(o->cgroup_parent);
+    } else if (o->cgroup_parent) {
         own_mem char *absolute = mem_printf("/%s", o->cgroup_parent);
         own_mem char *clean = paths_clean(absolute);
         if (strstr(o->cgroup_parent, ".."))

@@ -32,7 +32,7 @@ struct create_options {
     /* limits */
     struct opt_i64 memory, memory_swap, memory_reservation, memory_swappiness, cpu_period, cpu_quota, cpu_shares,
         pids_limit;
-    const char *cpus, *cpuset_cpus, *cpuset_mems, *cgroup_parent;
+    const char *cpus, *cpuset_cpus, *cpuset_mems, *cgroup_parent, *cgroup_manager;
     /* the log */
     const char *log_driver;
     struct strv log_opt;

@@ -122,7 +122,7 @@ fallible container_plan(struct container *c, enum plan_limits limits, struct con
         .staging = c->dir, /* the state_dir has files that are bound into it */
         .spec = ret->spec,
         .root = &ret->root,
-        .cgroup = RUNTIME_CGROUP_AUTO,
+        .cgroup = config->cgroup_manager ? RUNTIME_CGROUP_SYSTEMD : RUNTIME_CGROUP_AUTO,
         .cgroup_optional = !spec_wants_cgroup(config),
         .seccomp_cache_dir = ret->seccomp_cache,
         .stdio = { -1, -1, -1 },

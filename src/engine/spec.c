@@ -40,6 +40,8 @@ char *spec_hostname(const char *id, const struct container_config *c)
 
 char *spec_cgroup_path(const char *id, const struct container_config *c)
 {
+    if (c->cgroup_manager)
+        return mem_printf("%s:husk:%s", c->cgroup_parent ? c->cgroup_parent : "", id);
     /* relative: below what this user was given, where root's own "/" is out of reach (cgroup_host_base) */
     const char *parent = c->cgroup_parent ? c->cgroup_parent : "husk";
     return mem_printf("%s/%s", strcmp(parent, "/") == 0 ? "" : parent, id);
@@ -48,7 +50,7 @@ char *spec_cgroup_path(const char *id, const struct container_config *c)
 bool spec_wants_cgroup(const struct container_config *c)
 {
     const struct container_resources *r = c->resources;
-    return c->cgroup_parent ||
+    return c->cgroup_parent || c->cgroup_manager ||
            (r && (r->memory.set || r->memory_swap.set || r->memory_reservation.set || r->memory_swappiness.set ||
                   r->cpu_period.set || r->cpu_quota.set || r->cpu_shares.set ||
                   (r->pids_limit.set && r->pids_limit.v > 0) || r->cpuset_cpus || r->cpuset_mems || r->device_rules.n));

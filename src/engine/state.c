@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "cgroup/cgroup.h"
+#include "cgroup/scope.h"
 #include "engine/container_parts.h"
 #include "monitor/monitor.h"
 
@@ -189,6 +190,16 @@ fallible container_record_dir(struct container *c, const char **ret)
     return NULL;
 }
 
+static fallible forget_scope(const char *path, const char *id)
+{
+    struct scope_plan plan = { 0 };
+    err *e = scope_plan(path, id, geteuid() == 0 && !ids_in_userns() ? SCOPE_SYSTEM : SCOPE_USER, &plan);
+    if (!e)
+        e = scope_stop(plan.manager, plan.unit);
+    scope_plan_clear(&plan);
+    return e;
+}
+
 fallible container_forget_cgroup(struct container *c)
 {
     const struct container_config *config;
@@ -199,6 +210,8 @@ fallible container_forget_cgroup(struct container *c)
         return NULL;
     TRY(container_config(c, &config));
     own_mem char *path = spec_cgroup_path(c->row.id, config);
+    if (config->cgroup_manager)
+        return forget_scope(path, c->row.id);
     TRY(cgroup_host_open(&host));
     if (!cgroup_host_usable(host, &why))
         return NULL;

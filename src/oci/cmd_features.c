@@ -41,7 +41,7 @@ static json_t *linux_features(void)
     return json_pack("{s:o, s:o, s:{s:b, s:b, s:b, s:b, s:b}, s:{s:b, s:o, s:o, s:o, s:o}, s:{s:b}, s:{s:b}, s:{s:b}, "
                      "s:{s:{s:b}}, s:{s:b}, s:{s:o}}",
                      "namespaces", list(namespace_types()), "capabilities", capability_list(), /**/
-                     "cgroup", "v1", 1, "v2", 1, "systemd", 0, "systemdUser", 0, "rdma", 1,    /**/
+                     "cgroup", "v1", 1, "v2", 1, "systemd", 1, "systemdUser", 1, "rdma", 1,    /**/
                      "seccomp", "enabled", 1, "actions", list(actions), "operators", list(operators), "knownFlags",
                      list(flags), "supportedFlags", list(flags),                                  /**/
                      "apparmor", "enabled", 1, "selinux", "enabled", 1, "intelRdt", "enabled", 1, /**/

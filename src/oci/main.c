@@ -69,6 +69,8 @@ bool oci_is_rootless(void)
 
 enum runtime_cgroup oci_cgroup(void)
 {
+    if (global.systemd_cgroup || str_eq(global.cgroup_manager, "systemd"))
+        return RUNTIME_CGROUP_SYSTEMD;
     return str_eq(global.cgroup_manager, "disabled") ? RUNTIME_CGROUP_NONE : RUNTIME_CGROUP_AUTO;
 }
 
@@ -242,9 +244,6 @@ int main(int argc, char **argv)
     err *e = opt_parse(&global_command, argc - 1, argv + 1, &global, &args, &help);
     if (!e)
         e = open_log();
-    if (!e && (global.systemd_cgroup || str_eq(global.cgroup_manager, "systemd")))
-        e = err_new(ERR_UNSUPPORTED, "--systemd-cgroup: husk makes control groups by itself; run without it, with "
-                                     "cgroupsPath as a path");
     if (e)
         return report("", e, 1);
     if (global.version)

@@ -24,10 +24,34 @@ static err *record_intent(void *ctx)
     return state_write(s->dir_fd, &s->state); /* from here on `delete --force` finds the cgroup */
 }
 
+/* Only systemd knows the path, and a restart of the host's systemd must find the limits in the unit. */
+static fallible make_scope(struct start *s)
+{
+    own_strv struct strv properties = { 0 };
+    own_mem char *description = mem_printf("husk container %s", s->c->id);
+    const char *why = NULL;
+    TRY(scope_properties(str_eq(cgroup_host_mode(s->host), "v2"), &s->resources, &s->c->spec->annotations,
+                         &properties));
+    free(s->cgroup_path);
+    s->cgroup_path = NULL;
+    TRY(scope_start(&s->scope, description, &properties, &s->cgroup_path, &s->hold));
+    /* a child may be cloned right into it where we could move one to */
+    if (!cgroup_host_usable(s->host, &why) || !str_starts(s->cgroup_path, cgroup_host_base(s->host)))
+        s->into_cgroup = false;
+    cgroup_host_use(s->host, s->cgroup_path);
+    free(s->state.cgroup_path);
+    s->state.cgroup_path = mem_strdup(s->cgroup_path);
+    TRY(state_write(s->dir_fd, &s->state));
+    return cgroup_adopt(s->host, s->cgroup_path, &s->resources, &s->cgroup);
+}
+
 static err *make_cgroup(void *ctx)
 {
     struct start *s = ctx;
-    TRY(cgroup_create(s->host, s->cgroup_path, &s->resources, &s->cgroup));
+    if (s->scope.unit)
+        TRY(make_scope(s));
+    else
+        TRY(cgroup_create(s->host, s->cgroup_path, &s->resources, &s->cgroup));
     s->state.cgroup_text = cgroup_text(s->cgroup);
     TRY(cgroup_open_tasks(s->cgroup, &s->tasks, &s->tasks_n));
     for (size_t i = 0;; i++) {
@@ -117,7 +141,7 @@ static err *record_child(void *ctx)
 static err *add_to_cgroup(void *ctx)
 {
     struct start *s = ctx;
-    return cgroup_add(s->cgroup, s->run.pid);
+    return state_join(&s->state, s->cgroup, s->run.pid);
 }
 
 static err *join_resctrl(void *ctx)
@@ -468,6 +492,12 @@ static fallible plan_cgroup(struct start *s)
     TRY(cgroup_host_open(&s->host));
     if (s->c->cgroup_v1_readers)
         cgroup_host_for_v1_readers(s->host);
+    if (s->c->cgroup == RUNTIME_CGROUP_SYSTEMD) {
+        TRY(scope_plan(l ? l->cgroups_path : NULL, s->c->id, s->privileged && !s->in_userns ? SCOPE_SYSTEM : SCOPE_USER,
+                       &s->scope));
+        s->cgroup_path = mem_printf("/%s", s->scope.unit); /* until systemd has said where it is */
+        return NULL;
+    }
     if (!cgroup_host_usable(s->host, &why)) {
         if (s->c->cgroup_optional && !asks_limits(l ? l->resources : NULL))
             return NULL;
@@ -504,7 +534,9 @@ static void plan_state(struct start *s)
     clock_gettime(CLOCK_REALTIME, &now);
     t->id = mem_strdup(s->c->id);
     t->bundle = mem_strdup(s->c->bundle);
-    t->cgroup_path = mem_strdup(s->cgroup_path);
+    t->cgroup_path = s->scope.unit ? NULL : mem_strdup(s->cgroup_path);
+    t->scope = mem_strdup(s->scope.unit);
+    t->scope_user = s->scope.manager == SCOPE_USER;
     t->status = RUNTIME_CREATING;
     t->created_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
     t->namespaces = s->ns.create | s->ns.join | (s->ns.create_cgroup ? CLONE_NEWCGROUP : 0) |
@@ -577,6 +609,7 @@ fallible start_plan(struct start *s, const struct runtime_create *c)
                          .netdevs = { .host = -1, .inside = -1, .host_ns = -1 },
                          .mounts_pair = { -1, -1 },
                          .console_pair = { -1, -1 },
+                         .hold = SCOPE_HOLD_NONE,
                          .into_cgroup = true };
     for (size_t i = 0; i < NAMESPACE_KINDS; i++)
         s->ns.join_fds[i] = -1;
@@ -620,6 +653,8 @@ void start_clear(struct start *s)
     free(s->cgroup_path);
     netdevs_clear(&s->netdevs);
     resctrl_clear(&s->resctrl);
+    scope_plan_clear(&s->scope);
+    scope_hold_clear(&s->hold);
     namespaces_clear(&s->ns);
     rootfs_clear(&s->root);
     cgroup_free(s->cgroup);
@@ -643,8 +678,12 @@ static void undo(struct start *s)
         err_ignore(resctrl_remove(s->resctrl_fd, &s->state.resctrl_dirs), "the start's own error matters more");
     if (s->cgroup) {
         err_ignore(cgroup_kill(s->cgroup), "hooks may have put processes there");
+        scope_hold_clear(&s->hold);
         err_ignore(state_remove_group(s->cgroup), "the start's own error matters more");
     }
+    scope_hold_clear(&s->hold);
+    if (s->scope.unit && s->state.cgroup_path) /* it was made */
+        err_ignore(scope_stop(s->scope.manager, s->scope.unit), "the start's own error matters more");
     (void)unlinkat(s->dir_fd, START_SOCKET, 0);
     (void)unlinkat(s->dir_fd, STATE_FILE, 0);
     if (s->state.hooks && hooks_began(s)) {

@@ -145,6 +145,7 @@ static fallible prepare(struct joining *j)
         return err_new(ERR_CONFLICT, "cannot exec in container '%s': it is %s", j->state->id,
                        runtime_status_word(j->state->status));
     TRY(proc_open(j->state->init, &j->init_fd));
+    j->into_cgroup = state_clones_into(j->state);
     if (j->x->cgroups && j->x->cgroups->n)
         TRY(descend(j));
     if (j->cgroup)
@@ -159,7 +160,7 @@ static fallible prepare(struct joining *j)
 
 static _Noreturn void enter(const struct joining *j, int sock)
 {
-    err *e = j->into_cgroup || !j->cgroup ? NULL : cgroup_add(j->cgroup, getpid());
+    err *e = j->into_cgroup || !j->cgroup ? NULL : state_join(j->state, j->cgroup, getpid());
     for (int i = 0; !e && i < 3; i++)
         if (j->x->stdio[i] >= 0 && dup2(j->x->stdio[i], i) < 0)
             e = err_sys(errno, "put stdio in place");

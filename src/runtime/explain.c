@@ -41,12 +41,27 @@ static void in_root(FILE *out, const char *path)
 void explain_cgroup(const void *ctx, FILE *out)
 {
     const struct start *s = ctx;
+    const char *user = s->scope.manager == SCOPE_USER ? " --user" : "";
+    if (s->scope.unit) {
+        fprintf(out, "systemd-run%s --scope --slice=", user);
+        quote(out, s->scope.slice);
+        fprintf(out, " --unit=");
+        quote(out, s->scope.unit);
+        fprintf(out, " -p Delegate=yes sleep infinity &\ngroup=$(systemctl%s show -P ControlGroup ", user);
+        quote(out, s->scope.unit);
+        fprintf(out, ")\n");
+        return;
+    }
     cgroup_explain(s->host, s->cgroup_path, &s->resources, out);
 }
 
 void explain_join_cgroup(const void *ctx, FILE *out)
 {
     const struct start *s = ctx;
+    if (s->scope.unit) {
+        fprintf(out, "echo 0 >\"/sys/fs/cgroup$group/cgroup.procs\"\n");
+        return;
+    }
     fprintf(out, "for f in /sys/fs/cgroup/*");
     quote(out, s->cgroup_path);
     fprintf(out, "/cgroup.procs /sys/fs/cgroup");

@@ -19,7 +19,8 @@
 enum runtime_status { RUNTIME_CREATING, RUNTIME_CREATED, RUNTIME_RUNNING, RUNTIME_PAUSED, RUNTIME_STOPPED };
 const char *runtime_status_word(enum runtime_status s); /* "created" ... */
 
-enum runtime_cgroup { RUNTIME_CGROUP_AUTO, RUNTIME_CGROUP_NONE };
+/* SYSTEMD: as a transient scope; linux.cgroupsPath is then "slice:prefix:name". */
+enum runtime_cgroup { RUNTIME_CGROUP_AUTO, RUNTIME_CGROUP_NONE, RUNTIME_CGROUP_SYSTEMD };
 
 struct runtime_create {
     const char *id;
@@ -68,6 +69,8 @@ fallible runtime_finish(struct runtime_created *c);
 struct runtime_state {
     char *id, *bundle, *cgroup_path;
     char *cgroup_text; /* the group for cgroup_of_text(), so that nobody has to look at the host again; or NULL */
+    char *scope;       /* systemd's unit for the control group; NULL: husk made it itself */
+    bool scope_user;   /* of the user's own systemd */
     struct proc_id init;
     enum runtime_status status;
     int64_t created_ns;

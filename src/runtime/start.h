@@ -7,6 +7,7 @@
 
 #include "cgroup/cgroup.h"
 #include "cgroup/resctrl.h"
+#include "cgroup/scope.h"
 #include "namespaces/namespaces.h"
 #include "namespaces/netdev.h"
 #include "process/program.h"
@@ -31,7 +32,9 @@ struct start {
     struct cgroup_host *host;
     struct oci_resources resources; /* the specification's, with the default devices; borrowed but for the list */
     struct cgroup *cgroup;
-    char *cgroup_path; /* absolute; NULL: none */
+    char *cgroup_path;       /* absolute; NULL: none */
+    struct scope_plan scope; /* unit NULL: husk makes the group itself */
+    struct scope_hold hold;
     int *tasks;
     size_t tasks_n;
     struct program program;
@@ -71,6 +74,11 @@ fallible state_open_group(const char *state_dir, struct runtime_state **ret, int
 /* The container's group as another process made it; *ret NULL when it has none. */
 fallible state_cgroup(const struct runtime_state *s, struct cgroup **ret);
 void state_clear(struct runtime_state *s);
+enum scope_manager state_manager(const struct runtime_state *s);
+/* Whether a child can be cloned right into the group: not into a scope of a user who is in a login session. */
+bool state_clones_into(const struct runtime_state *s);
+/* Moves a process into the container's group, through systemd where only that may. */
+fallible state_join(const struct runtime_state *s, const struct cgroup *g, pid_t pid);
 
 /* The state as the specification has it; caller drops. */
 json_t *state_json(const struct runtime_state *s);

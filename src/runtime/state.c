@@ -8,10 +8,10 @@
 
 /* state.json as it is on disk: what the kernel cannot tell. Status is never stored: it is asked each time. */
 struct file {
-    char *oci_version, *id, *bundle, *cgroup, *cgroup_text;
+    char *oci_version, *id, *bundle, *cgroup, *cgroup_text, *scope;
     int64_t pid, created_ns;
     uint64_t start_time, namespaces;
-    bool rootless, no_new_keyring;
+    bool rootless, no_new_keyring, scope_user;
     struct strmap annotations;
     char *listener_path, *listener_metadata;
     struct strv resctrl_dirs;
@@ -27,6 +27,8 @@ static const struct bind_field file_fields[] = {
     BIND_STR(T, bundle, "bundle"),
     BIND_STR(T, cgroup, "cgroup"),
     BIND_STR(T, cgroup_text, "cgroupText"),
+    BIND_STR(T, scope, "scope"),
+    BIND_BOOL(T, scope_user, "scopeUser"),
     BIND_I64(T, created_ns, "createdNs"),
     BIND_U64(T, namespaces, "namespaces"),
     BIND_BOOL(T, rootless, "rootless"),
@@ -62,6 +64,8 @@ fallible state_write(int dir_fd, const struct runtime_state *s)
         .bundle = s->bundle,
         .cgroup = s->cgroup_path,
         .cgroup_text = s->cgroup_text,
+        .scope = s->scope,
+        .scope_user = s->scope_user,
         .pid = s->init.pid,
         .start_time = s->init.start_time,
         .created_ns = s->created_ns,
@@ -85,6 +89,7 @@ void state_clear(struct runtime_state *s)
     free(s->bundle);
     free(s->cgroup_path);
     free(s->cgroup_text);
+    free(s->scope);
     strmap_free(&s->annotations);
     free(s->listener_path);
     free(s->listener_metadata);
@@ -115,7 +120,36 @@ fallible state_cgroup(const struct runtime_state *s, struct cgroup **ret)
         cgroup_free(take(*ret)); /* gone, or its hierarchies were mounted elsewhere since */
     }
     TRY(cgroup_host_open(&host));
+    if (s->scope)
+        cgroup_host_use(host, s->cgroup_path);
     return cgroup_open(host, s->cgroup_path, ret);
+}
+
+enum scope_manager state_manager(const struct runtime_state *s)
+{
+    return s->scope_user ? SCOPE_USER : SCOPE_SYSTEM;
+}
+
+bool state_clones_into(const struct runtime_state *s)
+{
+    own(cgroup_host) struct cgroup_host *host = NULL;
+    const char *why = NULL;
+    if (!s->scope || !s->cgroup_path)
+        return true;
+    err *e = cgroup_host_open(&host);
+    bool can = !e && cgroup_host_usable(host, &why) && str_starts(s->cgroup_path, cgroup_host_base(host));
+    err_ignore(e, "then the longer way");
+    return can;
+}
+
+fallible state_join(const struct runtime_state *s, const struct cgroup *g, pid_t pid)
+{
+    err *e = cgroup_add(g, pid);
+    /* From a user's login session into the scope: the group above both is root's, and systemd must do it. */
+    if (!s->scope || !err_is(e, ERR_DENIED))
+        return e;
+    err_free(e);
+    return scope_attach(state_manager(s), s->scope, pid);
 }
 
 /* *ret_g: the container's group when it had to be opened to know; else it stays NULL. */
@@ -157,6 +191,8 @@ static fallible read_state(const char *state_dir, struct runtime_state **ret, in
     s->bundle = take(f->bundle);
     s->cgroup_path = take(f->cgroup);
     s->cgroup_text = take(f->cgroup_text);
+    s->scope = take(f->scope);
+    s->scope_user = f->scope_user;
     s->init = (struct proc_id){ .pid = (pid_t)f->pid, .start_time = f->start_time };
     s->created_ns = f->created_ns;
     s->namespaces = f->namespaces;

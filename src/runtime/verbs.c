@@ -199,7 +199,13 @@ fallible runtime_update(const char *state_dir, const struct oci_resources *resou
     TRY(state_cgroup(s, &g));
     if (!g)
         return err_new(ERR_UNSUPPORTED, "cannot update container '%s': it has no control group", s->id);
-    return cgroup_update(g, resources);
+    TRY(cgroup_update(g, resources));
+    if (!s->scope)
+        return NULL;
+    /* or systemd's next reload would write the old ones again */
+    own_strv struct strv properties = { 0 };
+    TRY(scope_properties(cgroup_is_v2(g), resources, NULL, &properties));
+    return scope_set(state_manager(s), s->scope, &properties);
 }
 
 static fallible wait_death(struct proc_id id, int pidfd)
@@ -258,6 +264,8 @@ fallible state_remove(int dir, struct runtime_state *s, struct cgroup *g)
         TRY(state_remove_group(g));
     if (s->resctrl_dirs.n)
         TRY(remove_resctrl(s));
+    if (s->scope) /* its name is to be free when we are through */
+        TRY(scope_stop(state_manager(s), s->scope));
     s->status = RUNTIME_STOPPED;
     if (s->hooks)
         err_ignore(hooks_run("poststop", s->hooks->poststop, s->hooks->poststop_n, s),

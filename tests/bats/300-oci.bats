@@ -635,7 +635,7 @@ frobnicate           | 1 | 'frobnicate' is not a command
 strat x              | 1 | did you mean 'start'?
 run                  | 1 | ID
 run --nope x         | 1 | unknown option '--nope'
---systemd-cgroup run x | 1 | --systemd-cgroup: husk makes control groups by itself
+--log-format xml list | 1 | xml
 --log /no/dir/x state x | 1 | --log '/no/dir/x'
 --version            | 0 | spec: 1.3.0
 run --help           | 0 | --console-socket

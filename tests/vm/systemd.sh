@@ -1,0 +1,129 @@
+# shellcheck shell=bash disable=SC2317,SC2015,SC2031,SC2016  # functions are called through ok()
+# Runs inside tests/vm/run --systemd: the systemd cgroup driver as root and as an ordinary user, AppArmor, CRIU. Prints
+# "ok NAME" or "not ok NAME" for each check.
+#
+# Arguments: the build folder and the tar of a busybox root file system, both as the host has them.
+build=/host$1 tar=/host$2
+failed=0
+
+ok() { # NAME COMMAND...: the command succeeds
+    local name=$1 out
+    shift
+    if out=$("$@" 2>&1); then
+        echo "ok $name"
+    else
+        echo "not ok $name"
+        printf '%s\n' "$out" | sed 's/^/    /'
+        failed=1
+    fi
+}
+says() { # WORDS COMMAND...: it succeeds, and its output has the words
+    local words=$1 out
+    shift
+    out=$("$@" 2>&1) && [[ $out == *"$words"* ]] || { printf 'wanted: %s\ngot: %s\n' "$words" "$out"; return 1; }
+}
+fails() { # WORDS COMMAND...: it fails, and its output has the words
+    local words=$1 out
+    shift
+    ! out=$("$@" 2>&1) && [[ $out == *"$words"* ]] || { printf 'wanted: %s\ngot: %s\n' "$words" "$out"; return 1; }
+}
+property() { systemctl show -P "$2" "$1"; } # UNIT NAME
+gone() { [[ $(systemctl show -P LoadState "$1") == not-found || $(systemctl show -P ActiveState "$1") == inactive ]]; }
+
+# ---- the driver, as root ----
+oci() { "$build/bin/husk-oci" --root /run/husk-oci --systemd-cgroup "$@"; }
+bundle=/tmp/bundle
+mkdir -p $bundle/rootfs && tar xf "$tar" -C $bundle/rootfs
+oci spec --bundle $bundle
+edit() { jq "$@" $bundle/config.json >$bundle/new && mv $bundle/new $bundle/config.json; }
+edit '.process.terminal = false | .process.args = ["sleep", "1000"] | .linux.cgroupsPath = "husk-test.slice:vm:one"
+    | .linux.resources.memory = {"limit": 52428800, "reservation": 1048576, "swap": 52428800} | .linux.resources.pids.limit = 20
+    | .linux.resources.cpu = {"shares": 512, "quota": 50000, "period": 100000, "cpus": "0-1"}
+    | .annotations = {"org.systemd.property.TimeoutStopSec": "uint64 7", "org.systemd.property.CPUSchedulingPolicy": "1"}'
+start_one() { oci run -d -b $bundle one >/dev/null 2>&1 </dev/null; }
+ok "a property that no scope has is refused" fails "CPUSchedulingPolicy" oci run -b $bundle one
+ok "and nothing is left of it" gone vm-one.scope
+edit 'del(.annotations["org.systemd.property.CPUSchedulingPolicy"])'
+ok "husk-oci run -d" start_one
+group=/sys/fs/cgroup/husk.slice/husk-test.slice/vm-one.scope
+ok "the scope is in its slice" test -d $group
+ok "with the container's process alone" says "$(oci state one | jq -r .pid)" cat $group/cgroup.procs
+ok "Delegate" says yes property vm-one.scope Delegate
+ok "MemoryMax" says 52428800 property vm-one.scope MemoryMax
+ok "MemorySwapMax" says 0 property vm-one.scope MemorySwapMax
+ok "TasksMax" says 20 property vm-one.scope TasksMax
+ok "CPUWeight" says 59 property vm-one.scope CPUWeight
+ok "CPUQuotaPerSecUSec" says 500ms property vm-one.scope CPUQuotaPerSecUSec
+ok "AllowedCPUs" says 0-1 property vm-one.scope AllowedCPUs
+ok "the annotation's property" says 7s property vm-one.scope TimeoutStopUSec
+ok "the files say the same" says 52428800 cat $group/memory.max
+ok "exec is in the scope" says "0::/" oci exec one cat /proc/self/cgroup
+ok "update" oci update --memory 30m --pids-limit 9 one
+ok "reaches the unit" says 31457280 property vm-one.scope MemoryMax
+ok "and the files, after a reload too" sh -c "systemctl daemon-reload && test \$(cat $group/memory.max) = 31457280 && test \$(cat $group/pids.max) = 9"
+ok "a second of the name is refused" fails "a unit of this name is there" oci --root /run/other run -b $bundle two
+ok "pause and resume" sh -c '"$0" --root /run/husk-oci pause one && "$0" --root /run/husk-oci resume one' "$build/bin/husk-oci"
+ok "events: pressure of a v2 group" says '"psi"' oci events --stats one
+ok "delete --force" oci delete --force one
+ok "the unit is gone" gone vm-one.scope
+ok "and its name is free at once" start_one
+ok "delete again" oci delete --force one
+edit '.linux.cgroupsPath = "/husk/path"'
+ok "a path is refused" fails "slice:prefix:name" oci run -b $bundle one
+edit 'del(.linux.cgroupsPath) | .process.args = ["sh", "-c", "exit 3"]'
+run_status() { oci run -b $bundle short; [[ $? == "$1" ]]; }
+ok "run in the foreground, in system.slice" run_status 3
+ok "leaves no unit" gone husk-short.scope
+
+# ---- the driver, as an ordinary user with a systemd of his own, from a session ----
+useradd -m -u 1000 joe 2>/dev/null
+printf 'joe:100000:65536\n' | tee /etc/subuid >/etc/subgid
+systemctl start user@1000.service
+as_joe() {
+    setpriv --reuid 1000 --regid 1000 --init-groups env -i PATH="$PATH" HOME=/home/joe USER=joe XDG_RUNTIME_DIR=/run/user/1000 \
+        HUSK_ROOT=/tmp/joe/root HUSK_RUN=/run/user/1000/husk "$@"
+}
+install -d -o joe -g joe /tmp/joe /tmp/joe/b && cp -a $bundle/rootfs /tmp/joe/b/ && chown -R joe: /tmp/joe/b
+joe_oci() { as_joe "$build/bin/husk-oci" --systemd-cgroup "$@"; }
+joe_oci spec --rootless -b /tmp/joe/b
+jq '.process.terminal = false | .process.args = ["sleep", "1000"] | .linux.resources.memory.limit = 52428800 | .linux.resources.pids.limit = 11' \
+    /tmp/joe/b/config.json >/tmp/joe/new && cat /tmp/joe/new >/tmp/joe/b/config.json
+ok "a user's husk-oci run -d" sh -c 'exec "$@" >/dev/null 2>/tmp/joe/err </dev/null' - setpriv --reuid 1000 --regid 1000 --init-groups env -i PATH="$PATH" XDG_RUNTIME_DIR=/run/user/1000 "$build/bin/husk-oci" --systemd-cgroup run -d -b /tmp/joe/b uc
+cat /tmp/joe/err 2>/dev/null
+ugroup=/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/user.slice/husk-uc.scope
+ok "the scope is below the user's systemd" says 52428800 cat $ugroup/memory.max
+ok "and has the process" says "$(joe_oci state uc | jq -r .pid)" cat $ugroup/cgroup.procs
+ok "exec goes there as well" says uid=0 joe_oci exec uc id
+ok "its limits are the user's to change" joe_oci update --pids-limit 8 uc
+ok "and are" says 8 cat $ugroup/pids.max
+ok "delete" joe_oci delete --force uc
+ok "nothing is left of the user's scope" sh -c "! test -e $ugroup"
+
+# ---- husk itself ----
+export HUSK_ROOT=/tmp/root HUSK_RUN=/run/husk-vm
+husk=$build/bin/husk
+# husk-image's libraries are the host's
+ok "import" env LD_LIBRARY_PATH="/host/usr/lib/$(uname -m)-linux-gnu" "$husk" import "$tar" busybox
+ok "husk run --cgroup-manager systemd" says 20971520 "$husk" run --rm --cgroup-manager systemd --memory 20m busybox cat /sys/fs/cgroup/memory.max
+ok "husk run -d" "$husk" run -d --name scoped --cgroup-manager systemd busybox sleep 1000
+ok "is a scope" says husk- sh -c 'systemctl list-units --no-legend "husk-*.scope"'
+ok "husk exec" says "0::/" "$husk" exec scoped cat /proc/self/cgroup
+ok "husk rm -f" says scoped "$husk" rm -f scoped
+# ---- AppArmor ----
+profile='profile husk-test flags=(attach_disconnected) { file, capability, signal, ptrace, network, unix, deny /etc/secret rw, deny mount, }'
+ok "a profile is loaded" sh -c 'echo "$0" >/tmp/profile && apparmor_parser -K -r /tmp/profile' "$profile"
+echo secret >$bundle/rootfs/etc/secret
+edit '.process.apparmorProfile = "husk-test" | .process.args = ["sh", "-c", "cat /proc/self/attr/current /etc/secret"]'
+confined() { oci run -b $bundle confined 2>&1 || true; }
+ok "the program runs under it" says "husk-test (enforce)" confined
+ok "and it is enforced" says "Permission denied" confined
+edit '.process.args = ["sleep", "1000"]'
+ok "husk-oci run -d, confined" start_one
+ok "exec is confined as well" says "husk-test (enforce)" oci exec one cat /proc/self/attr/current
+ok "delete it" oci delete -f one
+edit '.process.apparmorProfile = "no-such-profile"'
+ok "a profile that is not loaded is refused" fails "no-such-profile" oci run -b $bundle confined
+ok "and nothing is left" gone husk-confined.scope
+
+ok "no scope is left" says "=" sh -c 'echo "=$(systemctl list-units --no-legend "husk-*.scope")" | grep "^=$"'
+exit $failed
