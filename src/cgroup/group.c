@@ -293,7 +293,7 @@ fallible cgroup_adopt(const struct cgroup_host *h, const char *path, const struc
 {
     own(cgroup) struct cgroup *g = NULL;
     TRY(cgroup_open(h, path, &g));
-    TRY(make_all(g, resources)); /* v1: those that systemd has no use for */
+    TRY(make_all(h, g, resources)); /* v1: those that systemd has no use for */
     if (resources)
         TRY(limits_apply(g, resources, LIMITS_NEW));
     *ret = take(g);
