@@ -66,7 +66,7 @@ struct upload {
     int64_t at;     /* bytes that the registry has */
     int64_t piece;  /* bytes per request; 0: all at once */
     int64_t sent;   /* of the request in hand, for progress */
-    bool done;
+    bool done, refused;
 };
 
 static err *seek_source(void *ctx, int64_t at)
@@ -94,6 +94,13 @@ static fallible keep_location(struct upload *u, struct http_answer *a)
 {
     if (!a->location)
         return err_new(ERR_CORRUPT, "registry '%s' does not say where to send the blob", u->server->registry);
+    bool plain = str_starts(a->location, "http://"), own_server = http_same_origin(a->location, u->server->base);
+    own_mem char *shown = http_printable(a->location, 200);
+    if (!plain && !str_starts(a->location, "https://"))
+        return err_new(ERR_CORRUPT, "registry '%s' wants the blob sent to '%s', which is no http URL",
+                       u->server->registry, shown);
+    if (plain && !own_server && str_starts(u->server->base, "https://") && !u->server->insecure && !u->server->loopback)
+        return err_new(ERR_DENIED, "registry '%s' wants the blob sent unencrypted to '%s'", u->server->registry, shown);
     free(u->location);
     u->location = take(a->location);
     return NULL;
@@ -117,12 +124,16 @@ static fallible open_session(struct upload *u, const char *query, struct http_an
     return server_try(u->server, target, &request, ret);
 }
 
-static fallible begin(struct upload *u)
+/* *ret: the answer, when it is no session: it was asked for as often as made sense. */
+static fallible begin(struct upload *u, struct http_answer **ret)
 {
     own(http_answer) struct http_answer *a = NULL;
     TRY(open_session(u, str_starts(u->digest, "sha512:") ? "?digest-algorithm=sha512" : "", &a));
-    if (a->status != 202)
-        return server_error(u->server, a);
+    u->refused = a->status != 202;
+    if (u->refused) {
+        *ret = take(a);
+        return NULL;
+    }
     keep_least_piece(u, a);
     u->at = 0;
     return keep_location(u, a);
@@ -192,7 +203,9 @@ static fallible close_session(struct upload *u, struct http_answer **ret)
 static fallible advance(struct upload *u, struct http_answer **ret)
 {
     if (!u->location)
-        TRY(begin(u));
+        TRY(begin(u, ret));
+    if (u->refused)
+        return NULL;
     if (u->source->size && u->at == u->source->size)
         return close_session(u, ret);
     return send_piece(u, ret);
@@ -279,7 +292,7 @@ static fallible send_all(struct upload *u)
             continue;
         }
         bool lost = err_is(e, ERR_UNAVAILABLE);
-        if (attempt >= SERVER_ATTEMPTS_MAX || (e && !lost))
+        if (attempt >= SERVER_ATTEMPTS_MAX || u->refused || (e && !lost))
             return e ? e : refused(u, a);
         log_debug("registry: upload: attempt %d: %s %d", attempt, e ? err_text(e) : "answer", a ? a->status : 0);
         if ((lost || server_worth_a_retry(a)) && !server_wait(attempt, lost ? NULL : a))
@@ -320,6 +333,11 @@ fallible registry_put_blob(struct registry *r, const char *digest, const struct 
         cancel(&u);
     free(u.location);
     return e;
+}
+
+void registry_will_mount(struct registry *r, const char *from_repository)
+{
+    server_also_pull(r->server, from_repository);
 }
 
 fallible registry_mount_blob(struct registry *r, const char *digest, const char *from_repository, bool *ret_mounted)

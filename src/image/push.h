@@ -12,6 +12,8 @@
 /* Does the repository have it? (HEAD) */
 fallible registry_has_blob(struct registry *r, const char *digest, bool *ret_has);
 
+/* Says before the first request (one token serves for all then) that blobs will be mounted from this repository. */
+void registry_will_mount(struct registry *r, const char *from_repository);
 /**
  * registry_mount_blob - take a blob over from another repository of the same registry, without sending it.
  * @ret_mounted: false: the registry does not do that, or the other repository does not have it (or may not be read).

@@ -127,8 +127,10 @@ void server_also_pull(struct server *s, const char *repository)
     pthread_mutex_lock(&s->mutex);
     if (!strv_has(&s->also_pull, repository) && strcmp(repository, s->repository) != 0) {
         strv_add(&s->also_pull, repository);
-        if (s->authorization && str_starts(s->authorization, "Bearer "))
+        if (s->authorization && str_starts(s->authorization, "Bearer ")) {
             free(take(s->authorization));
+            s->generation++;
+        }
     }
     pthread_mutex_unlock(&s->mutex);
 }
@@ -281,25 +283,40 @@ static bool is_url(const char *target)
     return str_starts(target, "https://") || str_starts(target, "http://");
 }
 
-/* At a base that is known to be right, or is tried. */
+/* One request; *ret_renewed: it was answered 401, and there is a new authorization to try. */
+static fallible send_once(struct server *s, const char *url, bool own_server, struct http_request *request,
+                          struct http_answer **ret, bool *ret_renewed, bool *ret_was_authorized)
+{
+    unsigned generation = 0;
+    own_mem char *authorization = own_server ? current_authorization(s, &generation) : NULL;
+    *ret_renewed = false;
+    *ret_was_authorized = authorization != NULL;
+    request->authorization = authorization;
+    request->url = url;
+    err *e = http_send(s->http, request, ret);
+    request->authorization = NULL;
+    request->url = NULL;
+    TRY(e);
+    tell_limit(s, *ret);
+    if ((*ret)->status != 401 || !own_server)
+        return NULL;
+    TRY(renew_authorization(s, *ret, generation));
+    *ret_renewed = true;
+    return NULL;
+}
+
+/* At a base that is known to be right, or is tried. An authorization that is refused is made anew once. */
 static fallible send_at(struct server *s, const char *url, bool own_server, struct http_request *request,
                         struct http_answer **ret)
 {
-    for (int renewed = 0;; renewed++) {
+    for (int refused = 0, times = 0;; times++) {
         own(http_answer) struct http_answer *a = NULL;
-        unsigned generation = 0;
-        own_mem char *authorization = own_server ? current_authorization(s, &generation) : NULL;
-        request->authorization = authorization;
-        request->url = url;
-        err *e = http_send(s->http, request, &a);
-        request->authorization = NULL;
-        request->url = NULL;
-        if (!e)
-            tell_limit(s, a);
-        err *denied = !e && a->status == 401 && !renewed && own_server ? renew_authorization(s, a, generation) : NULL;
-        if (e || a->status != 401 || renewed || !own_server || denied) {
+        bool renewed = false, authorized = false;
+        err *e = send_once(s, url, own_server, request, &a, &renewed, &authorized);
+        refused += renewed && authorized;
+        if (e || !renewed || refused > 1 || times > 3) {
             *ret = take(a);
-            return e ? e : denied;
+            return e;
         }
     }
 }

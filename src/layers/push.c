@@ -276,6 +276,9 @@ static fallible put_blobs(struct push *p)
 {
     own_strv struct strv ids = { 0 };
     for (size_t i = 0; i < p->blobs_n; i++)
+        if (p->blobs[i].from)
+            registry_will_mount(p->registry, p->blobs[i].from);
+    for (size_t i = 0; i < p->blobs_n; i++)
         strv_add_printf(&ids, "%.*s", SHORT_ID, digest_hex(p->blobs[i].digest));
     if (p->o->progress.begin)
         p->o->progress.begin(p->o->progress.ctx, p->blobs_n, (const char *const *)ids.items);

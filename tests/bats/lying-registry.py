@@ -91,6 +91,12 @@ content-digest other-manifest token token-user token-user-always token-realm tok
 redirect-loop redirect-file redirect-manifest headers""".split()
 
 
+# Those that lie to who pushes. Only uploads are lied about; manifests are kept under DIR/pushed/.
+UPLOAD_LIES = """up-honest up-cut up-cut-gone up-413 up-413-always up-busy up-busy-long up-digest up-no-location
+up-elsewhere up-range up-redirect up-file up-endless up-expired up-readonly up-denied up-session-gone
+up-manifest-unknown up-manifest-digest up-manifest-refused up-referrers up-no-mount""".split()
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     image = None
@@ -126,7 +132,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for key, value in headers.items():
             self.send_header(key.replace("_", "-"), value)
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def error(self, status, code, message, **headers):
         self.answer(status, json.dumps({"errors": [{"code": code, "message": message}]}).encode(), **headers)
@@ -147,6 +154,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.do_token()
         if self.server_name() == "login":
             return self.do_login()
+        if path.startswith("/v2/up-"):
+            return self.upload()
         if self.server.server_port != self.ports["main"]:
             return self.do_other(path)
         if path == "/v2/":
@@ -159,6 +168,158 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return None
         manifest, blobs = self.image.lie(lie)
         return self.do_manifest(lie, name, manifest) if kind == "manifests" else self.do_blob(lie, name, blobs)
+
+    # ---- uploads ----
+
+    sessions = {}
+
+    def do_HEAD(self):
+        self.note()
+        self.upload()
+
+    def do_PUT(self):
+        self.note()
+        self.upload()
+
+    def do_PATCH(self):
+        self.note()
+        self.upload()
+
+    def do_DELETE(self):
+        self.note()
+        self.upload()
+
+    def read_body(self, most=1 << 40):
+        """At most so many of the bytes that the client promises."""
+        size = min(int(self.headers.get("Content-Length", "0")), most)
+        data = b""
+        while len(data) < size:
+            piece = self.rfile.read(min(65536, size - len(data)))
+            if not piece:
+                break
+            data += piece
+        return data
+
+    def hang_up(self):
+        self.close_connection = True
+        self.connection.shutdown(2)
+
+    def location(self, lie, session):
+        port = self.ports["other" if lie == "up-elsewhere" else "main"]
+        if lie == "up-file":
+            return "file:///etc/passwd"
+        path = "/v2/%s/blobs/uploads/%s?state=%d" % (lie, session, len(self.sessions.get(session, b"")))
+        return path if lie == "up-honest" else "http://127.0.0.1:%d%s" % (port, path)
+
+    def upload(self):
+        url = urllib.parse.urlparse(self.path)
+        query = urllib.parse.parse_qs(url.query)
+        parts = url.path.split("/")  # "", v2, LIE, blobs, DIGEST | uploads, SESSION; manifests, TAG; referrers, DIGEST
+        lie = parts[2] if len(parts) > 2 else ""
+        if lie not in UPLOAD_LIES:
+            self.read_body()
+            return self.error(404, "NAME_UNKNOWN", "repository name not known to registry")
+        if self.headers.get("Authorization") != "Bearer " + TOKEN and self.server_name() == "main":
+            self.read_body()
+            return self.challenge()
+        if parts[3] == "manifests":
+            return self.upload_manifest(lie, parts[4])
+        if parts[3] == "referrers":
+            return self.error(404, "UNSUPPORTED", "no such thing")
+        if parts[4] != "uploads":
+            there = (lie, parts[4]) in self.sessions
+            return self.answer(200 if there else 404)
+        session = parts[5]
+        return self.upload_blob(lie, session, query) if session else self.upload_begin(lie, query)
+
+    def challenge(self):
+        realm = "http://127.0.0.1:%d/token/up" % self.ports["main"]
+        return self.error(401, "UNAUTHORIZED", "authentication required", WWW_Authenticate='Bearer realm="%s"' % realm)
+
+    def upload_begin(self, lie, query):
+        self.read_body()
+        if lie in ("up-busy", "up-busy-long") and self.count(lie) <= 2:
+            return self.error(429, "TOOMANYREQUESTS", "slow down", Retry_After="0" if lie == "up-busy" else "7200",
+                              RateLimit_Limit="100;w=21600", RateLimit_Remaining="0;w=21600")
+        if lie == "up-no-location":
+            return self.answer(202)
+        if lie == "up-readonly":
+            return self.error(405, "UNSUPPORTED", "read only")
+        if lie == "up-denied":
+            return self.error(403, "DENIED", "requested access to the resource is denied")
+        if lie == "up-endless":
+            self.send_response(400)
+            self.end_headers()
+            try:
+                while True:
+                    self.wfile.write(b"x" * 65536)
+            except OSError:
+                return None
+        with self.lock:
+            session = "s%d" % len(self.sessions)
+            self.sessions[session] = b""
+        return self.answer(202, Location=self.location(lie, session), Range="0-0")
+
+    def upload_blob(self, lie, session, query):
+        if session not in self.sessions or (lie == "up-session-gone" and self.count(lie + session) == 2):
+            self.read_body()
+            return self.error(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry")
+        have = self.sessions[session]
+        if self.command == "GET":
+            if lie == "up-cut-gone":
+                return self.error(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry")
+            return self.answer(204, Location=self.location(lie, session), Range="0-%d" % max(len(have) - 1, 0))
+        if self.command == "DELETE":
+            return self.answer(204)
+        size = int(self.headers.get("Content-Length", "0"))
+        if lie in ("up-cut", "up-cut-gone") and size > 1 << 20 and self.count(lie) <= 2:
+            self.sessions[session] = have + self.read_body(size // 3)
+            return self.hang_up()
+        if lie in ("up-413", "up-range") and size > 3 << 20 or lie == "up-413-always" and size:
+            self.read_body()
+            return self.answer(413)
+        if lie == "up-expired" and size and self.count(lie) == 1:
+            self.read_body()
+            return self.challenge()
+        if lie == "up-redirect" and self.server_name() == "main":
+            self.read_body()
+            return self.answer(307, Location="http://127.0.0.1:%d%s" % (self.ports["other"], self.path))
+        begin = self.headers.get("Content-Range")
+        data = self.read_body()
+        if begin and int(begin.split("-")[0]) != len(have):
+            return self.answer(416)
+        self.sessions[session] = have = have + data
+        if self.command == "PATCH":
+            end = len(have) + (5 if lie == "up-range" else -1)
+            return self.answer(202, Location=self.location(lie, session), Range="0-%d" % end)
+        digest = query["digest"][0]
+        if sha(have) != digest or lie == "up-digest":
+            return self.error(400, "DIGEST_INVALID", "provided digest did not match uploaded content")
+        self.sessions[lie, digest] = have
+        return self.answer(201, Location="/v2/%s/blobs/%s" % (lie, digest), Docker_Content_Digest=digest)
+
+    def upload_manifest(self, lie, tag):
+        folder = os.path.join(self.folder, "pushed", lie)
+        path = os.path.join(folder, tag)
+        if self.command != "PUT":
+            if not os.path.exists(path):
+                return self.error(404, "MANIFEST_UNKNOWN", "manifest unknown")
+            with open(path, "rb") as f:
+                data = f.read()
+            return self.answer(200, data, Content_Type=json.loads(data)["mediaType"], Docker_Content_Digest=sha(data))
+        data = self.read_body()
+        if lie == "up-manifest-unknown":
+            return self.error(404, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry")
+        if lie == "up-manifest-refused":
+            return self.error(400, "MANIFEST_INVALID", "manifest invalid")
+        os.makedirs(folder, exist_ok=True)
+        for name in (tag, sha(data)):
+            with open(os.path.join(folder, name), "wb") as f:
+                f.write(data)
+        digest = "sha256:" + "1" * 64 if lie == "up-manifest-digest" else sha(data)
+        return self.answer(201, Location="/v2/x", Docker_Content_Digest=digest)
+
+    # ---- others ----
 
     def do_other(self, path):
         """Another host: it has the blobs, and is no registry."""
