@@ -10,6 +10,7 @@
 #include "engine/paths.h"
 #include "os/fs.h"
 #include "os/proc.h"
+#include "process/landlock.h"
 #include "process/program.h"
 
 enum { SECCOMP_FILE_MAX = 4 << 20 };
@@ -248,6 +249,12 @@ static fallible merge_security_opt(const char *text, struct container_config *c)
     }
     if (str_eq(key, "systempaths") && str_eq(value, "unconfined")) {
         c->unmask = true;
+        return NULL;
+    }
+    if (str_eq(key, "landlock") && value) {
+        own(landlock_rules) struct landlock_rules rules = { 0 };
+        TRY(landlock_rules_read(value, &rules));
+        strmap_set(&c->annotations, LANDLOCK_ANNOTATION, value);
         return NULL;
     }
     if ((strcmp(key, "apparmor") == 0 || strcmp(key, "label") == 0) && value &&

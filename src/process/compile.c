@@ -11,6 +11,7 @@
 #include "base/opt.h"
 #include "os/fs.h"
 #include "os/linux.h"
+#include "process/landlock.h"
 #include "process/order.h"
 #include "process/program.h"
 #include "process/seccomp.h"
@@ -467,6 +468,32 @@ static fallible grantable(const struct program *p, struct cap_sets *sets)
     return NULL;
 }
 
+static fallible add_landlock(struct writer *w, const struct program *p)
+{
+    static const char zeros[8] = { 0 };
+    own(landlock_rules) struct landlock_rules r = { 0 };
+    const char *text = p->annotations ? strmap_get(p->annotations, LANDLOCK_ANNOTATION) : NULL;
+    if (!text)
+        return NULL;
+    TRY_AS(landlock_rules_read(text, &r), "annotation " LANDLOCK_ANNOTATION);
+    TRY(landlock_rules_fit(&r));
+    if (!r.fs && !r.net && !r.scoped)
+        return NULL;
+    struct order_landlock order = { .fs = r.fs, .net = r.net, .scoped = r.scoped, .rules_n = (uint32_t)r.n };
+    row_begin(w, ORDER_ROW_LANDLOCK, &order, sizeof order);
+    for (size_t i = 0; i < r.n; i++) {
+        size_t size = r.rules[i].path ? strlen(r.rules[i].path) + 1 : 0, padding = -size & 7;
+        struct order_landlock_rule rule = { .access = r.rules[i].access,
+                                            .port = (uint32_t)r.rules[i].port,
+                                            .size = (uint32_t)(size + padding) };
+        str_add_n(&w->bytes, &rule, sizeof rule);
+        str_add_n(&w->bytes, r.rules[i].path ? r.rules[i].path : "", size);
+        str_add_n(&w->bytes, zeros, padding);
+    }
+    row_end(w);
+    return NULL;
+}
+
 static fallible add_seccomp(struct writer *w, const struct program *p)
 {
     own(seccomp_filter) struct seccomp_filter filter = { 0 };
@@ -600,6 +627,7 @@ static fallible compile(struct writer *w, const struct program *p)
     TRY(add_hooks(w, p));
     if (p->process->no_new_privileges)
         row_flag(w, ORDER_ROW_NNP);
+    TRY(add_landlock(w, p));
     TRY(add_seccomp(w, p));
     add_exec(w, p);
     if (w->bytes.len > ORDER_SIZE_MAX)
