@@ -367,6 +367,20 @@ static fallible add_mempolicy(struct writer *w, const json_t *doc)
     return NULL;
 }
 
+fallible program_lsm_check(enum program_lsm lsm, const char *what)
+{
+    own_mem char *text = NULL;
+    bool apparmor = lsm == PROGRAM_APPARMOR;
+    const char *path = apparmor ? "/sys/module/apparmor/parameters/enabled" : "/proc/filesystems";
+    err *e = fs_read_at(AT_FDCWD, path, 65536, &text, NULL);
+    bool there = !e && (apparmor ? text[0] == 'Y' : strstr(text, "\tselinuxfs\n") != NULL);
+    err_ignore(e, "a kernel that was built without it");
+    if (there)
+        return NULL;
+    return err_new(ERR_UNSUPPORTED, "%s needs %s, which this host runs without: leave it out", what,
+                   apparmor ? "AppArmor" : "SELinux");
+}
+
 static void add_label(struct writer *w, enum order_label_kind kind, const char *text)
 {
     struct order_label label = { .kind = (uint32_t)kind };
@@ -582,6 +596,10 @@ static fallible add_world(struct writer *w, const struct program *p)
     row_number(w, ORDER_ROW_CLOSE, p->preserve_fds);
     if (p->new_session_keyring)
         row_flag(w, ORDER_ROW_KEYRING);
+    if (process->apparmor_profile && *process->apparmor_profile)
+        TRY(program_lsm_check(PROGRAM_APPARMOR, "process.apparmorProfile"));
+    if (process->selinux_label && *process->selinux_label)
+        TRY(program_lsm_check(PROGRAM_SELINUX, "process.selinuxLabel"));
     add_label(w, ORDER_LABEL_APPARMOR, process->apparmor_profile);
     add_label(w, ORDER_LABEL_SELINUX, process->selinux_label);
     TRY(add_personality(w, p->personality));
