@@ -17,6 +17,9 @@ extern const struct command cmd_run, cmd_create, cmd_start, cmd_stop, cmd_restar
 extern const struct command cmd_container_ls, cmd_container_prune, cmd_image_ls, cmd_image_rm, cmd_image_inspect,
     cmd_image_prune, cmd_container_inspect;
 
+/* Below `husk image`, carried out by husk-image; NULL-terminated. */
+extern const struct command *const image_program_commands[];
+
 /* Attaches this terminal to a started container until it ends; --rm is done here. Answers err_exit(its code). */
 struct attach_wish {
     bool stdin_open, no_stdout, no_stderr, no_sig_proxy;
@@ -45,6 +48,7 @@ fallible only_one(struct engine *e, bool latest, struct args *args, char **ret_l
 #define SHORT_ID "%.12s"
 
 /* The commands of `husk image` that husk-look carries out; NULL-terminated. */
+extern const char *const image_trust_words[];
 extern const char *const image_look_words[];
 /* Runs libexec/husk/NAME in our place; answers only when that cannot be. */
 fallible exec_program(const char *name, char *const *argv);

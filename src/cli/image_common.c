@@ -44,11 +44,11 @@ void image_session_close(struct image_session *s)
     free(s);
 }
 
-fallible image_confine(const struct image_session *s, int readable_fd)
+fallible image_confine_paths(const struct layout *store, const struct landlock_path *more, size_t n)
 {
     /* What libcurl, OpenSSL and the C library's name look-up open while they work. */
     const struct landlock_path paths[] = {
-        { s ? s->store->fd : -1, s ? s->store->path : NULL, LANDLOCK_READ_WRITE },
+        { store ? store->fd : -1, store ? store->path : NULL, LANDLOCK_READ_WRITE },
         { -1, "/etc", LANDLOCK_READ },
         { -1, "/usr", LANDLOCK_READ },
         { -1, "/lib", LANDLOCK_READ },
@@ -58,17 +58,24 @@ fallible image_confine(const struct image_session *s, int readable_fd)
         { -1, "/sys/devices/system/cpu", LANDLOCK_READ },
         { -1, "/dev/urandom", LANDLOCK_READ },
         { -1, "/dev/null", LANDLOCK_READ_WRITE },
-        { readable_fd, NULL, LANDLOCK_READ },
         { -1, getenv("SSL_CERT_FILE"), LANDLOCK_READ },
     };
     bool done = false;
-    struct landlock_path given[ARRAY_SIZE(paths)];
-    size_t n = 0;
+    struct landlock_path given[ARRAY_SIZE(paths) + 4];
+    size_t given_n = 0;
     for (size_t i = 0; i < ARRAY_SIZE(paths); i++)
         if (paths[i].fd >= 0 || paths[i].path)
-            given[n++] = paths[i];
-    TRY(landlock_confine(given, n, &done));
+            given[given_n++] = paths[i];
+    for (size_t i = 0; i < n && i < 4; i++)
+        given[given_n++] = more[i];
+    TRY(landlock_confine(given, given_n, &done));
     if (!done)
         log_debug("this kernel has no Landlock that fits: going on unconfined");
     return NULL;
+}
+
+fallible image_confine(const struct image_session *s, int readable_fd)
+{
+    struct landlock_path readable = { readable_fd, NULL, LANDLOCK_READ };
+    return image_confine_paths(s ? s->store : NULL, &readable, readable_fd >= 0 ? 1 : 0);
 }

@@ -11,6 +11,7 @@
 
 extern const struct command cmd_pull, cmd_push, cmd_login, cmd_logout;
 extern const struct command cmd_load, cmd_import, cmd_bootstrap, cmd_save, cmd_verify;
+extern const struct command cmd_copy, cmd_image_group;
 
 struct image_session {
     struct layout *store;
@@ -33,6 +34,10 @@ OWN_TYPE(image_session, struct image_session *, image_session_close)
  * Called when all else is opened, before strangers' bytes are read. Without Landlock: goes on, with a debug line.
  */
 fallible image_confine(const struct image_session *s, int readable_fd);
+
+struct landlock_path;
+/* The same with more paths. store: NULL when none is used. */
+fallible image_confine_paths(const struct layout *store, const struct landlock_path *more, size_t n);
 
 /* Shows on stderr: bars that are redrawn when it is a terminal, else plain lines; quiet: nothing. One at a time. */
 struct progress_view;

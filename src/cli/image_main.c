@@ -4,6 +4,12 @@
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "cli/image_common.h"
+#include "cli/image_copy.h"
+
+static const struct command *const image_commands[] = { &cmd_image_serve, NULL };
+const struct command cmd_image_group = {
+    .name = "image", .args = "COMMAND", .summary = "Manage images", .sub = image_commands
+};
 
 static const struct command *const commands[] = {
     // clang-format off
@@ -16,6 +22,8 @@ static const struct command *const commands[] = {
     &cmd_bootstrap,
     &cmd_save,
     &cmd_verify,
+    &cmd_copy,
+    &cmd_image_group,
     // clang-format on
     NULL,
 };

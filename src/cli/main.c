@@ -20,6 +20,7 @@ IMAGE_COMMAND(login, "login", "Log in to a registry");
 IMAGE_COMMAND(logout, "logout", "Forget a registry's credentials");
 IMAGE_COMMAND(load, "load", "Load images from an archive or an OCI layout");
 IMAGE_COMMAND(save, "save", "Write images to an archive, a directory or a pipe");
+IMAGE_COMMAND(copy, "copy", "Copy an image from any place to any other");
 IMAGE_COMMAND(import, "import", "Make an image of a root file system's tar");
 IMAGE_COMMAND(bootstrap, "bootstrap", "Make a Debian base image from the system's mirror");
 IMAGE_COMMAND(verify, "verify", "Compare the bytes of images with their digests");
@@ -53,6 +54,7 @@ static const struct command *const commands[] = {
     &image_logout,
     &image_load,
     &image_save,
+    &image_copy,
     &image_import,
     &image_bootstrap,
     &image_verify,
@@ -105,16 +107,16 @@ static void run_image_command(int argc, char **argv)
     }
 }
 
-/* What is told of an image's files is husk-look's work; argv stays as it is. */
-static void run_look_command(int argc, char **argv)
+/* `husk image WORD` that another program carries out; argv stays as it is. */
+static void run_image_word(int argc, char **argv, const char *const *words, const char *program)
 {
     bool mine = false;
     if (argc < 3 || strcmp(argv[1], "image") != 0)
         return;
-    for (size_t i = 0; image_look_words[i]; i++)
-        mine |= strcmp(argv[2], image_look_words[i]) == 0;
-    if (mine && !run_program("husk-look", argv[1], argv)) {
-        fprintf(stderr, "husk image %s: there is no husk-look beside husk in libexec/husk: install it\n", argv[2]);
+    for (size_t i = 0; words[i]; i++)
+        mine |= strcmp(argv[2], words[i]) == 0;
+    if (mine && !run_program(program, argv[1], argv)) {
+        fprintf(stderr, "husk image %s: there is no %s beside husk in libexec/husk: install it\n", argv[2], program);
         _exit(125);
     }
 }
@@ -132,7 +134,8 @@ int main(int argc, char **argv)
         printf("husk version %s\n", HUSK_VERSION);
         return 0;
     }
+    run_image_word(argc, argv, image_trust_words, "husk-image"); /* before: `husk verify` is another one */
     run_image_command(argc, argv);
-    run_look_command(argc, argv);
+    run_image_word(argc, argv, image_look_words, "husk-look");
     return command_main("husk", "A container engine without a daemon", commands, argc, argv, run_other);
 }

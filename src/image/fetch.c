@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <unistd.h>
+
 #include <stdio.h>
 #include <string.h>
 
@@ -9,8 +12,10 @@
 static const int64_t good_progress = 1 << 20;
 
 struct blob_transfer {
-    struct blob *blob;
-    bool begun; /* the first bytes of this answer have come */
+    struct blob *blob; /* NULL: to out_fd, a pipe, which cannot begin again */
+    int out_fd;
+    int64_t sent, skip; /* into the pipe; of this answer, because the pipe has it */
+    bool begun;         /* the first bytes of this answer have come */
     registry_progress *progress;
     void *ctx;
 };
@@ -22,18 +27,51 @@ static bool range_begins_at(const char *content_range, int64_t at)
     return content_range && sscanf(content_range, "bytes %lld-", &from) == 1 && from == at;
 }
 
+static int64_t bytes_so_far(const struct blob_transfer *t)
+{
+    return t->blob ? blob_bytes(t->blob) : t->sent;
+}
+
+static fallible begin_again(struct blob_transfer *t)
+{
+    if (t->blob)
+        return blob_restart(t->blob);
+    t->skip = t->sent;
+    return NULL;
+}
+
+static fallible write_on(struct blob_transfer *t, const char *bytes, size_t n)
+{
+    size_t passed_over = t->skip > (int64_t)n ? n : (size_t)t->skip;
+    t->skip -= (int64_t)passed_over;
+    bytes += passed_over;
+    n -= passed_over;
+    while (n) {
+        ssize_t done = write(t->out_fd, bytes, n);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done < 0) /* the reader has given up, and knows why: no reason to ask the registry again */
+            return err_sys_as(ERR_CANCELLED, errno, "pass the blob on");
+        bytes += done;
+        n -= (size_t)done;
+        t->sent += done;
+    }
+    return NULL;
+}
+
 static err *on_blob_bytes(void *ctx, const struct http_answer *a, const void *bytes, size_t n)
 {
     struct blob_transfer *t = ctx;
     if (!t->begun) {
         t->begun = true;
-        if (a->status == 206 && !range_begins_at(a->content_range, blob_bytes(t->blob)))
+        if (a->status == 206 && !range_begins_at(a->content_range, bytes_so_far(t)))
             return err_new(ERR_CORRUPT, "the registry goes on at another place than it was asked to");
-        if (a->status == 200 && blob_bytes(t->blob) > 0)
-            TRY(blob_restart(t->blob));
+        t->skip = 0;
+        if (a->status == 200 && bytes_so_far(t) > 0)
+            TRY(begin_again(t));
     }
-    TRY(blob_add(t->blob, bytes, n));
-    return t->progress ? t->progress(t->ctx, blob_bytes(t->blob)) : NULL;
+    TRY(t->blob ? blob_add(t->blob, bytes, n) : write_on(t, bytes, n));
+    return t->progress ? t->progress(t->ctx, bytes_so_far(t)) : NULL;
 }
 
 /* *ret_done false: it may be tried again. */
@@ -41,7 +79,7 @@ static fallible get_blob_once(struct server *s, const char *target, struct blob_
                               bool *ret_done)
 {
     struct http_request request = {
-        .range_from = blob_bytes(t->blob),
+        .range_from = bytes_so_far(t),
         .body_max = SERVER_SMALL_MAX,
         .on_body = on_blob_bytes,
         .ctx = t,
@@ -58,7 +96,7 @@ static fallible get_blob_once(struct server *s, const char *target, struct blob_
     if (a->status == 200 || a->status == 206)
         return NULL;
     *ret_done = !server_worth_a_retry(a);
-    if (a->status == 416 && request.range_from > 0) { /* it has no such range: from the start, then */
+    if (a->status == 416 && request.range_from > 0 && t->blob) { /* it has no such range: from the start, then */
         *ret_done = false;
         TRY(blob_restart(t->blob));
     }
@@ -69,7 +107,7 @@ static fallible get_blob_once(struct server *s, const char *target, struct blob_
 
 static fallible get_blob(struct server *s, const char *target, struct blob_transfer *t)
 {
-    int64_t mark = blob_bytes(t->blob);
+    int64_t mark = bytes_so_far(t);
     bool any = false;
     for (int attempt = 1;; attempt++) {
         own(http_answer) struct http_answer *a = NULL;
@@ -78,8 +116,8 @@ static fallible get_blob(struct server *s, const char *target, struct blob_trans
         any = any || (a && a->began);
         if (!e || done || attempt >= SERVER_ATTEMPTS_MAX || !any)
             return e;
-        if (blob_bytes(t->blob) - mark >= good_progress) {
-            mark = blob_bytes(t->blob);
+        if (bytes_so_far(t) - mark >= good_progress) {
+            mark = bytes_so_far(t);
             attempt = 1;
         }
         log_debug("registry: blob: attempt %d: %s", attempt, err_text(e));
@@ -122,4 +160,11 @@ fallible registry_get_blob_past_mirrors(struct registry *r, const char *digest, 
 {
     struct blob_transfer t = { .blob = blob, .progress = progress, .ctx = ctx };
     return get_from(r, r->n - 1, digest, &t);
+}
+
+fallible registry_send_blob(struct registry *r, const char *digest, int out_fd)
+{
+    own_mem char *target = registry_target(r->server, "blobs", digest);
+    struct blob_transfer t = { .out_fd = out_fd };
+    return get_blob(r->server, target, &t);
 }

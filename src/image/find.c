@@ -79,6 +79,9 @@ static fallible load(struct layout *l, const struct oci_descriptor *d, struct im
     own(image) struct image *i = mem_zalloc(sizeof *i);
     i->manifest_digest = mem_strdup(d->digest);
     TRY(read_manifest(l, d, &i->manifest));
+    if (!oci_manifest_is_image(i->manifest))
+        return err_new(ERR_UNSUPPORTED, "it is no container image but an artifact of type '%.100s'",
+                       i->manifest->artifact_type ? i->manifest->artifact_type : i->manifest->config->media_type);
     i->id = mem_strdup(i->manifest->config->digest);
     TRY(read_config(l, i));
     i->size = i->manifest->config->size;
@@ -368,6 +371,10 @@ fallible image_list(struct layout *l, struct image ***ret, size_t *ret_n)
         own_mem char *name = full_name_of(&index->manifests[i]);
         struct image *image = NULL;
         own(err) err *e = image_of_descriptor(l, &index->manifests[i], &image);
+        if (err_is(e, ERR_UNSUPPORTED)) {
+            log_debug("'%s' is passed over: %s", name ? name : index->manifests[i].digest, err_text(e));
+            continue;
+        }
         if (e) {
             log_warn("image '%s' is passed over: %s", name ? name : index->manifests[i].digest, err_text(e));
             continue;

@@ -76,6 +76,9 @@ typedef err *registry_progress(void *ctx, int64_t bytes);
 /* Fetches into a blob, going on after lost connections; blob_end() is the caller's. */
 fallible registry_get_blob(struct registry *r, const char *digest, struct blob *blob, registry_progress *progress,
                            void *ctx);
+/* Writes a blob into a pipe, going on after lost connections. Nothing is checked: whoever reads it hashes it.
+ * CANCELLED with EPIPE when nobody reads any more (SIGPIPE is the caller's to ignore). */
+fallible registry_send_blob(struct registry *r, const char *digest, int out_fd);
 /**
  * registry_head_manifest - what a tag or digest stands for, without fetching it (HEAD). A registry that does not say
  * the digest is asked for the whole manifest.

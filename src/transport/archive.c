@@ -47,21 +47,17 @@ struct archive_source {
 
 /* ---- the bytes ---- */
 
-static fallible unpack_to_file(int in_fd, int tmp_dir_fd, int *ret_fd)
+static fallible unpack_to_file(int in_fd, int tmp_fd)
 {
     struct untar_limits limits = { 0 };
     own(stream) struct stream *stream = NULL;
     own_mem char *buf = mem_alloc(CHUNK);
-    own_fd int out = openat(tmp_dir_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (out < 0)
-        return err_sys(errno, "make a temporary file");
     TRY(untar_limits_fill(&limits));
     TRY(stream_open(stream_source_fd(&in_fd), limits.bytes, &stream));
     for (size_t n = 1; n;) {
         TRY(stream_read(stream, buf, CHUNK, &n));
-        TRY(fs_write_fd(out, buf, n, "the unpacked archive"));
+        TRY(fs_write_fd(tmp_fd, buf, n, "the unpacked archive"));
     }
-    *ret_fd = take_fd(&out);
     return NULL;
 }
 
@@ -75,14 +71,13 @@ static bool is_plain_file(int fd)
     return n > 0 && stream_form_of(begin, (size_t)n) == STREAM_PLAIN;
 }
 
-static fallible map_archive(struct archive_source *s, int tmp_dir_fd)
+static fallible map_archive(struct archive_source *s, int tmp_fd)
 {
     struct stat st;
     if (!is_plain_file(s->fd)) {
-        int fd = -1;
-        TRY(unpack_to_file(s->fd, tmp_dir_fd, &fd));
+        TRY(unpack_to_file(s->fd, tmp_fd));
         close_now(&s->fd);
-        s->fd = fd;
+        s->fd = fcntl(tmp_fd, F_DUPFD_CLOEXEC, 3);
     }
     if (fstat(s->fd, &st) < 0)
         return err_sys(errno, "look at it");
@@ -361,7 +356,7 @@ static fallible begin_docker(struct archive_source *s, const char *name)
              : err_new(ERR_INVALID, "manifest.json lists no images");
 }
 
-fallible source_archive(int take_fd, int tmp_dir_fd, enum archive_kind kind, const char *path, const char *name,
+fallible source_archive(int take_fd, int tmp_fd, enum archive_kind kind, const char *path, const char *name,
                         struct source **ret)
 {
     own(source) struct source *made = NULL;
@@ -373,7 +368,7 @@ fallible source_archive(int take_fd, int tmp_dir_fd, enum archive_kind kind, con
     s->s.scope = mem_strdup(kind == ARCHIVE_DOCKER ? "" : path);
     s->s.parallel = true;
     s->fd = take_fd;
-    TRY_AS(map_archive(s, tmp_dir_fd), "archive '%s'", path);
+    TRY_AS(map_archive(s, tmp_fd), "archive '%s'", path);
     TRY_AS(list_members(s), "archive '%s'", path);
     bool layout = find_exactly(s, "index.json") && find_exactly(s, "oci-layout");
     err_ignore(find_member(s, "manifest.json", &m), "perhaps it is no docker-archive");

@@ -6,7 +6,7 @@
 #include "image/blob.h"
 #include "transport/transport.h"
 
-enum { DEPTH_MAX = 4, SIDE_BY_SIDE = 3, SHORT_ID = 12, REFERRERS_MAX = 1000 };
+enum { DEPTH_MAX = 4, SIDE_BY_SIDE = 3, ATTEMPTS = 3, SHORT_ID = 12, REFERRERS_MAX = 1000 };
 
 struct copy {
     struct source *from;
@@ -53,10 +53,18 @@ static fallible fetch(struct copy *c, const struct oci_descriptor *d)
     return e;
 }
 
+/* A sink that loses its connection in the middle of a pipe gets the blob from its start. */
 static fallible copy_blob(struct copy *c, const struct oci_descriptor *d)
 {
     struct putting p = { c, d };
-    return c->to->store && c->from->ops->fetch ? fetch(c, d) : source_with_blob(c->from, d, put_from, &p);
+    if (c->to->store && c->from->ops->fetch)
+        return fetch(c, d);
+    for (int attempt = 1;; attempt++) {
+        err *e = source_with_blob(c->from, d, put_from, &p);
+        if (!err_is(e, ERR_UNAVAILABLE) || attempt == ATTEMPTS || !c->from->parallel)
+            return e;
+        err_ignore(e, "once more, from its start");
+    }
 }
 
 static err *blob_job(struct pool *pool, void *ctx, size_t i)

@@ -69,11 +69,10 @@ static fallible store_tagged(struct source *s_, const char *tag, struct registry
 }
 
 /* Artifacts without a name whose subject is the digest. */
-static fallible store_referrers(struct source *s_, const char *digest, struct oci_index **ret)
+fallible store_referrers_of(struct layout *l, const char *digest, struct oci_index **ret)
 {
-    struct store_source *s = (struct store_source *)s_;
     own(oci_index) struct oci_index *index = NULL;
-    TRY(layout_read_index(s->l, &index));
+    TRY(layout_read_index(l, &index));
     size_t kept = 0;
     for (size_t i = 0; i < index->manifests_n; i++) {
         own(registry_manifest) struct registry_manifest *doc = NULL;
@@ -81,7 +80,7 @@ static fallible store_referrers(struct source *s_, const char *digest, struct oc
         struct oci_descriptor *d = &index->manifests[i];
         if (media_is_index(d->media_type) || strmap_get(&d->annotations, NAME_KEY))
             continue;
-        err_ignore(read_doc(s->l, d->digest, d->media_type, &doc), "then it refers to nothing");
+        err_ignore(read_doc(l, d->digest, d->media_type, &doc), "then it refers to nothing");
         err_ignore(doc ? oci_manifest_read(doc->text, doc->len, &m) : NULL, "then it refers to nothing");
         if (!m || !m->subject || !str_eq(m->subject->digest, digest))
             continue;
@@ -98,6 +97,12 @@ static fallible store_referrers(struct source *s_, const char *digest, struct oc
     }
     index->manifests_n = all;
     return NULL;
+}
+
+static fallible store_referrers(struct source *s_, const char *digest, struct oci_index **ret)
+{
+    struct store_source *s = (struct store_source *)s_;
+    return store_referrers_of(s->l, digest, ret);
 }
 
 static void store_source_free(struct source *s_)

@@ -108,6 +108,9 @@ fallible source_store(struct layout *l, const char *what, struct source **ret);
 /* @platform: as pull's. Layers are unpacked, the name is set last. The caller holds layout_lock(LAYOUT_ADDING). */
 fallible sink_store(struct layout *l, const char *full_name, const struct progress *progress, struct sink **ret);
 
+/* What in the store has no name and this digest as its subject, as an index; *ret NULL: nothing. */
+fallible store_referrers_of(struct layout *l, const char *digest, struct oci_index **ret);
+
 /* oci: dir_fd is taken. name: in the annotation org.opencontainers.image.ref.name; NULL: the only image there is. */
 fallible source_oci(int take_dir_fd, const char *path, const char *name, struct source **ret);
 fallible sink_oci(int take_dir_fd, const char *name, struct sink **ret);
@@ -119,7 +122,7 @@ fallible sink_dir(int take_dir_fd, struct sink **ret);
 /* docker-archive:, oci-archive: a plain tar in a file is read where it lies; what is packed or a pipe is unpacked into
  * a file without a name in tmp_dir_fd first. */
 enum archive_kind { ARCHIVE_DOCKER, ARCHIVE_OCI };
-fallible source_archive(int take_fd, int tmp_dir_fd, enum archive_kind kind, const char *path, const char *name,
+fallible source_archive(int take_fd, int tmp_fd, enum archive_kind kind, const char *path, const char *name,
                         struct source **ret);
 /* Writes from where out_fd stands, front to end: a pipe will do. Several images may be put, each with its name. */
 fallible sink_archive(int take_out_fd, enum archive_kind kind, struct sink **ret);

@@ -1,0 +1,166 @@
+/*
+ * husk copy: an image from any place to any other. husk image serve: the other end of ssh://.
+ * Compatible with: skopeo copy.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+
+#include "cli/image_copy.h"
+#include "cli/image_outfile.h"
+#include "cli/image_places.h"
+#include "os/fs.h"
+
+struct copy_opts {
+    bool all, quiet, referrers;
+    const char *platform, *digestfile;
+    const char *src_creds, *dest_creds, *src_tls, *dest_tls;
+    struct remote_opts remote;
+};
+
+#define T struct copy_opts
+static const struct opt copy_rows[] = {
+    OPT_FLAG('a', "all", T, all, "All platforms of an image that has several"),
+    OPT_STR(0, "dest-creds", T, dest_creds, "USER:PASSWORD", "Log in to the destination's registry with these"),
+    OPT_STR(0, "dest-tls-verify", T, dest_tls, "true|false", "As --tls-verify, for the destination",
+            .words = remote_true_false),
+    OPT_STR(0, "digestfile", T, digestfile, "FILE", "Write the digest of what was copied to this file"),
+    OPT_STR(0, "platform", T, platform, "OS/ARCH[/VARIANT]", "Copy this platform's image (default: this machine's)"),
+    OPT_FLAG('q', "quiet", T, quiet, "Show no progress"),
+    OPT_FLAG(0, "referrers", T, referrers, "Signatures, attestations and what else refers to it, too"),
+    OPT_STR(0, "src-creds", T, src_creds, "USER:PASSWORD", "Log in to the source's registry with these"),
+    OPT_STR(0, "src-tls-verify", T, src_tls, "true|false", "As --tls-verify, for the source",
+            .words = remote_true_false),
+    REMOTE_OPTIONS(T),
+    OPT_END,
+};
+#undef T
+
+static struct remote_opts remote_of(const struct copy_opts *o, enum place_use use)
+{
+    struct remote_opts r = o->remote;
+    const char *creds = use == PLACE_SOURCE ? o->src_creds : o->dest_creds;
+    const char *tls = use == PLACE_SOURCE ? o->src_tls : o->dest_tls;
+    r.creds = creds ? creds : r.creds;
+    r.tls_verify = tls ? tls : r.tls_verify;
+    return r;
+}
+
+static fallible open_store(const struct place *from, const struct place *to, struct image_session **ret)
+{
+    if (to->kind == PLACE_STORE)
+        return image_session_open(ret);
+    return from->kind == PLACE_STORE ? image_session_open_reading(ret) : NULL;
+}
+
+static fallible confine(const struct place *from, const struct place *to, const struct image_session *s)
+{
+    struct landlock_path more[2];
+    size_t n = 0;
+    n += place_landlock(from, PLACE_SOURCE, &more[n]);
+    n += place_landlock(to, PLACE_SINK, &more[n]);
+    return image_confine_paths(s ? s->store : NULL, more, n);
+}
+
+static fallible run(const struct copy_opts *o, struct place *from, struct place *to, struct image_session *s,
+                    char **ret_digest)
+{
+    own(progress_view) struct progress_view *view = progress_view_new(o->quiet || !isatty(STDERR_FILENO));
+    own(source) struct source *source = NULL;
+    own(sink) struct sink *sink = NULL;
+    struct copy_options options = {
+        .platform = o->platform, .all = o->all, .referrers = o->referrers, .progress = progress_of_view(view)
+    };
+    TRY(place_source(from, s ? s->store : NULL, &source));
+    TRY(place_sink(to, s ? s->store : NULL, &options.progress, &sink));
+    if (from->ref && to->ref && str_eq(from->ref->registry, to->ref->registry))
+        sink->near_repo = from->ref->repository;
+    TRY(copy_image(source, sink, &options, ret_digest));
+    TRY(sink->ops->finish(sink));
+    return place_finish(to);
+}
+
+static fallible write_digest(struct outfile *file, const char *digest)
+{
+    own_fd int fd = file ? outfile_fd(file) : -1;
+    if (!file)
+        return NULL;
+    TRY(fs_write_fd(fd, digest, strlen(digest), "the digest"));
+    return outfile_finish(file);
+}
+
+static fallible copy_run(const void *opts_, struct args args)
+{
+    const struct copy_opts *o = opts_;
+    own(place) struct place *from = NULL;
+    own(place) struct place *to = NULL;
+    own(image_session) struct image_session *s = NULL;
+    own(outfile) struct outfile *digestfile = NULL;
+    own_mem char *digest = NULL;
+    struct remote_opts from_remote = remote_of(o, PLACE_SOURCE), to_remote = remote_of(o, PLACE_SINK);
+    if (o->all && o->platform)
+        return err_new(ERR_INVALID, "--all and --platform exclude each other");
+    (void)signal(SIGPIPE, SIG_IGN); /* a reader that goes away is an error like any other */
+    TRY(place_parse(args.v[0], PLACE_SOURCE, &from));
+    TRY(place_parse(args.v[1], PLACE_SINK, &to));
+    if (o->digestfile)
+        TRY_AS(outfile_open(o->digestfile, &digestfile), "--digestfile");
+    TRY(place_open(from, PLACE_SOURCE, &from_remote));
+    TRY(place_open(to, PLACE_SINK, &to_remote));
+    TRY(open_store(from, to, &s));
+    TRY(confine(from, to, s));
+    TRY_AS(run(o, from, to, s, &digest), "copy '%s' to '%s'", args.v[0], args.v[1]);
+    return write_digest(digestfile, digest);
+}
+
+const struct command cmd_copy = {
+    .name = "copy",
+    .args = "SOURCE DESTINATION",
+    .summary = "Copy an image from any place to any other",
+    .detail = PLACES_DETAIL
+    "\n"
+    "An image keeps its digest: nothing is packed or written anew. Blobs that the destination has are not sent, and\n"
+    "nothing is put on this machine's disk on the way. What is no container image (artifacts, charts, signatures)\n"
+    "is copied like any other. HUSK_SSH names another program than ssh, with its first arguments.\n"
+    "\n" REMOTE_DETAIL,
+    .opts = copy_rows,
+    .opts_size = sizeof(struct copy_opts),
+    .min_args = 2,
+    .max_args = 2,
+    .complete_args = COMPLETE_IMAGE,
+    .fail_exit = 1,
+    .run = copy_run,
+};
+
+/* ---- the other end ---- */
+
+static fallible serve_run(const void *opts, struct args args)
+{
+    own(image_session) struct image_session *s = NULL;
+    struct wire w = { .in_fd = STDIN_FILENO, .out_fd = STDOUT_FILENO };
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (isatty(STDIN_FILENO))
+        return err_new(ERR_INVALID, "it speaks with `husk copy` on another host, not with people");
+    TRY(image_session_open(&s));
+    TRY(image_confine(s, -1));
+    struct wire_server server = { .store = s->store };
+    err *e = wire_serve(&w, &server);
+    wire_free_buffer(&w);
+    return e;
+}
+
+static const struct opt no_rows[] = { OPT_END };
+
+const struct command cmd_image_serve = {
+    .name = "serve",
+    .summary = "Give and take images over standard input and output",
+    .detail =
+        "What `husk copy` runs on the other host of ssh://HOST. An account that is only for images can have it as\n"
+        "its one command: command=\"husk image serve\",restrict in ~/.ssh/authorized_keys.",
+    .opts = no_rows,
+    .opts_size = 1,
+    .fail_exit = 1,
+    .run = serve_run,
+};

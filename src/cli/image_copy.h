@@ -1,0 +1,12 @@
+/*
+ * image_copy.h: commands of husk-image that are below `husk image`.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_CLI_IMAGE_COPY_H
+#define HUSK_CLI_IMAGE_COPY_H
+
+#include "base/opt.h"
+
+extern const struct command cmd_image_serve;
+
+#endif
