@@ -139,10 +139,17 @@ static fallible write_v1(const struct part *p, const struct device_rules *d)
     if (dir < 0)
         return err_sys(errno, "open control group '%s'", p->dir);
     TRY(fs_write_at(dir, d->allow ? "devices.allow" : "devices.deny", "a"));
+    if (!d->n)
+        return NULL;
+    const char *file = d->allow ? "devices.deny" : "devices.allow"; /* a rule is a write; one open does for all */
+    own_fd int fd = openat(dir, file, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(errno, "open '%s' of control group '%s'", file, p->dir);
     for (size_t i = 0; i < d->n; i++) {
         char line[64];
         devices_line(&d->exceptions[i], line);
-        TRY_AS(fs_write_at(dir, d->allow ? "devices.deny" : "devices.allow", line), "device rule '%s'", line);
+        if (write(fd, line, strlen(line)) < 0)
+            return err_sys(errno, "device rule '%s': write it to '%s'", line, file);
     }
     return NULL;
 }

@@ -53,10 +53,9 @@ static fallible make_state_dir(const char *id, char **ret)
     own_mem char *path = mem_printf("%s/%s", root, id);
     if (mkdir(path, 0700) < 0)
         return errno == EEXIST ? err_new(ERR_EXISTS, "container '%s' exists", id) : err_sys(errno, "make '%s'", path);
-    own_mem char *full = realpath(path, NULL);
-    if (!full)
-        return err_sys(errno, "find '%s'", path);
-    *ret = take(full);
+    own_fd int dir = -1;
+    TRY(fs_open_dir_at(AT_FDCWD, path, FS_MUST_EXIST, &dir));
+    *ret = fs_fd_path(dir); /* absolute, for later commands from other directories */
     return NULL;
 }
 

@@ -73,10 +73,9 @@ fallible oci_bundle(const char *bundle, const char *config, char **ret_path, str
     own_fd int dir = -1;
     own_mem char *text = NULL;
     size_t len = 0;
-    own_mem char *path = realpath(bundle && *bundle ? bundle : ".", NULL);
-    if (!path)
-        return err_sys(errno, "bundle '%s'", bundle && *bundle ? bundle : ".");
-    TRY(fs_open_dir_at(AT_FDCWD, path, FS_MUST_EXIST, &dir));
+    const char *where = bundle && *bundle ? bundle : ".";
+    TRY_AS(fs_open_dir_at(AT_FDCWD, where, FS_MUST_EXIST, &dir), "bundle '%s'", where);
+    own_mem char *path = fs_fd_path(dir);
     TRY_AS(fs_read_at(dir, name, CONFIG_MAX, &text, &len), "bundle '%s'", path);
     TRY(oci_spec_read(text, len, ret_spec));
     *ret_path = take(path);

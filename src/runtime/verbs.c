@@ -227,7 +227,9 @@ static fallible kill_all(const struct runtime_state *s, const struct cgroup *g)
     TRY(e);
     if (pidfd >= 0)
         err_ignore(proc_signal(pidfd, SIGKILL), "it may have ended");
-    if (g)
+    /* When the first process has ended, most often nobody is left: one who is makes the removal of the group fail, and
+     * is killed then. A write to cgroup.kill waits for the lock that every other start and end on the machine takes. */
+    if (g && (pidfd >= 0 || s->status == RUNTIME_CREATING))
         TRY(cgroup_kill(g));
     return pidfd >= 0 ? wait_death(s->init, pidfd) : NULL;
 }
@@ -290,6 +292,7 @@ fallible runtime_finish(struct runtime_created *c)
 {
     struct runtime_live *l = c->live;
     l->state.init.pid = 0; /* reaped: the number may be another's by now */
+    l->state.status = RUNTIME_STOPPED;
     err *e = state_remove(l->dir_fd, &l->state, l->cgroup);
     (void)unlinkat(l->dir_fd, LOCK_FILE, 0);
     runtime_created_clear(c);

@@ -65,6 +65,7 @@ setup_user() {
 }
 
 husk_teardown_file() {
+    [[ ${T-} ]] || return 1 # the setup did not come so far; without a directory everybody's things would look like ours
     stop_registry
     local failed=0
     remove_all_containers || failed=1

@@ -1,12 +1,15 @@
 /*
  * pair: measure commands against each other, in turn, on a machine that is not quiet.
  *
- *   pair [-n ROUNDS] [-w WARMUP] [-g GAP_MS] [-k] NAME[@MNTNS] COMMAND [NAME COMMAND]...
+ *   pair [-n ROUNDS] [-w WARMUP] [-g GAP_MS] [-c COUNT] [-j JOBS] [-k] NAME[@MNTNS] COMMAND [NAME COMMAND]...
  *
  * Each round runs every command once, beginning with another one each time, with an idle gap before each. Commands are
  * split at blanks; "%I" in one becomes a fresh number. With @MNTNS (a /proc/PID/ns/mnt) the command runs in that mount
  * namespace. Wall time ends when the command itself ends; CPU time and peak memory are those of everything it caused:
  * what outlives it becomes our child (PR_SET_CHILD_SUBREAPER) and is waited for, unless -k says that it stays.
+ *
+ * With -c one run is COUNT commands, JOBS of them at a time: wall time from the first one's begin to the last one's
+ * end.
  *
  * Prints one line of tab-separated values per command, with a heading: milliseconds and KiB. A command that fails is
  * counted; the first failure's standard error is shown.
@@ -26,7 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { COMMANDS_MAX = 16, ROUNDS_MAX = 1000, WORDS_MAX = 128, TEXT_MAX = 8192, ORPHANS_WAIT_MS = 10000 };
+enum { COMMANDS_MAX = 16, ROUNDS_MAX = 1000, WORDS_MAX = 128, TEXT_MAX = 8192, ORPHANS_WAIT_MS = 10000, JOBS_MAX = 64 };
 
 struct sample {
     double wall_ms, user_ms, sys_ms;
@@ -132,25 +135,60 @@ static void show_failure(const struct entry *e, int status, int err_fd)
     fprintf(stderr, "pair: %s: status 0x%x: %s\n  %s\n", e->name, (unsigned)status, e->command, text);
 }
 
-static void run_once(struct entry *e, bool counts, bool keep)
+static pid_t start(const struct entry *e, int err_fd)
 {
     static char text[TEXT_MAX], *words[WORDS_MAX];
+    split(e->command, text, words);
+    pid_t pid = fork();
+    if (pid == 0)
+        become(e, words, err_fd);
+    if (pid < 0)
+        die("run");
+    return pid;
+}
+
+/* What one run is: how many commands, how many of them at a time. */
+struct many {
+    long count, jobs;
+};
+
+/* Answers the first status that is not 0. */
+static int run_all(const struct entry *e, struct many m, int err_fd, struct sample *s)
+{
+    pid_t running[JOBS_MAX] = { 0 };
+    int failed = 0;
+    long started = 0, ended = 0;
+    for (; started < m.count && started < m.jobs; started++)
+        running[started] = start(e, err_fd);
+    while (ended < m.count) {
+        struct rusage u;
+        int status = 0, i = 0;
+        pid_t pid = wait4(-1, &status, 0, &u);
+        if (pid < 0)
+            die("wait");
+        add_usage(s, &u);
+        while (i < JOBS_MAX && running[i] != pid)
+            i++;
+        if (i == JOBS_MAX) /* one that a command left behind */
+            continue;
+        ended++;
+        failed = failed ? failed : status;
+        running[i] = started < m.count ? start(e, err_fd) : 0;
+        started++;
+    }
+    return failed;
+}
+
+static void run_once(struct entry *e, struct many m, bool counts, bool keep)
+{
     struct sample s = { 0 };
-    struct rusage u;
-    int status = 0;
     int err_fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (err_fd < 0)
         die("make a temporary file");
 
-    split(e->command, text, words);
     double begin = now_ms();
-    pid_t pid = fork();
-    if (pid == 0)
-        become(e, words, err_fd);
-    if (pid < 0 || wait4(pid, &status, 0, &u) != pid)
-        die("run");
+    int status = run_all(e, m, err_fd, &s);
     s.wall_ms = now_ms() - begin;
-    add_usage(&s, &u);
     bool alone = keep || collect_orphans(&s);
     if (status != 0 || !alone) {
         if (e->failures++ == 0)
@@ -234,22 +272,28 @@ static int read_commands(int argc, char **argv)
 int main(int argc, char **argv)
 {
     long rounds = 20, warmup = 2, gap_ms = 50;
+    struct many m = { .count = 1, .jobs = 1 };
     bool keep = false;
-    for (int option; (option = getopt(argc, argv, "+n:w:g:k")) > 0;) {
+    for (int option; (option = getopt(argc, argv, "+n:w:g:c:j:k")) > 0;) {
         if (option == 'n')
             rounds = number(optarg, ROUNDS_MAX);
         else if (option == 'w')
             warmup = number(optarg, ROUNDS_MAX);
         else if (option == 'g')
             gap_ms = number(optarg, 60000);
+        else if (option == 'c')
+            m.count = number(optarg, 100000);
+        else if (option == 'j')
+            m.jobs = number(optarg, JOBS_MAX);
         else if (option == 'k')
             keep = true;
         else
             return 2;
     }
     int n = read_commands(argc - optind, argv + optind);
-    if (n == 0 || (argc - optind) % 2 != 0) {
-        fprintf(stderr, "usage: pair [-n ROUNDS] [-w WARMUP] [-g GAP_MS] [-k] NAME[@MNTNS] COMMAND ...\n");
+    if (n == 0 || (argc - optind) % 2 != 0 || m.jobs < 1) {
+        fprintf(stderr,
+                "usage: pair [-n ROUNDS] [-w WARMUP] [-g GAP_MS] [-c COUNT] [-j JOBS] [-k] NAME[@MNTNS] COMMAND ...\n");
         return 2;
     }
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
@@ -257,7 +301,7 @@ int main(int argc, char **argv)
     for (long round = -warmup; round < rounds; round++) {
         for (int i = 0; i < n; i++) {
             sleep_ms(gap_ms);
-            run_once(&entries[(i + (int)(round + warmup)) % n], round >= 0, keep);
+            run_once(&entries[(i + (int)(round + warmup)) % n], m, round >= 0, keep);
         }
     }
     printf("name\truns\tfailures\twall_min\twall\twall_p90\tcpu_min\tcpu\tuser\tsys\tpeak_kib\n");
