@@ -15,7 +15,7 @@ extern const struct command cmd_run, cmd_create, cmd_start, cmd_stop, cmd_restar
     cmd_volume, cmd_container, cmd_container_cleanup;
 /* The same under the name that they have below `husk container` and `husk image`. */
 extern const struct command cmd_container_ls, cmd_container_prune, cmd_image_ls, cmd_image_rm, cmd_image_inspect,
-    cmd_image_prune, cmd_container_inspect;
+    cmd_image_prune, cmd_system_df, cmd_system_prune, cmd_container_inspect;
 
 /* Below `husk image`, carried out by husk-image; NULL-terminated. */
 extern const struct command *const image_program_commands[];

@@ -30,10 +30,6 @@ static const struct opt check_options[] = {
     OPT_FLAG(0, "repair", T, repair, "Repair what is found"),
     OPT_END,
 };
-static const struct opt df_options[] = {
-    OPT_STR(0, "format", T, format, "FORMAT", "table, json, or a template such as '{{.Type}} {{.Size}}'"),
-    OPT_END,
-};
 #undef T
 
 static void put(json_t *o, const char *key, json_t *take_value)
@@ -165,49 +161,6 @@ static fallible check_cmd_run(const void *opts_, struct args args)
     return o->repair ? err_new(ERR_CONFLICT, "%zu could not be repaired", left) : err_exit(1);
 }
 
-static const struct table_column df_columns[] = { { "TYPE", "Type" }, { "TOTAL", "Total" }, { "SIZE", "Size" }, { 0 } };
-
-static void add_usage(struct engine *e, json_t *rows, const char *type, size_t n, const char *const *dirs)
-{
-    uint64_t sum = 0, bytes;
-    char size[32];
-    for (; *dirs; dirs++) {
-        own_mem char *path = mem_printf("%s/%s", e->root, *dirs);
-        bytes = 0;
-        err_ignore(fs_disk_usage_at(AT_FDCWD, path, &bytes), "what is not there uses nothing");
-        sum += bytes;
-    }
-    (void)json_array_append_new(rows, json_pack("{s:s, s:o, s:s}", "Type", type, "Total", json_sprintf("%zu", n),
-                                                "Size", format_bytes(sum, size)));
-}
-
-static fallible df_run(const void *opts_, struct args args)
-{
-    static const char *const image_dirs[] = { "blobs", "layers", NULL },
-                             *const container_dirs[] = { "containers", NULL },
-                             *const volume_dirs[] = { "volumes", NULL };
-    const struct info_opts *o = opts_;
-    own(engine) struct engine *engine = NULL;
-    own_json json_t *doc = json_object(), *rows = json_array();
-    struct db *db = NULL;
-    struct db_volume *volumes = NULL;
-    size_t volumes_n = 0;
-    TRY(engine_open(&engine));
-    TRY(count_containers(engine, doc));
-    TRY(count_images(engine, doc));
-    TRY(engine_db_if_there(engine, &db));
-    if (db)
-        TRY(db_volume_list(db, &volumes, &volumes_n));
-    for (size_t i = 0; i < volumes_n; i++)
-        db_volume_clear(&volumes[i]);
-    free(volumes);
-    add_usage(engine, rows, "Images", (size_t)json_integer_value(json_object_get(doc, "Images")), image_dirs);
-    add_usage(engine, rows, "Containers", (size_t)json_integer_value(json_object_get(doc, "Containers")),
-              container_dirs);
-    add_usage(engine, rows, "Volumes", volumes_n, volume_dirs);
-    return table_print(df_columns, rows, o->format);
-}
-
 const struct command cmd_info = {
     .name = "info",
     .summary = "Show this host as husk sees it",
@@ -239,17 +192,8 @@ static const struct command system_check = {
     .run = check_cmd_run,
 };
 
-static const struct command system_df = {
-    .name = "df",
-    .summary = "Show how much disk images, containers and volumes use",
-    .opts = df_options,
-    .opts_size = sizeof(struct info_opts),
-    .max_args = 0,
-    .fail_exit = 1,
-    .run = df_run,
-};
-
-static const struct command *const system_commands[] = { &system_check, &system_df, &cmd_info, NULL };
+static const struct command *const system_commands[] = { &system_check, &cmd_system_df, &cmd_system_prune, &cmd_info,
+                                                         NULL };
 
 const struct command cmd_system = {
     .name = "system",

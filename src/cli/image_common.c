@@ -13,6 +13,7 @@ fallible image_session_open(struct image_session **ret)
     own(image_session) struct image_session *s = mem_zalloc(sizeof *s);
     own_mem char *path = layout_default_path(); /* before we are root of anything */
     s->adding_fd = s->lock = -1;
+    TRY(settings_read(&s->settings));
     TRY(userns_enter());
     TRY(layout_open(path, true, &s->store));
     TRY_AS(layout_begin_adding(s->store, &s->adding, &s->adding_fd), "image store '%s'", path);

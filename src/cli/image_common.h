@@ -7,6 +7,7 @@
 
 #include "base/opt.h"
 #include "image/layout.h"
+#include "image/settings.h"
 #include "layers/progress.h"
 
 extern const struct command cmd_pull, cmd_push, cmd_login, cmd_logout;
@@ -15,7 +16,8 @@ extern const struct command cmd_copy, cmd_image_group;
 
 struct image_session {
     struct layout *store;
-    char *adding; /* image/layout.h: what is made and used from the beginning on is kept by sweeps */
+    struct settings settings; /* image/settings.h; a session that reads has none */
+    char *adding;             /* image/layout.h: what is made and used from the beginning on is kept by sweeps */
     int adding_fd;
     int lock; /* a session that reads: the store's, shared, so that nothing goes meanwhile; else -1 */
 };

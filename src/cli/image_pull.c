@@ -106,6 +106,7 @@ static fallible pull_candidate(struct image_session *s, const struct pull_opts *
         .platform = opts->platform,
         .registry = c->remote->options,
         .progress = progress,
+        .drop_packed = !s->settings.keep_blobs,
     };
     return opts->all_tags ? pull_tags(s, opts, &options, c->ref) : pull_one(s, opts, &options, c->ref);
 }

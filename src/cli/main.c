@@ -7,9 +7,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "engine/budget.h"
+#include "image/settings.h"
+#include "os/proc.h"
 
 /* Rows for the list of commands only: these go to husk-image with all their arguments before anything is parsed. */
 #define IMAGE_COMMAND(id, word, what)                                                                                  \
@@ -91,6 +95,50 @@ static bool run_program(const char *name, const char *word, char **argv)
     _exit(125);
 }
 
+/* Where the settings ask for it, what an image displaces goes when it is there: that is known only here, by the
+ * containers. Answers the exit status. */
+static int run_and_settle(char **argv)
+{
+    own(engine) struct engine *engine = NULL;
+    own_mem char *path = NULL;
+    struct timespec now;
+    int status = 0;
+    (void)clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    struct spawn s = { .argv = argv, .stdin_fd = STDIN_FILENO, .stdout_fd = STDOUT_FILENO, .stderr_fd = STDERR_FILENO };
+    err *e = self_find_program("husk-image", &path);
+    char *word = argv[1];
+    argv[0] = path;
+    if (!e)
+        e = spawn_wait(&s, &status);
+    if (!e && proc_exit_code(status) != 0)
+        return proc_exit_code(status);
+    if (!e)
+        e = engine_open(&engine);
+    if (!e)
+        e = budget_settle(engine, (int64_t)now.tv_sec * 1000000000 + now.tv_nsec);
+    if (!e)
+        return 0;
+    fprintf(stderr, "husk %s: %s\n", word, err_text(e));
+    err_free(e);
+    return 1;
+}
+
+static bool adds_images(const char *word)
+{
+    static const char *const words[] = { "pull", "load", "import", "bootstrap" };
+    struct settings settings = { .keep_blobs = true };
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+        if (strcmp(word, words[i]) != 0)
+            continue;
+        err *e = settings_read(&settings);
+        if (e) {
+            fprintf(stderr, "husk %s: %s\n", word, err_text(e));
+            _exit(125);
+        }
+    }
+    return !settings.keep_blobs || settings.budget > 0;
+}
+
 /* husk-image has the word itself as its first argument, as husk does; `husk image pull` is `husk pull`. */
 static void run_image_command(int argc, char **argv)
 {
@@ -101,6 +149,8 @@ static void run_image_command(int argc, char **argv)
     }
     for (size_t i = 0; argc > 1 && commands[i]; i++)
         mine |= !commands[i]->run && !commands[i]->sub && strcmp(argv[1], commands[i]->name) == 0;
+    if (mine && adds_images(argv[1]))
+        _exit(run_and_settle(argv));
     if (mine && !run_program("husk-image", argv[1], argv)) {
         fprintf(stderr, "husk %s: there is no husk-image beside husk in libexec/husk: install it\n", argv[1]);
         _exit(125);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "engine/budget.h"
 #include "engine/container.h"
 #include "image/ref.h"
 
@@ -74,6 +76,13 @@ static fallible find(struct engine *e, const struct image_wish *wish, struct ima
     return NULL;
 }
 
+static int64_t clock_now_ns(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME_COARSE, &now); /* the clock of files */
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 fallible image_for_container(struct engine *e, const struct image_wish *wish, struct image **ret, int *ret_lock)
 {
     const char *policy = wish->pull ? wish->pull : "missing";
@@ -87,6 +96,8 @@ fallible image_for_container(struct engine *e, const struct image_wish *wish, st
         err_free(e1);
     }
     TRY(full_name(wish->name, &full));
+    int64_t since_ns = clock_now_ns();
     TRY(fetch(wish, full));
+    TRY(budget_settle(e, since_ns));
     return find(e, wish, ret, ret_lock);
 }

@@ -263,7 +263,7 @@ static fallible get_layer(struct pull *p, struct pool *pool, size_t layer)
     const char *diff_id = p->config->rootfs->diff_ids.items[layer];
     struct watch w = { .p = p, .pool = pool, .layer = layer, .total = d->size };
     bool unpacked = layer_use(p->l, diff_id);
-    if (seen_before(p, layer) || (unpacked && layout_use_blob(p->l, d->digest, d->size))) {
+    if (seen_before(p, layer) || (unpacked && (p->o->drop_packed || layout_use_blob(p->l, d->digest, d->size)))) {
         tell(p, layer, PROGRESS_EXISTS, d->size, d->size);
         return NULL;
     }

@@ -16,6 +16,7 @@ struct pull_options {
     struct registry_options registry;
     struct progress progress;
     size_t downloads; /* side by side; 0: 3 */
+    bool drop_packed; /* a layer that is unpacked need not be fetched to be kept ([storage] keep_blobs = no) */
 };
 struct pull_result {
     char *name;   /* the full name it now has */

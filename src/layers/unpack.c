@@ -183,6 +183,20 @@ static fallible fill_staging(struct work *w, int stage_fd, char **ret_diff_id)
     return NULL;
 }
 
+/* A folder that is no layer: somebody took the files out of it. Or a sweep took all of it in this very moment. */
+static fallible clear_place(struct layout *l, const char *path)
+{
+    own_mem char *name = layout_stage_name("broken");
+    own_mem char *aside = mem_printf("tmp/%s", name);
+    if (renameat(l->fd, path, l->fd, aside) < 0)
+        return errno == ENOENT ? NULL : err_sys(errno, "move '%s/%s' away", l->path, path);
+    own_mem char *fs = mem_printf("%s/fs", aside);
+    /* A good one was put there between our looks: back with it. */
+    if (faccessat(l->fd, fs, F_OK, 0) == 0 && renameat2(l->fd, aside, l->fd, path, RENAME_NOREPLACE) == 0)
+        return NULL;
+    return fs_remove_tree_at(l->fd, aside);
+}
+
 /* *ret_ours false: another process was first with the same layer. */
 static fallible publish_layer(struct layout *l, const char *staged, const char *diff_id, bool *ret_ours)
 {
@@ -191,10 +205,11 @@ static fallible publish_layer(struct layout *l, const char *staged, const char *
     while (renameat2(l->fd, staged, l->fd, path, RENAME_NOREPLACE) < 0) {
         if (errno != EEXIST && errno != ENOTEMPTY)
             return err_sys(errno, "put it in place");
-        if (layer_use(l, diff_id)) { /* else a sweep took it away in this moment */
+        if (layer_use(l, diff_id)) {
             *ret_ours = false;
             return NULL;
         }
+        TRY(clear_place(l, path));
     }
     own_fd int dir = openat(l->fd, "layers", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0 || fsync(dir) < 0)

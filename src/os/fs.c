@@ -281,7 +281,35 @@ fallible fs_remove_tree_at(int dir_fd, const char *name)
     return remove_tree(last ? parent : dir_fd, last ? last + 1 : name, st.st_dev);
 }
 
-static fallible usage_of_dir(int dir_fd, uint64_t *bytes)
+/* Files with several names, of which the first was counted: a hash table of inode numbers, at most half full. */
+struct usage {
+    uint64_t bytes;
+    ino_t *seen; /* 0: a free place */
+    size_t seen_n, seen_room;
+};
+
+static bool seen_before(struct usage *u, ino_t ino)
+{
+    if (u->seen_n * 2 >= u->seen_room) {
+        struct usage bigger = { .seen_room = u->seen_room ? u->seen_room * 2 : 256 };
+        bigger.seen = mem_zalloc(bigger.seen_room * sizeof *bigger.seen);
+        for (size_t i = 0; i < u->seen_room; i++)
+            if (u->seen[i])
+                (void)seen_before(&bigger, u->seen[i]);
+        free(u->seen);
+        u->seen = bigger.seen;
+        u->seen_room = bigger.seen_room;
+    }
+    size_t i = (size_t)(ino * 0x9e3779b97f4a7c15ULL) & (u->seen_room - 1);
+    for (; u->seen[i]; i = (i + 1) & (u->seen_room - 1))
+        if (u->seen[i] == ino)
+            return true;
+    u->seen[i] = ino;
+    u->seen_n++;
+    return false;
+}
+
+static fallible usage_of_dir(struct usage *u, int dir_fd)
 {
     int copy = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     own_dir DIR *dir = copy >= 0 ? fdopendir(copy) : NULL;
@@ -293,12 +321,15 @@ static fallible usage_of_dir(int dir_fd, uint64_t *bytes)
             continue;
         if (fstatat(dir_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
             continue; /* gone meanwhile */
-        *bytes += (uint64_t)st.st_blocks * 512 / (S_ISDIR(st.st_mode) || st.st_nlink < 1 ? 1 : st.st_nlink);
+        if (S_ISDIR(st.st_mode) || st.st_nlink < 2 || !seen_before(u, st.st_ino))
+            u->bytes += (uint64_t)st.st_blocks * 512;
         if (!S_ISDIR(st.st_mode))
             continue;
         own_fd int below = openat(dir_fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (below < 0 && errno == EACCES)
+            return err_sys(errno, "open directory '%s'", entry->d_name);
         if (below >= 0)
-            TRY(usage_of_dir(below, bytes));
+            TRY(usage_of_dir(u, below));
     }
     return NULL;
 }
@@ -308,9 +339,11 @@ fallible fs_disk_usage_at(int dir_fd, const char *name, uint64_t *ret_bytes)
     own_fd int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return err_sys(errno, "open directory '%s'", name);
-    uint64_t bytes = 0;
-    TRY_AS(usage_of_dir(fd, &bytes), "measure '%s'", name);
-    *ret_bytes = bytes;
+    struct usage u = { 0 };
+    err *e = usage_of_dir(&u, fd);
+    free(u.seen);
+    TRY_AS(e, "measure '%s'", name);
+    *ret_bytes = u.bytes;
     return NULL;
 }
 

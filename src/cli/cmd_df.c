@@ -1,0 +1,283 @@
+/*
+ * husk system df, husk system prune: what the store takes on disk, and having it back.
+ * Compatible with: docker system df, docker system prune; podman's likewise.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/table.h"
+#include "engine/image_remove.h"
+#include "engine/usage.h"
+#include "engine/volume.h"
+#include "image/ref.h"
+
+struct df_opts {
+    bool verbose;
+    const char *format;
+};
+struct prune_opts {
+    bool all, volumes, force, dry_run;
+    struct strv filter;
+};
+
+#define T struct df_opts
+static const struct opt df_rows[] = {
+    OPT_FLAG('v', "verbose", T, verbose, "Each image, container and volume"),
+    OPT_STR(0, "format", T, format, "FORMAT", "table, json, or a template such as '{{.Type}} {{.Size}}'"),
+    OPT_END,
+};
+#undef T
+#define T struct prune_opts
+static const struct opt prune_rows[] = {
+    OPT_FLAG('a', "all", T, all, "All images that no container uses, not only those without a name"),
+    OPT_FLAG(0, "volumes", T, volumes, "Anonymous volumes that no container uses, too"),
+    OPT_STRS(0, "filter", T, filter, "KEY=VALUE",
+             "until=TIME (or a duration: older than), label=KEY[=VALUE], label!=..."),
+    OPT_FLAG(0, "dry-run", T, dry_run, "Only show what would go"),
+    OPT_FLAG('f', "force", T, force, "As with docker: husk never asks"),
+    OPT_END,
+};
+#undef T
+
+static void put(json_t *row, const char *key, json_t *take_value)
+{
+    (void)json_object_set_new(row, key, take_value);
+}
+static void put_bytes(json_t *row, const char *key, uint64_t bytes)
+{
+    char size[32];
+    put(row, key, json_string(format_bytes(bytes, size)));
+}
+
+/* ---- df ---- */
+
+static const struct table_column kinds[] = {
+    { "TYPE", "Type" }, { "TOTAL", "TotalCount" },        { "ACTIVE", "Active" },
+    { "SIZE", "Size" }, { "RECLAIMABLE", "Reclaimable" }, { 0 },
+};
+
+static json_t *kind_row(const struct usage_row *u)
+{
+    char size[32], text[64];
+    json_t *row = json_object();
+    snprintf(text, sizeof text, "%s (%d%%)", format_bytes(u->reclaimable, size),
+             u->bytes ? (int)(u->reclaimable * 100 / u->bytes) : 0);
+    put(row, "Type", json_string(u->type));
+    put(row, "TotalCount", json_sprintf("%zu", u->total));
+    put(row, "Total", json_sprintf("%zu", u->total)); /* podman's name */
+    put(row, "Active", json_sprintf("%zu", u->active));
+    put_bytes(row, "Size", u->bytes);
+    put(row, "Reclaimable", json_string(text));
+    put(row, "RawSize", json_integer((json_int_t)u->bytes)); /* podman's names */
+    put(row, "RawReclaimable", json_integer((json_int_t)u->reclaimable));
+    return row;
+}
+
+static const struct table_column image_columns[] = {
+    { "REPOSITORY", "Repository" },
+    { "TAG", "Tag" },
+    { "IMAGE ID", "ID" },
+    { "SIZE", "Size" },
+    { "SHARED SIZE", "SharedSize" },
+    { "UNIQUE SIZE", "UniqueSize" },
+    { "CONTAINERS", "Containers" },
+    { 0 },
+};
+static const struct table_column container_columns[] = {
+    { "CONTAINER ID", "ID" }, { "IMAGE", "Image" }, { "SIZE", "Size" },
+    { "RUNNING", "Running" }, { "NAMES", "Names" }, { 0 },
+};
+static const struct table_column volume_columns[] = {
+    { "VOLUME NAME", "Name" },
+    { "IN USE", "Active" },
+    { "SIZE", "Size" },
+    { 0 },
+};
+
+static void put_name(json_t *row, const char *name)
+{
+    own(ref) struct ref *r = NULL;
+    own(err) err *e = name ? ref_parse(name, &r) : NULL;
+    own_mem char *familiar = r && !e ? ref_familiar(r) : mem_strdup("<none>");
+    if (r && r->tag)
+        familiar[strlen(familiar) - strlen(r->tag) - 1] = '\0';
+    put(row, "Repository", json_string(familiar));
+    put(row, "Tag", json_string(r && r->tag ? r->tag : "<none>"));
+}
+
+static json_t *image_row(const struct usage_image *i)
+{
+    json_t *row = json_object();
+    put_name(row, i->name);
+    put(row, "ID", json_stringn(digest_hex(i->id), 12));
+    put_bytes(row, "Size", i->bytes);
+    put_bytes(row, "SharedSize", i->shared);
+    put_bytes(row, "UniqueSize", i->unique);
+    put(row, "RawSize", json_integer((json_int_t)i->bytes));
+    put(row, "RawUniqueSize", json_integer((json_int_t)i->unique));
+    put(row, "RawSharedSize", json_integer((json_int_t)i->shared));
+    put(row, "Containers", json_sprintf("%zu", i->containers));
+    return row;
+}
+
+static json_t *item_row(const struct usage_item *i, bool container)
+{
+    json_t *row = json_object();
+    put(row, container ? "Names" : "Name", json_string(i->name));
+    put(row, container ? "Running" : "Active", json_string(i->active ? "yes" : "no"));
+    if (container) {
+        put(row, "ID", json_stringn(i->id, 12));
+        put(row, "Image", json_string(i->image ? i->image : ""));
+    }
+    put_bytes(row, "Size", i->bytes);
+    put(row, "RawSize", json_integer((json_int_t)i->bytes));
+    return row;
+}
+
+struct part {
+    const char *title, *key;
+    const struct table_column *columns;
+    json_t *rows;
+};
+
+static fallible print_verbose(const struct part *parts, size_t n, const char *format)
+{
+    own_json json_t *doc = json_object(), *one = json_array();
+    for (size_t i = 0; !format && i < n; i++) {
+        printf("%s%s space usage:\n\n", i ? "\n" : "", parts[i].title);
+        TRY(table_print(parts[i].columns, parts[i].rows, NULL));
+    }
+    for (size_t i = 0; i < n; i++)
+        (void)json_object_set(doc, parts[i].key, parts[i].rows);
+    (void)json_array_append(one, doc);
+    return format ? table_print(kinds, one, format) : NULL;
+}
+
+static fallible print_usage(const struct df_opts *o, const struct usage *u)
+{
+    own_json json_t *rows = json_array(), *images = json_array(), *containers = json_array(), *volumes = json_array();
+    for (size_t i = 0; i < USAGE_KINDS; i++)
+        (void)json_array_append_new(rows, kind_row(&u->rows[i]));
+    if (!o->verbose)
+        return table_print(kinds, rows, o->format);
+    for (size_t i = 0; i < u->images_n; i++)
+        (void)json_array_append_new(images, image_row(&u->images[i]));
+    for (size_t i = 0; i < u->containers_n; i++)
+        (void)json_array_append_new(containers, item_row(&u->containers[i], true));
+    for (size_t i = 0; i < u->volumes_n; i++)
+        (void)json_array_append_new(volumes, item_row(&u->volumes[i], false));
+    const struct part parts[] = {
+        { "Images", "Images", image_columns, images },
+        { "Containers", "Containers", container_columns, containers },
+        { "Local Volumes", "Volumes", volume_columns, volumes },
+    };
+    return print_verbose(parts, ARRAY_SIZE(parts), o->format);
+}
+
+static fallible df_run(const void *opts_, struct args args)
+{
+    own(engine) struct engine *engine = NULL;
+    struct usage u = { 0 };
+    TRY(engine_open(&engine));
+    TRY(usage_read(engine, &u));
+    err *e = print_usage(opts_, &u);
+    usage_clear(&u);
+    return e;
+}
+
+/* ---- prune ---- */
+
+static void print_list(const char *title, const struct strv *lines)
+{
+    if (lines->n > 0)
+        printf("%s:\n", title);
+    for (size_t i = 0; i < lines->n; i++)
+        printf("%s\n", lines->items[i]);
+    if (lines->n > 0)
+        printf("\n");
+}
+
+static fallible prune_containers(struct engine *e, const struct prune_opts *o, uint64_t *bytes)
+{
+    struct container_list list;
+    own_strv struct strv gone = { 0 };
+    err *first = NULL;
+    TRY(container_list(e, &(struct list_options){ .all = true, .filters = &o->filter }, &list));
+    for (size_t i = 0; i < list.n && !first; i++) {
+        struct removal r = { 0 };
+        if (list.states[i].status == CONTAINER_RUNNING || list.states[i].status == CONTAINER_PAUSED)
+            continue;
+        first = container_removal(list.items[i], false, false, &r);
+        if (!first && !o->dry_run)
+            first = container_remove(list.items[i], &(struct remove_options){ 0 });
+        strv_free(&r.volumes);
+        if (!first) {
+            strv_add(&gone, list.items[i]->row.id);
+            *bytes += r.bytes;
+        }
+    }
+    container_list_clear(&list);
+    print_list("Deleted Containers", &gone);
+    return first;
+}
+
+static fallible prune_volumes(struct engine *e, const struct prune_opts *o, uint64_t *bytes)
+{
+    own_strv struct strv gone = { 0 };
+    uint64_t freed = 0;
+    if (!o->volumes || o->dry_run)
+        return NULL;
+    TRY(volume_prune(e, false, &gone, &freed));
+    *bytes += freed;
+    print_list("Deleted Volumes", &gone);
+    return NULL;
+}
+
+static fallible prune_images(struct engine *e, const struct prune_opts *o, uint64_t *bytes)
+{
+    own_strv struct strv lines = { 0 };
+    uint64_t freed = 0;
+    TRY(image_prune(e, &(struct prune_options){ o->all, o->dry_run, &o->filter }, &lines, &freed));
+    *bytes += freed;
+    print_list("Deleted Images", &lines);
+    return NULL;
+}
+
+static fallible prune_run(const void *opts_, struct args args)
+{
+    const struct prune_opts *o = opts_;
+    own(engine) struct engine *engine = NULL;
+    uint64_t bytes = 0;
+    char size[32];
+    if (o->dry_run && o->volumes)
+        return err_new(ERR_INVALID, "--dry-run does not know of volumes: leave out --volumes");
+    TRY(engine_open(&engine));
+    TRY(prune_containers(engine, o, &bytes));
+    TRY(prune_volumes(engine, o, &bytes));
+    TRY(prune_images(engine, o, &bytes));
+    printf("%s: %s\n", o->dry_run ? "Would be reclaimed" : "Total reclaimed space", format_bytes(bytes, size));
+    return NULL;
+}
+
+const struct command cmd_system_df = {
+    .name = "df",
+    .summary = "Show how much disk images, containers and volumes use",
+    .detail =
+        "Bytes on disk, as du(1) counts: the rows add up to what it says of the store. Other is the database, the\n"
+        "index and staging. Reclaimable is what `husk image prune -a` and the like would give back.",
+    .opts = df_rows,
+    .opts_size = sizeof(struct df_opts),
+    .max_args = 0,
+    .fail_exit = 1,
+    .run = df_run,
+};
+const struct command cmd_system_prune = {
+    .name = "prune",
+    .summary = "Remove containers that do not run, and what nothing needs",
+    .opts = prune_rows,
+    .opts_size = sizeof(struct prune_opts),
+    .max_args = 0,
+    .fail_exit = 1,
+    .run = prune_run,
+};
