@@ -22,6 +22,7 @@
 #include "engine/engine.h"
 #include "engine/options.h"
 #include "engine/spec.h"
+#include "layers/diff.h"
 #include "os/proc.h"
 #include "runtime/runtime.h"
 
@@ -139,6 +140,13 @@ fallible container_rename(struct container *c, const char *name);
 /* Runs a program in it with our own stdio, and waits. 0..255, 128 + signal. */
 fallible container_exec(struct container *c, const struct exec_options *o, char *const *args, size_t args_n,
                         int *ret_code);
+
+/* Each path that it added, changed or deleted in its root, sorted. UNSUPPORTED with --rootfs. */
+fallible container_diff(struct container *c, diff_tell *tell, void *ctx);
+/* What container_diff() leaves out: mount points that husk made. */
+void container_diff_skip(struct strv *ret);
+/* Its root as a tar, without what is mounted on it. */
+fallible container_export(struct container *c, int fd);
 
 /* Gives a running container whose monitor was killed another one. */
 fallible container_adopt(struct container *c);

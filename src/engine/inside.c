@@ -284,10 +284,8 @@ static err *work_on_disk(void *ctx)
     return d->fn(d->ctx);
 }
 
-fallible container_on_disk(err *(*fn)(void *ctx), void *ctx)
+fallible on_disk_begin(err *(*fn)(void *ctx), void *ctx, struct child_work *ret)
 {
-    struct child_work child;
     struct on_disk d = { fn, ctx };
-    TRY(child_begin(work_on_disk, &d, &child));
-    return child_end(&child);
+    return child_begin(work_on_disk, &d, ret);
 }

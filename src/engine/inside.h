@@ -29,8 +29,8 @@ struct child_work {
 fallible child_begin(err *(*fn)(void *ctx), void *ctx, struct child_work *ret);
 fallible child_end(struct child_work *w);
 
-/* Runs fn in a child that is root of the user namespace that a container of this user has, with a mount namespace of
- * its own: for what is on the disk of a container's writable layer. Root needs none. */
-fallible container_on_disk(err *(*fn)(void *ctx), void *ctx);
+/* Like child_begin(), in a child that is root of the user namespace that a container of this user has, with a mount
+ * namespace of its own: for what is on the disk of a container's writable layer. Root needs none. */
+fallible on_disk_begin(err *(*fn)(void *ctx), void *ctx, struct child_work *ret);
 
 #endif

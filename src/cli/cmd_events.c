@@ -1,0 +1,92 @@
+/*
+ * husk events: what happens to containers, images and volumes, as it happens.
+ * Compatible with: docker events, podman events.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <inttypes.h>
+#include <time.h>
+
+#include "cli/cli.h"
+#include "cli/format.h"
+#include "engine/events.h"
+
+struct events_opts {
+    const char *since, *until, *format, *stream;
+    struct strv filter;
+};
+
+#define T struct events_opts
+static const struct opt events_options[] = {
+    OPT_STR(0, "since", T, since, "TIME", "Those that happened since a time, or as long ago (10m), too"),
+    OPT_STR(0, "until", T, until, "TIME", "End at a time; in the past: only what happened before"),
+    OPT_STRS('f', "filter", T, filter, "KEY=VALUE",
+             "container, image, volume, network, pod, event, type, label, scope"),
+    OPT_STR(0, "format", T, format, "FORMAT", "json, or a template such as '{{.Action}} {{.Actor.ID}}'"),
+    OPT_STR(0, "stream", T, stream, "BOOL", "false: end after the last one there is"),
+    OPT_END,
+};
+#undef T
+
+/* 2026-01-02T15:04:05.000000000+01:00 container start ID (image=x, name=y), as docker prints it. */
+static void print_line(const json_t *doc)
+{
+    char date[32], zone[8];
+    struct tm tm = { 0 };
+    int64_t ns = json_integer_value(json_object_get(doc, "timeNano"));
+    time_t seconds = (time_t)(ns / 1000000000);
+    const json_t *actor = json_object_get(doc, "Actor");
+    json_t *attributes = json_object_get(actor, "Attributes"), *value;
+    const char *key, *between = " (";
+    (void)localtime_r(&seconds, &tm);
+    (void)strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &tm);
+    (void)strftime(zone, sizeof zone, "%z", &tm);
+    printf("%s.%09" PRId64 "%.3s:%s %s %s %s", date, ns % 1000000000, zone, zone + 3,
+           json_string_value(json_object_get(doc, "Type")), json_string_value(json_object_get(doc, "Action")),
+           json_string_value(json_object_get(actor, "ID")));
+    json_object_foreach (attributes, key, value) {
+        printf("%s%s=%s", between, key, json_string_value(value));
+        between = ", ";
+    }
+    printf(json_object_size(attributes) ? ")\n" : "\n");
+}
+
+static err *print_event(void *ctx, const json_t *doc)
+{
+    const struct events_opts *o = ctx;
+    own_str struct str line = { 0 };
+    if (o->format) {
+        TRY(format_render(o->format, doc, &line));
+        printf("%s\n", line.text ? line.text : "");
+    } else {
+        print_line(doc);
+    }
+    return fflush(stdout) == 0 ? NULL : err_sys(errno, "write to standard output");
+}
+
+static fallible events_run(const void *opts_, struct args args)
+{
+    const struct events_opts *o = opts_;
+    own(engine) struct engine *engine = NULL;
+    struct events_wish wish = { .filters = &o->filter };
+    bool stream = true;
+    if (o->since)
+        TRY_AS(parse_when_ns(o->since, &wish.since_ns), "--since");
+    if (o->until)
+        TRY_AS(parse_when_ns(o->until, &wish.until_ns), "--until");
+    if (o->stream)
+        TRY_AS(parse_bool(o->stream, &stream), "--stream");
+    wish.so_far = !stream;
+    TRY(engine_open(&engine));
+    return engine_events(engine, &wish, print_event, (void *)o);
+}
+
+const struct command cmd_events = {
+    .name = "events",
+    .summary = "Show what happens to containers, images and volumes",
+    .opts = events_options,
+    .opts_size = sizeof(struct events_opts),
+    .max_args = 0,
+    .fail_exit = 1,
+    .run = events_run,
+};
