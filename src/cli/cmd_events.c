@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/format.h"
@@ -68,7 +69,7 @@ static fallible events_run(const void *opts_, struct args args)
 {
     const struct events_opts *o = opts_;
     own(engine) struct engine *engine = NULL;
-    struct events_wish wish = { .filters = &o->filter };
+    struct events_wish wish = { .filters = &o->filter, .reader_fd = STDOUT_FILENO };
     bool stream = true;
     if (o->since)
         TRY_AS(parse_when_ns(o->since, &wish.since_ns), "--since");

@@ -204,5 +204,10 @@ fallible engine_events(struct engine *e, const struct events_wish *w, events_fn 
     if (w->until_ns && w->since_ns > w->until_ns)
         return err_new(ERR_INVALID, "--until is before --since");
     TRY(events_open(e->run, w->so_far ? EVENTS_SO_FAR : EVENTS_FOLLOW, &events));
-    return read_all(&r, events, fn, ctx);
+    events_reader(events, w->reader_fd);
+    err *failed = read_all(&r, events, fn, ctx);
+    if (!err_is(failed, ERR_CANCELLED))
+        return failed;
+    err_ignore(failed, "who asked has left");
+    return NULL;
 }

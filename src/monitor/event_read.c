@@ -22,7 +22,7 @@ struct file {
 };
 
 struct events {
-    int dir, inotify;
+    int dir, inotify, reader;
     struct file old, now; /* events.1 and events, or what was events.1 when it was opened */
 };
 
@@ -51,7 +51,7 @@ static bool same_file(int a, int b)
 fallible events_open(const char *run_dir, enum events_mode mode, struct events **ret)
 {
     own(events) struct events *e = mem_zalloc(sizeof *e);
-    e->dir = e->inotify = e->old.fd = e->now.fd = -1;
+    e->dir = e->inotify = e->reader = e->old.fd = e->now.fd = -1;
     if (mode == EVENTS_FOLLOW) {
         TRY(fs_mkdirs_at(AT_FDCWD, run_dir, 0700));
         e->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
@@ -142,12 +142,19 @@ static int64_t now_ms(void)
 static fallible wait_for_more(const struct events *e, int timeout_ms)
 {
     char woken[4096];
-    struct pollfd p = { .fd = e->inotify, .events = POLLIN };
-    if (poll(&p, 1, timeout_ms) < 0 && errno != EINTR)
+    struct pollfd p[] = { { .fd = e->inotify, .events = POLLIN }, { .fd = e->reader } };
+    if (poll(p, ARRAY_SIZE(p), timeout_ms) < 0 && errno != EINTR)
         return err_sys(errno, "wait for events");
+    if (p[1].revents & (POLLERR | POLLHUP))
+        return err_new(ERR_CANCELLED, "nobody reads the events");
     while (read(e->inotify, woken, sizeof woken) > 0)
         ;
     return NULL;
+}
+
+void events_reader(struct events *e, int fd)
+{
+    e->reader = fd;
 }
 
 fallible events_next(struct events *e, int timeout_ms, const char **ret_line)

@@ -55,5 +55,7 @@ OWN_TYPE(events, struct events *, events_free)
  * @ret_line:   borrowed, until the next call; NULL: none in that time.
  */
 fallible events_next(struct events *e, int timeout_ms, const char **ret_line);
+/* Waiting ends with CANCELLED when nobody reads this pipe or socket any more. fd: borrowed; -1: none. */
+void events_reader(struct events *e, int fd);
 
 #endif

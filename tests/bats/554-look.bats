@@ -122,13 +122,11 @@ events --since 1m --until 2m            | 1 | --until is before --since
 events --filter colour=red --stream=no  | 1 | 'colour' is not one of
 events --filter colour --stream=no      | 1 | it is KEY=VALUE
 TABLE
-        # and while it happens
-        $h events --filter event=destroy --format '{{.Actor.Attributes.name}}' >"$T/tmp/events.$h" &
-        local follower=$!
+        # and while it happens; the follower ends when nobody reads it any more
+        : >"$T/tmp/events.$h"
+        $h events --filter event=destroy --format '{{.Actor.Attributes.name}}' 3>&- | head -n 1 >"$T/tmp/events.$h" &
         wait_until 30 seen_when_made $h
-        # what follows is as_user's wrapper or the program itself: both end when their reader is told
-        kill "$follower" $(pgrep -P "$follower") 2>/dev/null || true
-        wait "$follower" || true
+        wait
     done
 }
 
