@@ -19,6 +19,7 @@ static const struct command *const commands[] = {
     &cmd_logout,
     &cmd_load,
     &cmd_import,
+    &cmd_commit_layer,
     &cmd_bootstrap,
     &cmd_save,
     &cmd_verify,

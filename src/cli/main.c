@@ -50,6 +50,7 @@ static const struct command *const commands[] = {
     &cmd_export,
     &cmd_stats,
     &cmd_events,
+    &cmd_commit,
     &cmd_ps,
     &cmd_inspect,
     &cmd_logs,

@@ -87,7 +87,7 @@ static const struct bind_field run_fields[] = {
     BIND_END,
 };
 #undef T
-static const struct bind_type run_type = { "config", sizeof(struct oci_image_run), run_fields, false };
+const struct bind_type oci_image_run_type = { "config", sizeof(struct oci_image_run), run_fields, false };
 
 #define T struct oci_history
 static const struct bind_field history_fields[] = {
@@ -114,7 +114,7 @@ static const struct bind_field config_fields[] = {
     BIND_STR(T, os, "os", .flags = BIND_REQUIRED),
     BIND_STR(T, os_version, "os.version"),
     BIND_STR(T, variant, "variant"),
-    BIND_OBJ(T, config, "config", run_type),
+    BIND_OBJ(T, config, "config", oci_image_run_type),
     BIND_OBJ(T, rootfs, "rootfs", rootfs_type, .flags = BIND_REQUIRED),
     BIND_OBJS(T, history, history_n, "history", history_type),
     BIND_REST(T, rest),

@@ -78,7 +78,8 @@ struct oci_image_config {
     json_t *rest;
 };
 
-extern const struct bind_type oci_descriptor_type, oci_index_type, oci_manifest_type, oci_image_config_type;
+extern const struct bind_type oci_descriptor_type, oci_index_type, oci_manifest_type, oci_image_config_type,
+    oci_image_run_type;
 
 #define OCI_IMAGE_OWN(name, T)                                                                                         \
     void name##_free(struct T *x);                                                                                     \

@@ -1,0 +1,59 @@
+/*
+ * husk commit: a container's changes as an image.
+ * Compatible with: docker commit, podman commit.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "cli/cli.h"
+#include "engine/commit.h"
+
+struct commit_opts {
+    const char *author, *message, *pause, *iidfile;
+    struct strv change;
+    bool quiet;
+};
+
+#define T struct commit_opts
+static const struct opt commit_options[] = {
+    OPT_STR('a', "author", T, author, "TEXT", "Who made it"),
+    OPT_STRS('c', "change", T, change, "INSTRUCTION", "Set part of the config: 'CMD [\"sh\"]', 'ENV A=1' ..."),
+    OPT_STR('m', "message", T, message, "TEXT", "Comment in the image's history"),
+    OPT_STR('p', "pause", T, pause, "BOOL", "Pause the container meanwhile (default true)"),
+    OPT_STR(0, "iidfile", T, iidfile, "FILE", "Write the image's ID to a file"),
+    OPT_FLAG('q', "quiet", T, quiet, "With --iidfile: do not print the ID"),
+    OPT_END,
+};
+#undef T
+
+static fallible commit_run(const void *opts_, struct args args)
+{
+    const struct commit_opts *o = opts_;
+    own(engine) struct engine *engine = NULL;
+    own(container) struct container *c = NULL;
+    struct commit_options commit = {
+        .author = o->author,
+        .message = o->message,
+        .name = args.n > 1 ? args.v[1] : NULL,
+        .changes = &o->change,
+        .pause = true,
+        .quiet = o->quiet,
+        .iidfile = o->iidfile,
+    };
+    if (o->pause)
+        TRY_AS(parse_bool(o->pause, &commit.pause), "--pause");
+    TRY(engine_open(&engine));
+    TRY(container_find(engine, args.v[0], &c));
+    return container_commit(c, &commit);
+}
+
+const struct command cmd_commit = {
+    .name = "commit",
+    .args = "CONTAINER [IMAGE]",
+    .summary = "Make an image of a container's changes",
+    .opts = commit_options,
+    .opts_size = sizeof(struct commit_opts),
+    .min_args = 1,
+    .max_args = 2,
+    .complete_args = COMPLETE_CONTAINER,
+    .fail_exit = 1,
+    .run = commit_run,
+};

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "engine/commit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "engine/container_parts.h"
+#include "os/fs.h"
+
+static void fill_run(const struct container_config *k, struct oci_image_run *run)
+{
+    strv_copy(&run->env, k->env.items, k->env.n);
+    strv_copy(&run->entrypoint, k->entrypoint.items, k->entrypoint.n);
+    strv_copy(&run->cmd, k->cmd.items, k->cmd.n);
+    for (size_t i = 0; i < k->labels.n; i++)
+        strmap_set(&run->labels, k->labels.items[i].key, k->labels.items[i].value);
+    for (size_t i = 0; i < k->mounts_n; i++)
+        if (k->mounts[i].from_image)
+            strv_add(&run->volumes, k->mounts[i].target);
+    run->user = mem_strdup(k->user);
+    run->working_dir = mem_strdup(k->workdir);
+    run->stop_signal = mem_strdup(k->stop_signal);
+}
+
+static char *command_text(const struct container_config *k)
+{
+    own_str struct str s = { 0 };
+    const struct strv *lists[] = { &k->entrypoint, &k->cmd };
+    for (size_t l = 0; l < ARRAY_SIZE(lists); l++)
+        for (size_t i = 0; i < lists[l]->n; i++)
+            str_printf(&s, "%s%s", s.len ? " " : "", lists[l]->items[i]);
+    return str_take(&s);
+}
+
+static fallible make_plan(struct container *c, const struct commit_options *o, struct commit_plan **ret)
+{
+    const struct container_config *k;
+    TRY(container_config(c, &k));
+    if (k->rootfs || !c->row.manifest)
+        return err_new(ERR_UNSUPPORTED,
+                       "container '%s' has a directory as its root and no image to put a layer on: use `husk export` "
+                       "and `husk import`",
+                       c->row.name);
+    own(commit_plan) struct commit_plan *p = mem_zalloc(sizeof *p);
+    p->run = mem_zalloc(sizeof *p->run);
+    p->upper = mem_printf("%s/upper", c->dir);
+    p->manifest = mem_strdup(c->row.manifest);
+    p->first_id = k->userns_first;
+    p->author = mem_strdup(o->author);
+    p->message = mem_strdup(o->message);
+    p->created_by = command_text(k);
+    p->name = mem_strdup(o->name);
+    p->container = mem_strdup(c->row.id);
+    container_diff_skip(&p->skip);
+    strv_copy(&p->changes, o->changes->items, o->changes->n);
+    fill_run(k, p->run);
+    *ret = take(p);
+    return NULL;
+}
+
+static fallible read_id(int fd, char **ret)
+{
+    char text[256];
+    size_t n = 0;
+    ssize_t got;
+    while ((got = read(fd, text + n, sizeof text - 1 - n)) != 0) {
+        if (got < 0 && errno != EINTR)
+            return err_sys(errno, "read the image's ID");
+        n += got > 0 ? (size_t)got : 0;
+    }
+    text[n] = '\0';
+    text[strcspn(text, "\n")] = '\0';
+    *ret = mem_strdup(text);
+    return NULL;
+}
+
+static fallible run_image_program(const struct commit_plan *plan, char **ret_id)
+{
+    own_mem char *program = NULL, *text = bind_write(&commit_plan_type, plan, BIND_COMPACT);
+    own_fd int memory = -1, pidfd = -1;
+    int ends[2], status = 0;
+    TRY(self_find_program("husk-image", &program));
+    TRY(fs_memfd("commit plan", &memory));
+    TRY(fs_write_fd(memory, text, strlen(text), "the plan"));
+    if (lseek(memory, 0, SEEK_SET) < 0 || pipe2(ends, O_CLOEXEC) < 0)
+        return err_sys(errno, "make a pipe");
+    own_fd int from = ends[0], to = ends[1];
+    char word[] = "commit";
+    char *argv[] = { program, word, NULL };
+    const struct spawn s = { .argv = argv, .stdin_fd = memory, .stdout_fd = to, .stderr_fd = -1 };
+    TRY(spawn_start(&s, &pidfd));
+    close_now(&to);
+    err *e = read_id(from, ret_id);
+    err *ended = spawn_end(&s, pidfd, &status);
+    if (e || ended) {
+        err_ignore(e ? ended : NULL, "the first error says what went wrong");
+        return e ? e : ended;
+    }
+    return proc_exit_code(status) ? err_exit(proc_exit_code(status)) : NULL; /* it has said why */
+}
+
+/* Only what runs is paused, and what cannot be is read all the same unless the user asked for the pause. */
+static fallible pause_it(struct container *c, bool asked, bool *ret_paused)
+{
+    struct container_state s = { 0 };
+    TRY(container_state(c, &s));
+    enum container_status status = s.status;
+    container_state_clear(&s);
+    if (!asked || status != CONTAINER_RUNNING)
+        return NULL;
+    err *e = container_pause(c);
+    *ret_paused = !e;
+    if (err_is(e, ERR_UNSUPPORTED) || err_is(e, ERR_DENIED)) {
+        log_warn("commit: %s; it is read while it runs", err_text(e));
+        err_free(e);
+        return NULL;
+    }
+    return e;
+}
+
+static fallible write_iidfile(const char *path, const char *id)
+{
+    return path ? fs_replace_at(AT_FDCWD, path, id, strlen(id), 0644, FS_SYNC_NONE) : NULL;
+}
+
+fallible container_commit(struct container *c, const struct commit_options *o)
+{
+    own(commit_plan) struct commit_plan *plan = NULL;
+    own_mem char *id = NULL;
+    bool paused = false;
+    TRY(make_plan(c, o, &plan));
+    TRY(pause_it(c, o->pause, &paused));
+    err *e = run_image_program(plan, &id);
+    if (paused)
+        err_ignore(container_unpause(c), "it was killed meanwhile");
+    TRY(e);
+    TRY_AS(write_iidfile(o->iidfile, id), "--iidfile");
+    if (!o->quiet || !o->iidfile)
+        printf("%s\n", id);
+    container_say(c, "commit", "imageID", id, "imageRef", o->name, NULL);
+    return NULL;
+}
