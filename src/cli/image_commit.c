@@ -161,7 +161,7 @@ static fallible commit_run(const void *unused, struct args args)
 
 const struct command cmd_commit_layer = {
     .name = "commit",
-    .summary = "Make an image of a container's writable layer",
+    .summary = "Make an image of a container's changes",
     .opts = no_options,
     .opts_size = 1,
     .max_args = 0,
