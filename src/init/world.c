@@ -125,12 +125,13 @@ STUB_ROW(row_terminal)
     s->stdio_is_tty = true;
 }
 
+/* The terminal waits for its row, which may come later. */
 static bool is_kept(const struct stub *s, int fd)
 {
     for (uint32_t i = 0; i < s->head->keep_n; i++)
         if (s->head->keep[i] == fd)
             return true;
-    return fd == s->say_sock;
+    return fd == s->say_sock || (fd == s->tty_fd && !s->stdio_is_tty);
 }
 
 STUB_ROW(row_close)
@@ -138,7 +139,7 @@ STUB_ROW(row_close)
     (void)size;
     long first = 3 + (long)((const struct order_number *)payload)->v;
     hide();
-    for (uint32_t pass = 0; pass <= s->head->keep_n + 1; pass++) {
+    for (uint32_t pass = 0; pass <= s->head->keep_n + 2; pass++) {
         while (is_kept(s, (int)first))
             first++;
         long next = 0x7fffffff; /* the nearest kept one above */
@@ -147,6 +148,8 @@ STUB_ROW(row_close)
                 next = s->head->keep[i];
         if (s->say_sock > first && s->say_sock < next)
             next = s->say_sock;
+        if (s->tty_fd > first && s->tty_fd < next && !s->stdio_is_tty)
+            next = s->tty_fd;
         long ret = sys(__NR_close_range, first, next - 1, 0);
         if (ret < 0)
             stub_fail_sys(s, ret, "close husk's descriptors (close_range needs Linux 5.9)", NULL);

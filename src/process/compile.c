@@ -585,15 +585,18 @@ static fallible add_world(struct writer *w, const struct program *p)
         TRY(add_affinity(w, process->exec_cpu_affinity->initial));
     if (process->oom_score_adj.set)
         row_number(w, ORDER_ROW_OOM_SCORE, process->oom_score_adj.v);
-    if (join)
+    if (join) { /* nothing that our caller left open is ever to be found inside, not even by who may trace */
+        row_number(w, ORDER_ROW_CLOSE, p->preserve_fds);
         TRY(add_join(w, p));
+    }
     if (join && process->exec_cpu_affinity)
         TRY(add_affinity(w, process->exec_cpu_affinity->final));
     if (p->new_session || process->terminal)
         row_flag(w, ORDER_ROW_SESSION);
     if (process->terminal)
         row_flag(w, ORDER_ROW_TERMINAL);
-    row_number(w, ORDER_ROW_CLOSE, p->preserve_fds);
+    if (!join)
+        row_number(w, ORDER_ROW_CLOSE, p->preserve_fds);
     if (p->new_session_keyring)
         row_flag(w, ORDER_ROW_KEYRING);
     if (process->apparmor_profile && *process->apparmor_profile)

@@ -593,7 +593,7 @@ static void plan_program(struct start *s)
         .start_container_n = spec->hooks ? spec->hooks->start_container_n : 0,
         .hook_state_fd = -1,
         .preserve_fds = s->c->preserve_fds,
-        .new_session = s->c->detach_session,
+        .new_session = true, /* or /dev/tty would be the caller's terminal, to read from and to type into */
         .init = s->c->init,
     };
 }
@@ -690,8 +690,7 @@ static void undo(struct start *s)
     (void)unlinkat(s->dir_fd, STATE_FILE, 0);
     if (s->state.hooks && hooks_began(s)) {
         s->state.status = RUNTIME_STOPPED;
-        err_ignore(hooks_run("poststop", s->state.hooks->poststop, s->state.hooks->poststop_n, &s->state),
-                   "the start's own error matters more");
+        hooks_run_poststop(&s->state);
     }
 }
 

@@ -95,3 +95,13 @@ fallible hooks_run(const char *stage, const struct oci_hook *hooks, size_t n, co
     }
     return NULL;
 }
+
+void hooks_run_poststop(const struct runtime_state *state)
+{
+    for (size_t i = 0; state->hooks && i < state->hooks->poststop_n; i++) {
+        err *e = hooks_run("poststop", &state->hooks->poststop[i], 1, state);
+        if (e)
+            log_warn("%s", err_text(e));
+        err_free(e);
+    }
+}

@@ -79,9 +79,13 @@ fallible runtime_start(const char *state_dir)
     if (e)
         return e;
     s->status = RUNTIME_RUNNING;
-    if (s->hooks)
-        TRY(hooks_run("poststart", s->hooks->poststart, s->hooks->poststart_n, s));
-    return NULL;
+    e = s->hooks ? hooks_run("poststart", s->hooks->poststart, s->hooks->poststart_n, s) : NULL;
+    if (e) { /* the specification: an error, and the container is stopped */
+        own_fd int pidfd = -1;
+        err *gone = proc_open(s->init, &pidfd);
+        err_ignore(gone ? gone : proc_signal(pidfd, SIGKILL), "it may have ended");
+    }
+    return e;
 }
 
 static fallible kill_group(const struct runtime_state *s, int signal)
@@ -269,9 +273,7 @@ fallible state_remove(int dir, struct runtime_state *s, struct cgroup *g)
     if (s->scope) /* its name is to be free when we are through */
         TRY(scope_stop(state_manager(s), s->scope));
     s->status = RUNTIME_STOPPED;
-    if (s->hooks)
-        err_ignore(hooks_run("poststop", s->hooks->poststop, s->hooks->poststop_n, s),
-                   "the specification says: log a warning and go on");
+    hooks_run_poststop(s);
     (void)unlinkat(dir, START_SOCKET, 0);
     if (unlinkat(dir, STATE_FILE, 0) < 0 && errno != ENOENT)
         return err_sys(errno, "remove '" STATE_FILE "' of container '%s'", s->id);

@@ -510,6 +510,38 @@ static fallible check_devices(const struct oci_linux *l)
     return NULL;
 }
 
+static fallible check_texts(const char *what, const json_t *list)
+{
+    if (list && !json_is_array(list))
+        return err_new(ERR_INVALID, "%s: expected an array", what);
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (!json_is_string(json_array_get(list, i)))
+            return err_new(ERR_INVALID, "%s[%zu]: expected a string", what, i);
+    return NULL;
+}
+
+static fallible check_policies(const struct oci_linux *l)
+{
+    const char *clock;
+    json_t *v;
+    if ((l->memory_policy && !json_is_object(l->memory_policy)) || (l->personality && !json_is_object(l->personality)))
+        return err_new(ERR_INVALID, "%s: expected an object",
+                       l->memory_policy && !json_is_object(l->memory_policy) ? "memoryPolicy" : "personality");
+    const json_t *nodes = json_object_get(l->memory_policy, "nodes");
+    if (nodes && !json_is_string(nodes))
+        return err_new(ERR_INVALID, "memoryPolicy: nodes: expected a string");
+    TRY(check_texts("memoryPolicy: flags", json_object_get(l->memory_policy, "flags")));
+    TRY(check_texts("personality: flags", json_object_get(l->personality, "flags")));
+    if (l->time_offsets && !json_is_object(l->time_offsets))
+        return err_new(ERR_INVALID, "timeOffsets: expected an object");
+    json_object_foreach (l->time_offsets, clock, v) {
+        const json_t *ns = json_object_get(v, "nanosecs");
+        if (json_integer_value(ns) < 0 || json_integer_value(ns) > 999999999)
+            return err_new(ERR_INVALID, "timeOffsets: %s: nanosecs: out of range: 0 to 999999999", clock);
+    }
+    return NULL;
+}
+
 /* Objects that are kept as they stand are held to the schema here. */
 static fallible check_raw(const struct oci_linux *l)
 {
@@ -524,6 +556,7 @@ static fallible check_raw(const struct oci_linux *l)
                 return err_new(ERR_INVALID, "netDevices: %s: name: expected a string", key);
         }
     }
+    TRY(check_policies(l));
     if (!l->resources || !l->resources->rdma)
         return NULL;
     if (!json_is_object(l->resources->rdma))

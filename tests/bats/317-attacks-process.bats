@@ -1,0 +1,184 @@
+#!/usr/bin/env bats
+# What a container, its image or its configuration does to get at the runtime's processes, ids and filters. Each check
+# is also shown to catch the naive way of doing it: those parts are marked "naive".
+# shellcheck disable=SC2016,SC2154
+
+load helpers
+load oci
+
+setup() {
+    VICTIM=$(mktemp -d "$T/tmp/victim.XXXXXX")
+    echo host >"$VICTIM/file"
+}
+teardown() {
+    remove_oci
+}
+
+# A bundle on the host's own root, for its perl: nothing of it is written.
+host_bundle() { # JQ
+    bundle '.root.path = "/" | .mounts = [{destination: "/dev", type: "tmpfs", source: "x"}] | del(.linux.maskedPaths, .linux.readonlyPaths)'
+    change "$1"
+}
+
+@test "CVE-2016-9962: what enters by exec is not to be looked into from inside" {
+    bundle "$(sh_c 'while [ ! -e /tmp/stop ]; do for p in /proc/[0-9]*; do ls -l $p/fd $p/exe 2>/dev/null; done; done | grep -E "victim|memfd|/tasks|cgroup.procs|husk-order" >/tmp/seen; true')"
+    change '.root.readonly = false | .process.capabilities |= map_values(. + ["CAP_DAC_OVERRIDE"])'
+    local i pid seen=$B/rootfs/tmp/seen
+    exec 9<"$VICTIM"
+    oci run -d -b "$B" c1 >/dev/null
+    for i in {1..25}; do oci exec c1 true; done
+    touch "$B/rootfs/tmp/stop"
+    wait_until 30 is_stopped c1
+    [[ ! -s $seen ]] || { cat "$seen"; return 1; }
+    oci delete c1
+    # who may trace sees the stub, and what of ours it still needs; what our caller had open is closed by then
+    change '.process.capabilities |= map_values(. + ["CAP_SYS_PTRACE"])'
+    rm -f "$B/rootfs/tmp/stop"
+    oci run -d -b "$B" c1 >/dev/null
+    for i in {1..25}; do oci exec c1 true; done
+    touch "$B/rootfs/tmp/stop"
+    wait_until 30 is_stopped c1
+    ! grep victim "$seen"
+    oci delete c1
+    # naive: a process that enters with what it had open
+    rm -f "$B/rootfs/tmp/stop"
+    oci run -d -b "$B" c1 >/dev/null
+    pid=$(oci state c1 | jq .pid)
+    nsenter --target "$pid" --mount --pid --root sh -c 'i=0; while [ $i -lt 40 ]; do sleep 0.05; i=$((i + 1)); done'
+    touch "$B/rootfs/tmp/stop"
+    wait_until 30 is_stopped c1
+    grep -q victim "$seen"
+    exec 9<&-
+}
+is_stopped() { [[ $(oci state "$1" | jq -r .status) == stopped ]]; }
+
+@test "CVE-2016-3697, 2024-40635: a number is an id, whatever the image calls by it, and one beyond the last is nobody" {
+    cp -a "$IMAGES/rootfs" "$T/tmp/named"
+    printf 'root:x:0:0:root:/root:/bin/sh\n10:x:0:0:evil:/:/bin/sh\n4294967296:x:0:0:evil:/:/bin/sh\n' >"$T/tmp/named/etc/passwd"
+    printf 'root:x:0:\n10:x:0:\n' >"$T/tmp/named/etc/group"
+    check_table <<END
+run --rm -u 10 --rootfs $T/tmp/named id -u            | 0   | =10
+run --rm -u 10:10 --rootfs $T/tmp/named id -g         | 0   | =10
+run --rm -u 4294967296 --rootfs $T/tmp/named id -u    | 125 | 4294967296
+run --rm -u 4294967295 --rootfs $T/tmp/named id -u    | 125 | 4294967295
+run --rm -u -1 --rootfs $T/tmp/named id -u            | 125 | -1
+run --rm -u 0:4294967296 --rootfs $T/tmp/named id -u  | 125 | 4294967296
+run --rm -u 18446744073709551626 --rootfs $T/tmp/named id -u | 125 | 18446744073709551626
+END
+    # naive: names first, and 32 bits of whatever is left
+    local naive
+    naive=$(awk -F: '$1 == "10" { print $3 }' "$T/tmp/named/etc/passwd")
+    [[ $naive == 0 && $((4294967296 & 0xffffffff)) == 0 ]]
+}
+
+@test "CVE-2021-43784: lengths that do not fit 16 bits" {
+    local long maps
+    long=$(head -c 70000 /dev/zero | tr '\0' x)
+    bundle "$(sh_c 'printf %s "$LONG" | wc -c; wc -l </proc/self/uid_map')"
+    printf '%s' "$long" >"$T/tmp/long"
+    jq --rawfile long "$T/tmp/long" '.process.env += ["LONG=" + $long]' "$B/config.json" >"$B/new" && mv "$B/new" "$B/config.json"
+    chown -R 200000:200000 "$B/rootfs"
+    # of two hundred and more lines the kernel takes what fits a page
+    maps='[range(250) | {containerID: ., hostID: (200000 + . * 3), size: 1}]'
+    change ".linux.namespaces += [{type: \"user\"}] | .linux.uidMappings = $maps | .linux.gidMappings = $maps"
+    run oci run -b "$B" c1
+    expect 0 $'=70000\n250'
+    change ".linux.uidMappings = ${maps/250/400}"
+    run oci run -b "$B" c1
+    expect 1 "map"
+    jq --rawfile long "$T/tmp/long" '.process.cwd = "/" + $long | del(.linux.uidMappings, .linux.gidMappings) | .linux.namespaces |= map(select(.type != "user"))' \
+        "$B/config.json" >"$B/new" && mv "$B/new" "$B/config.json"
+    run oci run -b "$B" c1
+    expect 1 "enter work directory"
+    assert_gone c1
+    # naive: a 16-bit length, as netlink has it
+    [[ $((70000 & 0xffff)) == 4464 ]]
+}
+
+@test "idmaps of several lines map each range" {
+    local uid
+    mkdir "$T/tmp/ids"
+    for uid in 0 5 100; do touch "$T/tmp/ids/$uid"; chown "$uid:$uid" "$T/tmp/ids/$uid"; done
+    bundle "$(sh_c 'stat -c %n:%u:%g /ids/0 /ids/5 /ids/100')"
+    change ".mounts += [{destination: \"/ids\", source: \"$T/tmp/ids\", options: [\"bind\", \"idmap\"],
+        uidMappings: [{containerID: 0, hostID: 1000, size: 1}, {containerID: 5, hostID: 2000, size: 10}, {containerID: 100, hostID: 30000, size: 1}],
+        gidMappings: [{containerID: 0, hostID: 1000, size: 1}, {containerID: 5, hostID: 2000, size: 10}, {containerID: 100, hostID: 40000, size: 1}]}]"
+    run oci run -b "$B" c1
+    expect 0 $'=/ids/0:1000:1000\n/ids/5:2000:2000\n/ids/100:30000:40000'
+    # naive: the first line alone
+    local naive=$'/ids/0:1000:1000\n/ids/5:65534:65534\n/ids/100:65534:65534'
+    [[ $output != "$naive" ]]
+}
+
+# perl: a naive filter that looks at the number alone and refuses getpid, or none; then calls from the arguments.
+filter_probe='use strict; my $naive = shift @ARGV;
+if ($naive) { my $f = pack("SCCL" x 4, 0x20,0,0,0, 0x15,0,1,39, 0x06,0,0,0x00050001, 0x06,0,0,0x7fff0000);
+    my $p = pack("SxxxxxxP", 4, $f); syscall(157, 38, 1, 0, 0, 0); syscall(157, 22, 2, $p) == 0 or die "filter: $!"; }
+$| = 1; for (@ARGV) { my ($nr, @a) = map { 0 + hex } split /,/; my $r = syscall($nr, @a); print $r < 0 ? "errno " . ($! + 0) : "ok", "\n"; }'
+
+@test "seccomp: the other tables of the machine are closed, new calls look missing, upper bits of an argument count for nothing" {
+    [[ $(uname -m) == x86_64 ]] || skip_unless_kernel "x86_64 only" false
+    host_bundle '.linux.seccomp = {defaultAction: "SCMP_ACT_ERRNO", defaultErrnoRet: 1, architectures: ["SCMP_ARCH_X86_64"], syscalls: [
+        {names: [], action: "SCMP_ACT_ALLOW"},
+        {names: ["ioctl"], action: "SCMP_ACT_ERRNO", errnoRet: 76, args: [{index: 1, value: 4294967295, valueTwo: 21522, op: "SCMP_CMP_MASKED_EQ"}]}]}'
+    # everything that perl needs, and not getpid: by the names of the default profile
+    local names
+    names=$(jq -c '[.syscalls[] | select(.action == "SCMP_ACT_ALLOW" and (.includes // {}) == {}) | .names[]] - ["getpid", "ioctl"] + ["arch_prctl"] | unique' "$HUSK_TOP/src/process/seccomp-default.json")
+    change ".linux.seccomp.syscalls[0].names = $names"
+    probe() {
+        change ".process.args = $(jq -nc --arg p "$filter_probe" '["perl", "-e", $p, "0"] + $ARGS.positional' --args -- "$@")"
+        oci run -b "$B" c1
+    }
+    run probe 27                 # getpid is refused
+    expect 0 "=errno 1"
+    run probe 270f               # a number above all that the profile names
+    expect 0 "=errno 38"
+    run probe 10,0,5412          # TIOCSTI
+    expect 0 "=errno 76"
+    run probe 10,0,100005412     # and with bits that the kernel does not look at
+    expect 0 "=errno 76"
+    run probe 40000027           # getpid of x32
+    [[ $status -eq 159 && ! $output ]] || { echo "$status: $output"; return 1; }
+    # naive: the filter in the probe refuses getpid, and lets its x32 twin through to the kernel
+    run perl -e "$filter_probe" 1 27 40000027
+    [[ $status -eq 0 && ${lines[0]} == "errno 1" && ${lines[1]} != "errno 1" ]] || { echo "$status: $output"; return 1; }
+}
+
+@test "CVE-2023-25809: without a cgroup namespace nothing of the host's control groups can be written" {
+    bundle "$(sh_c 'cat /proc/self/mountinfo; mkdir /sys/fs/cgroup/x /sys/fs/cgroup/*/x 2>/dev/null; ls -d /sys/fs/cgroup/x /sys/fs/cgroup/*/x 2>/dev/null; true')"
+    change '.linux.namespaces |= map(select(.type != "cgroup"))'
+    writable() { awk -f "$BATS_TEST_DIRNAME/cgroup-writable.awk"; }
+    run oci run -b "$B" c1
+    [[ $status -eq 0 && $output == *" /sys/fs/cgroup "* && $(writable <<<"$output") == 0 && $output != */x ]] || { echo "$output"; return 1; }
+    user_bundle '.process.args = ["cat", "/proc/self/mountinfo"]'
+    change '.linux.namespaces |= map(select(.type != "cgroup"))'
+    run user_oci run -b "$B" c1
+    [[ $status -eq 0 && $output == *" /sys/fs/cgroup "* && $(writable <<<"$output") == 0 ]] || { echo "$output"; return 1; }
+    # naive: the host's tree, bound, and its top alone made read-only
+    mkdir -p "$T/tmp/sys/fs/cgroup"
+    run unshare --mount --propagation private sh -c 'mount --rbind /sys/fs/cgroup "$1/fs/cgroup" && mount -o remount,bind,ro "$1/fs/cgroup" && grep "$1/fs/cgroup" /proc/self/mountinfo | sed "s|$1|/sys|"' x "$T/tmp/sys"
+    [[ $status -eq 0 && $(writable <<<"$output") -gt 0 ]] || { echo "$output"; return 1; }
+}
+
+@test "the terminal of the caller is out of reach: no session is shared" {
+    bundle "$(sh_c '(: </dev/tty) 2>&1; cut -d" " -f6,7 /proc/self/stat')"
+    cat >"$T/tmp/script" <<'END'
+see end
+end
+END
+    # run and exec without a terminal, from a shell that has one
+    cat >"$T/tmp/in-terminal" <<'END'
+"$1" --root "$2" run -b "$3" c1 </dev/null; echo end
+END
+    run python3 "$BATS_TEST_DIRNAME/terminal.py" "$T/tmp/script" bash "$T/tmp/in-terminal" "$HUSK_OCI" "$TRUN/oci" "$B"
+    output_has "can't open /dev/tty: No such device or address"
+    change '.process.args = ["sleep", "1000"]'
+    oci run -d -b "$B" c1 >/dev/null
+    echo '"$1" --root "$2" exec c1 sh -c ": </dev/tty" </dev/null; echo end' >"$T/tmp/in-terminal"
+    run python3 "$BATS_TEST_DIRNAME/terminal.py" "$T/tmp/script" bash "$T/tmp/in-terminal" "$HUSK_OCI" "$TRUN/oci"
+    output_has "can't open /dev/tty: No such device or address"
+    # naive: the same session
+    echo 'sh -c ": </dev/tty && echo reached" </dev/null; echo end' >"$T/tmp/in-terminal"
+    run python3 "$BATS_TEST_DIRNAME/terminal.py" "$T/tmp/script" bash "$T/tmp/in-terminal"
+    output_has "reached"
+}

@@ -1,0 +1,215 @@
+#!/usr/bin/env bats
+# Hostile documents, hooks, images and payloads: a clear refusal, nothing of the host changed, nothing left. What the
+# naive way would have done is shown where a few words suffice; those parts are marked "naive".
+# shellcheck disable=SC2016,SC2154
+
+load helpers
+load oci
+
+setup() {
+    VICTIM=$(mktemp -d "$T/tmp/victim.XXXXXX")
+    echo host >"$VICTIM/file"
+}
+teardown() {
+    remove_oci
+}
+
+@test "config.json: deep, large, doubled, with NUL, broken UTF-8, numbers beyond all" {
+    bundle '.process.args = ["true"]'
+    cp "$B/config.json" "$B/plain"
+    make() {
+        python3 - "$1" "$B" <<'END'
+import json, sys
+kind, b = sys.argv[1:]
+text = open(b + "/plain").read()
+doc = json.loads(text)
+first = text.index("{") + 1
+if kind == "deep": text = text[:first] + '"x": ' + "[" * 200000 + "]" * 200000 + "," + text[first:]
+elif kind == "large": text = text[:first] + '"x": "' + "a" * (20 << 20) + '",' + text[first:]
+elif kind == "twice": text = text[:first] + '"process": {"cwd": "/", "args": ["evil"]},' + text[first:]
+elif kind == "nul": text = text.replace('"true"', '"tr\\u0000ue"')
+elif kind == "rawnul": text = text.replace('"true"', '"tr\0ue"')
+elif kind == "utf8": open(b + "/config.json", "wb").write(text.encode().replace(b'"true"', b'"tr\xff\xfeue"')); sys.exit()
+elif kind == "int": doc["process"]["user"]["uid"] = 10 ** 40; text = json.dumps(doc)
+elif kind == "env": doc["process"]["env"] = ["A=1", 5]; text = json.dumps(doc)
+elif kind == "cut": text = text[: len(text) // 2]
+elif kind == "empty": text = ""
+elif kind == "list": text = "[]"
+open(b + "/config.json", "w").write(text)
+END
+    }
+    try() { make "$1"; oci run -b "$B" c1; }
+    check_table try <<'END'
+deep    | 1 | config.json
+large   | 1 | config.json
+twice   | 1 | config.json
+nul     | 1 | config.json
+rawnul  | 1 | config.json
+utf8    | 1 | config.json
+int     | 1 | config.json
+env     | 1 | env[1]: expected a string
+cut     | 1 | config.json
+empty   | 1 | config.json
+list    | 1 | expected an object
+END
+    assert_gone c1
+    # naive: a parser that takes the last of two, and one that recurses
+    make twice
+    [[ $(jq -r '.process.args[0]' "$B/config.json") == true ]]
+    make deep
+    run python3 -c 'import json, sys; json.load(open(sys.argv[1]))' "$B/config.json"
+    expect 1 RecursionError
+}
+
+@test "hooks: relative, deaf to their input, slow, and with nothing of ours open" {
+    cat >"$T/tmp/fds" <<'END'
+#!/bin/bash
+for fd in /proc/$$/fd/*; do echo "${fd##*/} $(readlink "$fd")"; done >"$1"
+END
+    chmod 755 "$T/tmp/fds"
+    bundle '.process.args = ["true"]'
+    # more state than any pipe holds, and a hook that never reads it
+    head -c 900000 /dev/zero | tr '\0' x >"$T/tmp/long"
+    jq --rawfile long "$T/tmp/long" '.annotations.long = $long | .hooks.createRuntime = [{path: "/bin/true"}]' "$B/config.json" >"$B/new"
+    cp "$B/config.json" "$B/plain"
+    cp "$B/new" "$B/config.json"
+    run timeout 60 "$HUSK_OCI" --root "$TRUN/oci" run -b "$B" c1
+    expect 0 "="
+    # naive: state into a pipe whose other end nobody reads
+    run timeout 1 bash -c 'sleep 5 < <(head -c 900000 /dev/zero; echo written >&2)'
+    [[ $status -eq 124 && $output != *written* ]]
+    cp "$B/plain" "$B/config.json"
+    change '.hooks.createRuntime = [{path: "bin/true"}]'
+    run oci run -b "$B" c1
+    expect 1 "createRuntime[0]: path: 'bin/true' is not an absolute path"
+    change '.hooks.createRuntime = [{path: "/bin/sleep", args: ["sleep", "1000"], timeout: 1}]'
+    run oci run -b "$B" c1
+    expect 1 "createRuntime hook '/bin/sleep': still running after 1 seconds"
+    assert_gone c1
+    local stage
+    exec 9<"$VICTIM"
+    for stage in prestart createRuntime createContainer poststart poststop; do
+        change ".hooks = {$stage: [{path: \"$T/tmp/fds\", args: [\"fds\", \"$T/tmp/fds.$stage\"]}]}"
+        run oci run -b "$B" c1
+        expect 0
+        ! grep -E "victim|memfd:husk|cgroup|socket" "$T/tmp/fds.$stage" || return 1
+        ! grep -vE '^(0|1|2|3|10|255) ' "$T/tmp/fds.$stage" || return 1
+    done
+    # naive: what is open is inherited
+    "$T/tmp/fds" "$T/tmp/fds.naive"
+    grep -q victim "$T/tmp/fds.naive"
+    exec 9<&-
+}
+
+@test "hooks: those that fail end the start, but poststop's: it is a warning, and the next one runs" {
+    bundle '.process.args = ["true"]'
+    local stage
+    for stage in prestart createRuntime createContainer startContainer poststart; do
+        change ".hooks = {$stage: [{path: \"/bin/false\"}]}"
+        run oci run -b "$B" c1
+        [[ $status -ne 0 ]] || { echo "$stage: $output"; return 1; }
+        output_has "false"
+        assert_gone c1
+    done
+    # of a created container: the start fails, and it is stopped
+    change '.process.args = ["sleep", "1000"] | .hooks = {poststart: [{path: "/bin/false"}]}'
+    oci create -b "$B" c1 >/dev/null
+    run oci start c1
+    expect 1 "poststart hook '/bin/false'"
+    wait_until 30 is_stopped c1
+    oci delete c1
+    change '.process.args = ["true"]'
+    change ".hooks = {poststop: [{path: \"/bin/false\"}, {path: \"/bin/touch\", args: [\"touch\", \"$T/tmp/after\"]}]}"
+    run oci run -b "$B" c1
+    expect 0
+    [[ -e $T/tmp/after ]]
+}
+
+is_stopped() { [[ $(oci state "$1" | jq -r .status) == stopped ]]; }
+
+@test "CVE-2025-24965: files that husk writes for the container do not follow the image's links" {
+    cp -a "$IMAGES/rootfs" "$T/tmp/linked"
+    local name
+    for name in hosts resolv.conf hostname; do
+        rm -f "$T/tmp/linked/etc/$name"
+        ln -s "$VICTIM/file" "$T/tmp/linked/etc/$name"
+    done
+    husk run --rm --rootfs "$T/tmp/linked" true || true
+    [[ $(<"$VICTIM/file") == host && $(ls "$VICTIM") == file ]]
+    # naive: by name
+    echo "127.0.0.1 x" >"$T/tmp/linked/etc/hosts"
+    [[ $(<"$VICTIM/file") != host ]]
+}
+
+@test "control groups: no path leads up; what the payload makes and freezes goes with it" {
+    bundle '.process.args = ["true"]'
+    local path
+    for path in /../../x ../x /husk/../../x husk/.. /a/../b; do
+        change ".linux.cgroupsPath = \"$path\""
+        run oci run -b "$B" c1
+        expect 1 ".."
+    done
+    # naive: text after text
+    [[ $(realpath -m /sys/fs/cgroup/pids/husk/../../x) != /sys/fs/cgroup/pids/* ]]
+    bundle "$(sh_c 'mkdir -p /sys/fs/cgroup/freezer/a/b /sys/fs/cgroup/pids/a/b; sleep 1000 & echo $! >/sys/fs/cgroup/pids/a/b/tasks
+                    echo $! >/sys/fs/cgroup/freezer/a/b/tasks; echo FROZEN >/sys/fs/cgroup/freezer/a/freezer.state; echo ready >/tmp/ready
+                    exec sleep 1001')"
+    change '.root.readonly = false | (.mounts[] | select(.type == "cgroup")).options = ["nosuid", "noexec", "nodev", "rw"]'
+    oci run -d -b "$B" c1 >/dev/null
+    wait_until 30 test -e "$B/rootfs/tmp/ready"
+    local group
+    group=$(find /sys/fs/cgroup -maxdepth 4 -type d -path "*/pids/husk/$GROUP")
+    # naive: remove the group when its first process is dead
+    [[ ! $group ]] || ! rmdir "$group" 2>/dev/null
+    oci delete --force c1
+    assert_gone c1
+}
+
+@test "a fork bomb under a limit is deleted while it goes on" {
+    bundle "$(sh_c 'b() { b & b & wait; }; echo ready >/tmp/ready; b 2>/dev/null; while :; do b 2>/dev/null; done')"
+    change '.root.readonly = false | .linux.resources.pids = {limit: 40}'
+    oci run -d -b "$B" c1 >/dev/null
+    wait_until 30 test -e "$B/rootfs/tmp/ready"
+    oci delete --force c1
+    assert_gone c1
+}
+
+@test "links upon links: a path that grows beyond all is an error, and no crash" {
+    bundle '.process.args = ["true"]'
+    change '.root.readonly = false'
+    local long i
+    long=$(printf 'd%.0s' {1..200})
+    mkdir -p "$B/rootfs/$long"
+    for i in {0..60}; do ln -s "$long/../l$((i + 1))/$long/.." "$B/rootfs/l$i"; done
+    ln -s loop "$B/rootfs/loop"
+    try() { change ".mounts[-1:] = [{destination: \"$1\", type: \"tmpfs\", source: \"x\"}]"; oci run -b "$B" c1; }
+    change '.mounts += [{destination: "/tmp", type: "tmpfs", source: "x"}]'
+    check_table try <<'END'
+/l0/x    | 1 | mount '/l0/x'
+/loop/x  | 1 | mount '/loop/x'
+/l60/x   | 0 | =
+END
+    # naive: each link written out in place of its name
+    [[ $((61 * (200 + 5))) -gt 4096 ]]
+    assert_gone c1
+}
+
+@test "a console socket with a path beyond 108 bytes" {
+    local dir
+    dir=$T/tmp/$(printf 'c%.0s' {1..150})
+    mkdir "$dir"
+    bundle '.process.args = ["true"] | .process.terminal = true'
+    run oci create -b "$B" --console-socket "$dir/sock" c1
+    expect 1 "--console-socket"
+    (cd "$dir" && exec python3 -c 'import socket, time
+s = socket.socket(socket.AF_UNIX); s.bind("sock"); s.listen(1); open("ready", "w"); c, _ = s.accept(); print(len(c.recvmsg(4096, 100)[1]), flush=True); time.sleep(1000)' >out) 3>&- &
+    local pid=$!
+    wait_until 30 test -e "$dir/ready"
+    run oci create -b "$B" --console-socket "$dir/sock" c1
+    [[ $status -eq 0 ]]
+    wait_until 30 grep -q 1 "$dir/out"
+    kill "$pid"
+    # naive: the name as it is
+    run python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])' "$dir/sock"
+    expect 1 "path too long"
+}
