@@ -10,6 +10,7 @@
 
 struct inspect_opts {
     const char *format, *type;
+    bool size, latest;
 };
 
 static const char *const words_type[] = { "container", "image", "volume", NULL };
@@ -17,11 +18,15 @@ static const char *const words_type[] = { "container", "image", "volume", NULL }
 #define T struct inspect_opts
 static const struct opt inspect_options[] = {
     OPT_STR('f', "format", T, format, "FORMAT", "json, or a template such as '{{.State.Pid}}'"),
-    OPT_STR(0, "type", T, type, "TYPE", "Only a container, image or volume of that name", .words = words_type),
+    OPT_STR('t', "type", T, type, "TYPE", "Only a container, image or volume of that name", .words = words_type),
+    OPT_FLAG('s', "size", T, size, "With how much a container has written: SizeRw and SizeRootFs"),
+    OPT_FLAG('l', "latest", T, latest, "The container that was made last"),
     OPT_END,
 };
 static const struct opt container_options[] = {
     OPT_STR('f', "format", T, format, "FORMAT", "json, or a template such as '{{.State.Pid}}'"),
+    OPT_FLAG('s', "size", T, size, "With how much it has written: SizeRw and SizeRootFs"),
+    OPT_FLAG('l', "latest", T, latest, "The one that was made last"),
     OPT_END,
 };
 #undef T
@@ -30,15 +35,22 @@ struct inspect {
     struct engine *engine;
     json_t *docs;
     const char *type; /* NULL: the first kind that has the name */
+    bool size;
 };
 
 static fallible add_container(struct inspect *i, const char *name)
 {
     own(container) struct container *c = NULL;
     json_t *doc = NULL;
+    uint64_t writable = 0, whole = 0;
     TRY(container_find(i->engine, name, &c));
     TRY(inspect_container(c, &doc));
     (void)json_array_append_new(i->docs, doc);
+    if (!i->size)
+        return NULL;
+    TRY(container_size(c, &writable, &whole));
+    (void)json_object_set_new(doc, "SizeRw", json_integer((json_int_t)writable));
+    (void)json_object_set_new(doc, "SizeRootFs", json_integer((json_int_t)whole));
     return NULL;
 }
 
@@ -90,7 +102,13 @@ static fallible inspect_all(const struct inspect_opts *o, const char *type, stru
     own(engine) struct engine *engine = NULL;
     own_json json_t *docs = json_array();
     TRY(engine_open(&engine));
-    struct inspect i = { engine, docs, type };
+    own_mem char *latest = NULL;
+    TRY(only_one(engine, o->latest, &args, &latest));
+    if (latest && args.n)
+        return err_new(ERR_INVALID, "--latest and names exclude each other");
+    struct inspect i = { engine, docs, latest ? "container" : type, o->size };
+    if (latest)
+        args = (struct args){ &latest, 1 };
     err *e = command_each("husk inspect", args, inspect_one, &i);
     err *printed = inspect_print(docs, o->format);
     if (!e)
@@ -112,11 +130,10 @@ static fallible container_inspect_run(const void *opts_, struct args args)
 
 const struct command cmd_inspect = {
     .name = "inspect",
-    .args = "NAME...",
+    .args = "[NAME...]",
     .summary = "Show everything about containers, images and volumes",
     .opts = inspect_options,
     .opts_size = sizeof(struct inspect_opts),
-    .min_args = 1,
     .max_args = -1,
     .complete_args = COMPLETE_CONTAINER,
     .fail_exit = 1,
@@ -125,11 +142,10 @@ const struct command cmd_inspect = {
 
 const struct command cmd_container_inspect = {
     .name = "inspect",
-    .args = "CONTAINER...",
+    .args = "[CONTAINER...]",
     .summary = "Show everything about containers",
     .opts = container_options,
     .opts_size = sizeof(struct inspect_opts),
-    .min_args = 1,
     .max_args = -1,
     .complete_args = COMPLETE_CONTAINER,
     .fail_exit = 1,

@@ -3,7 +3,10 @@
  * Compatible with: docker volume, podman volume.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/inspect_docs.h"
@@ -13,8 +16,8 @@
 
 struct volume_opts {
     struct strv label, filter;
-    bool quiet, force, all;
-    const char *format;
+    bool quiet, force, all, dry_run;
+    const char *format, *output;
 };
 
 #define T struct volume_opts
@@ -24,7 +27,8 @@ static const struct opt create_options[] = {
 };
 static const struct opt ls_options[] = {
     OPT_FLAG('q', "quiet", T, quiet, "Only names"),
-    OPT_STRS('f', "filter", T, filter, "KEY=VALUE", "name=TEXT, label=KEY[=VALUE], dangling=BOOL"),
+    OPT_STRS('f', "filter", T, filter, "KEY=VALUE",
+             "name=TEXT, label=KEY[=VALUE], label!=KEY[=VALUE], dangling=BOOL, anonymous=BOOL, until=TIME"),
     OPT_STR(0, "format", T, format, "FORMAT", "table, json, or a template such as '{{.Name}}'"),
     OPT_END,
 };
@@ -39,8 +43,15 @@ static const struct opt rm_options[] = {
 static const struct opt prune_options[] = {
     OPT_FLAG('a', "all", T, all, "Those with names too"),
     OPT_FLAG('f', "force", T, force, "As with docker: husk never asks"),
+    OPT_STRS(0, "filter", T, filter, "KEY=VALUE", "name=TEXT, label=KEY[=VALUE], label!=KEY[=VALUE], until=TIME"),
+    OPT_FLAG(0, "dry-run", T, dry_run, "Only say what would be removed"),
     OPT_END,
 };
+static const struct opt export_options[] = {
+    OPT_STR('o', "output", T, output, "FILE", "Write to a file instead of standard output"),
+    OPT_END,
+};
+static const struct opt import_options[] = { OPT_END };
 #undef T
 
 static const struct table_column columns[] = { { "DRIVER", "Driver" }, { "VOLUME NAME", "Name" }, { 0 } };
@@ -68,32 +79,6 @@ static fallible create_run(const void *opts_, struct args args)
     return NULL;
 }
 
-static fallible passes(struct db *db, const struct db_volume *v, const struct strv *filters, bool *ret)
-{
-    *ret = true;
-    for (size_t i = 0; *ret && i < filters->n; i++) {
-        const char *f = filters->items[i];
-        bool wish;
-        if (str_starts(f, "name=")) {
-            *ret = strstr(v->name, f + 5) != NULL;
-        } else if (str_starts(f, "label=")) {
-            own_json json_t *labels = json_loads(v->labels, 0, NULL);
-            size_t n = strcspn(f + 6, "=");
-            own_mem char *key = mem_strndup(f + 6, n);
-            const char *value = json_string_value(json_object_get(labels, key));
-            *ret = value && (!f[6 + n] || strcmp(value, f + 6 + n + 1) == 0);
-        } else if (str_starts(f, "dangling=")) {
-            own_strv struct strv users = { 0 };
-            TRY_AS(parse_bool(f + 9, &wish), "--filter dangling");
-            TRY(db_volume_users(db, v->name, &users));
-            *ret = (users.n == 0) == wish;
-        } else {
-            return err_new(ERR_INVALID, "--filter: '%s' is not one of name=, label=, dangling=", f);
-        }
-    }
-    return NULL;
-}
-
 static fallible ls_rows(struct engine *engine, const struct volume_opts *o, json_t *rows)
 {
     struct db *db = NULL;
@@ -106,7 +91,7 @@ static fallible ls_rows(struct engine *engine, const struct volume_opts *o, json
     for (size_t i = 0; i < n; i++) {
         bool wanted = false;
         if (!first)
-            first = passes(db, &volumes[i], &o->filter, &wanted);
+            first = volume_passes(db, &volumes[i], &o->filter, &wanted);
         if (wanted)
             (void)json_array_append_new(rows, inspect_volume(engine, &volumes[i]));
         db_volume_clear(&volumes[i]);
@@ -187,11 +172,40 @@ static fallible prune_run(const void *opts_, struct args args)
     uint64_t bytes = 0;
     char size[32];
     TRY(engine_open(&engine));
-    TRY(volume_prune(engine, o->all, &removed, &bytes));
+    struct volume_prune_options prune = { o->all, o->dry_run, &o->filter };
+    TRY(volume_prune(engine, &prune, &removed, &bytes));
     for (size_t i = 0; i < removed.n; i++)
         printf("%s\n", removed.items[i]);
     printf("Total reclaimed space: %s\n", format_bytes(bytes, size));
     return NULL;
+}
+
+static fallible export_run(const void *opts_, struct args args)
+{
+    const struct volume_opts *o = opts_;
+    own(engine) struct engine *engine = NULL;
+    bool file = o->output && strcmp(o->output, "-") != 0;
+    if (!file && isatty(STDOUT_FILENO))
+        return err_new(ERR_INVALID, "an archive is not for a terminal: use --output, or redirect our output");
+    TRY(engine_open(&engine));
+    own_fd int fd = file ? open(o->output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) : -1;
+    if (file && fd < 0)
+        return err_sys(errno, "--output: open '%s'", o->output);
+    err *e = volume_export(engine, args.v[0], file ? fd : STDOUT_FILENO);
+    if (e && file)
+        (void)unlink(o->output); /* half an archive is none */
+    return e;
+}
+
+static fallible import_run(const void *opts_, struct args args)
+{
+    own(engine) struct engine *engine = NULL;
+    bool file = args.n > 1 && strcmp(args.v[1], "-") != 0;
+    TRY(engine_open(&engine));
+    own_fd int fd = file ? open(args.v[1], O_RDONLY | O_CLOEXEC) : -1;
+    if (file && fd < 0)
+        return err_sys(errno, "open '%s'", args.v[1]);
+    return volume_import(engine, args.v[0], file ? fd : STDIN_FILENO);
 }
 
 #define VOLUME_COMMAND(id, word, what, arguments, min, max)                                                            \
@@ -211,10 +225,13 @@ VOLUME_COMMAND(create, "create", "Make a volume", "[NAME]", 0, 1);
 VOLUME_COMMAND(ls, "ls", "List volumes", NULL, 0, 0);
 VOLUME_COMMAND(inspect, "inspect", "Show everything about volumes", "VOLUME...", 1, -1);
 VOLUME_COMMAND(rm, "rm", "Remove volumes that no container uses", "VOLUME...", 1, -1);
+VOLUME_COMMAND(export, "export", "Write a volume's content as a tar archive", "VOLUME", 1, 1);
+VOLUME_COMMAND(import, "import", "Unpack a tar archive into a volume", "VOLUME [FILE|-]", 1, 2);
 VOLUME_COMMAND(prune, "prune", "Remove anonymous volumes that no container uses", NULL, 0, 0);
 
 static const struct command *const volume_commands[] = {
-    &cmd_volume_create, &cmd_volume_inspect, &cmd_volume_ls, &cmd_volume_prune, &cmd_volume_rm, NULL,
+    &cmd_volume_create, &cmd_volume_export, &cmd_volume_import, &cmd_volume_inspect,
+    &cmd_volume_ls,     &cmd_volume_prune,  &cmd_volume_rm,     NULL,
 };
 
 const struct command cmd_volume = {

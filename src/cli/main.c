@@ -51,6 +51,7 @@ static const struct command *const commands[] = {
     &cmd_stats,
     &cmd_events,
     &cmd_commit,
+    &cmd_unshare,
     &cmd_ps,
     &cmd_inspect,
     &cmd_logs,

@@ -80,12 +80,72 @@ fallible volume_remove(struct engine *e, const char *name)
     return engine_remove_tree(path);
 }
 
-static fallible prune_one(struct engine *e, const struct db_volume *v, struct strv *ret_removed, uint64_t *ret_bytes)
+static bool label_matches(const struct db_volume *v, const char *wish)
+{
+    own_json json_t *labels = json_loads(v->labels, 0, NULL);
+    size_t n = strcspn(wish, "=");
+    own_mem char *key = mem_strndup(wish, n);
+    const char *value = json_string_value(json_object_get(labels, key));
+    return value && (!wish[n] || strcmp(value, wish + n + 1) == 0);
+}
+
+static fallible is_used(struct db *db, const struct db_volume *v, bool *ret)
+{
+    own_strv struct strv users = { 0 };
+    TRY(db_volume_users(db, v->name, &users));
+    *ret = users.n > 0;
+    return NULL;
+}
+
+static fallible passes_one(struct db *db, const struct db_volume *v, const char *f, bool *ret)
+{
+    bool wish, used;
+    int64_t until;
+    if (str_starts(f, "name=")) {
+        *ret = strstr(v->name, f + 5) != NULL;
+    } else if (str_starts(f, "label!=")) {
+        *ret = !label_matches(v, f + 7);
+    } else if (str_starts(f, "label=")) {
+        *ret = label_matches(v, f + 6);
+    } else if (str_starts(f, "dangling=")) {
+        TRY_AS(parse_bool(f + 9, &wish), "--filter dangling");
+        TRY(is_used(db, v, &used));
+        *ret = used != wish;
+    } else if (str_starts(f, "anonymous=")) {
+        TRY_AS(parse_bool(f + 10, &wish), "--filter anonymous");
+        *ret = v->anonymous == wish;
+    } else if (str_starts(f, "until=")) {
+        TRY_AS(parse_when_ns(f + 6, &until), "--filter until");
+        *ret = v->created_ns < until;
+    } else {
+        return err_new(ERR_INVALID,
+                       "--filter: '%s' is not one of name=, label=, label!=, dangling=, anonymous=, until=", f);
+    }
+    return NULL;
+}
+
+fallible volume_passes(struct db *db, const struct db_volume *v, const struct strv *filters, bool *ret)
+{
+    *ret = true;
+    for (size_t i = 0; *ret && filters && i < filters->n; i++)
+        TRY(passes_one(db, v, filters->items[i], ret));
+    return NULL;
+}
+
+static fallible prune_one(struct engine *e, const struct db_volume *v, const struct volume_prune_options *o,
+                          struct strv *ret_removed, uint64_t *ret_bytes)
 {
     own_mem char *path = mem_printf("%s/volumes/%s", e->root, v->name);
     uint64_t bytes = 0;
-    err_ignore(fs_disk_usage_at(AT_FDCWD, path, &bytes), "only counted");
-    err *failed = volume_remove(e, v->name);
+    bool wanted = false, used = false;
+    TRY(volume_passes(e->db, v, o->filters, &wanted));
+    if (!wanted)
+        return NULL;
+    TRY(is_used(e->db, v, &used));
+    if (used)
+        return NULL;
+    err_ignore(engine_disk_usage(path, &bytes), "only counted");
+    err *failed = o->dry_run ? NULL : volume_remove(e, v->name);
     if (err_is(failed, ERR_CONFLICT)) {
         err_free(failed);
         return NULL;
@@ -96,7 +156,8 @@ static fallible prune_one(struct engine *e, const struct db_volume *v, struct st
     return NULL;
 }
 
-fallible volume_prune(struct engine *e, bool all, struct strv *ret_removed, uint64_t *ret_bytes)
+fallible volume_prune(struct engine *e, const struct volume_prune_options *o, struct strv *ret_removed,
+                      uint64_t *ret_bytes)
 {
     struct db *db = NULL;
     struct db_volume *rows = NULL;
@@ -108,8 +169,8 @@ fallible volume_prune(struct engine *e, bool all, struct strv *ret_removed, uint
     TRY(db_volume_list(db, &rows, &n));
     err *first = NULL;
     for (size_t i = 0; i < n; i++) {
-        if (!first && (all || rows[i].anonymous))
-            first = prune_one(e, &rows[i], ret_removed, ret_bytes);
+        if (!first && (o->all || rows[i].anonymous))
+            first = prune_one(e, &rows[i], o, ret_removed, ret_bytes);
         db_volume_clear(&rows[i]);
     }
     free(rows);

@@ -17,8 +17,19 @@ fallible volume_create_anonymous(struct engine *e, char **ret_name);
 fallible volume_remove(struct engine *e, const char *name);
 /* "<root>/volumes/NAME/_data"; caller frees. */
 char *volume_path(const struct engine *e, const char *name);
+/* Its content as a tar; a tar into it, over what is there. NOT_FOUND. */
+fallible volume_export(struct engine *e, const char *name, int fd);
+fallible volume_import(struct engine *e, const char *name, int fd);
+/* --filter: name=TEXT, label=KEY[=VALUE], label!=..., dangling=BOOL, anonymous=BOOL, until=TIME: all of them. */
+fallible volume_passes(struct db *db, const struct db_volume *v, const struct strv *filters, bool *ret);
+struct volume_prune_options {
+    bool all;     /* those with names too */
+    bool dry_run; /* only answer what would go */
+    const struct strv *filters;
+};
 /* Removes the anonymous ones (or all) that no container uses; names are added to removed. */
-fallible volume_prune(struct engine *e, bool all, struct strv *ret_removed, uint64_t *ret_bytes);
+fallible volume_prune(struct engine *e, const struct volume_prune_options *o, struct strv *ret_removed,
+                      uint64_t *ret_bytes);
 
 /**
  * volumes_prepare - before a container is made: its volumes exist, new ones have the image's content at their target,

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* A volume's content as a tar and back, by a child that may read and make files of subordinate ids. */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "engine/copy.h"
+#include "engine/inside.h"
+#include "engine/volume.h"
+#include "layers/diff.h"
+#include "os/fs.h"
+
+struct volume_tar {
+    const char *path;
+    int fd;
+};
+
+static fallible open_volume(const char *path, int *ret_fd)
+{
+    *ret_fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return *ret_fd < 0 ? err_sys(errno, "open '%s'", path) : NULL;
+}
+
+static err *write_out(void *ctx, const void *bytes, size_t n)
+{
+    return fs_write_fd(*(const int *)ctx, bytes, n, "the archive");
+}
+
+static err *export_volume(void *ctx)
+{
+    struct volume_tar *v = ctx;
+    own_fd int dir = -1;
+    TRY(open_volume(v->path, &dir));
+    return diff_tar(&(struct diff){ .upper_fd = dir, .whole = true }, write_out, &v->fd);
+}
+
+static err *import_volume(void *ctx)
+{
+    const struct volume_tar *v = ctx;
+    own_fd int dir = -1;
+    TRY(open_volume(v->path, &dir));
+    return copy_in(dir, &(struct copy_into){ .path = "/", .as_is = true, .owners = true, .overwrite = true }, v->fd);
+}
+
+static fallible in_child(struct engine *e, const char *name, err *(*fn)(void *ctx), int fd)
+{
+    struct db *db = NULL;
+    struct db_volume row;
+    struct child_work child;
+    own_mem char *path = volume_path(e, name);
+    struct volume_tar v = { path, fd };
+    TRY(engine_db_if_there(e, &db));
+    if (!db)
+        return err_new(ERR_NOT_FOUND, "no such volume: '%s'", name);
+    TRY(db_volume_find(db, name, &row));
+    db_volume_clear(&row);
+    TRY(on_disk_begin(fn, &v, &child));
+    return child_end(&child);
+}
+
+fallible volume_export(struct engine *e, const char *name, int fd)
+{
+    return in_child(e, name, export_volume, fd);
+}
+
+fallible volume_import(struct engine *e, const char *name, int fd)
+{
+    return in_child(e, name, import_volume, fd);
+}
