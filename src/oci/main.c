@@ -49,10 +49,23 @@ static const struct command global_command = {
 };
 
 static const struct command *const commands[] = {
-    &oci_cmd_create,   &oci_cmd_delete, &oci_cmd_events, &oci_cmd_exec,
-    &oci_cmd_features, &oci_cmd_kill,   &oci_cmd_list,   &oci_cmd_pause,
-    &oci_cmd_ps,       &oci_cmd_resume, &oci_cmd_run,    &oci_cmd_spec,
-    &oci_cmd_start,    &oci_cmd_state,  &oci_cmd_update, NULL,
+    &oci_cmd_create,
+    &oci_cmd_delete,
+    &oci_cmd_events,
+    &oci_cmd_exec,
+    &oci_cmd_features,
+    &oci_cmd_kill,
+    &oci_cmd_list,
+    &oci_cmd_mounts,
+    &oci_cmd_pause,
+    &oci_cmd_ps,
+    &oci_cmd_resume,
+    &oci_cmd_run,
+    &oci_cmd_spec,
+    &oci_cmd_start,
+    &oci_cmd_state,
+    &oci_cmd_update,
+    NULL,
 };
 
 const struct oci_global *oci_global(void)

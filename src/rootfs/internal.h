@@ -16,6 +16,8 @@ fallible overlay_mount_old(const struct rootfs_source *source, const int *lower_
 
 /* A bind mount's source, copied with its options. userns_fd: for idmap without mappings of its own, else -1. */
 fallible bind_copy(const struct rootfs *r, size_t i, int userns_fd, int *ret_mount_fd);
+/* Makes and places one of config.json's mounts. */
+fallible mount_one(struct rootfs *r, size_t i);
 /* Sets what the option words ask of a detached or placed mount. */
 fallible mount_apply(int mount_fd, const struct mount_options *o);
 /* A user namespace that holds a mount's maps and nothing else, for id-mapping. */

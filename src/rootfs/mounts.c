@@ -175,7 +175,7 @@ static fallible mount_change(struct rootfs *r, size_t i)
     return mount_propagate(at, o);
 }
 
-static fallible mount_one(struct rootfs *r, size_t i)
+fallible mount_one(struct rootfs *r, size_t i)
 {
     const struct oci_mount *m = &r->spec->mounts[i];
     const struct mount_options *o = &r->options[i];

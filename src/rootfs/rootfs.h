@@ -64,6 +64,15 @@ fallible rootfs_make_devices(struct rootfs *r);
 fallible rootfs_open_terminal(struct rootfs *r, int *ret_master);
 fallible rootfs_protect(struct rootfs *r); /* masked and read-only paths, read-only root */
 fallible rootfs_change_root(struct rootfs *r);
+
+/*
+ * Mounts of a running container: the spec has the new ones alone. Prepared by whoever can see their sources; then, in
+ * a process that has joined the container's mount namespace, placed below its root, all or none, or taken away.
+ * Errors: UNSUPPORTED for kinds that belong to a start, DENIED for binds that only root may make.
+ */
+fallible rootfs_live_prepare(struct rootfs *r, int userns_fd);
+fallible rootfs_live_mount(struct rootfs *r, int root_fd);
+fallible rootfs_live_unmount(const struct oci_spec *spec, int root_fd);
 /* Writes through a procfs that nothing is mounted over: "sys/kernel/msgmax". */
 fallible rootfs_write_proc(struct rootfs *r, const char *path, const char *text);
 

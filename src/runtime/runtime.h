@@ -100,6 +100,10 @@ fallible runtime_pause(const char *state_dir);
 fallible runtime_resume(const char *state_dir);
 /* Changes limits of a container that is not stopped; only what is set. What was written before an error stays. */
 fallible runtime_update(const char *state_dir, const struct oci_resources *resources);
+/* Mounts into a running container, or takes what was so mounted away: spec->mounts, of whose entries a removal looks at
+ * the destination alone. All or none when adding. */
+enum runtime_mounts { RUNTIME_MOUNTS_ADD, RUNTIME_MOUNTS_REMOVE };
+fallible runtime_mounts(const char *state_dir, const struct oci_spec *spec, enum runtime_mounts how);
 /* Removes cgroup and state of a stopped container; force kills first. A missing one is an error unless force. */
 fallible runtime_delete(const char *state_dir, bool force);
 /* The same with force, for a container that has ended and whose control group its parent has removed. */

@@ -69,6 +69,8 @@ void start_clear(struct start *s);
 
 fallible state_write(int dir_fd, const struct runtime_state *s);
 fallible state_open(const char *state_dir, struct runtime_state **ret, int *ret_dir_fd);
+/* Verbs that change the container take its lock, and look at the state after that. */
+fallible state_open_locked(const char *state_dir, struct runtime_state **ret, int *ret_dir_fd, int *ret_lock_fd);
 /* And its group, or NULL when it has none: looking for it once is enough. */
 fallible state_open_group(const char *state_dir, struct runtime_state **ret, int *ret_dir_fd, struct cgroup **ret_g);
 /* The container's group as another process made it; *ret NULL when it has none. */

@@ -23,8 +23,7 @@ static fallible wrong_state(const struct runtime_state *s, const char *act)
     return err_new(ERR_CONFLICT, "cannot %s container '%s': it is %s", act, s->id, runtime_status_word(s->status));
 }
 
-/* Verbs that change the container take its lock, and look at the state after that. */
-static fallible open_locked(const char *state_dir, struct runtime_state **ret, int *ret_dir_fd, int *ret_lock_fd)
+fallible state_open_locked(const char *state_dir, struct runtime_state **ret, int *ret_dir_fd, int *ret_lock_fd)
 {
     own_fd int dir = -1;
     TRY(fs_open_dir_at(AT_FDCWD, state_dir, FS_MUST_EXIST, &dir));
@@ -63,7 +62,7 @@ fallible runtime_start(const char *state_dir)
     own_fd int dir = -1;
     own_fd int lock = -1;
     own_fd int sock = -1;
-    TRY(open_locked(state_dir, &s, &dir, &lock));
+    TRY(state_open_locked(state_dir, &s, &dir, &lock));
     if (s->status != RUNTIME_CREATED)
         return wrong_state(s, "start");
     own_fd int agent = -1;
@@ -171,7 +170,7 @@ static fallible freeze(const char *state_dir, enum cgroup_freeze how)
     own_fd int dir = -1;
     own_fd int lock = -1;
     const char *act = how == CGROUP_FREEZE ? "pause" : "resume";
-    TRY(open_locked(state_dir, &s, &dir, &lock));
+    TRY(state_open_locked(state_dir, &s, &dir, &lock));
     if (how == CGROUP_FREEZE ? s->status != RUNTIME_RUNNING && s->status != RUNTIME_CREATED
                              : s->status != RUNTIME_PAUSED)
         return wrong_state(s, act);
@@ -197,7 +196,7 @@ fallible runtime_update(const char *state_dir, const struct oci_resources *resou
     own(cgroup) struct cgroup *g = NULL;
     own_fd int dir = -1;
     own_fd int lock = -1;
-    TRY(open_locked(state_dir, &s, &dir, &lock));
+    TRY(state_open_locked(state_dir, &s, &dir, &lock));
     if (s->status == RUNTIME_STOPPED || s->status == RUNTIME_CREATING)
         return wrong_state(s, "update");
     TRY(state_cgroup(s, &g));
@@ -306,7 +305,7 @@ static fallible delete_container(const char *state_dir, bool force, bool group_g
     own(runtime_state) struct runtime_state *s = NULL;
     own_fd int dir = -1;
     own_fd int lock = -1;
-    err *e = open_locked(state_dir, &s, &dir, &lock);
+    err *e = state_open_locked(state_dir, &s, &dir, &lock);
     if (err_is(e, ERR_NOT_FOUND) && force) {
         err_free(e);
         return NULL;
