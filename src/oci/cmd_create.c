@@ -43,7 +43,7 @@ static const struct opt run_options[] = {
 };
 #undef T
 
-static fallible make_state_dir(const char *id, char **ret)
+fallible oci_make_state_dir(const char *id, char **ret)
 {
     own_mem char *root = NULL;
     TRY(oci_check_id(id));
@@ -143,7 +143,7 @@ static fallible create(const struct create_opts *o, const char *id, enum begin b
         TRY(oci_connect_console(o->console_socket, &console));
     own_mem char *root =
         spec->root->path[0] == '/' ? mem_strdup(spec->root->path) : mem_printf("%s/%s", bundle, spec->root->path);
-    TRY(make_state_dir(id, &m->dir));
+    TRY(oci_make_state_dir(id, &m->dir));
     own_mem char *cache = oci_seccomp_cache(m->dir);
     const struct rootfs_source source = { .kind = ROOTFS_DIR, .dir = root };
     struct runtime_create c = {
@@ -163,6 +163,7 @@ static fallible create(const struct create_opts *o, const char *id, enum begin b
         .preserve_fds = preserve,
         .no_pivot = o->no_pivot,
         .no_new_keyring = o->no_new_keyring,
+        .detach_session = true, /* as runc: signals of a terminal reach it through us, and CRIU can dump it */
     };
     err *e = make(o, &c, spec, m);
     if (e)

@@ -187,6 +187,7 @@ static fallible exec_run(const void *opts_, struct args args)
         .preserve_fds = preserve,
         .cgroups = &o->cgroup,
         .ignore_paused = o->ignore_paused,
+        .new_session = true,
     };
     TRY(runtime_exec(&x, &made));
     err *e = oci_send_pidfd(o->pidfd_socket, made.pidfd);

@@ -11,12 +11,13 @@
 #include "os/fs.h"
 
 struct spec_opts {
-    const char *bundle;
+    const char *bundle, *file;
     bool rootless;
 };
 #define T struct spec_opts
 static const struct opt spec_options[] = {
     OPT_STR('b', "bundle", T, bundle, "DIR", "The bundle (default: the working directory)"),
+    OPT_STR('f', "file", T, file, "FILE", "Write FILE instead of the bundle's config.json"),
     OPT_FLAG(0, "rootless", T, rootless, "For an ordinary user: a user namespace, no network of its own, no limits"),
     OPT_END,
 };
@@ -120,7 +121,8 @@ static fallible spec_run(const void *opts, struct args args)
     const struct spec_opts *o = opts;
     own(oci_spec) struct oci_spec *spec = mem_zalloc(sizeof *spec);
     const char *dir = o->bundle && *o->bundle ? o->bundle : ".";
-    own_mem char *path = mem_printf("%s/config.json", dir);
+    const char *file = o->file && *o->file ? o->file : "config.json";
+    own_mem char *path = *file == '/' ? mem_strdup(file) : mem_printf("%s/%s", dir, file);
     spec->oci_version = mem_strdup(OCI_RUNTIME_VERSION);
     spec->process = default_process();
     spec->root = mem_zalloc(sizeof *spec->root);

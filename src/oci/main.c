@@ -49,6 +49,7 @@ static const struct command global_command = {
 };
 
 static const struct command *const commands[] = {
+    &oci_cmd_checkpoint,
     &oci_cmd_create,
     &oci_cmd_delete,
     &oci_cmd_events,
@@ -59,6 +60,7 @@ static const struct command *const commands[] = {
     &oci_cmd_mounts,
     &oci_cmd_pause,
     &oci_cmd_ps,
+    &oci_cmd_restore,
     &oci_cmd_resume,
     &oci_cmd_run,
     &oci_cmd_spec,

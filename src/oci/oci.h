@@ -29,6 +29,8 @@ enum runtime_cgroup oci_cgroup(void);
 /* INVALID for an id that is empty, ".", "..", too long, begins with "-" or holds anything but letters, digits and _+-.
  */
 fallible oci_check_id(const char *id);
+/* Makes the folder of a new container: EXISTS names the id. Caller frees. */
+fallible oci_make_state_dir(const char *id, char **ret);
 /* The folder of a container, which exists: NOT_FOUND names the id. Caller frees. */
 fallible oci_state_dir(const char *id, char **ret);
 
@@ -65,6 +67,6 @@ fallible oci_foreground(int pidfd, int master_fd);
 
 extern const struct command oci_cmd_create, oci_cmd_run, oci_cmd_start, oci_cmd_state, oci_cmd_kill, oci_cmd_delete,
     oci_cmd_list, oci_cmd_exec, oci_cmd_ps, oci_cmd_pause, oci_cmd_resume, oci_cmd_spec, oci_cmd_features,
-    oci_cmd_update, oci_cmd_events, oci_cmd_mounts;
+    oci_cmd_update, oci_cmd_events, oci_cmd_mounts, oci_cmd_checkpoint, oci_cmd_restore;
 
 #endif

@@ -7,6 +7,8 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 
 #include "base/log.h"
@@ -306,12 +308,25 @@ static err *change_root(void *ctx)
     return rootfs_change_root(&s->root);
 }
 
+/* The container's own /dev/null for the host's: the host's keeps its /dev in use, and CRIU could not find it again. */
+static void own_null(int fd)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0 || !S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3))
+        return;
+    own_fd int null = open("/dev/null", O_RDWR | O_NOCTTY | O_NOFOLLOW | O_CLOEXEC);
+    if (null >= 0 && fstat(null, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3))
+        (void)dup2(null, fd);
+}
+
 static err *enter_program(void *ctx)
 {
     struct start *s = ctx;
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         if (s->c->stdio[i] >= 0 && dup2(s->c->stdio[i], i) < 0)
             return err_sys(errno, "put stdio in place");
+        own_null(i);
+    }
     return program_enter(s->stub_fd, s->order_fd, s->run.sock, s->root.tty_fd);
 }
 

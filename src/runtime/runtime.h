@@ -126,6 +126,25 @@ struct runtime_exec {
 /* Runs a program in the container; the caller becomes its parent (CLONE_PARENT) and waits by the pidfd. */
 fallible runtime_exec(const struct runtime_exec *x, struct runtime_created *ret);
 
+/* Checkpoint and restore by CRIU; words are runc's. */
+struct runtime_criu {
+    const char *program;      /* NULL: "criu" in PATH */
+    int images_fd, work_fd;   /* directories */
+    const char *parent;       /* of a pre-dump, relative to the images; NULL: none */
+    const char *page_server;  /* "ADDRESS:PORT"; NULL: none */
+    const char *cgroups_mode; /* soft (default), full, strict, ignore */
+    const char *network_lock; /* nftables (default), iptables, skip */
+    const char *lsm_profile, *lsm_mount_context;
+    bool leave_running, pre_dump, tcp_established, tcp_close, ext_unix_sk, shell_job, file_locks, link_remap,
+        auto_dedup, lazy_pages, empty_net;
+    int status_fd; /* -1: none */
+};
+/* The container's processes as files; it ends, unless they are left running. Its state stays until runtime_delete(). */
+fallible runtime_checkpoint(const char *state_dir, const struct runtime_criu *how);
+/* Makes the container of *c from such files: its program goes on where it was. The caller becomes its parent. c->root
+ * is a directory, with the files as they were; no terminal. On an error nothing is left. */
+fallible runtime_restore(const struct runtime_create *c, const struct runtime_criu *how, struct runtime_created *ret);
+
 /* The start's table, for husk explain and the fault tests: names, sides, and the shell commands for a given start. */
 const struct step *runtime_create_steps(size_t *ret_n);
 /* Prints the table as it happened. times NULL: without times. */

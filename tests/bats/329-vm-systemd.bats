@@ -17,7 +17,7 @@ teardown() {
     echo "$output"
     ((status == 0))
     [[ $output != *"not ok"* ]]
-    (($(grep -c '^ok' <<<"$output") >= 55))
+    (($(grep -c '^ok' <<<"$output") >= 63))
 }
 
 @test "without systemd the driver is refused, and nothing is left" {

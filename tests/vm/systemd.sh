@@ -126,4 +126,39 @@ ok "a profile that is not loaded is refused" fails "no-such-profile" oci run -b 
 ok "and nothing is left" gone husk-confined.scope
 
 ok "no scope is left" says "=" sh -c 'echo "=$(systemctl list-units --no-legend "husk-*.scope")" | grep "^=$"'
+# ---- CRIU ----
+plain() { "$build/bin/husk-oci" --root /run/husk-oci "$@"; }
+# Without a network namespace: Debian's CRIU 3.17.1 cannot dump one on this kernel ("-22 reported by netlink").
+edit 'del(.linux.namespaces[] | select(.type == "network")) | del(.process.apparmorProfile) | del(.linux.cgroupsPath) | .root.readonly = false | .linux.resources = {"pids": {"limit": 30}, "devices": .linux.resources.devices}
+    | .process.args = ["sh", "-c", "i=0; while :; do i=$((i + 1)); echo $i >/tmp/count; sleep 0.2; done"]'
+start_counter() { plain run -d -b $bundle counter >/dev/null 2>&1 </dev/null; }
+count() { cat $bundle/rootfs/tmp/count; }
+counts_on() { # from a number on, within 30 s
+    local from=$1 i
+    for ((i = 0; i < 150; i++)); do
+        (($(count 2>/dev/null || echo 0) > from)) && return 0
+        sleep 0.2
+    done
+    echo "still $(count)"
+    return 1
+}
+ok "criu finds its kernel" criu check
+ok "a counter starts" start_counter
+ok "and counts" counts_on 2
+checkpoint() { plain checkpoint --image-path /tmp/images "$@" counter || { grep -B3 -m3 Error /tmp/images/dump.log; return 1; }; }
+ok "checkpoint --leave-running" checkpoint --leave-running
+ok "it goes on" counts_on "$(count)"
+ok "checkpoint" checkpoint
+ok "the container is gone" fails "does not exist" plain state counter
+before=$(count)
+restore() { plain restore -d --image-path /tmp/images -b $bundle --pid-file /tmp/pid counter </dev/null >/dev/null 2>/tmp/restore.err || { cat /tmp/restore.err; grep -B3 -m3 Error /tmp/images/restore.log; return 1; }; }
+ok "restore" restore
+ok "it counts on from where it was" counts_on "$before"
+ok "and not from the start" test "$(count)" -gt "$before"
+ok "state says running" says running plain state counter
+ok "with the pid of its file" says "$(cat /tmp/pid)" plain state counter
+ok "its group has the limit" says 30 plain exec counter cat /sys/fs/cgroup/pids.max
+ok "exec into what was restored" says ok plain exec counter echo ok
+ok "delete the restored" plain delete --force counter
+ok "nothing of it is left" sh -c '! test -e /sys/fs/cgroup/husk/counter && ! grep -q criu-root /proc/mounts'
 exit $failed

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/parse.h"
+#include "os/fs.h"
+#include "runtime/criu.h"
+#include "runtime/start.h"
+
+#define DUMP_LOG    "dump.log"
+#define RESTORE_LOG "restore.log"
+
+static const struct {
+    const char *word;
+    unsigned number;
+} cgroup_modes[] = { { "ignore", 0 }, { "soft", 3 }, { "full", 4 }, { "strict", 5 } },
+  network_locks[] = { { "iptables", 1 }, { "nftables", 2 }, { "skip", 3 } };
+
+static fallible add_page_server(const char *text, struct str *o)
+{
+    own_str struct str inner = { 0 };
+    const char *colon = strrchr(text, ':');
+    uint64_t port = 0;
+    if (!colon || colon == text)
+        return err_new(ERR_INVALID, "--page-server: '%s' is not ADDRESS:PORT", text);
+    TRY_AS(parse_u64(colon + 1, 65535, &port), "--page-server");
+    own_mem char *address = mem_strndup(text, (size_t)(colon - text));
+    criu_text(&inner, 1, address);
+    criu_number(&inner, 2, port);
+    criu_message(o, CRIU_PAGE_SERVER, &inner);
+    return NULL;
+}
+
+/* What both directions have in common. */
+static fallible add_options(const struct runtime_criu *how, const char *log, struct str *o)
+{
+    const char *mode = how->cgroups_mode && *how->cgroups_mode ? how->cgroups_mode : "soft";
+    const char *lock = how->network_lock && *how->network_lock ? how->network_lock : "nftables";
+    const struct {
+        enum criu_field field;
+        bool set;
+    } flags[] = {
+        { CRIU_LEAVE_RUNNING, how->leave_running },
+        { CRIU_EXT_UNIX_SK, how->ext_unix_sk },
+        { CRIU_TCP_ESTABLISHED, how->tcp_established },
+        { CRIU_TCP_CLOSE, how->tcp_close },
+        { CRIU_SHELL_JOB, how->shell_job },
+        { CRIU_FILE_LOCKS, how->file_locks },
+        { CRIU_LINK_REMAP, how->link_remap },
+        { CRIU_AUTO_DEDUP, how->auto_dedup },
+        { CRIU_LAZY_PAGES, how->lazy_pages },
+        { CRIU_TRACK_MEM, how->pre_dump },
+        { CRIU_NOTIFY_SCRIPTS, true },
+        { CRIU_ORPHAN_PTS_MASTER, true },
+        { CRIU_AUTO_EXT_MNT, true },
+        { CRIU_EXT_SHARING, true },
+        { CRIU_EXT_MASTERS, true },
+        { CRIU_MANAGE_CGROUPS, true },
+    };
+    bool known_mode = false, known_lock = false;
+    criu_number(o, CRIU_IMAGES_DIR_FD, (uint64_t)how->images_fd);
+    criu_number(o, CRIU_WORK_DIR_FD, (uint64_t)how->work_fd);
+    criu_number(o, CRIU_LOG_LEVEL, 4);
+    criu_text(o, CRIU_LOG_FILE, log);
+    criu_text(o, CRIU_PARENT_IMG, how->parent);
+    criu_text(o, CRIU_LSM_PROFILE, how->lsm_profile);
+    criu_text(o, CRIU_LSM_MOUNT_CONTEXT, how->lsm_mount_context);
+    for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
+        if (flags[i].set)
+            criu_number(o, flags[i].field, 1);
+    for (size_t i = 0; i < ARRAY_SIZE(cgroup_modes); i++)
+        if (str_eq(mode, cgroup_modes[i].word) && (known_mode = true))
+            criu_number(o, CRIU_MANAGE_CGROUPS_MODE, cgroup_modes[i].number);
+    for (size_t i = 0; i < ARRAY_SIZE(network_locks); i++)
+        if (str_eq(lock, network_locks[i].word) && (known_lock = true))
+            criu_number(o, CRIU_NETWORK_LOCK, network_locks[i].number);
+    if (!known_mode)
+        return err_new(ERR_INVALID, "--manage-cgroups-mode: '%s': soft, full, strict or ignore", mode);
+    if (!known_lock)
+        return err_new(ERR_INVALID, "--network-lock: '%s': nftables, iptables or skip", lock);
+    if (how->empty_net)
+        criu_number(o, CRIU_EMPTY_NS, CLONE_NEWNET);
+    if (how->status_fd >= 0)
+        criu_number(o, CRIU_STATUS_FD, (uint64_t)how->status_fd);
+    return how->page_server ? add_page_server(how->page_server, o) : NULL;
+}
+
+/* Where the container's group is in each hierarchy: CRIU keeps paths below it. */
+static void add_groups(const struct cgroup *g, struct str *o)
+{
+    const char *name = NULL, *dir = NULL;
+    bool v2 = false;
+    for (size_t i = 0; g && cgroup_dir(g, i, &name, &dir, &v2); i++) {
+        own_str struct str inner = { 0 };
+        if (!v2)
+            criu_text(&inner, 1, str_eq(name, "systemd") ? "name=systemd" : name);
+        criu_text(&inner, 2, cgroup_path(g));
+        criu_message(o, CRIU_CG_ROOT, &inner);
+    }
+}
+
+/* What standard input, output and error were, beside the images: pipes among them lead outside. runc's file, and form.
+ */
+#define DESCRIPTORS "descriptors.json"
+
+static fallible keep_descriptors(const struct runtime_state *s, int images_fd)
+{
+    own_json json_t *list = json_array();
+    for (int i = 0; i < 3; i++) {
+        char path[48], to[256] = "";
+        (void)snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)s->init.pid, i);
+        if (readlink(path, to, sizeof to - 1) < 0)
+            to[0] = '\0';
+        json_array_append_new(list, json_string(to));
+    }
+    own_mem char *text = json_text(list, BIND_COMPACT);
+    return fs_replace_at(images_fd, DESCRIPTORS, text, strlen(text), 0600, FS_SYNC_NONE);
+}
+
+/* Ours take the place of those pipes. */
+static void add_descriptors(int images_fd, struct str *o)
+{
+    own_mem char *text = NULL;
+    own_json json_t *list = NULL;
+    size_t n = 0;
+    err *e = fs_read_at(images_fd, DESCRIPTORS, 65536, &text, &n);
+    if (!e)
+        e = json_parse(DESCRIPTORS, text, n, &list);
+    err_ignore(e, "images of another runtime may have none");
+    for (size_t i = 0; i < 3 && list; i++) {
+        const char *was = json_string_value(json_array_get(list, i));
+        own_str struct str inner = { 0 };
+        if (!was || !str_starts(was, "pipe:"))
+            continue;
+        criu_text(&inner, 1, was);
+        criu_number(&inner, 2, i);
+        criu_message(o, CRIU_INHERIT_FD, &inner);
+    }
+}
+
+fallible runtime_checkpoint(const char *state_dir, const struct runtime_criu *how)
+{
+    own(runtime_state) struct runtime_state *s = NULL;
+    own_fd int dir = -1;
+    own_fd int lock = -1;
+    own_str struct str o = { 0 };
+    struct criu_answer answer = { 0 };
+    TRY(state_open_locked(state_dir, &s, &dir, &lock));
+    if (s->status != RUNTIME_RUNNING)
+        return err_new(ERR_CONFLICT, "cannot checkpoint container '%s': it is %s", s->id,
+                       runtime_status_word(s->status));
+    if (geteuid() != 0)
+        return err_new(ERR_DENIED, "cannot checkpoint container '%s': CRIU needs root", s->id);
+    TRY(add_options(how, DUMP_LOG, &o));
+    TRY(keep_descriptors(s, how->images_fd));
+    criu_number(&o, CRIU_PID, (uint64_t)s->init.pid);
+    const struct criu_call c = {
+        .program = how->program ? how->program : "criu",
+        .type = how->pre_dump ? CRIU_PRE_DUMP : CRIU_DUMP,
+        .options = &o,
+        .work_fd = how->work_fd,
+        .log = DUMP_LOG,
+    };
+    return criu_run(&c, &answer);
+}
+
+/* ---- restoring ---- */
+
+struct restore {
+    struct start *s;
+    int pid;
+};
+
+static err *told(void *ctx, const struct criu_answer *a, int fd)
+{
+    struct restore *r = ctx;
+    (void)fd;
+    if (str_eq(a->script, "post-restore") || str_eq(a->script, "post-namespaces") ||
+        str_eq(a->script, "setup-namespaces"))
+        r->pid = a->pid;
+    return NULL;
+}
+
+/* CRIU wants the root as a mount of its own. In a mount namespace of ours, so that it goes with us. */
+static fallible mount_restore_root(const struct runtime_create *c, char **ret)
+{
+    own_mem char *at = mem_printf("%s/criu-root", c->state_dir);
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+        return err_sys(errno, "part from the host's mounts");
+    /* a slave of the host's, as the root was: CRIU wants the same */
+    if (mkdir(at, 0700) < 0 || mount(c->root->dir, at, NULL, MS_BIND | MS_REC, NULL) < 0)
+        return err_sys(errno, "mount '%s' for the restore", c->root->dir);
+    *ret = take(at);
+    return NULL;
+}
+
+/* A directory that was opened before: in this mount namespace, or CRIU could mount nothing in it. */
+static fallible open_again(int fd, int *ret)
+{
+    own_mem char *path = fs_fd_path(fd);
+    *ret = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return *ret < 0 ? err_sys(errno, "open '%s'", path) : NULL;
+}
+
+static fallible call_restore(struct start *s, const struct runtime_criu *asked, const char *root, struct restore *r)
+{
+    own_str struct str o = { 0 };
+    own_fd int images = -1;
+    own_fd int work = -1;
+    struct criu_answer answer = { 0 };
+    struct runtime_criu how = *asked;
+    TRY(open_again(asked->images_fd, &images));
+    TRY(open_again(asked->work_fd, &work));
+    how.images_fd = images;
+    how.work_fd = work;
+    TRY(add_options(&how, RESTORE_LOG, &o));
+    criu_text(&o, CRIU_ROOT, root);
+    criu_number(&o, CRIU_RST_SIBLING, 1);
+    add_groups(s->cgroup, &o);
+    add_descriptors(how.images_fd, &o);
+    const struct criu_call c = {
+        .program = how.program ? how.program : "criu",
+        .type = CRIU_RESTORE,
+        .options = &o,
+        .group = s->cgroup,
+        .work_fd = how.work_fd,
+        .log = RESTORE_LOG,
+        .notify = told,
+        .ctx = r,
+    };
+    TRY(criu_run(&c, &answer));
+    r->pid = answer.pid ? answer.pid : r->pid;
+    return r->pid > 0 ? NULL : err_new(ERR_UNAVAILABLE, "restore: criu named no process");
+}
+
+static fallible restore(struct start *s, const struct runtime_criu *how, struct restore *r)
+{
+    own_mem char *root = NULL;
+    TRY_AS(fs_open_dir_at(AT_FDCWD, s->c->state_dir, FS_MUST_EXIST, &s->dir_fd), "state directory");
+    TRY(state_write(s->dir_fd, &s->state));
+    if (s->cgroup_path)
+        TRY(cgroup_create(s->host, s->cgroup_path, &s->resources, &s->cgroup));
+    TRY(mount_restore_root(s->c, &root));
+    err *e = call_restore(s, how, root, r);
+    (void)umount2(root, MNT_DETACH);
+    (void)rmdir(root);
+    TRY(e);
+    TRY(proc_identify(r->pid, &s->state.init));
+    TRY(proc_pidfd(r->pid, &s->run.pidfd));
+    s->state.status = RUNTIME_RUNNING;
+    return state_write(s->dir_fd, &s->state);
+}
+
+fallible runtime_restore(const struct runtime_create *c, const struct runtime_criu *how, struct runtime_created *ret)
+{
+    struct start s;
+    struct restore r = { .s = &s };
+    *ret = (struct runtime_created){ .pidfd = -1 };
+    if (geteuid() != 0)
+        return err_new(ERR_DENIED, "cannot restore container '%s': CRIU needs root", c->id);
+    if (c->root->kind != ROOTFS_DIR)
+        return err_new(ERR_UNSUPPORTED, "a container is restored onto a directory");
+    err *e = start_plan(&s, c);
+    s.run.pidfd = -1;
+    if (!e && s.scope.unit)
+        e = err_new(ERR_UNSUPPORTED, "restore: CRIU makes the control groups by itself: without --systemd-cgroup");
+    if (!e)
+        e = restore(&s, how, &r);
+    if (!e) {
+        ret->init = s.state.init;
+        ret->pidfd = take_fd(&s.run.pidfd);
+        ret->cgroup_path = mem_strdup(s.cgroup_path);
+        ret->live = mem_zalloc(sizeof *ret->live);
+        ret->live->dir_fd = take_fd(&s.dir_fd);
+        ret->live->cgroup = take(s.cgroup);
+        ret->live->state = s.state;
+        s.state = (struct runtime_state){ 0 };
+    } else if (s.dir_fd >= 0) {
+        close_now(&s.run.pidfd);
+        err_ignore(state_remove(s.dir_fd, &s.state, s.cgroup), "the restore's error matters more");
+    }
+    start_clear(&s);
+    return e;
+}
