@@ -1,0 +1,187 @@
+#!/usr/bin/env bats
+# The image store when husk is killed, when the power goes, and when two hundred commands want it at once.
+# shellcheck disable=SC2016,SC2030,SC2031,SC2086,SC2154 # HUSK_ROOT is set per test, on purpose; $h is words; bats sets the others
+
+load helpers
+
+setup_file() {
+    husk_setup_file
+    start_registry
+    "$HUSK_TOP/tests/bats/make-oci.py" "$T/oci" a=gzip:base,gzip:a b=gzip:base,zstd:b c=plain:c,gzip:base
+    local name
+    for name in a b c; do
+        skopeo copy --quiet --preserve-digests --dest-tls-verify=false "oci:$T/oci:$name" "docker://$REGISTRY/store:$name"
+    done
+}
+
+teardown() {
+    remove_all_containers
+    umount "$T/cut" 2>/dev/null || true
+    umount "$T/disk" 2>/dev/null || true
+}
+
+root_husk() { "$HUSK" "$@"; }
+user_husk() { as_user husk "$@"; }
+
+# Where what was written becomes true, is moved, or goes.
+STEPS=rename,renameat,renameat2,fsync,fdatasync,syncfs,unlink,unlinkat,mkdirat
+BARRIERS=rename,renameat,renameat2,fsync,fdatasync,syncfs
+
+# killed_at CALLS N CMD...: every process and thread that comes of it, each killed at its Nth such call.
+killed_at() {
+    local calls=$1 n=$2
+    shift 2
+    strace -f -qq -o /dev/null -e trace="$calls" -e "inject=$calls:signal=KILL:when=$n" "$@" </dev/null >"$T/tmp/out" 2>&1 3>&-
+}
+
+# What has a name is whole, whatever happened.
+names_are_whole() {
+    run $h verify --all
+    expect 0 "all good" || return 1
+    run $h system check
+    [[ $status -eq 0 || $output == "image store: "*" in staging" ]] || { echo "$output"; return 1; }
+}
+
+nothing_left() {
+    $h image prune -a >/dev/null
+    [[ ! $($h images -q) && ! $(ls -A "$root/layers") && ! $(ls -A "$root/blobs/sha256") ]] ||
+        { find "$root/layers" "$root/blobs" -maxdepth 2; return 1; }
+}
+
+kill_everywhere() { # what it does; how to undo it
+    local n through=0
+    for ((n = 1; n < 300 && through < 2; n++)); do
+        through=$((through + 1))
+        killed_at $STEPS $n "${act[@]}" || through=0
+        names_are_whole || { echo "after call $n: $(<"$T/tmp/out")"; return 1; }
+        "${undo[@]}" >/dev/null 2>&1 || true
+    done
+    echo "${act[*]}: through after $n calls"
+    ((n > 4 && n < 300)) || { cat "$T/tmp/out"; return 1; }
+}
+
+@test "killed at every step of pull, load, rmi and prune, the store is whole" {
+    local h=root_husk root=$HUSK_ROOT
+    local -a act undo
+    act=("$HUSK" pull --quiet "$REGISTRY/store:a") undo=("$HUSK" rmi "$REGISTRY/store:a")
+    kill_everywhere
+    nothing_left
+    act=("$HUSK" load --quiet --input "$IMAGES/busybox.tar") undo=("$HUSK" rmi busybox)
+    kill_everywhere
+    nothing_left
+    "$HUSK" pull --quiet "$REGISTRY/store:b"
+    act=("$HUSK" rmi "$REGISTRY/store:b") undo=("$HUSK" pull --quiet "$REGISTRY/store:b")
+    kill_everywhere
+    act=("$HUSK" image prune -a)
+    kill_everywhere
+    nothing_left
+    sleep 5.2 # what is younger may be somebody's
+    "$HUSK" pull --quiet "$REGISTRY/store:c"
+    run "$HUSK" system check --repair
+    expect 0
+    run "$HUSK" system check
+    expect 0 "no problems"
+    store_is_sound "$HUSK_ROOT" 'blob-*'
+}
+
+@test "killed at every step of a pull as an ordinary user, the store is whole" {
+    local h=user_husk root=$USER_HOME/root n through=0
+    export -f as_user
+    export HUSK_USER
+    for ((n = 1; n < 300 && through < 2; n++)); do
+        through=$((through + 1))
+        # root traces: to an ordinary user's tracer newuidmap would have no rights
+        killed_at $BARRIERS $n bash -c 'as_user husk pull --quiet "$1"' _ "$REGISTRY/store:a" || through=0
+        names_are_whole
+        $h rmi "$REGISTRY/store:a" >/dev/null 2>&1 || true
+    done
+    ((n > 4 && n < 300)) || { cat "$T/tmp/out"; return 1; }
+    nothing_left
+}
+
+# The disk as it would be had the power gone now: what the file system has written so far, and no more.
+cut_power() {
+    cp --sparse=always "$T/disk.img" "$T/cut.img"
+    mount -o loop,noatime "$T/cut.img" "$T/cut"
+    local status_=0 HUSK_ROOT=$T/cut/root h=root_husk
+    export HUSK_ROOT
+    if [[ -d $T/cut/root ]]; then
+        names_are_whole || status_=1
+        if ((!status_)) && [[ $1 == named ]] && ! husk_has "$2"; then echo "'$2' was acknowledged and is lost"; status_=1; fi
+        if ((!status_)) && [[ $1 == gone ]] && husk_has "$2"; then echo "'$2' was removed and is back"; status_=1; fi
+    elif [[ $1 == named ]]; then
+        echo "the whole store is lost"
+        status_=1
+    fi
+    umount "$T/cut"
+    return $status_
+}
+husk_has() { [[ $("$HUSK" images --format '{{.Repository}}:{{.Tag}}') == *"$1"* ]]; }
+
+@test "a power cut at any barrier loses nothing that was acknowledged and shows nothing half-made" {
+    local n ref=$REGISTRY/store:a
+    truncate -s 48M "$T/disk.img"
+    mkfs.ext4 -q "$T/disk.img"
+    mkdir "$T/disk" "$T/cut"
+    mount -o loop,noatime "$T/disk.img" "$T/disk"
+    export HUSK_ROOT=$T/disk/root
+    for ((n = 1; n < 200; n++)); do
+        if killed_at $BARRIERS $n "$HUSK" pull --quiet "$ref"; then
+            cut_power named "$ref" || { echo "after the pull"; return 1; }
+            break
+        fi
+        cut_power any || { echo "at barrier $n of the pull"; return 1; }
+        "$HUSK" rmi "$ref" >/dev/null 2>&1 || true
+        "$HUSK" image prune >/dev/null
+    done
+    ((n > 3 && n < 200))
+    for ((n = 1; n < 200; n++)); do
+        if killed_at $BARRIERS $n "$HUSK" rmi "$ref"; then
+            cut_power gone "$ref" || { echo "after the rmi"; return 1; }
+            break
+        fi
+        cut_power any || { echo "at barrier $n of the rmi"; return 1; }
+        "$HUSK" pull --quiet "$ref" >/dev/null
+    done
+    ((n > 1 && n < 200))
+    umount "$T/disk"
+}
+
+worker() { # NUMBER
+    local -a tags=(a b c)
+    local name=$REGISTRY/store:${tags[$1 % 3]} out
+    case $(($1 % 5)) in
+    0 | 1) out=$($h pull --quiet "$name" 2>&1) ;;
+    2) out=$($h run --rm busybox echo ran 2>&1) && [[ $out == ran ]] ;;
+    3) out=$($h rmi -f "$name" 2>&1) ;;
+    4) out=$($h image prune --filter label!=none 2>&1) ;;
+    esac || echo "$1: $out"
+}
+
+two_hundred() {
+    local i
+    $h load --quiet --input "$IMAGES/busybox.tar"
+    : >"$T/tmp/wrong"
+    for ((i = 0; i < 200; i++)); do
+        while (($(jobs -rp | wc -l) >= 12)); do wait -n 2>/dev/null || true; done
+        worker $i >>"$T/tmp/wrong" 3>&- &
+    done
+    wait
+    [[ ! -s $T/tmp/wrong ]] || { cat "$T/tmp/wrong"; return 1; }
+    run $h system check
+    expect 0 "no problems"
+    run $h verify --all
+    expect 0 "all good"
+    [[ $($h run --rm busybox echo whole) == whole ]]
+    $h image prune -a >/dev/null
+    nothing_left
+    [[ ! $(ls -A "$root/tmp") ]] || { ls -A "$root/tmp"; return 1; }
+}
+@test "two hundred commands at once leave a store that checks clean, as root" {
+    local h=root_husk root=$HUSK_ROOT
+    two_hundred
+}
+@test "two hundred commands at once leave a store that checks clean, as an ordinary user" {
+    local h=user_husk root=$USER_HOME/root
+    two_hundred
+}
