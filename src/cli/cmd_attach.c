@@ -7,13 +7,14 @@
 #include "monitor/attach.h"
 
 struct attach_opts {
-    bool no_stdin;
+    bool no_stdin, latest;
     const char *detach_keys, *sig_proxy;
 };
 
 #define T struct attach_opts
 static const struct opt attach_options[] = {
     OPT_FLAG(0, "no-stdin", T, no_stdin, "Leave our standard input alone"),
+    OPT_FLAG('l', "latest", T, latest, "The container that was made last"),
     OPT_STR(0, "sig-proxy", T, sig_proxy, "BOOL", "Pass our signals on to it (default true)"),
     OPT_STR(0, "detach-keys", T, detach_keys, "KEYS", "What leaves it running when typed (default ctrl-p,ctrl-q)"),
     OPT_END,
@@ -25,6 +26,7 @@ static fallible attach_cmd_run(const void *opts_, struct args args)
     const struct attach_opts *o = opts_;
     own(engine) struct engine *engine = NULL;
     own(container) struct container *c = NULL;
+    own_mem char *latest = NULL;
     const struct container_config *config;
     struct container_state s = { 0 };
     own_fd int sock = -1;
@@ -34,7 +36,8 @@ static fallible attach_cmd_run(const void *opts_, struct args args)
     if (o->detach_keys)
         TRY_AS(attach_keys_check(o->detach_keys), "--detach-keys");
     TRY(engine_open(&engine));
-    TRY(container_find(engine, args.v[0], &c));
+    TRY(only_one(engine, o->latest, &args, &latest));
+    TRY(container_find(engine, latest ? latest : args.v[0], &c));
     TRY(container_config(c, &config));
     TRY(container_state(c, &s));
     enum container_status status = s.status;
@@ -50,11 +53,10 @@ static fallible attach_cmd_run(const void *opts_, struct args args)
 
 const struct command cmd_attach = {
     .name = "attach",
-    .args = "CONTAINER",
+    .args = "[CONTAINER]",
     .summary = "Attach this terminal to a running container",
     .opts = attach_options,
     .opts_size = sizeof(struct attach_opts),
-    .min_args = 1,
     .max_args = 1,
     .complete_args = COMPLETE_CONTAINER,
     .fail_exit = 1,

@@ -8,24 +8,36 @@
 #include "cli/cli.h"
 #include "monitor/attach.h"
 
-#define T struct exec_options
+struct exec_opts {
+    struct exec_options exec;
+    bool latest;
+    const char *cidfile;
+};
+
+#define T struct exec_opts
 static const struct opt exec_options[] = {
-    OPT_FLAG('d', "detach", T, detach, "Do not wait for it"),
-    OPT_FLAG('i', "interactive", T, interactive, "Keep its standard input open"),
-    OPT_FLAG('t', "tty", T, tty, "Give it a terminal"),
-    OPT_STRS('e', "env", T, env, "KEY[=VALUE]", "An environment variable; without a value, our own"),
-    OPT_STRS(0, "env-file", T, env_file, "FILE", "Environment variables, one a line"),
-    OPT_STR('u', "user", T, user, "USER[:GROUP]", "Names of the container's, or numbers"),
-    OPT_STR('w', "workdir", T, workdir, "DIR", "Its working directory"),
-    OPT_FLAG(0, "privileged", T, privileged, "Every capability, no seccomp"),
-    OPT_STR(0, "detach-keys", T, detach_keys, "KEYS", "What leaves it running when typed (default ctrl-p,ctrl-q)"),
+    OPT_FLAG('d', "detach", T, exec.detach, "Do not wait for it"),
+    OPT_FLAG('i', "interactive", T, exec.interactive, "Keep its standard input open"),
+    OPT_FLAG('t', "tty", T, exec.tty, "Give it a terminal"),
+    OPT_STRS('e', "env", T, exec.env, "KEY[=VALUE]", "An environment variable; without a value, our own"),
+    OPT_STRS(0, "env-file", T, exec.env_file, "FILE", "Environment variables, one a line"),
+    OPT_STR('u', "user", T, exec.user, "USER[:GROUP]", "Names of the container's, or numbers"),
+    OPT_STR('w', "workdir", T, exec.workdir, "DIR", "Its working directory"),
+    OPT_FLAG(0, "privileged", T, exec.privileged, "Every capability, no seccomp"),
+    OPT_STR(0, "detach-keys", T, exec.detach_keys, "KEYS", "What leaves it running when typed (default ctrl-p,ctrl-q)"),
+    OPT_FLAG('l', "latest", T, latest, "The container that was made last"),
+    OPT_STR(0, "cidfile", T, cidfile, "FILE", "The container whose ID is in a file"),
     OPT_END,
 };
 #undef T
 
 static fallible exec_run(const void *opts_, struct args args)
 {
-    const struct exec_options *o = opts_;
+    const struct exec_opts *opts = opts_;
+    const struct exec_options *o = &opts->exec;
+    struct container_selection select = { .latest = opts->latest };
+    own_strv struct strv names = { 0 };
+    int skip = 0;
     own(engine) struct engine *engine = NULL;
     own(container) struct container *c = NULL;
     int code = 0;
@@ -36,18 +48,26 @@ static fallible exec_run(const void *opts_, struct args args)
     if (o->detach_keys)
         TRY_AS(attach_keys_check(o->detach_keys), "--detach-keys");
     TRY(engine_open(&engine));
-    TRY(container_find(engine, args.v[0], &c));
-    TRY(container_exec(c, o, args.v + 1, (size_t)args.n - 1, &code));
+    if (opts->cidfile)
+        strv_add(&select.cidfile, opts->cidfile);
+    err *e = container_select(engine, &select, SELECT_ALL, args.v, opts->latest || opts->cidfile ? 0 : 1, &names);
+    strv_free(&select.cidfile);
+    TRY(e);
+    skip = opts->latest || opts->cidfile ? 0 : 1;
+    if (args.n <= skip)
+        return err_new(ERR_INVALID, "which command is to run in it?");
+    TRY(container_find(engine, names.items[0], &c));
+    TRY(container_exec(c, o, args.v + skip, (size_t)(args.n - skip), &code));
     return code ? err_exit(code) : NULL;
 }
 
 const struct command cmd_exec = {
     .name = "exec",
-    .args = "CONTAINER COMMAND [ARGUMENT...]",
+    .args = "[CONTAINER] COMMAND [ARGUMENT...]",
     .summary = "Run a command in a running container",
     .opts = exec_options,
-    .opts_size = sizeof(struct exec_options),
-    .min_args = 2,
+    .opts_size = sizeof(struct exec_opts),
+    .min_args = 1,
     .max_args = -1,
     .stop_at_arg = true,
     .complete_args = COMPLETE_CONTAINER,

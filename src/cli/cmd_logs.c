@@ -9,7 +9,7 @@
 #include "monitor/attach.h"
 
 struct logs_opts {
-    bool follow, timestamps;
+    bool follow, timestamps, latest;
     const char *tail, *since, *until;
 };
 
@@ -17,6 +17,7 @@ struct logs_opts {
 static const struct opt logs_options[] = {
     OPT_FLAG('f', "follow", T, follow, "Go on until the container ends"),
     OPT_STR('n', "tail", T, tail, "N", "Only the last lines (default: all)"),
+    OPT_FLAG('l', "latest", T, latest, "The container that was made last"),
     OPT_FLAG('t', "timestamps", T, timestamps, "With the time of each line"),
     OPT_STR(0, "since", T, since, "TIME", "Since a time (2026-01-02T15:04:05Z) or as long ago (10m)"),
     OPT_STR(0, "until", T, until, "TIME", "Before a time or as long ago"),
@@ -39,6 +40,7 @@ static fallible logs_run(const void *opts_, struct args args)
     const struct logs_opts *o = opts_;
     own(engine) struct engine *engine = NULL;
     own(container) struct container *c = NULL;
+    own_mem char *latest = NULL;
     const struct container_config *config;
     struct log_filter f = { .tail = -1, .follow = o->follow, .timestamps = o->timestamps, .ended = has_ended };
     if (o->tail && strcmp(o->tail, "all") != 0)
@@ -48,7 +50,8 @@ static fallible logs_run(const void *opts_, struct args args)
     if (o->until)
         TRY_AS(parse_when_ns(o->until, &f.until_ns), "--until");
     TRY(engine_open(&engine));
-    TRY(container_find(engine, args.v[0], &c));
+    TRY(only_one(engine, o->latest, &args, &latest));
+    TRY(container_find(engine, latest ? latest : args.v[0], &c));
     TRY(container_config(c, &config));
     if (strcmp(config->log->driver, "none") == 0)
         return err_new(ERR_UNSUPPORTED, "container '%s' keeps no log: it was made with --log-driver none", c->row.name);
@@ -58,11 +61,10 @@ static fallible logs_run(const void *opts_, struct args args)
 
 const struct command cmd_logs = {
     .name = "logs",
-    .args = "CONTAINER",
+    .args = "[CONTAINER]",
     .summary = "Show what a container printed",
     .opts = logs_options,
     .opts_size = sizeof(struct logs_opts),
-    .min_args = 1,
     .max_args = 1,
     .complete_args = COMPLETE_CONTAINER,
     .fail_exit = 1,

@@ -169,7 +169,7 @@ exec box grep Seccomp: /proc/self/status        | 0   | 2
 exec nobody true                                | 1   | no such container: 'nobody'
 exec -t -d box true                             | 1   | --tty and --detach exclude each other
 exec -t box tty                                 | 0   | /dev/pts/
-exec box                                        | 1   | needs CONTAINER COMMAND
+exec box                                        | 1   | which command is to run in it?
 TABLE
         [[ $(printf 'in\n' | $h exec -i box cat) == in ]]
         [[ $(printf 'in\n' | $h exec box cat) == '' ]]
@@ -286,7 +286,7 @@ version --format '{{.Version}}'   | 0   | ~^[0-9]+\.
 info --format '{{.Storage}}'      | 0   | =overlay
 images --format '{{.Repository}}:{{.Tag}}' | 0 | =busybox:latest
 image inspect -f '{{.Os}}' busybox | 0  | =linux
-history -q busybox                | 1   | unknown option '-q'
+history -Z busybox                | 1   | unknown option '-Z'
 history busybox                   | 0   | make-images
 tag busybox other:1               | 0   | =
 images -q other                   | 0   | ~^[0-9a-f]{12}$

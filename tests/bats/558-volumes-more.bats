@@ -96,3 +96,25 @@ TABLE
         expect 125 "you are root already"
     fi
 }
+
+@test "exec, logs, attach: the latest container, and the one whose ID is in a file" {
+    local h
+    for h in $WHO; do
+        $h create --name older busybox true
+        rm -f "$T/tmp/cid.$h"
+        $h run -d --name newer --cidfile "$T/tmp/cid.$h" busybox sh -c 'echo said; sleep 1000'
+        [[ $($h exec -l echo hi) == hi ]]
+        [[ $($h exec --cidfile "$T/tmp/cid.$h" sh -c 'echo hi; exit 0') == hi ]]
+        wait_until 30 eval "$h logs --latest | grep -q said"
+        run $h exec newer
+        expect 1 "which command is to run in it?"
+        run $h exec -l sh -c 'exit 9'
+        expect 9
+        $h stop -t 0 newer
+        run $h attach -l
+        expect 1 "container 'newer' is not running"
+        run $h logs
+        expect 1 "which container? Name one, or say --latest"
+        $h rm older newer
+    done
+}
