@@ -2,6 +2,7 @@
  * husk bootstrap: a Debian base image, made here from the system's own mirror.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <time.h>
@@ -11,10 +12,11 @@
 #include "image/ref.h"
 #include "layers/bootstrap.h"
 #include "layers/import.h"
+#include "os/fs.h"
 #include "os/proc.h"
 
 struct bootstrap_opts {
-    const char *variant, *tag, *components;
+    const char *variant, *tag, *components, *arch, *cache;
     struct strv include, mirror;
     bool quiet;
 };
@@ -29,11 +31,46 @@ static const struct opt bootstrap_rows[] = {
     OPT_STRS(0, "include", T, include, "PACKAGE[,PACKAGE...]", "More packages"),
     OPT_STRS(0, "mirror", T, mirror, "URI|LINE", "Install from here (default: the system's own apt sources)"),
     OPT_STR(0, "components", T, components, "WORD[,WORD...]", "Parts of the archive (default: main)"),
+    OPT_STR(0, "arch", T, arch, "WORD",
+            "Debian's word for a machine (default: this one's); a foreign one needs qemu-user-static"),
+    OPT_STR(0, "cache", T, cache, "DIR", "Use the .debs in this directory, and keep there what is fetched"),
     OPT_STR('t', "tag", T, tag, "NAME", "Name of the image (default: as the suite was named)"),
     OPT_FLAG('q', "quiet", T, quiet, "Print only the image's name"),
     OPT_END,
 };
 #undef T
+
+/* Debian's words for what Go, and so an image, calls otherwise. */
+static fallible platform_of_arch(const char *arch, const char **ret)
+{
+    static const struct {
+        const char *debian, *platform;
+    } words[] = {
+        { "amd64", "linux/amd64" },     { "arm64", "linux/arm64" },     { "armhf", "linux/arm/v7" },
+        { "armel", "linux/arm/v5" },    { "i386", "linux/386" },        { "ppc64el", "linux/ppc64le" },
+        { "riscv64", "linux/riscv64" }, { "s390x", "linux/s390x" },     { "mips64el", "linux/mips64le" },
+        { "mipsel", "linux/mipsle" },   { "loong64", "linux/loong64" },
+    };
+    *ret = NULL;
+    for (size_t i = 0; arch && i < ARRAY_SIZE(words); i++)
+        if (str_eq(words[i].debian, arch))
+            *ret = words[i].platform;
+    if (arch && !*ret)
+        return err_new(ERR_INVALID, "--arch: '%s' is not one of Debian's architectures that images have a name for",
+                       arch);
+    return NULL;
+}
+
+/* mmdebstrap splits its hooks into words. */
+static fallible check_words(const struct bootstrap_opts *opts)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._+-";
+    if (!opts->cache)
+        return NULL;
+    if (opts->cache[0] != '/' || opts->cache[strspn(opts->cache, plain)])
+        return err_new(ERR_INVALID, "--cache: '%s': give an absolute path of plain letters", opts->cache);
+    return fs_mkdirs_at(AT_FDCWD, opts->cache, 0755);
+}
 
 static fallible make_plan(const struct bootstrap_opts *opts, const char *what, struct bootstrap *plan, char **ret_suite)
 {
@@ -41,6 +78,11 @@ static fallible make_plan(const struct bootstrap_opts *opts, const char *what, s
     plan->variant = opts->variant ? opts->variant : "minbase";
     plan->components = opts->components ? opts->components : "main";
     plan->quiet = opts->quiet;
+    plan->architecture = opts->arch;
+    const char *platform = NULL;
+    TRY(platform_of_arch(opts->arch, &platform));
+    TRY(check_words(opts));
+    plan->cache = opts->cache;
     TRY(bootstrap_suite(what, &distribution, ret_suite));
     plan->suite = *ret_suite;
     strv_copy(&plan->include, opts->include.items, opts->include.n);
@@ -59,10 +101,16 @@ static fallible make_image(struct image_session *s, int tar_fd, const struct boo
     struct oci_image_run run = { 0 };
     own_mem char *id = NULL;
     own_mem char *by = mem_printf("husk bootstrap (mmdebstrap --variant=%s %s)", plan->variant, plan->suite);
+    const char *platform = NULL;
+    TRY(platform_of_arch(plan->architecture, &platform));
     err *e = change_apply("CMD [\"bash\"]", &run);
     if (!e)
         e = change_apply("ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", &run);
-    struct import i = { .fd = tar_fd, .run = &run, .created_by = by, .created_ns = (int64_t)time(NULL) * 1000000000 };
+    struct import i = { .fd = tar_fd,
+                        .run = &run,
+                        .platform = platform,
+                        .created_by = by,
+                        .created_ns = (int64_t)time(NULL) * 1000000000 };
     if (!e)
         e = import_image(s->store, &i, ret_target, &id);
     strv_free(&run.cmd);

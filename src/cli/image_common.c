@@ -2,6 +2,7 @@
 #include "cli/image_common.h"
 
 #include "base/log.h"
+#include "layers/merged.h"
 #include "os/landlock.h"
 #include "os/userns.h"
 
@@ -16,6 +17,7 @@ fallible image_session_open(struct image_session **ret)
     TRY(settings_read(&s->settings));
     TRY(userns_enter());
     TRY(layout_open(path, true, &s->store));
+    TRY(layer_form_choose(s->store));
     TRY_AS(layout_begin_adding(s->store, &s->adding, &s->adding_fd), "image store '%s'", path);
     TRY(layout_sweep_staging(s->store, keep_blobs_seconds));
     *ret = take(s);

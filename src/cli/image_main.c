@@ -21,6 +21,7 @@ static const struct command *const commands[] = {
     &cmd_import,
     &cmd_commit_layer,
     &cmd_bootstrap,
+    &cmd_rootfs,
     &cmd_save,
     &cmd_verify,
     &cmd_copy,

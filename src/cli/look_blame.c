@@ -131,7 +131,7 @@ static fallible blame_run(const void *opts_, struct args args)
     own(view_place) struct view_place at = { 0 };
     TRY(look_open(&look));
     TRY(look_at(look, args.v[0], &seen));
-    TRY(look_confine(look));
+    TRY(look_confine(look, seen, NULL));
     TRY(view_find(seen->view, args.v[1], VIEW_NO_FOLLOW, VIEW_ALL, &at));
     const struct view_version *v = view_visible(&at.versions);
     if (v && v->kind == VIEW_DIR) {

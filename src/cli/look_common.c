@@ -59,14 +59,24 @@ void seen_free(struct seen *s)
     free(s);
 }
 
-fallible look_confine(const struct look *l)
+/* Layers that are mounted (EROFS) lie beneath no path. */
+static size_t allow_layers(const struct seen *s, struct landlock_path *paths, size_t n)
 {
-    const struct landlock_path paths[] = {
-        { l->store->fd, l->store->path, LANDLOCK_READ },
-        { -1, "/proc", LANDLOCK_READ },
-    };
+    for (size_t i = 0; s && i < view_layers(s->view); i++)
+        paths[n++] = (struct landlock_path){ view_root(s->view, i), NULL, LANDLOCK_READ };
+    return n;
+}
+
+fallible look_confine(const struct look *l, const struct seen *a, const struct seen *b)
+{
+    size_t room = 2 + (a ? view_layers(a->view) : 0) + (b ? view_layers(b->view) : 0), n = 0;
+    own_mem struct landlock_path *paths = mem_array(NULL, room, sizeof *paths);
     bool done = false;
-    TRY(landlock_confine(paths, ARRAY_SIZE(paths), &done));
+    paths[n++] = (struct landlock_path){ l->store->fd, l->store->path, LANDLOCK_READ };
+    paths[n++] = (struct landlock_path){ -1, "/proc", LANDLOCK_READ };
+    n = allow_layers(a, paths, n);
+    n = allow_layers(b, paths, n);
+    TRY(landlock_confine(paths, n, &done));
     if (!done)
         log_debug("this kernel has no Landlock that fits: going on unconfined");
     return NULL;

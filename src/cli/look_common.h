@@ -30,8 +30,9 @@ struct seen {
 fallible look_at(struct look *l, const char *what, struct seen **ret);
 void seen_free(struct seen *s);
 OWN_TYPE(seen, struct seen *, seen_free)
-/* From here on nothing can be written, and nothing read but the store: what follows are a stranger's files. */
-fallible look_confine(const struct look *l);
+/* From here on nothing can be written, and nothing read but the store and the layers of a and b (which may be NULL):
+ * what follows are a stranger's files. */
+fallible look_confine(const struct look *l, const struct seen *a, const struct seen *b);
 
 /* The history entry that made a layer, or NULL: images need not have one for each. Borrowed. */
 const struct oci_history *look_history(const struct oci_image_config *c, size_t layer);

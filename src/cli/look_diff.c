@@ -540,7 +540,7 @@ static fallible diff_run_command(const void *opts_, struct args args)
     TRY(look_open(&look));
     TRY(look_at(look, args.v[0], &d.a));
     TRY(look_at(look, args.v[1], &d.b));
-    TRY(look_confine(look));
+    TRY(look_confine(look, d.a, d.b));
     TRY(fill(&d, o));
     if (o->format && str_eq(o->format, "json"))
         print_json(&d);

@@ -120,7 +120,7 @@ static fallible files_run(const void *opts_, struct args args)
     own(view_place) struct view_place at = { 0 };
     TRY(look_open(&look));
     TRY(look_at(look, args.v[0], &seen));
-    TRY(look_confine(look));
+    TRY(look_confine(look, seen, NULL));
     TRY(view_find(seen->view, args.n > 1 ? args.v[1] : "/", VIEW_NO_FOLLOW, VIEW_VISIBLE, &at));
     bool is_dir = view_visible(&at.versions)->kind == VIEW_DIR;
     struct list l = { o, seen, o->format && str_eq(o->format, "json"), !is_dir || o->recursive };
@@ -162,7 +162,7 @@ static fallible cat_run(const void *opts_, struct args args)
     own(seen) struct seen *seen = NULL;
     TRY(look_open(&look));
     TRY(look_at(look, args.v[0], &seen));
-    TRY(look_confine(look));
+    TRY(look_confine(look, seen, NULL));
     for (int i = 1; i < args.n; i++)
         TRY(cat_one(seen, args.v[i]));
     return NULL;

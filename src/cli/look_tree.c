@@ -330,7 +330,7 @@ static fallible tree_run(const void *opts_, struct args args)
     if (o->svg && o->format)
         return err_new(ERR_INVALID, "--svg and --format exclude each other");
     TRY(look_open(&look));
-    TRY(look_confine(look));
+    TRY(look_confine(look, NULL, NULL));
     if (args.n)
         TRY(image_find(look->store, args.v[0], NULL, &only));
     if (only && !only->config->rootfs->diff_ids.n)

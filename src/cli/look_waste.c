@@ -204,7 +204,7 @@ static fallible waste_run(const void *opts_, struct args args)
         return err_new(ERR_INVALID, "--top: '%lld' is no number of files", (long long)o->top.v);
     TRY(look_open(&look));
     TRY(look_at(look, args.v[0], &seen));
-    TRY(look_confine(look));
+    TRY(look_confine(look, seen, NULL));
     w.seen = seen;
     TRY(view_top(seen->view, &top));
     TRY(view_look(&top, ".", VIEW_ALL, &roots));

@@ -27,6 +27,7 @@ IMAGE_COMMAND(save, "save", "Write images to an archive, a directory or a pipe")
 IMAGE_COMMAND(copy, "copy", "Copy an image from any place to any other");
 IMAGE_COMMAND(import, "import", "Make an image of a root file system's tar");
 IMAGE_COMMAND(bootstrap, "bootstrap", "Make a Debian base image from the system's mirror");
+IMAGE_COMMAND(rootfs, "rootfs", "Make root file systems");
 IMAGE_COMMAND(verify, "verify", "Compare the bytes of images with their digests");
 
 static const struct command *const commands[] = {
@@ -67,6 +68,7 @@ static const struct command *const commands[] = {
     &image_copy,
     &image_import,
     &image_bootstrap,
+    &image_rootfs,
     &image_verify,
     &cmd_images,
     &cmd_rmi,

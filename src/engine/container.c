@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "engine/container_parts.h"
+#include "engine/lowers.h"
 #include "layers/layer.h"
 #include "layers/mountpoints.h"
 #include "os/fs.h"
@@ -103,8 +104,11 @@ fallible container_root(struct container *c, struct rootfs_source *ret)
     root.kind = ROOTFS_OVERLAY;
     own_mem char *mountpoints = NULL;
     TRY(mountpoints_path(layout, &mountpoints));
-    for (size_t i = config->layers.n; i-- > 0;)
-        strv_add_take(&root.lowers, layer_path(layout, config->layers.items[i]));
+    err *e = lowers_of(c->engine, &config->layers, &root.lowers);
+    if (e) {
+        strv_free(&root.lowers);
+        return e;
+    }
     strv_add_take(&root.lowers, take(mountpoints));
     root.upper = mem_printf("%s/upper", c->dir);
     root.work = mem_printf("%s/work", c->dir);

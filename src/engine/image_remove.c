@@ -6,6 +6,7 @@
 
 #include "base/parse.h"
 #include "engine/config.h"
+#include "engine/lowers.h"
 #include "image/ref.h"
 #include "image/settings.h"
 #include "monitor/events.h"
@@ -49,7 +50,8 @@ static fallible sweep(struct engine *e, const struct strv *without, bool dry_run
     struct sweep_options o = {
         .keep = kept_now, .keep_ctx = e, .without = without, .drop_packed = !settings.keep_blobs, .dry_run = dry_run
     };
-    return layers_sweep(l, &o, ret);
+    TRY(layers_sweep(l, &o, ret));
+    return dry_run ? NULL : lowers_sweep(e);
 }
 
 fallible image_sweep(struct engine *e, bool dry_run, struct sweep_result *ret)

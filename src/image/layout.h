@@ -27,7 +27,8 @@
 
 struct layout {
     char *path;
-    int fd; /* O_PATH */
+    int fd;     /* O_PATH */
+    bool erofs; /* new layers are to be EROFS (layers/merged.h); who adds says so */
 };
 /* $HUSK_ROOT, or /var/lib/husk for root, or ${XDG_DATA_HOME:-~/.local/share}/husk. Caller frees. */
 char *layout_default_path(void);

@@ -206,6 +206,15 @@ static void make_argv(const struct bootstrap *b, struct strv *argv)
         strv_add(argv, "--mode=unshare");
     if (b->quiet)
         strv_add(argv, "--quiet");
+    if (b->architecture)
+        strv_add_printf(argv, "--architectures=%s", b->architecture);
+    if (b->cache) { /* as mmdebstrap(1) has it, "EXAMPLES" */
+        strv_add(argv, "--skip=download/empty");
+        strv_add(argv, "--skip=essential/unlink");
+        strv_add(argv, "--setup-hook=mkdir -p \"$1\"/var/cache/apt/archives/");
+        strv_add_printf(argv, "--setup-hook=sync-in %s /var/cache/apt/archives/", b->cache);
+        strv_add_printf(argv, "--customize-hook=sync-out /var/cache/apt/archives %s", b->cache);
+    }
     for (size_t i = 0; i < b->include.n; i++)
         strv_add_printf(argv, "--include=%s", b->include.items[i]);
     strv_add(argv, b->suite);

@@ -25,8 +25,10 @@ fallible bootstrap_mirrors(const char *etc_apt, const char *distribution, const 
 
 struct bootstrap {
     const char *suite, *variant, *components;
-    struct strv include; /* packages */
-    struct strv mirrors; /* lines of sources.list, or URIs */
+    const char *architecture; /* Debian's word: "arm64"; NULL: this machine's. A foreign one needs qemu-user */
+    const char *cache;        /* absolute directory of .debs, used and added to; NULL: none */
+    struct strv include;      /* packages */
+    struct strv mirrors;      /* lines of sources.list, or URIs */
     bool quiet;
 };
 /**

@@ -6,6 +6,7 @@
  *   <store>/layers/<hex of diffID>/size   decimal bytes of the uncompressed tar
  *   <store>/layers/<hex of diffID>/usage  decimal bytes on disk, when somebody asked
  *   <store>/layers/<hex of diffID>/tree   digest of the files, when somebody verified (layers/verify.h)
+ * or, in EROFS's form, tar and index in the place of fs and size (layers/merged.h).
  *
  * A layer exists whole or not at all: it is unpacked in <store>/tmp/, synced, and renamed here. Owners on disk are the
  * image's own ids as the store's owner may write them: for root the ids themselves, for an ordinary user the ids
@@ -25,7 +26,7 @@ bool layer_exists(struct layout *l, const char *diff_id);
 bool layer_use(struct layout *l, const char *diff_id);
 /* "<store>/layers/<hex>/fs"; caller frees. */
 char *layer_path(struct layout *l, const char *diff_id);
-/* Its root directory, for reading by descriptor. NOT_FOUND. */
+/* Its root directory, for reading by descriptor, whatever its form. NOT_FOUND. */
 fallible layer_open(struct layout *l, const char *diff_id, int *ret_fd);
 /* Bytes of the uncompressed tar; NOT_FOUND. */
 fallible layer_size(struct layout *l, const char *diff_id, int64_t *ret);

@@ -9,6 +9,7 @@
 #include "image/blob.h"
 #include "image/ref.h"
 #include "layers/layer.h"
+#include "layers/merged.h"
 #include "layers/unpack.h"
 
 enum { LAYERS_MAX = 500, INDEX_DEPTH_MAX = 4 };
@@ -83,7 +84,9 @@ fallible load_unpack(struct layout *l, const struct oci_manifest *manifest, cons
         strv_add_printf(&ids, "%.12s", digest_hex(manifest->layers[i].digest));
     if (progress->begin)
         progress->begin(progress->ctx, ids.n, (const char *const *)ids.items);
-    return pool_run(pool_cores(), manifest->layers_n, unpack_one, &u);
+    TRY(pool_run(pool_cores(), manifest->layers_n, unpack_one, &u));
+    err_ignore(merged_make(l, &config->rootfs->diff_ids), "a container's start tries again, or does without");
+    return NULL;
 }
 
 /* ---- names ---- */

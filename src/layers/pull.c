@@ -8,6 +8,7 @@
 #include "codec/pool.h"
 #include "image/blob.h"
 #include "layers/layer.h"
+#include "layers/merged.h"
 #include "layers/unpack.h"
 
 enum {
@@ -359,6 +360,7 @@ static fallible pull(struct pull *p, struct pull_result *result)
     say(p, line);
     TRY(get_config(p));
     TRY(get_layers(p));
+    err_ignore(merged_make(p->l, &p->config->rootfs->diff_ids), "a container's start tries again, or does without");
     return set_name(p, result);
 }
 

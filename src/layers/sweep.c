@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "image/ref.h"
 #include "layers/layer.h"
+#include "layers/merged.h"
 #include "os/fs.h"
 #include "os/userns.h"
 
@@ -22,6 +23,7 @@ struct sweep {
     struct layout *layout;
     const struct sweep_options *o;
     struct strv blobs, layers; /* that something needs: hex digits */
+    struct strv merged;        /* keys of indexes that something needs */
     int64_t since_ns;          /* what was made or used from here on is kept */
     char *gone;                /* "tmp/gone-...", ours, locked, where things go first */
     int gone_fd;
@@ -70,6 +72,11 @@ static fallible need_config(struct sweep *s, const char *digest, struct oci_imag
     }
     for (size_t i = 0; config->rootfs && i < config->rootfs->diff_ids.n; i++)
         (void)need(&s->layers, config->rootfs->diff_ids.items[i]);
+    char key[17];
+    if (config->rootfs) {
+        merged_key(&config->rootfs->diff_ids, key);
+        strv_add(&s->merged, key);
+    }
     *ret = take(config);
     return NULL;
 }
@@ -225,6 +232,20 @@ static fallible begin(struct sweep *s)
     return layout_oldest_adding(s->layout, (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec, &s->since_ns);
 }
 
+/* An index can be made again from the layers, so nobody must be asked whether it is being used. */
+static fallible sweep_merged(struct sweep *s)
+{
+    own_dir DIR *dir = NULL;
+    TRY(open_list(s->layout, "merged", &dir));
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        if (entry->d_name[0] == '.' || strv_has(&s->merged, entry->d_name) || s->o->dry_run)
+            continue;
+        if (unlinkat(dirfd(dir), entry->d_name, 0) < 0)
+            return err_sys(errno, "remove '%s/merged/%s'", s->layout->path, entry->d_name);
+    }
+    return NULL;
+}
+
 /* The order matters: sessions that add are looked for first. One that has ended since has set its name, and the index
  * is read after; one that begins from here on keeps what it uses by its time. */
 static fallible mark_and_move(struct sweep *s)
@@ -242,6 +263,7 @@ static fallible mark_and_move(struct sweep *s)
     TRY(need_all_of(s, index, 0));
     TRY(sweep_list(s, "blobs/sha256", false));
     TRY(sweep_list(s, "blobs/sha512", false));
+    TRY(sweep_merged(s));
     return sweep_list(s, "layers", true);
 }
 
@@ -286,6 +308,7 @@ fallible layers_sweep(struct layout *l, const struct sweep_options *o, struct sw
     free(s.gone);
     strv_free(&s.blobs);
     strv_free(&s.layers);
+    strv_free(&s.merged);
     if (!e && ret)
         *ret = s.result;
     return e ? err_wrap(e, "sweep the image store") : NULL;

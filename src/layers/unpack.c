@@ -12,6 +12,7 @@
 #include "codec/digest.h"
 #include "codec/pool.h"
 #include "image/ref.h"
+#include "layers/erofs.h"
 #include "layers/layer.h"
 #include "os/fs.h"
 
@@ -30,7 +31,10 @@ struct work {
     const struct unpack *u;
     struct stream *stream;
     struct digest *digest; /* NULL: nothing to hash */
-    int fs_fd;
+    int fs_fd;             /* the files' directory; EROFS: -1 */
+    int tar_fd;            /* EROFS: the tar */
+    struct erofs *erofs;
+    err *not_erofs; /* why the layer must be files after all */
     struct untar_limits limits;
     char **ret_aside; /* NULL: to be put in place */
     int *ret_aside_fd;
@@ -104,6 +108,8 @@ static fallible next_bytes(void *ctx, const unsigned char **ret_bytes, size_t *r
     TRY(stream_read(w->stream, s->bytes, SLOT_SIZE, &s->n));
     *ret_bytes = s->bytes;
     *ret_n = s->n;
+    if (w->tar_fd >= 0 && s->n > 0)
+        TRY(fs_write_fd(w->tar_fd, s->bytes, s->n, "tar"));
     if (s->n > 0)
         publish(w, false);
     if (w->u->progress)
@@ -111,8 +117,27 @@ static fallible next_bytes(void *ctx, const unsigned char **ret_bytes, size_t *r
     return NULL;
 }
 
+/* The tar goes to disk as it is read; what is in it is remembered for the index. */
+static fallible write_tar(struct work *w)
+{
+    own(tar) struct tar *t = tar_new((struct tar_source){ next_bytes, w });
+    err *e = erofs_read_tar(w->erofs, t, &w->limits, 0);
+    if (!err_is(e, ERR_UNSUPPORTED)) {
+        TRY(e);
+        return tar_drain(t);
+    }
+    w->not_erofs = e;
+    for (size_t n = 1; n > 0;) {
+        const unsigned char *bytes;
+        TRY(next_bytes(w, &bytes, &n));
+    }
+    return NULL;
+}
+
 static fallible write_files(struct work *w)
 {
+    if (w->erofs)
+        return write_tar(w);
     own(tar) struct tar *t = tar_new((struct tar_source){ next_bytes, w });
     TRY(untar(t, w->fs_fd, &w->limits));
     return tar_drain(t);
@@ -165,22 +190,102 @@ static fallible check_digest(struct work *w, char **ret_diff_id)
     return NULL;
 }
 
-static fallible fill_staging(struct work *w, int stage_fd, char **ret_diff_id)
+static fallible sync_staging(int stage_fd)
 {
-    if (mkdirat(stage_fd, "fs", 0755) < 0)
-        return err_sys(errno, "make the layer's directory");
-    own_fd int fs_fd = openat(stage_fd, "fs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fs_fd < 0)
-        return err_sys(errno, "open the layer's directory");
-    w->fs_fd = fs_fd;
-    TRY(pool_run(JOBS, w->digest ? JOBS : JOB_HASH, job, w));
-    TRY(check_digest(w, ret_diff_id));
-    TRY(mark_opaque_root(w, stage_fd));
-    TRY(write_size(w, stage_fd));
     /* All files of the layer at once: syncing each one costs 2.5 times as much. */
     if (fchmod(stage_fd, 0755) < 0 || syncfs(stage_fd) < 0)
         return err_sys(errno, "write the layer to disk");
     return NULL;
+}
+
+static fallible open_fs(struct work *w, int stage_fd, int *ret_fd)
+{
+    if (mkdirat(stage_fd, "fs", 0755) < 0)
+        return err_sys(errno, "make the layer's directory");
+    *ret_fd = openat(stage_fd, "fs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (*ret_fd < 0)
+        return err_sys(errno, "open the layer's directory");
+    w->fs_fd = *ret_fd;
+    return NULL;
+}
+
+static fallible next_of_file(void *ctx, const unsigned char **ret_bytes, size_t *ret_n)
+{
+    struct work *w = ctx;
+    struct slot *s = &w->ring[0];
+    ssize_t n = read(w->tar_fd, s->bytes, SLOT_SIZE);
+    if (n < 0)
+        return err_sys(errno, "read the tar");
+    *ret_bytes = s->bytes;
+    *ret_n = (size_t)n;
+    return NULL;
+}
+
+/* A tar that EROFS cannot point into (sparse files): unpacked from the copy that was just written. */
+static fallible unpack_after_all(struct work *w, int stage_fd)
+{
+    own_fd int fs_fd = -1;
+    log_debug("a layer is unpacked, not indexed: %s", err_text(w->not_erofs));
+    if (lseek(w->tar_fd, 0, SEEK_SET) < 0)
+        return err_sys(errno, "read the tar again");
+    TRY(open_fs(w, stage_fd, &fs_fd));
+    if (!w->ring[0].bytes)
+        w->ring[0].bytes = mem_alloc(SLOT_SIZE);
+    own(tar) struct tar *t = tar_new((struct tar_source){ next_of_file, w });
+    TRY(untar(t, fs_fd, &w->limits));
+    TRY(mark_opaque_root(w, stage_fd));
+    TRY(write_size(w, stage_fd));
+    if (unlinkat(stage_fd, "tar", 0) < 0)
+        return err_sys(errno, "remove the tar");
+    return sync_staging(stage_fd);
+}
+
+/* Tar and index in the place of the files. */
+static fallible fill_erofs(struct work *w, int stage_fd, char **ret_diff_id)
+{
+    own_fd int tar_fd = openat(stage_fd, "tar", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    own_fd int index_fd = openat(stage_fd, "index", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    own(erofs) struct erofs *tree = erofs_new();
+    /* Its being there says that some layer may be of this form. */
+    if (mkdirat(w->layout->fd, "merged", 0755) < 0 && errno != EEXIST)
+        return err_sys(errno, "make '%s/merged'", w->layout->path);
+    if (tar_fd < 0 || index_fd < 0)
+        return err_sys(errno, "make the layer's files");
+    w->tar_fd = tar_fd;
+    w->erofs = tree;
+    err *e = pool_run(JOBS, w->digest ? JOBS : JOB_HASH, job, w);
+    w->erofs = NULL;
+    if (!e)
+        e = check_digest(w, ret_diff_id);
+    own(err) err *not_erofs = w->not_erofs;
+    TRY(e);
+    struct erofs_device device = { *ret_diff_id, stream_bytes_out(w->stream) };
+    if (!not_erofs && erofs_opaque(tree))
+        TRY(fs_replace_at(stage_fd, "opaque", "", 0, 0644, FS_SYNC_NONE));
+    if (!not_erofs) {
+        e = erofs_write(tree, &device, 1, index_fd);
+        if (!err_is(e, ERR_UNSUPPORTED)) {
+            TRY(e);
+            return sync_staging(stage_fd);
+        }
+        not_erofs = w->not_erofs = e;
+    }
+    if (unlinkat(stage_fd, "index", 0) < 0)
+        return err_sys(errno, "remove the index");
+    return unpack_after_all(w, stage_fd);
+}
+
+static fallible fill_staging(struct work *w, int stage_fd, char **ret_diff_id)
+{
+    if (w->layout->erofs)
+        return fill_erofs(w, stage_fd, ret_diff_id);
+    own_fd int fs_fd = -1;
+    TRY(open_fs(w, stage_fd, &fs_fd));
+    TRY(pool_run(JOBS, w->digest ? JOBS : JOB_HASH, job, w));
+    TRY(check_digest(w, ret_diff_id));
+    TRY(mark_opaque_root(w, stage_fd));
+    TRY(write_size(w, stage_fd));
+    return sync_staging(stage_fd);
 }
 
 /* A folder that is no layer: somebody took the files out of it. Or a sweep took all of it in this very moment. */
@@ -190,9 +295,10 @@ static fallible clear_place(struct layout *l, const char *path)
     own_mem char *aside = mem_printf("tmp/%s", name);
     if (renameat(l->fd, path, l->fd, aside) < 0)
         return errno == ENOENT ? NULL : err_sys(errno, "move '%s/%s' away", l->path, path);
-    own_mem char *fs = mem_printf("%s/fs", aside);
+    own_mem char *fs = mem_printf("%s/fs", aside), *index = mem_printf("%s/index", aside);
     /* A good one was put there between our looks: back with it. */
-    if (faccessat(l->fd, fs, F_OK, 0) == 0 && renameat2(l->fd, aside, l->fd, path, RENAME_NOREPLACE) == 0)
+    if ((faccessat(l->fd, fs, F_OK, 0) == 0 || faccessat(l->fd, index, F_OK, 0) == 0) &&
+        renameat2(l->fd, aside, l->fd, path, RENAME_NOREPLACE) == 0)
         return NULL;
     return fs_remove_tree_at(l->fd, aside);
 }
@@ -276,6 +382,7 @@ static fallible unpack_with(struct work *w, char **ret_diff_id)
     char id[16];
     own_mem char *diff_id = NULL;
     w->fs_fd = -1;
+    w->tar_fd = -1;
     w->limits = w->u->limits;
     pthread_mutex_init(&w->mutex, NULL);
     pthread_cond_init(&w->changed, NULL);

@@ -16,14 +16,16 @@ enum { USAGE_FILE_MAX = 64 };
 bool layer_usage(struct layout *l, const char *diff_id, uint64_t *ret_bytes)
 {
     own_mem char *dir = mem_printf("layers/%s", digest_hex(diff_id)), *path = mem_printf("%s/usage", dir), *text = NULL;
-    static const char *const beside[] = { ".", "size", "opaque", "usage", "tree" };
+    static const char *const beside[] = { ".", "size", "opaque", "usage", "tree", "tar", "index" };
     own_fd int fd = openat(l->fd, dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     uint64_t sum = 0;
     own(err) err *e = fs_read_at(l->fd, path, USAGE_FILE_MAX, &text, NULL);
-    if (fd < 0 || e)
+    bool erofs = fd >= 0 && faccessat(fd, "index", F_OK, 0) == 0; /* nothing but those few files */
+    if (fd < 0 || (e && !erofs))
         return false;
-    text[strcspn(text, "\n")] = '\0';
-    own(err) err *wrong = parse_u64(text, UINT64_MAX, &sum);
+    if (text)
+        text[strcspn(text, "\n")] = '\0';
+    own(err) err *wrong = text ? parse_u64(text, UINT64_MAX, &sum) : NULL;
     if (wrong)
         return false;
     for (size_t i = 0; i < ARRAY_SIZE(beside); i++) {

@@ -52,6 +52,11 @@ const char *view_diff_id(const struct view *v, size_t layer)
     return v->diff_ids.items[layer];
 }
 
+int view_root(const struct view *v, size_t layer)
+{
+    return v->fds[layer];
+}
+
 /* ---- directories ---- */
 
 void view_dir_clear(struct view_dir *d)

@@ -24,6 +24,8 @@ OWN_TYPE(view, struct view *, view_free)
 /* How many layers; 0 is the lowest. view_diff_id(): borrowed. */
 size_t view_layers(const struct view *v);
 const char *view_diff_id(const struct view *v, size_t layer);
+/* Its root directory; borrowed. */
+int view_root(const struct view *v, size_t layer);
 
 /* One directory in those layers that have it, topmost first. */
 #define VIEW_NOT_HIDDEN SIZE_MAX

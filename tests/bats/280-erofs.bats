@@ -1,0 +1,164 @@
+#!/usr/bin/env bats
+# Layers in EROFS's form: the tar stays as it came and an index over it is mounted. What a container sees, what is
+# refused and what commands say is what unpacked layers would have given.
+# shellcheck disable=SC2030,SC2031,SC2153,SC2154 # HUSK_ROOT is set per test, on purpose; helpers and bats set the others
+
+load helpers
+
+setup_file() {
+    husk_setup_file
+    mkdir -m 755 "$T/hostile" "$T/outside"
+    VICTIM=$T/outside/victim python3 "$HUSK_TOP/tests/bats/hostile-tars.py" "$T/hostile"
+    "$HUSK_TOP/tests/bats/make-look.py" "$T/look"
+    chmod -R a+rX "$T/look"
+    export HUSK_LAYERS=erofs HUSK_MAX_LAYER_BYTES=64m HUSK_MAX_LAYER_ENTRIES=2500
+}
+setup() {
+    husk_setup
+    skip_unless_kernel "EROFS mounted from files (6.12)" erofs_from_files
+}
+# Mounts go with their images, and the run-time folder can be removed.
+teardown_file() {
+    remove_all_containers
+    [[ ! -d $HUSK_ROOT ]] || "$HUSK" images -q | xargs -r "$HUSK" rmi --force >/dev/null
+    husk_teardown_file
+}
+
+erofs_from_files() {
+    local major minor
+    IFS=.- read -r major minor _ < <(uname -r)
+    grep -qw erofs /proc/filesystems && ((major > 6 || (major == 6 && minor >= 12)))
+}
+mounts() { grep -c " $HUSK_RUN/erofs/" /proc/self/mounts; }
+# What an image holds: all but directories' own sizes and times, which file systems choose.
+listing() { # IMAGE
+    "$HUSK" image files -R --format json "$1" | jq -S -c 'if .Type == "directory" then del(.Size, .ModTime) else . end'
+    "$HUSK" image files -R --format json "$1" | jq -r 'select(.Type == "file" and (.Path | test("\n") | not)) | .Path' >"$T/tmp/paths"
+    xargs -r -d '\n' "$HUSK" image cat "$1" <"$T/tmp/paths" | sha256sum
+}
+
+@test "the store holds a tar and an index for each layer, and the tar is the layer byte for byte" {
+    "$HUSK" load --quiet --input "$T/look"
+    local id
+    for id in $("$HUSK" image inspect app --format '{{range .RootFS.Layers}}{{println .}}{{end}}'); do
+        [[ $(ls "$HUSK_ROOT/layers/${id#*:}") == $'index\ntar' ]]
+        [[ sha256:$(sha256sum <"$HUSK_ROOT/layers/${id#*:}/tar" | cut -d' ' -f1) == "$id" ]]
+    done
+    # one index for each image of several layers
+    [[ $(find "$HUSK_ROOT/merged" -type f | wc -l) == 2 ]]
+    run "$HUSK" verify --all
+    expect 0 "all good"
+    run "$HUSK" system check
+    expect 0 "no problems"
+}
+
+@test "what is in an image is the same in both forms, and so is what is refused" {
+    local image tar name files=$T/files erofs=$T/erofs n=0 both=0 a b
+    for image in base app other; do
+        HUSK_ROOT=$files HUSK_LAYERS=files "$HUSK" load --quiet --input "$T/look"
+        diff <(HUSK_ROOT=$files listing "$image") <(listing "$image")
+    done
+    for tar in "$T"/hostile/*.tar; do
+        name=x${tar##*/} name=${name%.tar} a=0 b=0
+        HUSK_ROOT=$files HUSK_LAYERS=files "$HUSK" import "$tar" "${name,,}" >"$T/tmp/out-files" 2>&1 || a=$?
+        HUSK_ROOT=$erofs "$HUSK" import "$tar" "${name,,}" >"$T/tmp/out-erofs" 2>&1 || b=$?
+        [[ $a == "$b" ]] || { echo "$name: files $a $(<"$T/tmp/out-files"); erofs $b $(<"$T/tmp/out-erofs")"; return 1; }
+        n=$((n + 1))
+        ((a == 0)) || continue
+        both=$((both + 1))
+        diff <(HUSK_ROOT=$files listing "${name,,}") <(HUSK_ROOT=$erofs listing "${name,,}") || { echo "$name"; return 1; }
+    done
+    ((n > 20 && both > 3)) || { echo "only $both of $n"; return 1; }
+    rm -rf "$files" "$erofs"
+}
+
+@test "a container has the image's layers as one directory, writes above them and shares their mount" {
+    load_busybox
+    run "$HUSK" run --rm busybox sh -c 'cat /etc/passwd | head -n 1; echo x >/etc/passwd; rm /bin/ls; mkdir /bin/d; cat /etc/passwd'
+    expect 0 "x"
+    output_has "root:x:0:0"
+    run "$HUSK" run --rm busybox sh -c 'test -x /bin/ls && head -n 1 /etc/passwd'
+    expect 0 "=root:x:0:0:root:/root:/bin/sh"
+    "$HUSK" run -d --name one busybox sleep 1000 >/dev/null
+    "$HUSK" run -d --name two busybox sleep 1000 >/dev/null
+    [[ $(mounts) == 1 ]]
+    # the same files for both, so the same memory
+    [[ $("$HUSK" exec one stat -c %d:%i /bin/busybox | cut -d: -f2) == "$("$HUSK" exec two stat -c %d:%i /bin/busybox | cut -d: -f2)" ]]
+    "$HUSK" rm -f one two >/dev/null
+}
+
+@test "an image of several layers: one lower directory, files as overlayfs shows them" {
+    "$HUSK" load --quiet --input "$T/look"
+    cp "$IMAGES/rootfs/bin/busybox" "$T/tmp/bb"
+    "$HUSK" create --name several -v "$T/tmp/bb:/busybox:ro" --entrypoint /busybox app sh -c \
+        'ls /dir /etc/conf; test ! -e /tree && test ! -e /usr/bin/big && grep -c alice /etc/passwd' >/dev/null
+    run "$HUSK" start -a several
+    expect 0 "=/dir:
+three
+
+/etc/conf:
+d
+1" || { echo "$output"; return 1; }
+    "$HUSK" rm several >/dev/null
+    # without the merged index each layer is mounted by itself, and the index is made anew when it can be
+    rm -f "$HUSK_ROOT"/merged/*
+    run "$HUSK" run --rm -v "$T/tmp/bb:/busybox:ro" --entrypoint /busybox app cat /dir/three
+    expect 0 "=3"
+    [[ $(find "$HUSK_ROOT/merged" -type f | wc -l) == 1 ]]
+}
+
+@test "a user namespace of its own: files belong to the container's root" {
+    load_busybox
+    echo "root:1000000000:6553600" >"$T/tmp/subids"
+    run unshare -m bash -c 'mount --bind "$1/subids" /etc/subuid && mount --bind "$1/subids" /etc/subgid || exit 9
+        "$2" run --rm --userns auto busybox sh -c "stat -c \"%u %g\" /bin/busybox /etc; touch /x && stat -c %u /x"' \
+        bash "$T/tmp" "$HUSK"
+    expect 0 "=0 0
+0 0
+0"
+}
+
+@test "rmi unmounts; a container that runs is not disturbed by others' removal" {
+    load_busybox
+    "$HUSK" load --quiet --input "$T/look"
+    "$HUSK" run -d --name keep busybox sleep 1000 >/dev/null
+    [[ $(mounts) -ge 1 ]]
+    "$HUSK" rmi --force base app other >/dev/null
+    run "$HUSK" exec keep cat /etc/passwd
+    expect 0 "root:x:0:0"
+    "$HUSK" rm -f keep >/dev/null
+    "$HUSK" rmi busybox >/dev/null
+    [[ $(mounts) == 0 ]]
+    [[ ! $(ls "$HUSK_ROOT/layers" "$HUSK_ROOT/merged" | grep -v :) ]]
+    run "$HUSK" system check
+    expect 0 "no problems"
+}
+
+@test "verify finds a byte of the tar and of the index that is another, and repairs them" {
+    local id part
+    load_busybox
+    id=$("$HUSK" image inspect busybox --format '{{index .RootFS.Layers 0}}')
+    for part in tar index; do
+        printf '\xff' | dd of="$HUSK_ROOT/layers/${id#*:}/$part" bs=1 seek=2000 conv=notrunc status=none
+        run "$HUSK" verify busybox
+        [[ $status -ne 0 ]]
+        output_has "its files are not those that were unpacked"
+        run "$HUSK" verify --repair busybox
+        run "$HUSK" verify busybox
+        expect 0 "all good"
+    done
+}
+
+@test "who may: an ordinary user is told what to do, and the settings say which form" {
+    run as_user env HUSK_LAYERS=erofs "$HUSK" load --quiet --input "$IMAGES/busybox.tar"
+    expect 1 "only root can mount EROFS from files"
+    HUSK_LAYERS=zip run "$HUSK" load --quiet --input "$IMAGES/busybox.tar"
+    expect 1 "HUSK_LAYERS: 'zip' is not one of erofs, files, auto"
+    printf '[storage]\nlayers = erofs\n' >"$T/tmp/husk.conf"
+    HUSK_ROOT=$T/c HUSK_LAYERS='' HUSK_CONF=$T/tmp/husk.conf "$HUSK" load --quiet --input "$IMAGES/busybox.tar"
+    [[ -e $(echo "$T"/c/layers/*/index) ]]
+    printf '[storage]\nlayers = files\n' >"$T/tmp/husk.conf"
+    HUSK_ROOT=$T/d HUSK_LAYERS='' HUSK_CONF=$T/tmp/husk.conf "$HUSK" load --quiet --input "$IMAGES/busybox.tar"
+    [[ -d $(echo "$T"/d/layers/*/fs) ]]
+    rm -rf "$T/c" "$T/d"
+}
