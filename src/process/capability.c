@@ -5,6 +5,7 @@
 #include <strings.h>
 #include <sys/prctl.h>
 
+#include "base/log.h"
 #include "base/opt.h"
 #include "process/program.h"
 
@@ -76,16 +77,19 @@ fallible capability_parse(const char *word, int *ret_number)
                 : err_new(ERR_INVALID, "'%s' is no capability (see capabilities(7))", word);
 }
 
-fallible capability_mask(const struct strv *words, uint64_t *ret_mask)
+uint64_t capability_mask(const struct strv *words)
 {
     uint64_t mask = 0;
     for (size_t i = 0; i < words->n; i++) {
         int number = 0;
-        TRY(capability_parse(words->items[i], &number));
-        mask |= 1ull << number;
+        err *e = capability_parse(words->items[i], &number);
+        if (e)
+            log_warn("process.capabilities: %s; it is left out", err_text(e));
+        else
+            mask |= 1ull << number;
+        err_free(e);
     }
-    *ret_mask = mask;
-    return NULL;
+    return mask;
 }
 
 void capability_words(uint64_t mask, struct strv *words)

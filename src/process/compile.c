@@ -433,11 +433,11 @@ static fallible read_caps(const struct program *p, struct cap_sets *ret)
     *ret = (struct cap_sets){ 0 };
     if (!c)
         return NULL;
-    TRY_AS(capability_mask(&c->bounding, &ret->bounding), "process.capabilities.bounding");
-    TRY_AS(capability_mask(&c->effective, &ret->caps.effective), "process.capabilities.effective");
-    TRY_AS(capability_mask(&c->permitted, &ret->caps.permitted), "process.capabilities.permitted");
-    TRY_AS(capability_mask(&c->inheritable, &ret->caps.inheritable), "process.capabilities.inheritable");
-    TRY_AS(capability_mask(&c->ambient, &ret->caps.ambient), "process.capabilities.ambient");
+    ret->bounding = capability_mask(&c->bounding);
+    ret->caps.effective = capability_mask(&c->effective);
+    ret->caps.permitted = capability_mask(&c->permitted);
+    ret->caps.inheritable = capability_mask(&c->inheritable);
+    ret->caps.ambient = capability_mask(&c->ambient);
     TRY(subset("effective", ret->caps.effective, "permitted", ret->caps.permitted));
     TRY(subset("inheritable", ret->caps.inheritable, "bounding", ret->bounding));
     /* What the kernel cannot raise is not raised; `runc spec` itself writes such documents, so no more than a word. */

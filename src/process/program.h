@@ -98,8 +98,9 @@ fallible capability_bounding(uint64_t *ret_mask);
  * comes from a default is to be intersected with capability_bounding() instead. In a user namespace of its own a
  * container can have any. */
 fallible capability_check(uint64_t wanted);
-/* Words to mask; INVALID names the word. */
-fallible capability_mask(const struct strv *words, uint64_t *ret_mask);
+/* Words to mask, of config.json: what is no capability is a warning and left out. Source: runtime-spec config.md,
+ * "capabilities". */
+uint64_t capability_mask(const struct strv *words);
 /* Mask to words, in the order of their numbers. */
 void capability_words(uint64_t mask, struct strv *words);
 

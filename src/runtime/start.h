@@ -93,9 +93,9 @@ fallible notify_connect(const char *path, int *ret_sock);
 fallible notify_send(int *sock, const struct runtime_state *state, const char *metadata, pid_t pid, int take_listener);
 
 /* Runs hooks one after the other; the state goes to their standard input. Errors: the first failure, with its name. */
+fallible hooks_run(const char *stage, const struct oci_hook *hooks, size_t n, const struct runtime_state *state);
 /* poststop: each of them, whatever the one before did; a failure is a warning. */
 void hooks_run_poststop(const struct runtime_state *state);
-fallible hooks_run(const char *stage, const struct oci_hook *hooks, size_t n, const struct runtime_state *state);
 
 /* explain.c: what a row does, as shell commands. */
 void explain_cgroup(const void *ctx, FILE *out);

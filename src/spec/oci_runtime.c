@@ -590,6 +590,17 @@ static fallible check_seccomp(const struct oci_seccomp *s)
 {
     if (s->listener_metadata && *s->listener_metadata && !(s->listener_path && *s->listener_path))
         return err_new(ERR_INVALID, "seccomp: listenerMetadata: there is no listenerPath to send it to");
+    for (size_t i = 0; i < s->syscalls_n; i++)
+        if (!s->syscalls[i].names.n)
+            return err_new(ERR_INVALID, "seccomp: syscalls[%zu]: names: empty", i);
+    return NULL;
+}
+
+static fallible check_absolute(const char *what, const struct strv *paths)
+{
+    for (size_t i = 0; i < paths->n; i++)
+        if (paths->items[i][0] != '/')
+            return err_new(ERR_INVALID, "linux.%s[%zu]: '%s' is not an absolute path", what, i, paths->items[i]);
     return NULL;
 }
 
@@ -600,6 +611,8 @@ static fallible check_linux(const struct oci_linux *l)
     TRY(check_mappings("gidMappings", l->gid_mappings, l->gid_mappings_n));
     TRY(check_devices(l));
     TRY(check_raw(l));
+    TRY(check_absolute("maskedPaths", &l->masked_paths));
+    TRY(check_absolute("readonlyPaths", &l->readonly_paths));
     if (l->seccomp)
         TRY(check_seccomp(l->seccomp));
     if (l->resources)

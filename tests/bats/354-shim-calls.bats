@@ -91,7 +91,7 @@ status_is() { [[ $(shim state c1 | jq -r .status) == "$1" ]]; }
 '.mounts += [{destination: "/x", type: "bind", source: "/no/such", options: ["rbind"]}]' | 1 | no such file or directory
 '.mounts += [{destination: "/etc", type: "bind", source: "/etc/passwd", options: ["bind"]}]' | 1 | not a directory
 '.linux.resources.cpu.cpus = "777"'             | 1 | cpu
-'.process.capabilities.bounding = ["CAP_MOON"]' | 1 | CAP_MOON
+'.process.rlimits = [{type: "RLIMIT_MOON", soft: 1, hard: 1}]' | 1 | RLIMIT_MOON
 END
     echo "$old" >"$B/config.json"
     shim create --bundle "$B" --pid-file "$S/init.pid" c1 >/dev/null 2>&1 </dev/null
