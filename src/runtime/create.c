@@ -563,7 +563,7 @@ static void plan_state(struct start *s)
     if (s->resctrl.config)
         resctrl_dirs(&s->resctrl, &t->resctrl_dirs);
     const struct oci_seccomp *seccomp = s->c->spec->linux_ ? s->c->spec->linux_->seccomp : NULL;
-    if (notify_wanted(seccomp)) {
+    if (seccomp && notify_wanted(seccomp)) {
         t->listener_path = mem_strdup(seccomp->listener_path);
         t->listener_metadata = mem_strdup(seccomp->listener_metadata);
     }
