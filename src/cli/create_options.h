@@ -71,8 +71,11 @@ static const char *const words_log_driver[] = { "json-file", "none", NULL };
                  "Every capability and device, nothing hidden: root inside is root"),                                  \
         OPT_STRS(0, "cap-add", T, create.cap_add, "CAPABILITY", "One more capability, or ALL"),                        \
         OPT_STRS(0, "cap-drop", T, create.cap_drop, "CAPABILITY", "One capability less, or ALL"),                      \
+        OPT_STR(0, "isolation", T, create.isolation, "KIND",                                                           \
+                "What stands between the program and the host: container (default), or jail: its own root, a mount "   \
+                "namespace and Landlock"),                                                                             \
         OPT_STRS(0, "security-opt", T, create.security_opt, "OPTION",                                                  \
-                 "seccomp=FILE, seccomp=unconfined, no-new-privileges, systempaths=unconfined"),                       \
+                 "seccomp=FILE, seccomp=unconfined, no-new-privileges, landlock=RULES, systempaths=unconfined"),       \
         OPT_STRS(0, "ulimit", T, create.ulimit, "NAME=SOFT[:HARD]", "A limit of the process: nofile=1024:2048"),       \
         OPT_I64(0, "oom-score-adj", T, create.oom_score_adj, "N",                                                      \
                 "Who is killed first without memory: -1000 to 1000"),                                                  \

@@ -164,6 +164,7 @@ static json_t *host_doc(const struct container_config *k)
     put(o, "UsernsMode", text(strcmp(k->userns, "default") == 0 ? "" : k->userns));
     put(o, "CgroupnsMode", text(k->cgroupns));
     put(o, "AutoRemove", json_boolean(k->auto_remove));
+    put(o, "Isolation", text(k->isolation));
     put(o, "Privileged", json_boolean(k->privileged));
     put(o, "ReadonlyRootfs", json_boolean(k->read_only));
     put(o, "Init", json_boolean(k->init));

@@ -10,6 +10,7 @@
 #include "engine/paths.h"
 #include "os/fs.h"
 #include "os/proc.h"
+#include "process/landlock.h"
 #include "process/program.h"
 
 enum { SECCOMP_FILE_MAX = 4 << 20 };
@@ -250,12 +251,18 @@ static fallible merge_security_opt(const char *text, struct container_config *c)
         c->unmask = true;
         return NULL;
     }
+    if (str_eq(key, "landlock") && value) {
+        own(landlock_rules) struct landlock_rules rules = { 0 };
+        TRY(landlock_rules_read(value, &rules));
+        strmap_set(&c->annotations, LANDLOCK_ANNOTATION, value);
+        return NULL;
+    }
     if ((strcmp(key, "apparmor") == 0 || strcmp(key, "label") == 0) && value &&
         (strcmp(value, "unconfined") == 0 || strcmp(value, "disable") == 0))
         return NULL; /* husk sets neither label, so what is asked is already so */
     return err_new(ERR_INVALID,
-                   "'%s' is not one of seccomp=FILE, seccomp=unconfined, no-new-privileges, systempaths=unconfined, "
-                   "apparmor=unconfined, label=disable",
+                   "'%s' is not one of seccomp=FILE, seccomp=unconfined, no-new-privileges, landlock=RULES, "
+                   "systempaths=unconfined, apparmor=unconfined, label=disable",
                    text);
 }
 
@@ -276,7 +283,6 @@ static fallible merge_capabilities(const struct strv *from, const char *option, 
 static fallible merge_rights(const struct create_options *o, struct container_config *c)
 {
     c->privileged = o->privileged;
-    c->isolation = mem_strdup(o->isolation);
     TRY(merge_capabilities(&o->cap_add, "--cap-add", &c->cap_add));
     TRY(merge_capabilities(&o->cap_drop, "--cap-drop", &c->cap_drop));
     for (size_t i = 0; i < o->security_opt.n; i++)
@@ -289,6 +295,42 @@ static fallible merge_rights(const struct create_options *o, struct container_co
     if (o->oom_score_adj.set && (o->oom_score_adj.v < -1000 || o->oom_score_adj.v > 1000))
         return err_new(ERR_INVALID, "--oom-score-adj: it is from -1000 to 1000");
     c->oom_score_adj = o->oom_score_adj;
+    return NULL;
+}
+
+/*
+ * How much stands between the program and the host. A jail has its own root in a mount namespace of its own, shares
+ * every other namespace with the host (an ordinary user's has a user namespace, without which he may mount nothing),
+ * and is kept from the host's processes by Landlock instead.
+ */
+static fallible merge_isolation(const struct create_options *o, struct container_config *c)
+{
+    const char *wish = o->isolation && *o->isolation ? o->isolation : "container";
+    if (str_eq(wish, "sandbox") || str_eq(wish, "vm"))
+        return err_new(ERR_UNSUPPORTED, "--isolation %s: husk has container and jail", wish);
+    if (!str_eq(wish, "container") && !str_eq(wish, "jail"))
+        return err_new(ERR_INVALID, "--isolation: '%s' is not one of container, jail", wish);
+    c->isolation = mem_strdup(wish);
+    if (str_eq(wish, "container"))
+        return NULL;
+    for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+        const char *asked = *(const char *const *)((const char *)o + modes[i].wish);
+        char **slot = (char **)((char *)c + modes[i].field);
+        bool user = str_eq(modes[i].option, "--userns");
+        if (modes[i].wish == offsetof(struct create_options, network) && !asked)
+            asked = o->net;
+        if (asked && *asked && !str_eq(asked, "host") && !(user && str_eq(asked, "default")))
+            return err_new(ERR_INVALID, "--isolation jail: it has no namespace for %s %s: --isolation container has",
+                           modes[i].option, asked);
+        if (user)
+            continue;
+        free(*slot);
+        *slot = mem_strdup("host");
+    }
+    if (o->hostname || o->domainname)
+        return err_new(ERR_INVALID, "--isolation jail: it has the host's name: --hostname needs --isolation container");
+    if (!strmap_get(&c->annotations, LANDLOCK_ANNOTATION))
+        strmap_set(&c->annotations, LANDLOCK_ANNOTATION, "exec:/,rw:/,scope:signal,scope:abstract");
     return NULL;
 }
 
@@ -418,6 +460,7 @@ fallible options_merge(const struct create_options *o, const struct image *image
     TRY(merge_mounts(o, run, c));
     TRY(merge_world(o, c));
     TRY(merge_rights(o, c));
+    TRY(merge_isolation(o, c));
     TRY(options_merge_limits(o, c));
     TRY(merge_log(o, c));
     *ret = take(c);

@@ -27,7 +27,9 @@
 #include "init/stub.h"
 
 /* glibc's own stat headers would clash with the kernel's: the few bits that we need of them */
-enum { MODE_TYPE = 0170000, MODE_FIFO = 0010000, MODE_SOCKET = 0140000 };
+enum { LANDLOCK_CREATE_RULESET = 444, LANDLOCK_ADD_RULE, LANDLOCK_RESTRICT_SELF };
+enum { LANDLOCK_RULE_PATH = 1, LANDLOCK_RULE_PORT = 2 };
+enum { MODE_DIRECTORY = 0040000, MODE_TYPE = 0170000, MODE_FIFO = 0010000, MODE_SOCKET = 0140000 };
 
 /* The root directory of a procfs has inode 1; of any procfs, "self" is we ourselves. */
 static bool is_proc_root(long fd)
@@ -228,6 +230,61 @@ STUB_ROW(row_nnp)
     if (ret < 0)
         stub_fail_sys(s, ret, "set no_new_privs", NULL);
     s->no_new_privs = true;
+}
+
+/* Rights that a file can have: of the others the kernel refuses the rule. */
+enum { FILE_RIGHTS = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 14 | 1 << 15 };
+
+static void allow_path(const struct stub *s, long ruleset, uint64_t access, const char *path)
+{
+    struct statx st;
+    long fd = sys(__NR_openat, AT_FDCWD, path, O_PATH | O_CLOEXEC);
+    long ret = fd < 0 ? fd : sys(__NR_statx, fd, "", AT_EMPTY_PATH, STATX_TYPE, &st);
+    if (ret >= 0) {
+        struct {
+            uint64_t access;
+            int32_t fd;
+        } __attribute__((packed)) rule = { access, (int32_t)fd };
+        if ((st.stx_mode & MODE_TYPE) != MODE_DIRECTORY)
+            rule.access &= FILE_RIGHTS;
+        ret = sys(LANDLOCK_ADD_RULE, ruleset, LANDLOCK_RULE_PATH, &rule, 0);
+    }
+    if (ret < 0)
+        stub_fail_sys(s, ret, "landlock: allow", path);
+    (void)sys(__NR_close, fd);
+}
+
+STUB_ROW(row_landlock)
+{
+    const struct order_landlock *order = payload;
+    const char *at = (const char *)(order + 1), *end = (const char *)payload + size;
+    uint64_t handled[] = { order->fs, order->net, order->scoped };
+    size_t known = order->scoped ? 3 : order->net ? 2 : 1; /* an older kernel has a shorter struct */
+    long ruleset = sys(LANDLOCK_CREATE_RULESET, handled, known * sizeof handled[0], 0);
+    if (ruleset < 0)
+        stub_fail_sys(s, ruleset, "landlock: make a ruleset", NULL);
+    for (uint32_t i = 0; i < order->rules_n; i++) {
+        const struct order_landlock_rule *rule = (const void *)at;
+        if ((size_t)(end - at) < sizeof *rule || rule->size > (size_t)(end - at) - sizeof *rule || rule->size % 8 ||
+            (rule->size && at[sizeof *rule + rule->size - 1]))
+            stub_fail(s, ORDER_ERR_CORRUPT, 0, "read the order: a row is damaged", NULL);
+        at += sizeof *rule + rule->size;
+        if (rule->size) {
+            allow_path(s, ruleset, rule->access, (const char *)(rule + 1));
+            continue;
+        }
+        uint64_t port[] = { rule->access, rule->port };
+        long ret = sys(LANDLOCK_ADD_RULE, ruleset, LANDLOCK_RULE_PORT, port, 0);
+        if (ret < 0)
+            stub_fail_sys(s, ret, "landlock: allow a port", NULL);
+    }
+    caps_finish(s, s->no_new_privs ? -1 : CAP_SYS_ADMIN);
+    long ret = sys(LANDLOCK_RESTRICT_SELF, ruleset, 0);
+    if (ret == -EPERM)
+        stub_fail(s, ORDER_ERR_DENIED, EPERM, "landlock: restrict the program (it needs no-new-privileges here)", NULL);
+    if (ret < 0)
+        stub_fail_sys(s, ret, "landlock: restrict the program", NULL);
+    (void)sys(__NR_close, ruleset);
 }
 
 /* Under the filter already: it has to allow sendmsg, and execve. */

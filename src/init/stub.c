@@ -19,6 +19,7 @@
 #define order_ids                     struct order_ids
 #define order_caps                    struct order_caps
 #define order_hook                    struct order_hook
+#define order_landlock                struct order_landlock
 #define order_seccomp                 struct order_seccomp
 #define order_exec                    struct order_exec
 #define ROW_SIZE(name, payload, what) [ORDER_ROW_##name] = sizeof(payload),
@@ -31,6 +32,7 @@ static const uint32_t row_sizes[] = { ORDER_ROWS(ROW_SIZE) };
 #undef order_ids
 #undef order_caps
 #undef order_hook
+#undef order_landlock
 #undef order_seccomp
 #undef order_exec
 
@@ -60,6 +62,7 @@ static row_fn *const row_fns[] = {
     [ORDER_ROW_WAIT] = row_wait,
     [ORDER_ROW_HOOK] = row_hook,
     [ORDER_ROW_NNP] = row_nnp,
+    [ORDER_ROW_LANDLOCK] = row_landlock,
     [ORDER_ROW_SECCOMP] = row_seccomp,
     [ORDER_ROW_EXEC] = row_exec,
 };

@@ -56,6 +56,7 @@ STUB_ROW(row_ids);
 STUB_ROW(row_umask);
 STUB_ROW(row_caps);
 STUB_ROW(row_nnp);
+STUB_ROW(row_landlock);
 STUB_ROW(row_seccomp);
 /* program.c: what it becomes */
 STUB_ROW(row_cwd);

@@ -59,19 +59,40 @@ fallible mount_make(const char *fstype, const char *source, const struct mount_o
     return finish(fs, fstype, attrs, ret_mount_fd);
 }
 
+/* Up to the next comma that is not in double quotes. */
+static size_t option_length(const char *at)
+{
+    bool quoted = false;
+    size_t n = 0;
+    for (; at[n] && (quoted || at[n] != ','); n++)
+        quoted ^= at[n] == '"';
+    return n;
+}
+
+static void unquote(char *value)
+{
+    size_t n = strlen(value);
+    if (n >= 2 && value[0] == '"' && value[n - 1] == '"') {
+        memmove(value, value + 1, n - 2);
+        value[n - 2] = '\0';
+    }
+}
+
 fallible mount_make_data(const char *fstype, const char *source, const char *data, uint64_t attrs, int *ret_mount_fd)
 {
     own_fd int fs = -1;
-    own_strv struct strv options = { 0 };
     TRY(open_fs(fstype, source, &fs));
-    strv_split(&options, data ? data : "", ',');
-    for (size_t i = 0; i < options.n; i++) {
-        char *value = strchr(options.items[i], '=');
-        if (!*options.items[i])
-            continue;
+    for (const char *at = data ? data : ""; *at;) {
+        size_t n = option_length(at);
+        own_mem char *option = mem_strndup(at, n);
+        char *value = strchr(option, '=');
         if (value)
             *value++ = '\0';
-        TRY(set_option(fs, options.items[i], value));
+        if (value)
+            unquote(value);
+        if (*option)
+            TRY(set_option(fs, option, value));
+        at += n + (at[n] == ',');
     }
     return finish(fs, fstype, attrs, ret_mount_fd);
 }

@@ -22,7 +22,8 @@ struct mount_option {
  */
 fallible mount_make(const char *fstype, const char *source, const struct mount_option *options, size_t n,
                     uint64_t attrs, int *ret_mount_fd);
-/* Same, from a "key=value,flag" string as in fstab and config.json (data options only, no rw/nosuid flags). */
+/* Same, from a "key=value,flag" string as in fstab and config.json (data options only, no rw/nosuid flags). A value in
+ * double quotes may hold commas, as SELinux labels do. */
 fallible mount_make_data(const char *fstype, const char *source, const char *data, uint64_t attrs, int *ret_mount_fd);
 /* A copy of an existing mount (bind), detached. recursive: with what is mounted below. */
 enum mount_depth { MOUNT_ONE, MOUNT_RECURSIVE };

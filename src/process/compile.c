@@ -11,6 +11,7 @@
 #include "base/opt.h"
 #include "os/fs.h"
 #include "os/linux.h"
+#include "process/landlock.h"
 #include "process/order.h"
 #include "process/program.h"
 #include "process/seccomp.h"
@@ -366,6 +367,20 @@ static fallible add_mempolicy(struct writer *w, const json_t *doc)
     return NULL;
 }
 
+fallible program_lsm_check(enum program_lsm lsm, const char *what)
+{
+    own_mem char *text = NULL;
+    bool apparmor = lsm == PROGRAM_APPARMOR;
+    const char *path = apparmor ? "/sys/module/apparmor/parameters/enabled" : "/proc/filesystems";
+    err *e = fs_read_at(AT_FDCWD, path, 65536, &text, NULL);
+    bool there = !e && (apparmor ? text[0] == 'Y' : strstr(text, "\tselinuxfs\n") != NULL);
+    err_ignore(e, "a kernel that was built without it");
+    if (there)
+        return NULL;
+    return err_new(ERR_UNSUPPORTED, "%s needs %s, which this host runs without: leave it out", what,
+                   apparmor ? "AppArmor" : "SELinux");
+}
+
 static void add_label(struct writer *w, enum order_label_kind kind, const char *text)
 {
     struct order_label label = { .kind = (uint32_t)kind };
@@ -467,6 +482,32 @@ static fallible grantable(const struct program *p, struct cap_sets *sets)
     return NULL;
 }
 
+static fallible add_landlock(struct writer *w, const struct program *p)
+{
+    static const char zeros[8] = { 0 };
+    own(landlock_rules) struct landlock_rules r = { 0 };
+    const char *text = p->annotations ? strmap_get(p->annotations, LANDLOCK_ANNOTATION) : NULL;
+    if (!text)
+        return NULL;
+    TRY_AS(landlock_rules_read(text, &r), "annotation " LANDLOCK_ANNOTATION);
+    TRY(landlock_rules_fit(&r));
+    if (!r.fs && !r.net && !r.scoped)
+        return NULL;
+    struct order_landlock order = { .fs = r.fs, .net = r.net, .scoped = r.scoped, .rules_n = (uint32_t)r.n };
+    row_begin(w, ORDER_ROW_LANDLOCK, &order, sizeof order);
+    for (size_t i = 0; i < r.n; i++) {
+        size_t size = r.rules[i].path ? strlen(r.rules[i].path) + 1 : 0, padding = -size & 7;
+        struct order_landlock_rule rule = { .access = r.rules[i].access,
+                                            .port = (uint32_t)r.rules[i].port,
+                                            .size = (uint32_t)(size + padding) };
+        str_add_n(&w->bytes, &rule, sizeof rule);
+        str_add_n(&w->bytes, r.rules[i].path ? r.rules[i].path : "", size);
+        str_add_n(&w->bytes, zeros, padding);
+    }
+    row_end(w);
+    return NULL;
+}
+
 static fallible add_seccomp(struct writer *w, const struct program *p)
 {
     own(seccomp_filter) struct seccomp_filter filter = { 0 };
@@ -558,6 +599,10 @@ static fallible add_world(struct writer *w, const struct program *p)
         row_number(w, ORDER_ROW_CLOSE, p->preserve_fds);
     if (p->new_session_keyring)
         row_flag(w, ORDER_ROW_KEYRING);
+    if (process->apparmor_profile && *process->apparmor_profile)
+        TRY(program_lsm_check(PROGRAM_APPARMOR, "process.apparmorProfile"));
+    if (process->selinux_label && *process->selinux_label)
+        TRY(program_lsm_check(PROGRAM_SELINUX, "process.selinuxLabel"));
     add_label(w, ORDER_LABEL_APPARMOR, process->apparmor_profile);
     add_label(w, ORDER_LABEL_SELINUX, process->selinux_label);
     TRY(add_personality(w, p->personality));
@@ -603,6 +648,7 @@ static fallible compile(struct writer *w, const struct program *p)
     TRY(add_hooks(w, p));
     if (p->process->no_new_privileges)
         row_flag(w, ORDER_ROW_NNP);
+    TRY(add_landlock(w, p));
     TRY(add_seccomp(w, p));
     add_exec(w, p);
     if (w->bytes.len > ORDER_SIZE_MAX)

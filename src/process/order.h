@@ -33,7 +33,7 @@
 #include <stdint.h>
 
 #define ORDER_MAGIC   0x4b535548u /* "HUSK" */
-#define ORDER_VERSION 2u
+#define ORDER_VERSION 3u
 
 enum {
     ORDER_KEEP_MAX = 40,       /* descriptors that husk-init itself needs */
@@ -104,6 +104,7 @@ struct order_row {
     X(WAIT,          order_number,         "say ready, accept one connection on this descriptor")                      \
     X(HOOK,          order_hook,           "run a startContainer hook to its end")                                     \
     X(NNP,           order_none,           "no_new_privs")                                                             \
+    X(LANDLOCK,      order_landlock,       "a ruleset of what the program may reach, and no way back")                 \
     X(SECCOMP,       order_seccomp,        "load the filter; last, so that it need not allow what stands above")       \
     X(EXEC,          order_exec,           "exec, or with INIT be PID 1 and run it as a child")
 /* clang-format on */
@@ -151,6 +152,15 @@ struct order_hook {
     int32_t stdin_fd;       /* the container's state, rewound for each hook */
     int32_t timeout_s;      /* 0: none */
     uint32_t args_n, env_n; /* path, then args, then env follow, each with its NUL */
+};
+struct order_landlock {
+    uint64_t fs, net, scoped; /* handled rights: LANDLOCK_ACCESS_*, LANDLOCK_SCOPE_* */
+    uint32_t rules_n, unused; /* struct order_landlock_rule each, following */
+};
+struct order_landlock_rule {
+    uint64_t access;
+    uint32_t port; /* when size is 0 */
+    uint32_t size; /* of the path that follows with its NUL, padded with zeros to 8; 0: a port */
 };
 struct order_seccomp {
     uint32_t flags;   /* SECCOMP_FILTER_FLAG_*; with NEW_LISTENER the listener is said ('n') */

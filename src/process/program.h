@@ -89,6 +89,10 @@ fallible program_wait(int sock, bool joined_v2, struct program_said *ret);
 /* What the order does, as shell commands (setpriv, prlimit ... exec), for `husk explain`. */
 void program_explain(const struct oci_process *process, const struct oci_seccomp *seccomp, FILE *out);
 
+/* UNSUPPORTED where the kernel runs without the security module that a label is for. */
+enum program_lsm { PROGRAM_APPARMOR, PROGRAM_SELINUX };
+fallible program_lsm_check(enum program_lsm lsm, const char *what);
+
 /* Capability words as the specs write them. */
 fallible capability_parse(const char *word, int *ret_number); /* "CAP_CHOWN", "chown" */
 const char *capability_name(int number);                      /* "CAP_CHOWN"; NULL beyond the known */

@@ -97,19 +97,18 @@ static fallible mount_bind(struct rootfs *r, size_t i)
     return mount_propagate(fd, &r->options[i]);
 }
 
-static fallible selinux_context(const struct rootfs *r, const struct oci_mount *m, struct str *data)
+static void selinux_context(const struct rootfs *r, const struct oci_mount *m, struct str *data)
 {
     static const char *const labelled[] = { "tmpfs", "devpts", "mqueue", "ramfs" };
     const char *label = r->spec->linux_ ? r->spec->linux_->mount_label : NULL;
     if (!label || !*label || (data->text && strstr(data->text, "context=")))
-        return NULL;
+        return;
     for (size_t i = 0; i < ARRAY_SIZE(labelled); i++) {
         if (str_eq(m->type, labelled[i])) {
-            /* an SELinux label may hold commas ("s0:c1,c2"), so it cannot go through the comma list */
-            return err_new(ERR_UNSUPPORTED, "linux.mountLabel needs SELinux, which this host does not have");
+            /* quoted: an SELinux label may hold commas ("s0:c1,c2") */
+            str_printf(data, "%scontext=\"%s\"", data->len ? "," : "", label);
         }
     }
-    return NULL;
 }
 
 /* A new file system on a directory. A read-only tmpfs for /dev is filled first and closed by rootfs_protect(). */
@@ -122,7 +121,7 @@ static fallible make_new(const struct rootfs *r, size_t i, int *ret_mount_fd)
     uint64_t attrs = (o->set | o->set_below) & ~(str_eq(path, "/dev") ? (uint64_t)MOUNT_ATTR_RDONLY : 0);
     if (o->data.text)
         str_add(&data, o->data.text);
-    TRY(selinux_context(r, m, &data));
+    selinux_context(r, m, &data);
     return mount_make_data(m->type, m->source && *m->source ? m->source : m->type, data.text, attrs, ret_mount_fd);
 }
 

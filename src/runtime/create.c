@@ -539,6 +539,8 @@ static fallible check_supported(const struct oci_spec *spec)
 {
     if (!spec->process || !spec->process->args.n)
         return err_new(ERR_INVALID, "process: args: missing: there is no program to run");
+    if (spec->linux_ && spec->linux_->mount_label && *spec->linux_->mount_label)
+        TRY(program_lsm_check(PROGRAM_SELINUX, "linux.mountLabel"));
     return NULL;
 }
 

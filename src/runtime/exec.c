@@ -99,6 +99,7 @@ static fallible compile(struct joining *j)
         .process = x->process,
         .seccomp = x->seccomp,
         .seccomp_cache_dir = x->seccomp_cache_dir,
+        .annotations = &j->state->annotations,
         .own_userns = own_userns,
         .keep_groups = own_userns && groups_denied(j->state->init.pid),
         .new_session_keyring = !j->state->no_new_keyring,
