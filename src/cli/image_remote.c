@@ -93,6 +93,17 @@ fallible remote_resolve(const char *text, struct strv *ret_names)
     return registries_resolve(registries, text, ret_names);
 }
 
+fallible remote_search_list(struct strv *ret_registries)
+{
+    own(registries) struct registries *registries = NULL;
+    TRY(registries_load(&registries));
+    const struct strv *list = registries_search_list(registries);
+    if (!list->n)
+        strv_add(ret_registries, "docker.io");
+    strv_copy(ret_registries, list->items, list->n);
+    return NULL;
+}
+
 void remote_free(struct remote *r)
 {
     if (!r)

@@ -45,6 +45,8 @@ OWN_TYPE(remote, struct remote *, remote_free)
 
 /* What a user typed, as full references in the order in which they are tried: see registries_resolve(). */
 fallible remote_resolve(const char *text, struct strv *ret_names);
+/* The registries where a word alone is searched for. */
+fallible remote_search_list(struct strv *ret_registries);
 
 /* For messages and --help. */
 #define REMOTE_DETAIL                                                                                                  \

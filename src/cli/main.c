@@ -22,6 +22,9 @@ IMAGE_COMMAND(pull, "pull", "Fetch an image from a registry");
 IMAGE_COMMAND(push, "push", "Send an image to a registry");
 IMAGE_COMMAND(login, "login", "Log in to a registry");
 IMAGE_COMMAND(logout, "logout", "Forget a registry's credentials");
+IMAGE_COMMAND(search, "search", "Search a registry for images");
+IMAGE_COMMAND(tags, "tags", "List the tags that a registry has of a repository");
+IMAGE_COMMAND(artifact, "artifact", "Manage OCI artifacts: any files under an image's name");
 IMAGE_COMMAND(load, "load", "Load images from an archive or an OCI layout");
 IMAGE_COMMAND(save, "save", "Write images to an archive, a directory or a pipe");
 IMAGE_COMMAND(copy, "copy", "Copy an image from any place to any other");
@@ -63,6 +66,9 @@ static const struct command *const commands[] = {
     &image_push,
     &image_login,
     &image_logout,
+    &image_search,
+    &image_tags,
+    &image_artifact,
     &image_load,
     &image_save,
     &image_copy,

@@ -80,7 +80,8 @@ static fallible load(struct layout *l, const struct oci_descriptor *d, struct im
     i->manifest_digest = mem_strdup(d->digest);
     TRY(read_manifest(l, d, &i->manifest));
     if (!oci_manifest_is_image(i->manifest))
-        return err_new(ERR_UNSUPPORTED, "it is no container image but an artifact of type '%.100s'",
+        return err_new(ERR_UNSUPPORTED,
+                       "it is no container image but an artifact of type '%.100s': see 'husk artifact'",
                        i->manifest->artifact_type ? i->manifest->artifact_type : i->manifest->config->media_type);
     i->id = mem_strdup(i->manifest->config->digest);
     TRY(read_config(l, i));

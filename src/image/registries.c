@@ -341,6 +341,11 @@ const struct strv *registries_helpers(const struct registries *r)
     return &r->helpers;
 }
 
+const struct strv *registries_search_list(const struct registries *r)
+{
+    return &r->unqualified;
+}
+
 /* ---- places ---- */
 
 void registry_places_clear(struct registry_places *p)

@@ -26,6 +26,9 @@ struct registries *registries_new(void);
 /* "credential-helpers": asked in this order, "containers-auth.json" for the files. Borrowed. */
 const struct strv *registries_helpers(const struct registries *r);
 
+/* "unqualified-search-registries". Borrowed. */
+const struct strv *registries_search_list(const struct registries *r);
+
 /* A place where an image may be. */
 struct registry_place {
     char *registry, *repository;

@@ -344,11 +344,16 @@ static bool turn_to_second_scheme(struct server *s)
     return true;
 }
 
+static char *url_of(const struct server *s, const char *target)
+{
+    return mem_printf("%s%s%s", s->base, *target == '/' ? "" : "/v2/", target);
+}
+
 /* What is asked first also says which scheme is the right one, so that no request is spent on that alone. */
 static fallible send_first(struct server *s, const char *target, struct http_request *request, struct http_answer **ret)
 {
     own(http_answer) struct http_answer *a = NULL;
-    own_mem char *url = mem_printf("%s/v2/%s", s->base, target);
+    own_mem char *url = url_of(s, target);
     err *e = send_at(s, url, true, request, &a);
     bool answered = a && a->status && a->status != 400;
     if (!answered && (!e || err_is(e, ERR_UNAVAILABLE) || err_is(e, ERR_CORRUPT) || err_is(e, ERR_TIMEOUT)) &&
@@ -368,7 +373,7 @@ fallible server_send(struct server *s, const char *target, struct http_request *
         return send_at(s, target, http_same_origin(target, s->base), request, ret);
     if (!s->base_sure)
         return send_first(s, target, request, ret);
-    own_mem char *url = mem_printf("%s/v2/%s", s->base, target);
+    own_mem char *url = url_of(s, target);
     return send_at(s, url, true, request, ret);
 }
 

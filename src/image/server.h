@@ -51,8 +51,8 @@ void server_also_pull(struct server *s, const char *repository);
 
 /**
  * server_send - one request, with the authorization that it needs.
- * @target: below /v2/ ("library/x/manifests/1"), or a whole URL that the server has named: it gets the authorization
- *          only when it is the server's own. Sets request->url while it works.
+ * @target: below /v2/ ("library/x/manifests/1"), below the root ("/v1/search"), or a whole URL that the server has
+ * named: it gets the authorization only when it is the server's own. Sets request->url while it works.
  * @ret: also set on errors. Its status may be anything.
  */
 fallible server_send(struct server *s, const char *target, struct http_request *request, struct http_answer **ret);

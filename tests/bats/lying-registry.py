@@ -71,6 +71,8 @@ class Image:
             manifest["manifests"] = []
         elif lie == "artifact":
             manifest["config"]["mediaType"] = "application/vnd.cncf.helm.config.v1+json"
+        elif lie == "encrypted":
+            layer["mediaType"] += "+encrypted"
         elif lie == "traversal":
             layer["digest"] = "sha256:../../../../../../tmp/evil"
         elif lie == "schema1":
@@ -85,7 +87,7 @@ class Image:
 
 
 # Those that lie by how they answer; the others do so by what: see Image.lie().
-LIES = """honest size-more size-less size-huge digest diff-id more-layers config blob-missing both artifact traversal
+LIES = """honest size-more size-less size-huge digest diff-id more-layers config blob-missing both artifact encrypted traversal
 schema1 cut cut-always short stall late wrong-range no-range busy busy-always broken html garbage huge
 content-digest other-manifest token token-user token-user-always token-realm token-empty token-newline token-identity basic redirect
 redirect-loop redirect-file redirect-manifest headers""".split()
@@ -160,6 +162,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.do_other(path)
         if path == "/v2/":
             return self.answer(200, b"{}")
+        if path == "/v1/search":
+            return self.do_search()
         parts = path.split("/")
         if len(parts) != 5 or parts[1] != "v2" or parts[2] not in LIES:
             return self.error(404, "NAME_UNKNOWN", "repository name not known to registry")
@@ -168,6 +172,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return None
         manifest, blobs = self.image.lie(lie)
         return self.do_manifest(lie, name, manifest) if kind == "manifests" else self.do_blob(lie, name, blobs)
+
+    def do_search(self):
+        query = urllib.parse.parse_qs(urllib.parse.urlparse(self.path).query)
+        if query["q"] == ["garbage"]:
+            return self.answer(200, b"{\"results\": [{")
+        results = [{"name": query["q"][0], "description": "The \x1b[31m one " + "x" * 60, "star_count": 7, "is_official": True},
+                   {"name": "other/" + query["q"][0], "description": "", "star_count": 0, "is_official": False}] * 60
+        return self.answer(200, json.dumps({"num_results": len(results), "results": results}).encode())
 
     # ---- uploads ----
 
