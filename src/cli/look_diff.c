@@ -381,9 +381,12 @@ static fallible read_packages(struct seen *s, struct packages *p)
     return NULL;
 }
 
+/* a or b may be NULL, not both. */
 static void add_package(struct diff *d, const struct package *a, const struct package *b)
 {
     const struct package *any = a ? a : b;
+    if (!any)
+        return;
     json_t *o = json_object();
     put(o, "Name", look_json(any->name));
     put(o, "Architecture", look_json(any->architecture));

@@ -128,9 +128,13 @@ static fallible walk_subdir(struct walk *w, struct diff_entry *e)
     e->hides |= e->opaque;
     below_enter(e->below, e->name, &under);
     e->under = &under;
-    TRY(w->v->enter(w->v->ctx, e));
-    TRY(walk_dir(w, fd, e));
-    return w->v->leave ? w->v->leave(w->v->ctx, e) : NULL;
+    err *failed = w->v->enter(w->v->ctx, e);
+    if (!failed)
+        failed = walk_dir(w, fd, e);
+    if (!failed && w->v->leave)
+        failed = w->v->leave(w->v->ctx, e);
+    e->under = NULL; /* it lives here */
+    return failed;
 }
 
 static fallible walk_one(struct walk *w, int dir_fd, const char *name, const struct diff_entry *dir)

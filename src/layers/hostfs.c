@@ -331,7 +331,6 @@ static fallible add_nss(struct hostfs *h, const struct elf_needs *like)
     own_mem char *text = NULL;
     own_strv struct strv lines = { 0 };
     own_strv struct strv found = { 0 };
-    own_str struct str conf = { 0 };
     err *e = fs_read_at(AT_FDCWD, "/etc/nsswitch.conf", TEXT_MAX, &text, NULL);
     err_ignore(e, "the C library's own default is left");
     strv_split(&lines, text ? text : "passwd: files\ngroup: files\nhosts: files dns\n", '\n');

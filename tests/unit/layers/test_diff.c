@@ -209,7 +209,6 @@ TEST(what_is_to_be_skipped_is_and_times_are_held)
 static void round_trip(const struct diff *d, struct layout *l, enum stream_form form, const char *diff_id)
 {
     own(diff_result) struct diff_result r = { 0 }, again = { 0 };
-    own_strv struct strv none = { 0 };
     CHECK_OK(diff_put(d, form, 0, l, &r));
     if (diff_id)
         assert_string_equal(r.diff_id, diff_id);

@@ -95,7 +95,7 @@ TEST(followers_see_every_event_across_rotations)
             _exit(0);
         }
     for (int n = 0; n < WRITERS * EACH; n++) {
-        int w, i;
+        int w = -1, i = -1;
         if (n % (WRITERS * 1000) == 0)
             CHECK(write(turn[1], "0000", WRITERS) == WRITERS);
         CHECK_OK(events_next(e, 30000, &line));
