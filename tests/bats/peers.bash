@@ -117,7 +117,7 @@ busybox /etc                                        | 126 | exec '/etc'
 --read-only --tmpfs /x --shm-size 3m --mount type=tmpfs,dst=/m,tmpfs-size=1048576 -v "$T/tmp/volume:/v" -v "$T/tmp/volume:/r:ro" busybox sh -c 'df /dev/shm /m | grep -owE "3072|1024" | sort -u; echo 1 >/v/file; touch /x/a; cat /r/file; touch /r/no; touch /no' | 1 | ~1024.3072.1.touch:./r/no:.Read-only.file.system.touch:./no:.Read-only
 --cap-drop ALL --cap-add NET_ADMIN --security-opt no-new-privileges busybox sh -c 'echo $(grep -hE "CapBnd|NoNew|Seccomp:" /proc/self/status)' | 0 | CapBnd: 0000000000001000 NoNewPrivs: 1 Seccomp: 2
 --security-opt seccomp=unconfined busybox grep Seccomp: /proc/self/status | 0 | ~:.0
---device /dev/fuse:/dev/other:r busybox sh -c 'exec 3</dev/other && echo read && exec 3>/dev/other' | 1 | ~^read.*Operation.not.permitted
+--device /dev/fuse:/dev/other:r busybox sh -c 'exec 2>&1 3</dev/other && echo read && exec 3>/dev/other' | 1 | ~^read.*Operation.not.permitted
 --uts host --pid host --ipc host busybox sh -c '[ -d /proc/1/task ] && [ $$ -gt 2 ] && readlink /proc/self/ns/uts' | 0 | uts:
 --privileged busybox sh -c 'ls -l /dev/ptmx; grep Seccomp: /proc/self/status' | 0 | pts/ptmx
 -t busybox sh -c 'tty; test -c /dev/console'        | 0   | /dev/pts/0
