@@ -20,6 +20,7 @@ static const struct command *const commands[] = {
     &cmd_search,
     &cmd_tags,
     &cmd_artifact,
+    &cmd_manifest,
     &cmd_load,
     &cmd_import,
     &cmd_commit_layer,
