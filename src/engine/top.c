@@ -107,7 +107,7 @@ static void col_pcpu(const struct process *p, const struct world *w, struct str 
 }
 static void col_pmem(const struct process *p, const struct world *w, struct str *out)
 {
-    str_printf(out, "%.1f", w->memory ? 100.0 * (double)p->rss * (double)(w->page / 1024) / (double)w->memory : 0);
+    str_printf(out, "%.1f", w->memory ? 100.0 * (double)p->rss * ((double)w->page / 1024) / (double)w->memory : 0);
 }
 static void col_vsz(const struct process *p, const struct world *w, struct str *out)
 {

@@ -287,6 +287,7 @@ static fallible send_all(struct upload *u)
         own(http_answer) struct http_answer *a = NULL;
         bool again = false;
         err *e = advance(u, &a);
+        // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): without an error or an end there is an answer
         if (!e && (u->done || a->status == 202)) {
             attempt = 1;
             continue;

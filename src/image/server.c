@@ -381,7 +381,7 @@ fallible server_send(struct server *s, const char *target, struct http_request *
 
 bool server_worth_a_retry(const struct http_answer *a)
 {
-    return a->status == 429 || a->status == 408 || a->status >= 500;
+    return a && (a->status == 429 || a->status == 408 || a->status >= 500);
 }
 
 /* Between a half and one and a half of it, so that many who were sent away do not come back at once. */

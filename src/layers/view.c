@@ -261,6 +261,7 @@ static void push_dir(struct trail *t, const struct view_dir *take_dir, const cha
 static void pop_dir(struct trail *t)
 {
     view_dir_clear(&t->dirs[--t->n]);
+    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): one was pushed for each
     free(t->names.items[--t->names.n]);
     t->names.items[t->names.n] = NULL;
 }
