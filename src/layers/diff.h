@@ -9,8 +9,8 @@
  * and SELinux labels are left out, so are sockets. Files with holes are written as PAX sparse files (GNU 1.0).
  *
  * Owners are written as this process sees them: for an ordinary user's store the caller is root of the user namespace
- * of os/userns.h, as with untar(). Directories that overlayfs renamed (redirect_dir) are refused; husk mounts without
- * it. Source: image-spec layer.md; overlayfs.rst.
+ * of os/userns.h, as with untar(). Directories that overlayfs renamed (redirect_dir) are refused: husk does not ask for
+ * it, and the kernel's own default is off. Source: image-spec layer.md; overlayfs.rst.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #ifndef HUSK_LAYERS_DIFF_H
