@@ -61,8 +61,8 @@ fallible cgroup_open(const struct cgroup_host *h, const char *path, struct cgrou
  * @below:      "jobs/1", "/jobs/1"; "/" is the group itself. NOT_FOUND when no hierarchy has it; INVALID for "..".
  */
 fallible cgroup_descend(struct cgroup *g, const char *controller, const char *below);
-/* A group as text for another process on this host, which need not read again what the host has: a tenth of what a
- * short container costs. INVALID for what is no such text. Caller frees. */
+/* A group as text for another process on this host, which need not ask mountinfo and each hierarchy again. INVALID for
+ * what is no such text. Caller frees. */
 char *cgroup_text(const struct cgroup *g);
 fallible cgroup_of_text(const char *text, struct cgroup **ret);
 /* Whether it exists in any hierarchy. */
