@@ -61,12 +61,13 @@ static fallible print_doc(const json_t *doc, const char *format)
 static fallible count_containers(struct engine *e, json_t *doc)
 {
     struct container_list list;
-    size_t by_status[4] = { 0 };
+    size_t by_status[CONTAINER_EXITED + 1] = { 0 };
     TRY(container_list(e, &(struct list_options){ .all = true }, &list));
     for (size_t i = 0; i < list.n; i++)
         by_status[list.states[i].status]++;
     put(doc, "Containers", json_integer((json_int_t)list.n));
-    put(doc, "ContainersRunning", json_integer((json_int_t)by_status[CONTAINER_RUNNING]));
+    put(doc, "ContainersRunning",
+        json_integer((json_int_t)(by_status[CONTAINER_RUNNING] + by_status[CONTAINER_RESTARTING])));
     put(doc, "ContainersPaused", json_integer((json_int_t)by_status[CONTAINER_PAUSED]));
     put(doc, "ContainersStopped",
         json_integer((json_int_t)(by_status[CONTAINER_EXITED] + by_status[CONTAINER_CREATED])));

@@ -24,7 +24,7 @@ static const struct opt ps_options[] = {
     OPT_FLAG('q', "quiet", T, quiet, "Only IDs"),
     OPT_STRS('f', "filter", T, filter, "KEY=VALUE",
              "id, name (a regular expression), label, status, ancestor, exited, volume, network, before, since, until, "
-             "health, publish, expose, is-task"),
+             "health, publish, expose, is-task, restart-policy"),
     OPT_STR(0, "format", T, format, "FORMAT", "table, json, or a template such as '{{.ID}} {{.Names}}'"),
     OPT_I64('n', "last", T, last, "N", "The newest ones, whatever their state"),
     OPT_FLAG('l', "latest", T, latest, "The newest one, whatever its state"),
@@ -75,6 +75,8 @@ static char *status_text(const struct container_state *s)
         return mem_printf("Up %s", duration);
     case CONTAINER_PAUSED:
         return mem_printf("Up %s (Paused)", duration);
+    case CONTAINER_RESTARTING:
+        return mem_printf("Restarting (%lld) %s", (long long)s->exit_code, ago(s->finished_ns, when));
     case CONTAINER_EXITED:
         break;
     }

@@ -1,10 +1,14 @@
 /*
- * husk rm, husk rename, husk container prune, husk container-cleanup.
+ * husk rm, husk rename, husk container prune; and what a monitor becomes: container-cleanup, container-restart.
  * Compatible with: docker rm, docker rename, docker container prune; podman's likewise.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <linux/close_range.h>
+#include <unistd.h>
+
 #include "cli/cli.h"
 #include "monitor/monitor.h"
+#include "os/linux.h"
 
 struct rm_opts {
     struct container_selection select;
@@ -138,6 +142,21 @@ static fallible prune_run(const void *opts_, struct args args)
 }
 
 /* What the monitor of a --rm container runs at its end, when nobody else removes it. */
+static fallible restart_run(const void *opts, struct args args)
+{
+    own(engine) struct engine *engine = NULL;
+    own(container) struct container *c = NULL;
+    (void)close_range(3, ~0u, CLOSE_RANGE_CLOEXEC); /* the old monitor's lock ends with this process */
+    TRY(engine_open(&engine));
+    err *e = container_find(engine, args.v[0], &c);
+    if (err_is(e, ERR_NOT_FOUND)) { /* removed while its monitor waited */
+        err_free(e);
+        return NULL;
+    }
+    TRY(e);
+    return container_restart_again(c);
+}
+
 static fallible cleanup_run(const void *opts_, struct args args)
 {
     own(engine) struct engine *engine = NULL;
@@ -194,6 +213,19 @@ const struct command cmd_container_prune = {
     .max_args = 0,
     .fail_exit = 1,
     .run = prune_run,
+};
+
+const struct command cmd_container_restart = {
+    .name = "container-restart",
+    .args = "CONTAINER",
+    .summary = "Start a container again as its restart policy wants it",
+    .opts = no_options,
+    .opts_size = 1,
+    .min_args = 1,
+    .max_args = 1,
+    .fail_exit = 1,
+    .hidden = true,
+    .run = restart_run,
 };
 
 const struct command cmd_container_cleanup = {

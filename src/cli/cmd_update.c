@@ -1,5 +1,5 @@
 /*
- * husk update: change the limits of containers, also of those that run.
+ * husk update: change limits and restart policies of containers, also of those that run.
  * Compatible with: docker update, podman update.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
@@ -23,6 +23,8 @@ static const struct opt update_options[] = {
     OPT_STR(0, "cpuset-cpus", T, create.cpuset_cpus, "LIST", "The processors it may run on: 0-3,7"),
     OPT_STR(0, "cpuset-mems", T, create.cpuset_mems, "LIST", "The memory nodes it may use"),
     OPT_I64(0, "pids-limit", T, create.pids_limit, "N", "Processes; -1: no limit"),
+    OPT_STR(0, "restart", T, create.restart, "POLICY",
+            "When it ends, start it again: no, on-failure[:N], always, unless-stopped"),
     OPT_FLAG('l', "latest", T, select.latest, "The one that was made last"),
     OPT_END,
 };
@@ -42,7 +44,7 @@ static fallible update_run(const void *opts_, struct args args)
 const struct command cmd_update = {
     .name = "update",
     .args = "[CONTAINER...]",
-    .summary = "Change the limits of containers, at once and for later starts",
+    .summary = "Change limits and restart policies of containers, at once and for later starts",
     .opts = update_options,
     .opts_size = sizeof(struct update_opts),
     .max_args = -1,

@@ -39,6 +39,9 @@ static const char *const words_log_driver[] = { "json-file", "none", NULL };
         OPT_STR(0, "stop-signal", T, create.stop_signal, "SIGNAL", "What `stop` sends first (default TERM)"),          \
         OPT_I64(0, "stop-timeout", T, create.stop_timeout, "SECONDS",                                                  \
                 "Until `stop` kills it (default 10; -1: never)"),                                                      \
+        OPT_STR(0, "restart", T, create.restart, "POLICY",                                                             \
+                "When it ends, start it again: no (default), on-failure[:N], always, unless-stopped"),                 \
+        OPT_I64(0, "timeout", T, create.timeout, "SECONDS", "Kill it when it has run so long (default 0: never)"),     \
         OPT_GROUP("Files"),                                                                                            \
         OPT_STRS('v', "volume", T, create.volume, "[SOURCE:]TARGET[:OPTIONS]",                                         \
                  "A volume by name, or a directory of the host by path; options: ro, nocopy, [r]shared ..."),          \

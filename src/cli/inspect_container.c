@@ -4,6 +4,7 @@
 #include "cli/inspect_docs.h"
 #include "engine/hosts.h"
 #include "engine/volume.h"
+#include "monitor/restart.h"
 
 static void put(json_t *o, const char *key, json_t *take_value)
 {
@@ -51,10 +52,11 @@ static json_t *state_doc(const struct container_state *s)
 {
     json_t *o = json_object();
     put(o, "Status", text(container_status_word(s->status)));
-    put(o, "Running", json_boolean(s->status == CONTAINER_RUNNING || s->status == CONTAINER_PAUSED));
+    put(o, "Running", json_boolean(s->status != CONTAINER_CREATED && s->status != CONTAINER_EXITED));
     put(o, "Paused", json_boolean(s->status == CONTAINER_PAUSED));
-    put(o, "Restarting", json_false());
+    put(o, "Restarting", json_boolean(s->status == CONTAINER_RESTARTING));
     put(o, "OOMKilled", json_boolean(s->oom_killed));
+    put(o, "TimedOut", json_boolean(s->timed_out));
     put(o, "Dead", json_false());
     put(o, "Pid", json_integer(s->init.pid));
     put(o, "ExitCode", json_integer(s->exit_code));
@@ -82,6 +84,8 @@ static json_t *config_doc(const struct container *c, const struct container_conf
     put(o, "StopSignal", text(k->stop_signal ? k->stop_signal : "SIGTERM"));
     if (k->stop_timeout.set)
         put(o, "StopTimeout", number(k->stop_timeout));
+    if (k->timeout_s)
+        put(o, "Timeout", json_integer(k->timeout_s));
     return o;
 }
 
@@ -153,6 +157,14 @@ static void put_limits(json_t *o, const struct container_config *k)
     put(o, "OomScoreAdj", number(k->oom_score_adj));
 }
 
+static json_t *restart_doc(const struct container_config *k)
+{
+    struct restart restart = { 0 };
+    if (k->restart)
+        err_ignore(restart_parse(k->restart, &restart), "it was checked when it was set");
+    return json_pack("{s:s, s:I}", "Name", restart_word(restart.policy), "MaximumRetryCount", (json_int_t)restart.max);
+}
+
 static json_t *host_doc(const struct container_config *k)
 {
     json_t *o = json_object();
@@ -179,7 +191,7 @@ static json_t *host_doc(const struct container_config *k)
     put(o, "Sysctls", map(&k->sysctl));
     put(o, "ShmSize", json_integer(k->shm_bytes));
     put(o, "Devices", devices_doc(k));
-    put(o, "RestartPolicy", json_pack("{s:s, s:i}", "Name", "no", "MaximumRetryCount", 0));
+    put(o, "RestartPolicy", restart_doc(k));
     put(o, "LogConfig",
         json_pack("{s:s, s:{s:o, s:o}}", "Type", k->log->driver, "Config", "max-size",
                   json_sprintf("%lld", (long long)k->log->max_bytes), "max-file",
@@ -263,7 +275,7 @@ fallible inspect_container(struct container *c, json_t **ret)
     put(o, "Image", text(c->row.image_id));
     put_paths(o, c, k);
     put(o, "Name", json_sprintf("/%s", c->row.name));
-    put(o, "RestartCount", json_integer(0));
+    put(o, "RestartCount", json_integer(container_restarts(c)));
     put(o, "Driver", text(k->rootfs ? "directory" : "overlay"));
     put(o, "Platform", text("linux"));
     put(o, "HostConfig", host_doc(k));

@@ -89,6 +89,7 @@ static const struct command *const commands[] = {
     &cmd_system,
     &cmd_version,
     &cmd_container_cleanup,
+    &cmd_container_restart,
     // clang-format on
     NULL,
 };

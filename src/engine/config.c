@@ -80,6 +80,8 @@ static const struct bind_field config_fields[] = {
     BIND_BOOL(T, init, "init"),
     BIND_STR(T, stop_signal, "stopSignal"),
     BIND_OPT_I64(T, stop_timeout, "stopTimeout"),
+    BIND_STR(T, restart, "restart"),
+    BIND_I64(T, timeout_s, "timeout"),
     BIND_MAP(T, labels, "labels"),
     BIND_MAP(T, annotations, "annotations"),
     BIND_STRS(T, layers, "layers"),

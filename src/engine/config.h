@@ -45,6 +45,8 @@ struct container_config {
     bool tty, stdin_open, init;
     char *stop_signal;
     struct opt_i64 stop_timeout; /* seconds */
+    char *restart;               /* monitor/restart.h; NULL: no */
+    int64_t timeout_s;           /* how long it may run; 0: no limit */
     struct strmap labels, annotations;
     /* the root */
     struct strv layers; /* diffIDs, bottom first */

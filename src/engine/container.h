@@ -5,6 +5,8 @@
  *       upper/ work/               its writable layer
  *       config.json                the OCI document of the last start: its presence says that there was one
  *       log.json exit.json         the monitor's
+ *       signal.json                who of husk's signalled it last
+ *       stopped                    somebody stopped it, so no policy starts it again; a start takes it away
  *   <run>/<id>/                    state.json, attach.sock: what dies with the machine; and, as bound into it,
  *                                  hosts, hostname and resolv.conf, made anew by each start; start.times: when each
  *                                  row of the last start ran (struct steps_times). Of a container that is removed
@@ -32,6 +34,8 @@ struct container {
     struct container_config *config; /* parsed by container_config(); NULL before */
     char *dir, *state_dir;
     int lock_fd; /* -1: not locked */
+    /* Of the start that comes next: how often it was restarted, and the wait before; 0: somebody starts it */
+    int64_t restarts, restart_delay_ns;
 };
 void container_free(struct container *c);
 OWN_TYPE(container, struct container *, container_free)
@@ -44,14 +48,22 @@ fallible container_config(struct container *c, const struct container_config **r
 fallible container_lock(struct container *c);
 void container_unlock(struct container *c);
 
-enum container_status { CONTAINER_CREATED, CONTAINER_RUNNING, CONTAINER_PAUSED, CONTAINER_EXITED };
+/* RESTARTING: it has ended, and its monitor waits to start it again. */
+enum container_status {
+    CONTAINER_CREATED,
+    CONTAINER_RUNNING,
+    CONTAINER_PAUSED,
+    CONTAINER_RESTARTING,
+    CONTAINER_EXITED
+};
 const char *container_status_word(enum container_status s); /* "created" ... */
 struct container_state {
     enum container_status status;
     struct proc_id init;             /* running, paused */
     int64_t exit_code;               /* exited; 255 when nobody was there to see it */
     int64_t started_ns, finished_ns; /* 0: not yet, or not known */
-    bool oom_killed;
+    int64_t restart_ns;              /* exited, restarting: when its policy was to start it again; 0: not */
+    bool oom_killed, timed_out;
     char *error; /* why it could not be started, or NULL */
 };
 void container_state_clear(struct container_state *s);
@@ -94,18 +106,36 @@ fallible container_show_files(struct container *c, const struct oci_spec *spec);
 
 /* To its first process. CONFLICT when it does not run. */
 fallible container_kill(struct container *c, int signal);
+/* Who of husk's sent it the last signal in this run, or its last one. NOT_FOUND: nobody did. */
+struct container_sender {
+    char *verb; /* "stop", "kill", "rm" ... */
+    int64_t signal;
+    int64_t first_signal, waited_s; /* the gentler signal before, and how long it was waited then; 0: none */
+    int64_t pid, uid;               /* of husk */
+    char *caller;                   /* the name of the process that called husk, or NULL */
+    int64_t at_ns;                  /* CLOCK_REALTIME */
+};
+void container_sender_free(struct container_sender *s);
+OWN_TYPE(container_sender, struct container_sender *, container_sender_free)
+fallible container_sender(struct container *c, struct container_sender **ret);
 struct stop_options {
     int signal;               /* 0: its own, else TERM */
+    const char *verb;         /* for whom, as container_sender has it; NULL: "stop" */
     struct opt_i64 timeout_s; /* -1: for ever; unset: its own, else 10 */
 };
 /* The stop signal, then KILL after the time. Not running is no error. */
 fallible container_stop(struct container *c, const struct stop_options *o);
 /* Stop and start. One that does not run is started. */
 fallible container_restart(struct container *c, const struct stop_options *o);
+/* What its monitor becomes when the wait before a restart is over. Nothing to do when it is wanted no more. */
+fallible container_restart_again(struct container *c);
+/* How often its policy has started it since somebody did. */
+int64_t container_restarts(const struct container *c);
 /* CONFLICT when it is so already or does not run; UNSUPPORTED without a control group. */
 fallible container_pause(struct container *c);
 fallible container_unpause(struct container *c);
-/* Changes the limits that are set in o, now and for later starts; on an error all is as before. */
+/* Changes the limits and the restart policy that are set in o, now and for later starts; on an error all is as before.
+ */
 fallible container_update(struct container *c, const struct create_options *o);
 /* Until it does not run; its exit code. */
 fallible container_wait(struct container *c, int *ret_code);
@@ -152,7 +182,7 @@ fallible container_export(struct container *c, int fd);
 fallible container_adopt(struct container *c);
 
 /* --filter KEY=VALUE, as docker's: id, name (a regular expression), label, label!, status, ancestor, exited, volume,
- * network, before, since, until, health, publish, expose, is-task. */
+ * network, before, since, until, health, publish, expose, is-task, restart-policy. */
 struct list_options {
     bool all;
     int64_t last; /* the n newest, whatever their state; 0: no limit */

@@ -30,6 +30,24 @@ bool container_cgroup_gone(const struct container *c);
  * which is memory: no disk is written for them, and after a reboot they are gone as they should be. Borrowed. */
 fallible container_record_dir(struct container *c, const char **ret);
 
+/* Before husk sends a signal that may end it: who sends which, and why. first_signal and waited_s: what was sent
+ * before, and how long ago, when this one is the stronger; 0: nothing was. sender.c. */
+void container_note_sender(struct container *c, const char *verb, int signal, int first_signal, int64_t waited_s);
+#define SENDER_FILE "signal.json"
+
+/* Restart policies: restart.c. */
+/* Whether it has a policy at all: only then the mark below and the lock of a stop matter. */
+bool container_may_restart(struct container *c);
+/* The mark that somebody stopped it, and with the lock held. A start takes it away. */
+bool container_was_stopped(const struct container *c);
+fallible container_mark_stopped(struct container *c);
+/* A monitor that waits to start it again looks at the mark now; returns when it has. */
+void container_end_backoff(struct container *c);
+/* In a new run-time folder: how often it has been restarted. */
+fallible container_note_restarts(const struct container *c, int64_t count);
+/* To the monitor of a container that runs or waits; the configuration is the caller's to change. */
+fallible container_set_restart(struct container *c, const char *policy);
+
 struct monitor_plan;
 /* What the monitor is told of a container that runs as init; husk is borrowed by the plan. */
 void monitor_plan_of(const struct container *c, struct proc_id init, const char *husk, struct monitor_plan *ret);

@@ -28,6 +28,8 @@ static fallible must_run(const struct container *c)
     container_state_clear(&s);
     if (status == CONTAINER_PAUSED)
         return err_new(ERR_CONFLICT, "container '%s' is paused", c->row.name);
+    if (status == CONTAINER_RESTARTING)
+        return err_new(ERR_CONFLICT, "container '%s' is restarting: wait until it runs", c->row.name);
     if (status != CONTAINER_RUNNING)
         return err_new(ERR_CONFLICT, "container '%s' is not running", c->row.name);
     return NULL;

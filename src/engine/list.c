@@ -7,6 +7,7 @@
 #include "engine/container_parts.h"
 #include "image/ref.h"
 #include "monitor/monitor.h"
+#include "monitor/restart.h"
 
 struct subject {
     struct container *c;
@@ -59,7 +60,7 @@ static fallible one_of(const char *value, const char *const *words, size_t n)
     return err_new(ERR_INVALID, "'%s' is not one of %s", value, all.text);
 }
 
-/* No container of husk's is ever restarting, removing or dead; the words are docker's all the same. */
+/* No container of husk's is ever removing or dead; the words are docker's all the same. */
 static fallible status_matches(enum container_status status, const char *value, bool *ret)
 {
     static const char *const words[] = { "created", "running", "paused",     "exited",
@@ -129,6 +130,12 @@ static fallible matches(const struct subject *s, const char *key, const char *va
     else if (strcmp(key, "exited") == 0) {
         TRY(parse_i64(value, 0, 255, &n));
         *ret = s->state->status == CONTAINER_EXITED && s->state->exit_code == n;
+    } else if (strcmp(key, "restart-policy") == 0) {
+        struct restart wish = { 0 }, has = { 0 };
+        TRY(restart_parse(value, &wish));
+        if (s->config->restart)
+            TRY(restart_parse(s->config->restart, &has));
+        *ret = wish.policy == has.policy;
     } else if (strcmp(key, "until") == 0) {
         TRY(parse_when_ns(value, &n));
         *ret = s->c->row.created_ns < n;
@@ -154,8 +161,8 @@ static fallible matches(const struct subject *s, const char *key, const char *va
 }
 
 static const char *const keys[] = {
-    "id",     "name",  "label", "label!", "volume",  "ancestor", "status", "exited",
-    "before", "since", "until", "health", "network", "publish",  "expose", "is-task",
+    "id",    "name",  "label",  "label!",  "volume",  "ancestor", "status",  "exited",         "before",
+    "since", "until", "health", "network", "publish", "expose",   "is-task", "restart-policy",
 };
 
 static fallible check_filter(const char *text, size_t *ret_key_len)
@@ -230,7 +237,8 @@ static fallible consider(struct container *c, const struct list_options *o, stru
         return NULL;
     }
     bool any_state = o->all || o->last || has_status_filter(o->filters);
-    if (!any_state && state->status != CONTAINER_RUNNING && state->status != CONTAINER_PAUSED)
+    if (!any_state && state->status != CONTAINER_RUNNING && state->status != CONTAINER_PAUSED &&
+        state->status != CONTAINER_RESTARTING)
         return NULL;
     if (!o->filters || !o->filters->n) {
         *ret = true;

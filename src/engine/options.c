@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "engine/grammar.h"
 #include "engine/paths.h"
+#include "monitor/restart.h"
 #include "os/fs.h"
 #include "os/proc.h"
 #include "process/landlock.h"
@@ -50,6 +51,26 @@ static fallible merge_command(const struct create_options *o, const struct oci_i
     return NULL;
 }
 
+fallible options_merge_restart(const char *policy, char **ret)
+{
+    struct restart restart;
+    TRY_AS(restart_parse(policy, &restart), "--restart");
+    free(*ret);
+    *ret = restart.policy == RESTART_NO ? NULL : mem_strdup(policy);
+    return NULL;
+}
+
+static fallible merge_restart(const struct create_options *o, struct container_config *c)
+{
+    if (!o->restart)
+        return NULL;
+    TRY(options_merge_restart(o->restart, &c->restart));
+    if (c->restart && o->rm)
+        return err_new(ERR_INVALID, "--restart and --rm exclude each other: a container that is removed when it ends "
+                                    "cannot be started again");
+    return NULL;
+}
+
 static fallible merge_program(const struct create_options *o, const struct oci_image_run *image,
                               struct container_config *c)
 {
@@ -68,6 +89,10 @@ static fallible merge_program(const struct create_options *o, const struct oci_i
         c->stop_signal = mem_strdup(signal);
     }
     c->stop_timeout = o->stop_timeout;
+    if (o->timeout.set && o->timeout.v < 0)
+        return err_new(ERR_INVALID, "--timeout: it must not be negative");
+    c->timeout_s = o->timeout.v;
+    TRY(merge_restart(o, c));
     c->tty = o->tty;
     c->stdin_open = o->interactive;
     c->init = o->init;

@@ -16,7 +16,8 @@ struct create_options {
     /* the program */
     bool tty, interactive, init, no_entrypoint;
     const char *entrypoint, *user, *workdir, *stop_signal;
-    struct opt_i64 stop_timeout;
+    struct opt_i64 stop_timeout, timeout;
+    const char *restart;
     struct strv env, env_file, label, label_file, annotation;
     /* the root */
     struct strv volume, mount, tmpfs, device, device_rule;
@@ -55,6 +56,8 @@ enum { SHM_DEFAULT_BYTES = 64 << 20 };
 fallible options_merge(const struct create_options *o, const struct image *image, char *const *args, size_t args_n,
                        struct container_config **ret);
 
+/* A policy's word into a configuration; NULL there is "no". */
+fallible options_merge_restart(const char *policy, char **ret);
 /* Only the limits, into a configuration that has none: c->resources is made. */
 fallible options_merge_limits(const struct create_options *o, struct container_config *c);
 

@@ -16,6 +16,12 @@
 /* A folder may be without a row for the moment between its making and its lock. */
 enum { SWEEP_AGE_S = 5 };
 
+static fallible still_runs(const struct container *c, bool restarts)
+{
+    return err_new(ERR_CONFLICT, "container '%s' is %s: stop it first, or force with -f", c->row.name,
+                   restarts ? "restarting" : "running");
+}
+
 static fallible must_not_run(struct container *c, bool force)
 {
     struct container_state s = { 0 };
@@ -23,10 +29,17 @@ static fallible must_not_run(struct container *c, bool force)
     bool gone;
     TRY(container_state(c, &s));
     bool runs = s.status == CONTAINER_RUNNING || s.status == CONTAINER_PAUSED;
-    if (runs && !force) {
+    bool restarts = s.status == CONTAINER_RESTARTING;
+    if ((runs || restarts) && !force) {
         container_state_clear(&s);
-        return err_new(ERR_CONFLICT, "container '%s' is running: stop it first, or force with -f", c->row.name);
+        return still_runs(c, restarts);
     }
+    if ((runs || restarts) && container_may_restart(c)) {
+        err_ignore(container_mark_stopped(c), "on a full disk the restart finds that the container is gone");
+        container_end_backoff(c);
+    }
+    if (runs)
+        container_note_sender(c, "rm", SIGKILL, 0, 0);
     err *e = runs ? runtime_kill(c->state_dir, SIGKILL, false) : NULL;
     if (err_is(e, ERR_NOT_FOUND) || err_is(e, ERR_CONFLICT)) {
         err_free(e);
@@ -36,7 +49,12 @@ static fallible must_not_run(struct container *c, bool force)
         e = container_await(&s, -1, &gone, &pidfd);
     container_state_clear(&s);
     TRY(e);
-    return runs ? container_settle(c, pidfd) : NULL;
+    if (!runs)
+        return NULL;
+    TRY(container_settle(c, pidfd));
+    if (container_may_restart(c))
+        container_end_backoff(c);
+    return NULL;
 }
 
 /* Its volumes that nobody named: with -v, and always for --rm. */
@@ -56,9 +74,10 @@ fallible container_removal(struct container *c, bool force, bool volumes, struct
     struct removal r = { 0 };
     TRY(container_state(c, &s));
     bool runs = s.status == CONTAINER_RUNNING || s.status == CONTAINER_PAUSED;
+    bool restarts = s.status == CONTAINER_RESTARTING;
     container_state_clear(&s);
-    if (runs && !force)
-        return err_new(ERR_CONFLICT, "container '%s' is running: stop it first, or force with -f", c->row.name);
+    if ((runs || restarts) && !force)
+        return still_runs(c, restarts);
     if (volumes)
         TRY(anonymous_volumes(c, &r.volumes));
     TRY(engine_disk_usage(c->dir, &r.bytes));

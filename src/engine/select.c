@@ -20,7 +20,7 @@ static bool is_among(const struct container_state *s, enum select_among among)
     case SELECT_ALL:
         return true;
     case SELECT_RUNNING:
-        return s->status == CONTAINER_RUNNING;
+        return s->status == CONTAINER_RUNNING || s->status == CONTAINER_RESTARTING;
     case SELECT_PAUSED:
         return s->status == CONTAINER_PAUSED;
     case SELECT_NOT_RUNNING:

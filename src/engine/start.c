@@ -17,6 +17,7 @@
 #include "engine/hosts.h"
 #include "engine/paths.h"
 #include "monitor/monitor.h"
+#include "monitor/restart.h"
 #include "os/fs.h"
 #include "os/sock.h"
 
@@ -67,12 +68,8 @@ fallible container_show_files(struct container *c, const struct oci_spec *spec)
     return errno == EEXIST ? NULL : err_sys(errno, "make '%s'", c->state_dir);
 }
 
-/* What an earlier run left: its exit record, and run-time state that nobody deleted. */
-static fallible clear_last_run(struct container *c)
+static fallible make_state_dir(struct container *c)
 {
-    TRY(container_forget_cgroup(c)); /* before the record goes: it says that there is nothing to forget */
-    if (unlinkat(c->lock_fd, "exit.json", 0) < 0 && errno != ENOENT)
-        return err_sys(errno, "remove '%s/exit.json'", c->dir);
     own_fd int run = -1;
     TRY(paths_open_run(c->engine->run, &run));
     if (mkdirat(run, c->row.id, 0700) == 0)
@@ -83,6 +80,20 @@ static fallible clear_last_run(struct container *c)
     TRY(engine_remove_tree(c->state_dir));
     if (mkdirat(run, c->row.id, 0700) < 0)
         return err_sys(errno, "make '%s'", c->state_dir);
+    return NULL;
+}
+
+/* What an earlier run left: its exit record, and run-time state that nobody deleted. */
+static fallible clear_last_run(struct container *c)
+{
+    TRY(container_forget_cgroup(c)); /* before the record goes: it says that there is nothing to forget */
+    TRY(make_state_dir(c));
+    if (c->restarts) /* before the record goes as well: whoever looks meanwhile sees that it is restarting */
+        TRY(container_note_restarts(c, c->restarts));
+    static const char *const old[] = { "exit.json", SENDER_FILE, RESTART_STOPPED };
+    for (size_t i = 0; i < ARRAY_SIZE(old); i++)
+        if (unlinkat(c->lock_fd, old[i], 0) < 0 && errno != ENOENT)
+            return err_sys(errno, "remove '%s/%s'", c->dir, old[i]);
     return NULL;
 }
 
@@ -118,6 +129,7 @@ static void note_failure(struct container *c, const err *e)
     struct monitor_exit record = {
         .exit_code = err_exit_status(e, 128),
         .error = (char *)err_text(e),
+        .restart_count = c->restarts,
     };
     err_ignore(monitor_exit_write(c->dir, &record), "the error itself is reported");
 }
@@ -204,6 +216,10 @@ fallible container_start(struct container *c, int *ret_sock)
     container_state_clear(&s);
     if (status == CONTAINER_RUNNING || status == CONTAINER_PAUSED)
         return err_new(ERR_UNCHANGED, "container '%s' is running already", c->row.name);
+    if (status == CONTAINER_RESTARTING && !c->restarts) { /* somebody does not want to wait */
+        TRY(container_mark_stopped(c));
+        container_end_backoff(c);
+    }
     TRY_AS(start_locked(c, ret_sock), "start container");
     container_unlock(c);
     return NULL;

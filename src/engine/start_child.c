@@ -41,6 +41,10 @@ void monitor_plan_of(const struct container *c, struct proc_id init, const char 
         .stdin_open = config->stdin_open,
         .remove = config->auto_remove,
         .husk = husk,
+        .restart = config->restart,
+        .restart_count = c->restarts,
+        .restart_delay_ns = c->restart_delay_ns,
+        .timeout_s = config->timeout_s,
     };
 }
 

@@ -23,7 +23,7 @@ enum { SETTLE_MS = 10000 };
 
 const char *container_status_word(enum container_status s)
 {
-    static const char *const words[] = { "created", "running", "paused", "exited" };
+    static const char *const words[] = { "created", "running", "paused", "restarting", "exited" };
     return words[s];
 }
 
@@ -57,11 +57,12 @@ static fallible exit_read(const struct container *c, struct monitor_exit **ret)
 static void take_exit(struct monitor_exit *x, struct container_state *s)
 {
     /* A start that failed leaves the container as it was, with the reason. */
-    s->status = x->error ? CONTAINER_CREATED : CONTAINER_EXITED;
+    s->status = x->error && !x->started_ns && !x->restart_count ? CONTAINER_CREATED : CONTAINER_EXITED;
     s->exit_code = x->exit_code;
     s->started_ns = x->started_ns;
     s->finished_ns = x->finished_ns;
     s->oom_killed = x->oom_killed;
+    s->timed_out = x->timed_out;
     s->error = take(x->error);
 }
 
@@ -76,6 +77,7 @@ static fallible read_record(const struct container *c, struct container_state *s
     }
     TRY(e);
     take_exit(x, s);
+    s->restart_ns = x->restart_ns;
     return NULL;
 }
 
@@ -94,6 +96,9 @@ fallible container_state(const struct container *c, struct container_state *ret)
     struct container_state s = { 0 };
     bool recorded = false, ending = false;
     TRY(read_record(c, &s, &recorded));
+    /* Its monitor holds the lock while it waits, and husk the container's while it starts it again. */
+    if (s.restart_ns && !container_was_stopped(c) && (monitor_alive(c->state_dir) || is_busy(c)))
+        s.status = CONTAINER_RESTARTING;
     if (!recorded) {
         err_ignore(runtime_state_read(c->state_dir, &r), "no run-time state: it does not run");
         bool runs = r && (r->status == RUNTIME_RUNNING || r->status == RUNTIME_PAUSED);
@@ -105,7 +110,10 @@ fallible container_state(const struct container *c, struct container_state *ret)
             s.status = r->status == RUNTIME_PAUSED ? CONTAINER_PAUSED : CONTAINER_RUNNING;
             s.init = r->init;
             s.started_ns = r->created_ns;
-        } else if (!recorded && was_started(c) && !is_busy(c)) {
+        } else if (!recorded && was_started(c) && is_busy(c)) {
+            if (has_file(c, "restarts"))
+                s.status = CONTAINER_RESTARTING;
+        } else if (!recorded && was_started(c)) {
             s.status = CONTAINER_EXITED;
             s.exit_code = EXIT_UNKNOWN;
             s.started_ns = r ? r->created_ns : 0;

@@ -19,8 +19,9 @@ static int timeout_ms(const struct container_config *config, const struct stop_o
 }
 
 /* A process that ended between the look and the signal is what was wanted. */
-static fallible send(struct container *c, int signal)
+static fallible send(struct container *c, const struct stop_options *o, int signal, int first_signal, int64_t waited_s)
 {
+    container_note_sender(c, o->verb ? o->verb : "stop", signal, first_signal, waited_s);
     err *e = runtime_kill(c->state_dir, signal, false);
     if (err_is(e, ERR_NOT_FOUND) || err_is(e, ERR_CONFLICT)) {
         err_free(e);
@@ -39,15 +40,16 @@ static fallible stop_running(struct container *c, const struct container_state *
     TRY(stop_signal(config, &signal));
     if (o->signal)
         signal = o->signal;
+    int patience = timeout_ms(config, o);
     if (s->status == CONTAINER_PAUSED) { /* a frozen process receives nothing */
-        TRY(send(c, signal));
+        TRY(send(c, o, signal, 0, 0));
         TRY(runtime_resume(c->state_dir));
-    } else if (timeout_ms(config, o) != 0) {
-        TRY(send(c, signal));
+    } else if (patience != 0) {
+        TRY(send(c, o, signal, 0, 0));
     }
-    TRY(container_await(s, timeout_ms(config, o), &gone, &pidfd));
+    TRY(container_await(s, patience, &gone, &pidfd));
     if (!gone) {
-        TRY(send(c, SIGKILL));
+        TRY(send(c, o, SIGKILL, patience ? signal : 0, patience / 1000));
         close_now(&pidfd);
         TRY(container_await(s, -1, &gone, &pidfd));
     }
@@ -56,7 +58,7 @@ static fallible stop_running(struct container *c, const struct container_state *
     return NULL;
 }
 
-fallible container_stop(struct container *c, const struct stop_options *o)
+static fallible stop_marked(struct container *c, const struct stop_options *o)
 {
     struct container_state s = { 0 };
     TRY(container_state(c, &s));
@@ -67,11 +69,39 @@ fallible container_stop(struct container *c, const struct stop_options *o)
     return e;
 }
 
+static fallible has_ended(const struct container *c, bool *ret)
+{
+    struct container_state s = { 0 };
+    TRY(container_state(c, &s));
+    *ret = s.status == CONTAINER_CREATED || s.status == CONTAINER_EXITED;
+    container_state_clear(&s);
+    return NULL;
+}
+
+/* With a restart policy the mark is set first and the lock held until the end, so that no restart slips in between. */
+fallible container_stop(struct container *c, const struct stop_options *o)
+{
+    bool locked = c->lock_fd >= 0, ended = false;
+    if (!container_may_restart(c))
+        return stop_marked(c, o);
+    TRY(has_ended(c, &ended));
+    if (ended)
+        return NULL;
+    TRY(container_mark_stopped(c));
+    TRY(stop_marked(c, o));
+    container_end_backoff(c);
+    if (!locked)
+        container_unlock(c);
+    return NULL;
+}
+
 /* The lock is held all the while, so that nobody removes a --rm container that has stopped only for this. */
 fallible container_restart(struct container *c, const struct stop_options *o)
 {
     TRY(container_lock(c));
-    TRY(container_stop(c, o));
+    struct stop_options how = *o;
+    how.verb = "restart";
+    TRY(container_stop(c, &how));
     TRY(container_start(c, NULL));
     container_say(c, "restart", NULL);
     return NULL;

@@ -105,7 +105,8 @@ static fallible copy_config(struct container *c, struct container_config **ret)
     return NULL;
 }
 
-static fallible update_locked(struct container *c, const struct container_resources *said, bool runs)
+static fallible update_locked(struct container *c, const struct container_resources *said, const char *restart,
+                              bool runs)
 {
     const struct container_config *unused;
     own(container_config) struct container_config *before = NULL;
@@ -115,12 +116,14 @@ static fallible update_locked(struct container *c, const struct container_resour
         c->config->resources = mem_zalloc(sizeof *c->config->resources);
     merge(c->config->resources, said);
     TRY(check(c->config->resources));
-    err *e = runs ? apply(c, said) : NULL;
+    if (restart)
+        TRY(options_merge_restart(restart, &c->config->restart));
+    err *e = runs && !says_nothing(said) ? apply(c, said) : NULL;
     if (!e)
         e = store(c);
     if (!e)
         return NULL;
-    if (runs && before->resources)
+    if (runs && before->resources && !says_nothing(said))
         err_ignore(apply(c, before->resources), "as it was; the first error says what went wrong");
     container_config_free(c->config);
     c->config = take(before);
@@ -137,13 +140,20 @@ fallible container_update(struct container *c, const struct create_options *o)
     if (wish.memory_swap.set && !wish.memory.set && config->resources)
         wish.memory = config->resources->memory; /* the two are checked together */
     TRY(options_merge_limits(&wish, said));
-    if (says_nothing(said->resources))
-        return err_new(ERR_INVALID, "nothing to change was named: give a limit, such as --memory or --cpus");
+    if (says_nothing(said->resources) && !o->restart)
+        return err_new(ERR_INVALID,
+                       "nothing to change was named: give a limit, such as --memory or --cpus, or --restart");
+    if (o->restart)
+        TRY(options_merge_restart(o->restart, &said->restart));
+    if (said->restart && config->auto_remove)
+        return err_new(ERR_INVALID, "--restart: container '%s' is removed when it ends", c->row.name);
     TRY(container_lock(c));
     TRY(container_state(c, &s));
     enum container_status status = s.status;
     container_state_clear(&s);
-    TRY(update_locked(c, said->resources, status == CONTAINER_RUNNING || status == CONTAINER_PAUSED));
+    TRY(update_locked(c, said->resources, o->restart, status == CONTAINER_RUNNING || status == CONTAINER_PAUSED));
+    if (o->restart)
+        TRY(container_set_restart(c, o->restart));
     container_unlock(c);
     container_say(c, "update", NULL);
     return NULL;

@@ -43,6 +43,11 @@ fallible container_wait(struct container *c, int *ret_code)
     struct container_state s = { 0 };
     err *e = NULL;
     TRY(container_state(c, &s));
+    while (s.status == CONTAINER_RESTARTING) {
+        container_state_clear(&s);
+        (void)nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
+        TRY(container_state(c, &s));
+    }
     if (s.status == CONTAINER_RUNNING || s.status == CONTAINER_PAUSED)
         e = wait_running(c, &s, ret_code);
     else if (s.status == CONTAINER_CREATED && !s.error)
@@ -86,6 +91,7 @@ static unsigned condition_of(enum container_status s)
     case CONTAINER_CREATED:
         return WAIT_CREATED;
     case CONTAINER_RUNNING:
+    case CONTAINER_RESTARTING: /* docker's word for both */
         return WAIT_RUNNING;
     case CONTAINER_PAUSED:
         return WAIT_PAUSED;

@@ -89,6 +89,7 @@ static fallible take_frame(struct session *s, bool *ret_end)
     case MONITOR_SIGNAL:
     case MONITOR_WITHOUT:
     case MONITOR_CLEANED:
+    case MONITOR_RESTART:
         return NULL; /* ours to say */
     }
     return NULL; /* from a newer monitor */

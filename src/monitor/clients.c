@@ -168,6 +168,11 @@ static void hear(struct client *client, const char *frame, size_t n)
     case MONITOR_CLEANED:
         owner->cleaned(owner->ctx);
         return;
+    case MONITOR_RESTART: {
+        own_mem char *policy = mem_strndup(frame + 1, n - 1);
+        owner->restart(owner->ctx, policy);
+        return;
+    }
     case MONITOR_STDOUT:
     case MONITOR_STDERR:
     case MONITOR_EXIT:
@@ -295,14 +300,15 @@ const struct client_frame *clients_under_way(const struct clients *c)
     return NULL;
 }
 
-void clients_last(struct clients *c, const struct client_frame *frames, size_t n)
+void clients_last(struct clients *c, const struct client_frame *frames, size_t n, enum clients_socket socket)
 {
     bool under_way = clients_under_way(c) != NULL;
     for (int fd; c->listen_fd >= 0 && (fd = accept4(c->listen_fd, NULL, NULL, SOCK_CLOEXEC)) >= 0;)
         err_ignore(add(c, fd, false), "the client sees its socket close");
     loop_remove(c->listener);
     c->listener = NULL;
-    own_drop_fd(&c->listen_fd);
+    if (socket == CLIENTS_CLOSE_SOCKET)
+        own_drop_fd(&c->listen_fd);
     for (size_t i = 0; i < CLIENTS_MAX; i++)
         c->client[i].next = under_way && c->client[i].next >= c->frames_n ? 1 : 0;
     c->frames = frames;

@@ -42,6 +42,7 @@ struct client_owner {
     void (*resize)(void *ctx, unsigned rows, unsigned columns);
     void (*signal)(void *ctx, int signal);
     void (*cleaned)(void *ctx);
+    void (*restart)(void *ctx, const char *policy);
     void (*moved)(void *ctx); /* one has caught up or is gone */
 };
 
@@ -67,8 +68,10 @@ bool clients_first_gone(const struct clients *c);
 /* The frame that some do not have yet, or NULL. */
 const struct client_frame *clients_under_way(const struct clients *c);
 /* The end: takes in whoever has knocked, then no more, and offers the last frames. When one is under way it is the
- * first of them, and skipped for those who have it. */
-void clients_last(struct clients *c, const struct client_frame *frames, size_t n);
+ * first of them, and skipped for those who have it. The listening socket stays open with CLIENTS_KEEP_SOCKET, for who
+ * listens there next. */
+enum clients_socket { CLIENTS_CLOSE_SOCKET, CLIENTS_KEEP_SOCKET };
+void clients_last(struct clients *c, const struct client_frame *frames, size_t n, enum clients_socket socket);
 /* Drops those who have everything. */
 void clients_dismiss(struct clients *c);
 

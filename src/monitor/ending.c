@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/ioctl.h>
 #include <linux/types.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -95,6 +96,20 @@ static fallible open_group(const struct monitor_plan *plan, struct cgroup **ret)
         return cgroup_of_text(plan->cgroup_text, ret);
     TRY(cgroup_host_open(&host));
     return cgroup_open(host, plan->cgroup_path, ret);
+}
+
+static fallible kill_group(const struct monitor_plan *plan)
+{
+    own(cgroup) struct cgroup *group = NULL;
+    TRY(open_group(plan, &group));
+    return cgroup_kill(group);
+}
+
+void ending_kill(const struct monitor_plan *plan, int pidfd)
+{
+    err_ignore(proc_signal(pidfd, SIGKILL), "it has ended by itself");
+    if (plan->cgroup_path)
+        err_ignore(kill_group(plan), "the first process is dead, and with it its namespace");
 }
 
 static fallible clear_cgroup(const struct monitor_plan *plan, struct monitor_exit *record)

@@ -10,6 +10,8 @@
 /* Exit code and signal of the first process, by waitid(2); for one that is not our child (monitor_adopt), from its
  * pidfd, or record->error says that it is not known. */
 void ending_collect(int pidfd, struct monitor_exit *record);
+/* Kills the container: its first process and what its control group holds. */
+void ending_kill(const struct monitor_plan *plan, int pidfd);
 /* Whether the memory limit killed it; then kills what is left in the cgroup and removes it. NULL: there is none. */
 void ending_clear_cgroup(const struct monitor_plan *plan, struct monitor_exit *record);
 

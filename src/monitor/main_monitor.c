@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* husk-monitor: watches one container. Started by monitor_exec(), never by hand. */
+#include <fcntl.h>
 #include <linux/close_range.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -21,11 +22,11 @@ static void set_signals(void (*how)(int))
         (void)signal(deaf[i], how);
 }
 
-static int clean_up(const struct monitor_plan *plan)
+/* word: what husk is to do with the container. */
+static int become_husk(const struct monitor_plan *plan, const char *word)
 {
     sigset_t none;
-    char word[] = "container-cleanup";
-    char *argv[] = { (char *)(uintptr_t)plan->husk, word, (char *)(uintptr_t)plan->id, NULL };
+    char *argv[] = { (char *)(uintptr_t)plan->husk, (char *)(uintptr_t)word, (char *)(uintptr_t)plan->id, NULL };
     set_signals(SIG_DFL);
     sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
@@ -37,7 +38,7 @@ int main(int argc, char **argv)
 {
     struct monitor_plan plan;
     int fds[PLAN_FDS];
-    bool cleaned = false;
+    enum watch_end end = WATCH_ENDED;
     own(err) err *e = plan_read(argv + (argc > 0), &plan, fds);
     if (e) {
         fprintf(stderr, "%s\n", err_text(e));
@@ -46,8 +47,13 @@ int main(int argc, char **argv)
     set_signals(SIG_IGN);
     (void)close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-    e = watch_run(&plan, fds, &cleaned);
-    if (plan.remove && !cleaned && plan.husk)
-        return clean_up(&plan);
+    e = watch_run(&plan, fds, &end);
+    if (end == WATCH_RESTART && plan.husk) {
+        if (fds[PLAN_FD_LOCK] >= 0) /* until the next start it is held: the container is restarting */
+            (void)fcntl(fds[PLAN_FD_LOCK], F_SETFD, 0);
+        return become_husk(&plan, "container-restart");
+    }
+    if (plan.remove && end != WATCH_CLEANED && plan.husk)
+        return become_husk(&plan, "container-cleanup");
     return e ? 1 : 0;
 }

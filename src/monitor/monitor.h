@@ -15,9 +15,11 @@
  *
  * When the container's first process is dead the monitor, in this order: removes the cgroup and kills what is left in
  * it, drains the output into the log, writes exit.json, removes attach.sock and the FIFOs, gives up the lock, sends
- * what is left and MONITOR_EXIT to the clients, and ends. The rest of state_dir is the engine's to remove: before it
- * starts a container again it makes a new one, and removes the old exit.json. Who finds the first process dead and no
- * record asks monitor_alive(): true means that the record is about to be written, false that it never will be.
+ * what is left and MONITOR_EXIT to the clients, and ends. One that is to be started again keeps lock and socket while
+ * it waits, and then becomes "husk container-restart ID" (backoff.h). The rest of state_dir is the engine's to remove:
+ * before it starts a container again it makes a new one, and removes the old exit.json. Who finds the first process
+ * dead and no record asks monitor_alive(): true means that the record is about to be written, false that it never will
+ * be.
  *
  * Frames, one per message: byte 0 is the kind, the rest the payload (at most MONITOR_FRAME_MAX bytes in all).
  */
@@ -38,6 +40,7 @@ enum monitor_frame {
     MONITOR_SIGNAL = 'k',  /* u32 signal for the container's first process */
     MONITOR_WITHOUT = 'n', /* u8: 1 no stdout from now on, 2 no stderr, 3 neither (husk wait) */
     MONITOR_CLEANED = 'c', /* answer to 'x' of a --rm container: the client has removed it, the monitor need not */
+    MONITOR_RESTART = 'r', /* text: the restart policy from now on (restart.h) */
     /* monitor -> client */
     MONITOR_STDOUT = 'o',
     MONITOR_STDERR = 'e',
@@ -61,9 +64,13 @@ struct monitor_plan {
     const char *log_driver;               /* "json-file" or "none" */
     int64_t log_max_bytes, log_max_files; /* files count the current one; 0 bytes: never rotated */
     bool stdin_open;                      /* -i: clients may have the program's input */
-    bool stdin_once;  /* without a terminal: the end of the first client's input is the end of the program's */
-    bool remove;      /* --rm: exec "husk container-cleanup ID" at the end unless a client answers MONITOR_CLEANED */
-    const char *husk; /* path of the husk program for that */
+    bool stdin_once;     /* without a terminal: the end of the first client's input is the end of the program's */
+    bool remove;         /* --rm: exec "husk container-cleanup ID" at the end unless a client answers MONITOR_CLEANED */
+    const char *husk;    /* path of the husk program for that, and for "husk container-restart ID" */
+    const char *restart; /* the restart policy (restart.h); NULL: no */
+    int64_t restart_count;    /* how often it was restarted since somebody started it */
+    int64_t restart_delay_ns; /* the last wait before a restart; 0: none */
+    int64_t timeout_s;        /* how long it may run before it is killed; 0: no limit */
 };
 
 /* Descriptors of the monitor; -1: none. */
@@ -113,6 +120,10 @@ struct monitor_exit {
     bool cgroup_gone;                /* its control group was removed, with all that was in it */
     int64_t started_ns, finished_ns; /* CLOCK_REALTIME */
     int64_t log_dropped;             /* lines that the log lacks: its disk was full */
+    bool timed_out;                  /* its monitor killed it when plan.timeout_s were over */
+    int64_t restart_count;           /* as in the plan */
+    int64_t restart_ns;              /* CLOCK_REALTIME when it was to be started again; 0: not. See backoff.h */
+    int64_t restart_delay_ns;        /* the wait until then */
     char *error;                     /* why it could not be started or watched, or NULL */
 };
 /* NOT_FOUND while there is none. */

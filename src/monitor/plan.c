@@ -33,6 +33,10 @@ static const struct field {
     FIELD("stdin-once", FLAG, bool, stdin_once),
     FIELD("remove", FLAG, bool, remove),
     FIELD("husk", TEXT, const char *, husk),
+    FIELD("restart", TEXT, const char *, restart),
+    FIELD("restart-count", NUMBER, int64_t, restart_count),
+    FIELD("restart-delay-ns", NUMBER, int64_t, restart_delay_ns),
+    FIELD("timeout-s", NUMBER, int64_t, timeout_s),
 };
 
 static void write_field(const struct field *f, const void *slot, struct strv *args)
@@ -46,7 +50,8 @@ static void write_field(const struct field *f, const void *slot, struct strv *ar
         strv_add_printf(args, "%s=%d", f->word, (int)*(const pid_t *)slot);
         return;
     case NUMBER:
-        strv_add_printf(args, "%s=%" PRId64, f->word, *(const int64_t *)slot);
+        if (*(const int64_t *)slot)
+            strv_add_printf(args, "%s=%" PRId64, f->word, *(const int64_t *)slot);
         return;
     case UNSIGNED:
         strv_add_printf(args, "%s=%" PRIu64, f->word, *(const uint64_t *)slot);

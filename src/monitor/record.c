@@ -16,6 +16,10 @@ static const struct bind_field exit_fields[] = {
     BIND_I64(T, started_ns, "startedNs"),
     BIND_I64(T, finished_ns, "finishedNs"),
     BIND_I64(T, log_dropped, "logDropped"),
+    BIND_BOOL(T, timed_out, "timedOut"),
+    BIND_I64(T, restart_count, "restartCount"),
+    BIND_I64(T, restart_ns, "restartNs"),
+    BIND_I64(T, restart_delay_ns, "restartDelayNs"),
     BIND_STR(T, error, "error"),
     BIND_END,
 };

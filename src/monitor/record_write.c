@@ -35,6 +35,13 @@ static char *record_text(const struct monitor_exit *record)
         str_add(&doc, ",\"cgroupGone\":true");
     str_printf(&doc, ",\"startedNs\":%" PRId64 ",\"finishedNs\":%" PRId64 ",\"logDropped\":%" PRId64,
                record->started_ns, record->finished_ns, record->log_dropped);
+    if (record->timed_out)
+        str_add(&doc, ",\"timedOut\":true");
+    if (record->restart_count)
+        str_printf(&doc, ",\"restartCount\":%" PRId64, record->restart_count);
+    if (record->restart_ns)
+        str_printf(&doc, ",\"restartNs\":%" PRId64 ",\"restartDelayNs\":%" PRId64, record->restart_ns,
+                   record->restart_delay_ns);
     if (record->error)
         add_error(&doc, record->error);
     str_add(&doc, "}\n");

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "monitor/backoff.h"
 #include "monitor/clients.h"
 #include "monitor/ending.h"
 #include "monitor/events.h"
@@ -46,7 +47,7 @@ struct watch {
     int record_dir_fd; /* where the exit record goes: one of the two before; not owned */
     struct loop *loop;
     struct output output[2];
-    struct loop_source *exit_source, *trim_timer, *console_timer;
+    struct loop_source *exit_source, *trim_timer, *console_timer, *timeout_timer;
     bool trim_set, active; /* the big buffers have been used, and since the timer was set */
     bool ending, cleaned;
     struct clients clients;
@@ -54,6 +55,7 @@ struct watch {
     struct client_frame *last;
     char exit_frame[4];
     struct monitor_exit record;
+    struct backoff backoff;
 };
 
 /* Whole pages, given back to the kernel when they rest. */
@@ -194,6 +196,16 @@ static void cleaned(void *ctx)
     w->cleaned = true;
 }
 
+static void set_restart(void *ctx, const char *policy)
+{
+    struct watch *w = ctx;
+    struct restart restart;
+    err *e = restart_parse(policy, &restart);
+    if (!e)
+        w->backoff.restart = restart;
+    err_ignore(e, "it was checked by who said it");
+}
+
 static void go_on(struct watch *w)
 {
     for (size_t i = 0; i < ARRAY_SIZE(w->output); i++) {
@@ -219,6 +231,8 @@ static void moved(void *ctx)
     }
     if (!w->plan->remove)
         clients_dismiss(&w->clients);
+    if (w->backoff.chosen && !w->backoff.over && !w->backoff.given_up)
+        return;
     if (w->cleaned || !clients_any(&w->clients))
         loop_quit(w->loop);
 }
@@ -279,7 +293,7 @@ static void tell_clients(struct watch *w)
     n += add_frames(w->last + n, &w->output[1]);
     memcpy(w->exit_frame, &code, sizeof code);
     w->last[n++] = (struct client_frame){ MONITOR_EXIT, w->exit_frame, sizeof w->exit_frame };
-    clients_last(&w->clients, w->last, n);
+    clients_last(&w->clients, w->last, n, w->backoff.chosen ? CLIENTS_KEEP_SOCKET : CLIENTS_CLOSE_SOCKET);
 }
 
 static void say_end(const struct watch *w)
@@ -307,11 +321,14 @@ static fallible end_container(struct watch *w)
     logfile_flush(&w->log);
     own_drop_fd(&w->log.fd);
     w->record.log_dropped = w->log.dropped;
+    bool again = backoff_choose(&w->backoff, &w->record);
     TRY(write_record(w));
     say_end(w);
-    (void)unlinkat(w->state_fd, "attach.sock", 0);
     (void)unlinkat(w->state_fd, "stdout", 0);
     (void)unlinkat(w->state_fd, "stderr", 0);
+    if (again)
+        return NULL;
+    (void)unlinkat(w->state_fd, "attach.sock", 0);
     own_drop_fd(&w->lock_fd);
     return NULL;
 }
@@ -322,8 +339,29 @@ static err *on_exit_event(void *ctx, uint32_t events)
     loop_remove(w->exit_source); /* it stays readable */
     TRY(end_container(w));
     tell_clients(w);
+    if (w->backoff.chosen)
+        TRY(backoff_begin(&w->backoff, w->loop));
     moved(w);
     return NULL;
+}
+
+static err *on_timeout(void *ctx)
+{
+    struct watch *w = ctx;
+    w->record.timed_out = true;
+    ending_kill(w->plan, w->pidfd);
+    return NULL;
+}
+
+/* From the start on, also for one whose monitor is not the first. */
+static fallible begin_timeout(struct watch *w)
+{
+    struct timespec now;
+    if (w->plan->timeout_s <= 0)
+        return NULL;
+    clock_gettime(CLOCK_REALTIME, &now);
+    int64_t ran = now.tv_sec - w->plan->started_ns / 1000000000, left = w->plan->timeout_s - (ran > 0 ? ran : 0);
+    return loop_add_timer(w->loop, left > 0 ? (uint64_t)left * SECOND_NS : 1, on_timeout, w, &w->timeout_timer);
 }
 
 /* ---- the beginning ---- */
@@ -355,11 +393,12 @@ static void set_output(struct watch *w, size_t i, int fd, enum line_stream strea
 static fallible prepare(struct watch *w, const int fds[PLAN_FDS])
 {
     const struct monitor_plan *plan = w->plan;
-    const struct client_owner owner = { w, give_input, input_given, resize, pass_signal, cleaned, moved };
+    const struct client_owner owner = { w, give_input, input_given, resize, pass_signal, cleaned, set_restart, moved };
     sigset_t child;
     bool wants_log = str_eq(plan->log_driver, "json-file");
     err_ignore(fs_open_dir_at(AT_FDCWD, plan->dir, FS_MUST_EXIST, &w->dir_fd), "seen when the record is written");
     err_ignore(fs_open_dir_at(AT_FDCWD, plan->state_dir, FS_MUST_EXIST, &w->state_fd), "only names to remove are lost");
+    w->backoff.dir_fd = w->dir_fd;
     logfile_open(&w->log, wants_log ? w->dir_fd : -1, log_buffer, plan->log_max_bytes, plan->log_max_files);
     w->record_dir_fd = plan->remove ? w->state_fd : w->dir_fd;
     w->record_fd = -1;
@@ -371,6 +410,7 @@ static fallible prepare(struct watch *w, const int fds[PLAN_FDS])
         if (w->output[i].fd >= 0)
             TRY(loop_add_fd(w->loop, w->output[i].fd, EPOLLIN, on_output, &w->output[i], &w->output[i].source));
     TRY(loop_add_fd(w->loop, w->pidfd, EPOLLIN, on_exit_event, w, &w->exit_source));
+    TRY(begin_timeout(w));
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
     return loop_add_signals(w->loop, &child, on_child, w);
@@ -390,10 +430,13 @@ static fallible watch_blind(struct watch *w, const err *why)
             if (p[i].revents && read(p[i].fd, chunk, CHUNK) <= 0 && errno != EAGAIN)
                 p[i].fd = -1;
     }
-    return end_container(w);
+    TRY(end_container(w));
+    if (w->backoff.chosen)
+        backoff_sleep(&w->backoff);
+    return NULL;
 }
 
-fallible watch_run(const struct monitor_plan *plan, const int fds[PLAN_FDS], bool *ret_cleaned)
+fallible watch_run(const struct monitor_plan *plan, const int fds[PLAN_FDS], enum watch_end *ret)
 {
     static struct watch w; /* big, and zero pages until they are used */
     w.plan = plan;
@@ -403,6 +446,13 @@ fallible watch_run(const struct monitor_plan *plan, const int fds[PLAN_FDS], boo
     w.lock_fd = fds[PLAN_FD_LOCK];
     w.dir_fd = w.state_fd = -1;
     w.record.started_ns = plan->started_ns;
+    w.backoff = (struct backoff){ .count = plan->restart_count,
+                                  .delay_ns = plan->restart_delay_ns,
+                                  .listen_fd = fds[PLAN_FD_LISTEN],
+                                  .changed = moved,
+                                  .ctx = &w };
+    if (plan->restart)
+        set_restart(&w, plan->restart);
     set_output(&w, 0, w.console_fd >= 0 ? w.console_fd : fds[PLAN_FD_STDOUT], LINE_STDOUT, MONITOR_STDOUT);
     set_output(&w, 1, fds[PLAN_FD_STDERR], LINE_STDERR, MONITOR_STDERR);
     own(err) err *e = prepare(&w, fds);
@@ -412,6 +462,6 @@ fallible watch_run(const struct monitor_plan *plan, const int fds[PLAN_FDS], boo
         TRY(watch_blind(&w, e));
     else if (e)
         return take(e);
-    *ret_cleaned = w.cleaned;
+    *ret = w.backoff.chosen && !w.backoff.given_up ? WATCH_RESTART : w.cleaned ? WATCH_CLEANED : WATCH_ENDED;
     return NULL;
 }

@@ -8,7 +8,9 @@
 #include "monitor/plan.h"
 
 /* Watches until the container is dead, recorded and told. The plan and the descriptors come from plan_read().
- * *ret_cleaned: a client has removed the container. Errors: the record could not be written. */
-fallible watch_run(const struct monitor_plan *plan, const int fds[PLAN_FDS], bool *ret_cleaned);
+ * WATCH_CLEANED: a client has removed the container. WATCH_RESTART: it is to be started again, now.
+ * Errors: the record could not be written. */
+enum watch_end { WATCH_ENDED, WATCH_CLEANED, WATCH_RESTART };
+fallible watch_run(const struct monitor_plan *plan, const int fds[PLAN_FDS], enum watch_end *ret);
 
 #endif
