@@ -3,17 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sqlite3.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "engine/db_parts.h"
 #include "os/fs.h"
-
-struct db {
-    sqlite3 *handle;
-    char *path;
-};
 
 /* What brings a file of version N to version N + 1. The first makes everything. */
 static const char *const upgrades[] = {
@@ -23,6 +18,18 @@ static const char *const upgrades[] = {
     " labels TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE volume_use (container TEXT NOT NULL, volume TEXT NOT NULL, PRIMARY KEY (container, volume))"
     " WITHOUT ROWID;",
+    /* networks: see db_network.h */
+    "CREATE TABLE network (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, driver TEXT NOT NULL,"
+    " created_ns INTEGER NOT NULL, config TEXT NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE endpoint (container TEXT NOT NULL, network TEXT NOT NULL, position INTEGER NOT NULL,"
+    " interface TEXT NOT NULL, want_ip4 INTEGER, want_ip6 BLOB, want_mac TEXT, aliases TEXT, options TEXT,"
+    " ip4 INTEGER, ip6 BLOB, PRIMARY KEY (container, network)) WITHOUT ROWID;"
+    "CREATE UNIQUE INDEX endpoint_ip4 ON endpoint (network, ip4) WHERE ip4 IS NOT NULL;"
+    "CREATE UNIQUE INDEX endpoint_ip6 ON endpoint (network, ip6) WHERE ip6 IS NOT NULL;"
+    "CREATE TABLE port (container TEXT NOT NULL, proto TEXT NOT NULL, container_port INTEGER NOT NULL,"
+    " host_ip TEXT NOT NULL, want_port INTEGER NOT NULL, host_port INTEGER NOT NULL,"
+    " PRIMARY KEY (container, proto, container_port, host_ip, want_port)) WITHOUT ROWID;"
+    "CREATE INDEX port_host ON port (host_port, proto);",
 };
 enum { VERSION = ARRAY_SIZE(upgrades) };
 
@@ -32,7 +39,7 @@ enum { BUSY_MS = 30000 };
  * each checkpoint syncs the disk, so not too small. One container's life is 4 to 8 pages. */
 enum { CHECKPOINT_PAGES = 64 };
 
-static fallible db_error(struct db *db, const char *what)
+fallible db_fail(struct db *db, const char *what)
 {
     int code = sqlite3_errcode(db->handle);
     int os = sqlite3_system_errno(db->handle);
@@ -54,23 +61,21 @@ static fallible db_error(struct db *db, const char *what)
     }
 }
 
-static fallible run_sql(struct db *db, const char *sql)
+fallible db_run(struct db *db, const char *sql)
 {
     if (sqlite3_exec(db->handle, sql, NULL, NULL, NULL) != SQLITE_OK)
-        return db_error(db, "write");
+        return db_fail(db, "write");
     return NULL;
 }
 
-OWN_TYPE(stmt, sqlite3_stmt *, (void)sqlite3_finalize)
-
-static fallible prepare(struct db *db, const char *sql, sqlite3_stmt **ret)
+fallible db_prepare(struct db *db, const char *sql, sqlite3_stmt **ret)
 {
     if (sqlite3_prepare_v2(db->handle, sql, -1, ret, NULL) != SQLITE_OK)
-        return db_error(db, "read");
+        return db_fail(db, "read");
     return NULL;
 }
 
-static void bind_text(sqlite3_stmt *s, int i, const char *text)
+void db_bind_text(sqlite3_stmt *s, int i, const char *text)
 {
     if (text)
         (void)sqlite3_bind_text(s, i, text, -1, SQLITE_STATIC);
@@ -78,25 +83,25 @@ static void bind_text(sqlite3_stmt *s, int i, const char *text)
         (void)sqlite3_bind_null(s, i);
 }
 
-static char *column(sqlite3_stmt *s, int i)
+char *db_column(sqlite3_stmt *s, int i)
 {
     return mem_strdup((const char *)sqlite3_column_text(s, i));
 }
 
 /* Runs a statement that answers nothing. */
-static fallible finish(struct db *db, sqlite3_stmt *s, const char *what)
+fallible db_finish(struct db *db, sqlite3_stmt *s, const char *what)
 {
     if (sqlite3_step(s) != SQLITE_DONE)
-        return db_error(db, what);
+        return db_fail(db, what);
     return NULL;
 }
 
 static fallible read_version(struct db *db, int *ret)
 {
     own(stmt) sqlite3_stmt *s = NULL;
-    TRY(prepare(db, "PRAGMA user_version", &s));
+    TRY(db_prepare(db, "PRAGMA user_version", &s));
     if (sqlite3_step(s) != SQLITE_ROW)
-        return db_error(db, "read");
+        return db_fail(db, "read");
     *ret = sqlite3_column_int(s, 0);
     return NULL;
 }
@@ -105,14 +110,14 @@ static fallible upgrade(struct db *db)
 {
     int version = 0;
     /* Outside the transaction: the journal mode cannot change inside one; it stays in the file. */
-    TRY(run_sql(db, "PRAGMA journal_mode=WAL"));
-    TRY(run_sql(db, "BEGIN IMMEDIATE"));
+    TRY(db_run(db, "PRAGMA journal_mode=WAL"));
+    TRY(db_run(db, "BEGIN IMMEDIATE"));
     TRY(read_version(db, &version)); /* another process may have been faster */
     for (int v = version; v < VERSION; v++)
-        TRY_AS(run_sql(db, upgrades[v]), "bring it from version %d to %d", v, v + 1);
+        TRY_AS(db_run(db, upgrades[v]), "bring it from version %d to %d", v, v + 1);
     own_mem char *sql = mem_printf("PRAGMA user_version=%d", VERSION);
-    TRY(run_sql(db, sql));
-    return run_sql(db, "COMMIT");
+    TRY(db_run(db, sql));
+    return db_run(db, "COMMIT");
 }
 
 static fallible check_version(struct db *db, enum db_make make)
@@ -140,13 +145,13 @@ fallible db_open(const char *root, enum db_make make, struct db **ret)
     if (make == DB_MAKE && access(root, F_OK) < 0)
         TRY(fs_mkdirs_at(AT_FDCWD, root, 0700));
     if (sqlite3_open_v2(db->path, &db->handle, flags, NULL) != SQLITE_OK)
-        return db_error(db, "open names");
+        return db_fail(db, "open names");
     (void)sqlite3_busy_timeout(db->handle, BUSY_MS);
     /* Each command is short: a checkpoint (two syncs) at the end of every one would cost more than the command. */
     (void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     (void)sqlite3_wal_autocheckpoint(db->handle, CHECKPOINT_PAGES);
     TRY(check_version(db, make));
-    TRY(run_sql(db, "PRAGMA synchronous=NORMAL"));
+    TRY(db_run(db, "PRAGMA synchronous=NORMAL"));
     *ret = take(db);
     return NULL;
 }
@@ -174,8 +179,8 @@ void db_container_clear(struct db_container *c)
 static fallible name_is_taken(struct db *db, const char *name)
 {
     own(stmt) sqlite3_stmt *s = NULL;
-    TRY(prepare(db, "SELECT id FROM container WHERE name = ?", &s));
-    bind_text(s, 1, name);
+    TRY(db_prepare(db, "SELECT id FROM container WHERE name = ?", &s));
+    db_bind_text(s, 1, name);
     const char *id = sqlite3_step(s) == SQLITE_ROW ? (const char *)sqlite3_column_text(s, 0) : "";
     return err_new(ERR_EXISTS, "the name '%s' is taken by container %.12s: remove or rename it, or choose another name",
                    name, id);
@@ -184,18 +189,18 @@ static fallible name_is_taken(struct db *db, const char *name)
 static fallible insert_container(struct db *db, const struct db_container *c)
 {
     own(stmt) sqlite3_stmt *s = NULL;
-    TRY(prepare(db, "INSERT INTO container VALUES (?,?,?,?,?,?,?)", &s));
-    bind_text(s, 1, c->id);
-    bind_text(s, 2, c->name);
-    bind_text(s, 3, c->image);
-    bind_text(s, 4, c->image_id);
-    bind_text(s, 5, c->manifest);
+    TRY(db_prepare(db, "INSERT INTO container VALUES (?,?,?,?,?,?,?)", &s));
+    db_bind_text(s, 1, c->id);
+    db_bind_text(s, 2, c->name);
+    db_bind_text(s, 3, c->image);
+    db_bind_text(s, 4, c->image_id);
+    db_bind_text(s, 5, c->manifest);
     (void)sqlite3_bind_int64(s, 6, c->created_ns);
-    bind_text(s, 7, c->config);
+    db_bind_text(s, 7, c->config);
     int code = sqlite3_step(s);
     if (code == SQLITE_CONSTRAINT)
         return name_is_taken(db, c->name);
-    return code == SQLITE_DONE ? NULL : db_error(db, "add a container");
+    return code == SQLITE_DONE ? NULL : db_fail(db, "add a container");
 }
 
 static fallible insert_uses(struct db *db, const char *id, const struct strv *volumes)
@@ -203,21 +208,21 @@ static fallible insert_uses(struct db *db, const char *id, const struct strv *vo
     own(stmt) sqlite3_stmt *s = NULL;
     if (!volumes->n)
         return NULL;
-    TRY(prepare(db, "INSERT OR IGNORE INTO volume_use VALUES (?,?)", &s));
+    TRY(db_prepare(db, "INSERT OR IGNORE INTO volume_use VALUES (?,?)", &s));
     for (size_t i = 0; i < volumes->n; i++) {
         (void)sqlite3_reset(s);
-        bind_text(s, 1, id);
-        bind_text(s, 2, volumes->items[i]);
-        TRY(finish(db, s, "note a volume's use"));
+        db_bind_text(s, 1, id);
+        db_bind_text(s, 2, volumes->items[i]);
+        TRY(db_finish(db, s, "note a volume's use"));
     }
     return NULL;
 }
 
-static fallible commit_or_undo(struct db *db, err *take_e)
+fallible db_commit_or_undo(struct db *db, err *take_e)
 {
     if (!take_e)
-        return run_sql(db, "COMMIT");
-    err_ignore(run_sql(db, "ROLLBACK"), "the first error says what went wrong");
+        return db_run(db, "COMMIT");
+    err_ignore(db_run(db, "ROLLBACK"), "the first error says what went wrong");
     return take_e;
 }
 
@@ -225,23 +230,23 @@ fallible db_container_add(struct db *db, const struct db_container *c, const str
 {
     if (!volumes->n) /* one statement is its own transaction */
         return insert_container(db, c);
-    TRY(run_sql(db, "BEGIN IMMEDIATE"));
+    TRY(db_run(db, "BEGIN IMMEDIATE"));
     err *e = insert_container(db, c);
     if (!e)
         e = insert_uses(db, c->id, volumes);
-    return commit_or_undo(db, e);
+    return db_commit_or_undo(db, e);
 }
 
 static void read_row(sqlite3_stmt *s, struct db_container *ret)
 {
     *ret = (struct db_container){
-        .id = column(s, 0),
-        .name = column(s, 1),
-        .image = column(s, 2),
-        .image_id = column(s, 3),
-        .manifest = column(s, 4),
+        .id = db_column(s, 0),
+        .name = db_column(s, 1),
+        .image = db_column(s, 2),
+        .image_id = db_column(s, 3),
+        .manifest = db_column(s, 4),
         .created_ns = sqlite3_column_int64(s, 5),
-        .config = column(s, 6),
+        .config = db_column(s, 6),
     };
 }
 
@@ -254,26 +259,26 @@ fallible db_container_find(struct db *db, const char *what, struct db_container 
 {
     own(stmt) sqlite3_stmt *s = NULL;
     const char *name = what[0] == '/' ? what + 1 : what; /* docker prints names so */
-    TRY(prepare(db, "SELECT * FROM container WHERE name = ?1 OR id = ?1", &s));
-    bind_text(s, 1, name);
+    TRY(db_prepare(db, "SELECT * FROM container WHERE name = ?1 OR id = ?1", &s));
+    db_bind_text(s, 1, name);
     int code = sqlite3_step(s);
     if (code == SQLITE_ROW) {
         read_row(s, ret);
         return NULL;
     }
     if (code != SQLITE_DONE)
-        return db_error(db, "find a container");
+        return db_fail(db, "find a container");
     if (!is_hex(what))
         return err_new(ERR_NOT_FOUND, "no such container: '%s'", what);
     own(stmt) sqlite3_stmt *prefix = NULL;
     /* Hexadecimal digits sort before 'g': the range is the prefix, and the primary key finds it. */
-    TRY(prepare(db, "SELECT * FROM container WHERE id >= ?1 AND id < ?1 || 'g' LIMIT 2", &prefix));
-    bind_text(prefix, 1, what);
+    TRY(db_prepare(db, "SELECT * FROM container WHERE id >= ?1 AND id < ?1 || 'g' LIMIT 2", &prefix));
+    db_bind_text(prefix, 1, what);
     code = sqlite3_step(prefix);
     if (code == SQLITE_DONE)
         return err_new(ERR_NOT_FOUND, "no such container: '%s'", what);
     if (code != SQLITE_ROW)
-        return db_error(db, "find a container");
+        return db_fail(db, "find a container");
     struct db_container found;
     read_row(prefix, &found);
     if (sqlite3_step(prefix) == SQLITE_ROW) {
@@ -289,7 +294,7 @@ fallible db_container_list(struct db *db, struct db_container **ret, size_t *ret
     own(stmt) sqlite3_stmt *s = NULL;
     struct db_container *rows = NULL;
     size_t n = 0, room = 0;
-    TRY(prepare(db, "SELECT * FROM container ORDER BY created_ns DESC", &s));
+    TRY(db_prepare(db, "SELECT * FROM container ORDER BY created_ns DESC", &s));
     int code;
     while ((code = sqlite3_step(s)) == SQLITE_ROW) {
         if (n == room)
@@ -300,7 +305,7 @@ fallible db_container_list(struct db *db, struct db_container **ret, size_t *ret
         for (size_t i = 0; i < n; i++)
             db_container_clear(&rows[i]);
         free(rows);
-        return db_error(db, "list containers");
+        return db_fail(db, "list containers");
     }
     *ret = rows;
     *ret_n = n;
@@ -310,58 +315,85 @@ fallible db_container_list(struct db *db, struct db_container **ret, size_t *ret
 fallible db_container_set_config(struct db *db, const char *id, const char *config)
 {
     own(stmt) sqlite3_stmt *s = NULL;
-    TRY(prepare(db, "UPDATE container SET config = ? WHERE id = ?", &s));
-    bind_text(s, 1, config);
-    bind_text(s, 2, id);
-    return finish(db, s, "change a container");
+    TRY(db_prepare(db, "UPDATE container SET config = ? WHERE id = ?", &s));
+    db_bind_text(s, 1, config);
+    db_bind_text(s, 2, id);
+    return db_finish(db, s, "change a container");
 }
 
 fallible db_container_rename(struct db *db, const char *id, const char *name)
 {
     own(stmt) sqlite3_stmt *s = NULL;
-    TRY(prepare(db, "UPDATE container SET name = ? WHERE id = ?", &s));
-    bind_text(s, 1, name);
-    bind_text(s, 2, id);
+    TRY(db_prepare(db, "UPDATE container SET name = ? WHERE id = ?", &s));
+    db_bind_text(s, 1, name);
+    db_bind_text(s, 2, id);
     int code = sqlite3_step(s);
     if (code == SQLITE_CONSTRAINT)
         return name_is_taken(db, name);
-    return code == SQLITE_DONE ? NULL : db_error(db, "rename a container");
+    return code == SQLITE_DONE ? NULL : db_fail(db, "rename a container");
 }
 
-static fallible delete_by(struct db *db, const char *sql, const char *key)
+fallible db_delete_by(struct db *db, const char *sql, const char *key)
 {
     own(stmt) sqlite3_stmt *s = NULL;
-    TRY(prepare(db, sql, &s));
-    bind_text(s, 1, key);
-    return finish(db, s, "remove a row");
+    TRY(db_prepare(db, sql, &s));
+    db_bind_text(s, 1, key);
+    return db_finish(db, s, "remove a row");
 }
 
-static bool has_row(struct db *db, const char *sql, const char *key)
+bool db_has_row(struct db *db, const char *sql, const char *key)
 {
     own(stmt) sqlite3_stmt *s = NULL;
-    err *e = prepare(db, sql, &s);
+    err *e = db_prepare(db, sql, &s);
     if (e) {
         err_ignore(e, "what cannot be read is not there");
         return false;
     }
-    bind_text(s, 1, key);
+    db_bind_text(s, 1, key);
     return sqlite3_step(s) == SQLITE_ROW;
+}
+
+/* What names a container beside its own row. */
+static const char *const use_tables[] = { "volume_use", "endpoint", "port" };
+
+static fallible find_uses(struct db *db, const char *id, bool has[ARRAY_SIZE(use_tables)], bool *ret_any)
+{
+    own(stmt) sqlite3_stmt *s = NULL;
+    TRY(db_prepare(
+        db,
+        "SELECT EXISTS (SELECT 1 FROM volume_use WHERE container = ?1),"
+        " EXISTS (SELECT 1 FROM endpoint WHERE container = ?1), EXISTS (SELECT 1 FROM port WHERE container = ?1)",
+        &s));
+    db_bind_text(s, 1, id);
+    if (sqlite3_step(s) != SQLITE_ROW)
+        return db_fail(db, "find what a container uses");
+    *ret_any = false;
+    for (size_t i = 0; i < ARRAY_SIZE(use_tables); i++)
+        *ret_any |= has[i] = sqlite3_column_int(s, (int)i) != 0;
+    return NULL;
 }
 
 fallible db_container_remove(struct db *db, const char *id)
 {
-    if (!has_row(db, "SELECT 1 FROM volume_use WHERE container = ?", id))
-        return delete_by(db, "DELETE FROM container WHERE id = ?", id);
-    TRY(run_sql(db, "BEGIN IMMEDIATE"));
-    err *e = delete_by(db, "DELETE FROM volume_use WHERE container = ?", id);
+    bool has[ARRAY_SIZE(use_tables)], any = false;
+    TRY(find_uses(db, id, has, &any));
+    if (!any) /* one statement is its own transaction */
+        return db_delete_by(db, "DELETE FROM container WHERE id = ?", id);
+    TRY(db_run(db, "BEGIN IMMEDIATE"));
+    err *e = NULL;
+    for (size_t i = 0; !e && i < ARRAY_SIZE(use_tables); i++) {
+        own_mem char *sql = mem_printf("DELETE FROM %s WHERE container = ?", use_tables[i]);
+        if (has[i])
+            e = db_delete_by(db, sql, id);
+    }
     if (!e)
-        e = delete_by(db, "DELETE FROM container WHERE id = ?", id);
-    return commit_or_undo(db, e);
+        e = db_delete_by(db, "DELETE FROM container WHERE id = ?", id);
+    return db_commit_or_undo(db, e);
 }
 
 bool db_container_has(struct db *db, const char *id)
 {
-    return has_row(db, "SELECT 1 FROM container WHERE id = ?", id);
+    return db_has_row(db, "SELECT 1 FROM container WHERE id = ?", id);
 }
 
 void db_volume_clear(struct db_volume *v)
@@ -374,37 +406,37 @@ void db_volume_clear(struct db_volume *v)
 fallible db_volume_add(struct db *db, const struct db_volume *v)
 {
     own(stmt) sqlite3_stmt *s = NULL;
-    TRY(prepare(db, "INSERT INTO volume VALUES (?,?,?,?)", &s));
-    bind_text(s, 1, v->name);
+    TRY(db_prepare(db, "INSERT INTO volume VALUES (?,?,?,?)", &s));
+    db_bind_text(s, 1, v->name);
     (void)sqlite3_bind_int64(s, 2, v->created_ns);
     (void)sqlite3_bind_int(s, 3, v->anonymous);
-    bind_text(s, 4, v->labels ? v->labels : "{}");
+    db_bind_text(s, 4, v->labels ? v->labels : "{}");
     int code = sqlite3_step(s);
     if (code == SQLITE_CONSTRAINT)
         return err_new(ERR_EXISTS, "there already is a volume '%s'", v->name);
-    return code == SQLITE_DONE ? NULL : db_error(db, "add a volume");
+    return code == SQLITE_DONE ? NULL : db_fail(db, "add a volume");
 }
 
 static void read_volume(sqlite3_stmt *s, struct db_volume *ret)
 {
     *ret = (struct db_volume){
-        .name = column(s, 0),
+        .name = db_column(s, 0),
         .created_ns = sqlite3_column_int64(s, 1),
         .anonymous = sqlite3_column_int(s, 2) != 0,
-        .labels = column(s, 3),
+        .labels = db_column(s, 3),
     };
 }
 
 fallible db_volume_find(struct db *db, const char *name, struct db_volume *ret)
 {
     own(stmt) sqlite3_stmt *s = NULL;
-    TRY(prepare(db, "SELECT * FROM volume WHERE name = ?", &s));
-    bind_text(s, 1, name);
+    TRY(db_prepare(db, "SELECT * FROM volume WHERE name = ?", &s));
+    db_bind_text(s, 1, name);
     int code = sqlite3_step(s);
     if (code == SQLITE_DONE)
         return err_new(ERR_NOT_FOUND, "no such volume: '%s'", name);
     if (code != SQLITE_ROW)
-        return db_error(db, "find a volume");
+        return db_fail(db, "find a volume");
     read_volume(s, ret);
     return NULL;
 }
@@ -414,7 +446,7 @@ fallible db_volume_list(struct db *db, struct db_volume **ret, size_t *ret_n)
     own(stmt) sqlite3_stmt *s = NULL;
     struct db_volume *rows = NULL;
     size_t n = 0, room = 0;
-    TRY(prepare(db, "SELECT * FROM volume ORDER BY name", &s));
+    TRY(db_prepare(db, "SELECT * FROM volume ORDER BY name", &s));
     int code;
     while ((code = sqlite3_step(s)) == SQLITE_ROW) {
         if (n == room)
@@ -425,7 +457,7 @@ fallible db_volume_list(struct db *db, struct db_volume **ret, size_t *ret_n)
         for (size_t i = 0; i < n; i++)
             db_volume_clear(&rows[i]);
         free(rows);
-        return db_error(db, "list volumes");
+        return db_fail(db, "list volumes");
     }
     *ret = rows;
     *ret_n = n;
@@ -435,22 +467,22 @@ fallible db_volume_list(struct db *db, struct db_volume **ret, size_t *ret_n)
 fallible db_volume_users(struct db *db, const char *name, struct strv *ret)
 {
     own(stmt) sqlite3_stmt *s = NULL;
-    TRY(prepare(db, "SELECT container FROM volume_use WHERE volume = ?", &s));
-    bind_text(s, 1, name);
+    TRY(db_prepare(db, "SELECT container FROM volume_use WHERE volume = ?", &s));
+    db_bind_text(s, 1, name);
     int code;
     while ((code = sqlite3_step(s)) == SQLITE_ROW)
         strv_add(ret, (const char *)sqlite3_column_text(s, 0));
-    return code == SQLITE_DONE ? NULL : db_error(db, "find a volume's users");
+    return code == SQLITE_DONE ? NULL : db_fail(db, "find a volume's users");
 }
 
 fallible db_volume_remove(struct db *db, const char *name)
 {
     own_strv struct strv users = { 0 };
-    TRY(run_sql(db, "BEGIN IMMEDIATE"));
+    TRY(db_run(db, "BEGIN IMMEDIATE"));
     err *e = db_volume_users(db, name, &users);
     if (!e && users.n)
         e = err_new(ERR_CONFLICT, "volume '%s' is in use by container %.12s: remove that first", name, users.items[0]);
     if (!e)
-        e = delete_by(db, "DELETE FROM volume WHERE name = ?", name);
-    return commit_or_undo(db, e);
+        e = db_delete_by(db, "DELETE FROM volume WHERE name = ?", name);
+    return db_commit_or_undo(db, e);
 }

@@ -525,7 +525,7 @@ ROWS
 }
 
 @test "bootstrap: a Debian image from the system's own mirror, made by an ordinary user" {
-    run as_user husk bootstrap --quiet --variant essential --tag tiny:1 debian:bookworm
+    MACHINE_NETWORK=1 run as_user husk bootstrap --quiet --variant essential --tag tiny:1 debian:bookworm
     expect 0 "tiny:1"
     [[ ${lines[-1]} == tiny:1 ]]
     # shellcheck disable=SC2016

@@ -10,6 +10,27 @@
 #   load_busybox                  puts busybox into root's store; `as_user load_busybox` into the user's
 # shellcheck shell=bash disable=SC2034,SC2154
 
+# Root's files run in a network namespace of their own, with the loopback up: what they listen on and what husk does to
+# addresses, routes and firewalls is theirs alone, and gone with them. The ordinary user of a file is in the same one.
+#
+#   MACHINE_NETWORK=1 as_user CMD...   in the machine's own, for what needs the world outside
+
+# When bats first reads a file it is bats-exec-file that does: it begins again, inside, with the output that it had (3).
+own_network() {
+    ((EUID == 0)) || return 0
+    [[ $(readlink /proc/self/ns/net) != "${HUSK_TEST_NETWORK-}" ]] || return 0
+    [[ ! ${HUSK_TEST_NETWORK-} ]] || { echo "in another network namespace than the file's"; return 1; }
+    local -a again
+    mapfile -d '' -t again <"/proc/$$/cmdline"
+    [[ ${again[1]-} == */bats-exec-file ]] || { echo "not read by bats-exec-file first: ${again[*]}"; return 1; }
+    rm -f "$BATS_FILE_TMPDIR"-*.source_file
+    rmdir "$BATS_FILE_TMPDIR"
+    # shellcheck disable=SC2016
+    exec unshare --net bash -c 'ip link set lo up
+        HUSK_TEST_NETWORK=$(readlink /proc/self/ns/net) exec "$@"' own-network "${again[@]}" >&3 2>&3 3>&- 4>&-
+}
+own_network || exit 1
+
 HUSK_TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 export HUSK_TOP
 export HUSK_BUILD=${HUSK_BUILD:-$HUSK_TOP/build}
@@ -98,6 +119,7 @@ as_user() {
         "HUSK_RUN=$USER_RUN/husk" "TMPDIR=$T/tmp" LC_ALL=C.UTF-8 "HUSK=$HUSK" "HUSK_OCI=$HUSK_OCI" "T=$T" "IMAGES=$IMAGES"
         ${REGISTRY:+"REGISTRY=$REGISTRY"} ${HUSK_FAULT:+"HUSK_FAULT=$HUSK_FAULT"})
     ((EUID != 0)) || as=(setpriv --reuid "$HUSK_USER" --regid "$HUSK_USER" --init-groups "${as[@]}")
+    ((EUID != 0)) || [[ ! ${MACHINE_NETWORK-} ]] || as=(nsenter --net=/proc/1/ns/net -- "${as[@]}")
     case $1 in
     husk) shift && (cd / && "${as[@]}" "$HUSK" "$@") ;;
     load_busybox) (cd / && "${as[@]}" "$HUSK" load --quiet --input "$IMAGES/busybox.tar") ;;

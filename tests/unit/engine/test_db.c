@@ -4,7 +4,7 @@
 #include <sqlite3.h>
 #include <unistd.h>
 
-#include "engine/db.h"
+#include "engine/db_network.h"
 #include "os/fs.h"
 
 static char root[] = "/tmp/husk-db-XXXXXX";
@@ -156,4 +156,88 @@ TEST(a_newer_file_is_refused_and_a_damaged_one_named)
     (void)unlink(wal);
     CHECK_ERR(db_open(root, DB_MUST_EXIST, &db), ERR_CORRUPT);
     done(NULL);
+}
+
+/* ---- networks -------------------------------------------------------------------------------------------------- */
+
+static struct db_endpoint endpoint(const char *container, const char *ip4)
+{
+    struct db_endpoint e = { .container = (char *)container, .network = (char *)"n1", .interface = (char *)"eth0" };
+    CHECK_OK(ip_parse(ip4, &e.ip4));
+    return e;
+}
+
+static void add_network(struct db *db, const char *id, const char *name)
+{
+    const struct db_network n = { (char *)id, (char *)name, (char *)"bridge", 1, (char *)"{}" };
+    CHECK_OK(db_network_add(db, &n));
+}
+
+TEST(networks_are_found_by_name_and_unique_prefix)
+{
+    struct db *db = fresh();
+    struct db_network n = { 0 };
+    add_network(db, "aa11", "front");
+    add_network(db, "aa22", "back");
+    const struct db_network again = { (char *)"bb", (char *)"front", (char *)"bridge", 1, (char *)"{}" };
+    CHECK_SAYS(db_network_add(db, &again), "there already is a network 'front'");
+    CHECK_OK(db_network_find(db, "aa2", &n));
+    assert_string_equal(n.name, "back");
+    db_network_clear(&n);
+    CHECK_ERR(db_network_find(db, "aa", &n), ERR_CONFLICT);
+    CHECK_SAYS(db_network_find(db, "nope", &n), "no such network: 'nope'");
+    done(db);
+}
+
+TEST(an_address_of_a_network_is_leased_once)
+{
+    struct db *db = fresh();
+    struct db_endpoint a = endpoint("c1", "10.0.0.5"), b = endpoint("c2", "10.0.0.5"), c = endpoint("c2", "10.0.0.200");
+    own(db_endpoints) struct db_endpoints l = { 0 };
+    own_mem char *holder = NULL;
+    struct ip first, last, top, none = { 0 };
+    CHECK_OK(ip_parse("10.0.0.0", &first));
+    CHECK_OK(ip_parse("10.0.0.255", &last));
+    strv_add(&a.aliases, "web");
+    strv_add(&a.aliases, "www");
+    CHECK_OK(db_endpoint_add(db, &a));
+    strv_free(&a.aliases);
+    CHECK_ERR(db_endpoint_add(db, &a), ERR_EXISTS);
+    CHECK_ERR(db_endpoint_add(db, &b), ERR_CONFLICT);
+    CHECK_OK(db_endpoint_add(db, &c));
+    CHECK_ERR(db_endpoint_lease(db, "c2", "n1", &a.ip4, &none), ERR_CONFLICT);
+    CHECK_OK(db_endpoint_highest(db, "n1", &first, &last, &top));
+    CHECK(ip_equal(&top, &c.ip4));
+    CHECK_OK(db_endpoint_holder(db, "n1", &a.ip4, &holder));
+    assert_string_equal(holder, "c1");
+    CHECK_OK(db_endpoint_list(db, "c1", NULL, &l));
+    CHECK(l.n == 1 && l.items[0].aliases.n == 2 && ip_equal(&l.items[0].ip4, &a.ip4));
+    CHECK_OK(db_endpoint_lease(db, "c1", "n1", &none, &none));
+    CHECK_OK(db_endpoint_lease(db, "c2", "n1", &a.ip4, &none));
+    done(db);
+}
+
+TEST(a_network_in_use_is_not_removed_and_a_container_takes_its_endpoints_along)
+{
+    struct db *db = fresh();
+    struct db_endpoint a = endpoint("c1", "10.0.0.5");
+    own(db_endpoints) struct db_endpoints l = { 0 };
+    own(db_ports) struct db_ports ports = { 0 };
+    const struct db_port p = { (char *)"c1", (char *)"tcp", 80, (char *)"", 0, 40000 };
+    add_network(db, "n1", "front");
+    add(db, "c1", "web", 1);
+    CHECK_OK(db_endpoint_add(db, &a));
+    CHECK_OK(db_port_add(db, &p));
+    CHECK_SAYS(db_network_remove(db, "n1", "front", DB_MUST_BE_UNUSED),
+               "network 'front' is in use by container 'web': disconnect or remove that first, or force with -f");
+    CHECK_OK(db_port_list(db, "c1", &ports));
+    CHECK(ports.n == 1 && ports.items[0].host_port == 40000);
+    db_ports_clear(&ports);
+    CHECK_OK(db_container_remove(db, "c1"));
+    CHECK_OK(db_endpoint_list(db, NULL, NULL, &l));
+    CHECK(l.n == 0);
+    CHECK_OK(db_port_list(db, NULL, &ports));
+    CHECK(ports.n == 0);
+    CHECK_OK(db_network_remove(db, "n1", "front", DB_MUST_BE_UNUSED));
+    done(db);
 }

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "engine/network.h"
+
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#define T struct network_subnet
+static const struct bind_field subnet_fields[] = {
+    BIND_STR(T, subnet, "subnet"),
+    BIND_STR(T, gateway, "gateway"),
+    BIND_STR(T, range, "range"),
+    BIND_MAP(T, others, "others"),
+    BIND_END,
+};
+#undef T
+static const struct bind_type subnet_type = { "subnet", sizeof(struct network_subnet), subnet_fields, false };
+
+#define T struct network_config
+static const struct bind_field config_fields[] = {
+    BIND_OBJS(T, subnets, subnets_n, "subnets", subnet_type),
+    BIND_STR(T, link, "link"),
+    BIND_STR(T, mode, "mode"),
+    BIND_BOOL(T, ipv6, "ipv6"),
+    BIND_BOOL(T, internal, "internal"),
+    BIND_BOOL(T, no_isolate, "noIsolate"),
+    BIND_BOOL(T, no_masquerade, "noMasquerade"),
+    BIND_BOOL(T, no_icc, "noIcc"),
+    BIND_BOOL(T, no_dns, "noDns"),
+    BIND_I64(T, mtu, "mtu"),
+    BIND_I64(T, vlan, "vlan"),
+    BIND_STRS(T, dns, "dns"),
+    BIND_STRS(T, routes, "routes"),
+    BIND_MAP(T, labels, "labels"),
+    BIND_MAP(T, options, "options"),
+    BIND_END,
+};
+#undef T
+const struct bind_type network_config_type = { "network", sizeof(struct network_config), config_fields, false };
+
+void network_free(struct network *n)
+{
+    if (!n)
+        return;
+    db_network_clear(&n->row);
+    bind_free(&network_config_type, n->config);
+    free(n);
+}
+
+static fallible network_of_row(struct db_network *take_row, struct network **ret)
+{
+    own(network) struct network *n = mem_zalloc(sizeof *n);
+    void *config = NULL;
+    n->row = *take_row;
+    *take_row = (struct db_network){ 0 };
+    TRY_AS(bind_read(&network_config_type, n->row.config, strlen(n->row.config), &config), "network '%s'", n->row.name);
+    n->config = config;
+    *ret = take(n);
+    return NULL;
+}
+
+fallible network_find(struct engine *e, const char *what, struct network **ret)
+{
+    struct db *db = NULL;
+    own(db_network) struct db_network row = { 0 };
+    TRY(engine_db_if_there(e, &db));
+    if (!db)
+        return err_new(ERR_NOT_FOUND, "no such network: '%s'", what);
+    TRY(db_network_find(db, what, &row));
+    return network_of_row(&row, ret);
+}
+
+void network_list_clear(struct network_list *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        network_free(l->items[i]);
+    free(l->items);
+    *l = (struct network_list){ 0 };
+}
+
+fallible network_list(struct engine *e, struct network_list *ret)
+{
+    struct db *db = NULL;
+    struct db_network *rows = NULL;
+    size_t n = 0;
+    struct network_list l = { 0 };
+    err *failed = NULL;
+    TRY(engine_db_if_there(e, &db));
+    if (db)
+        TRY(db_network_list(db, &rows, &n));
+    l.items = mem_array(NULL, n + 1, sizeof *l.items);
+    for (size_t i = 0; i < n; i++) {
+        if (!failed && !(failed = network_of_row(&rows[i], &l.items[l.n])))
+            l.n++;
+        db_network_clear(&rows[i]);
+    }
+    free(rows);
+    if (failed) {
+        network_list_clear(&l);
+        return failed;
+    }
+    *ret = l;
+    return NULL;
+}
+
+bool network_is_connected(const struct engine *e, const char *container)
+{
+    own_mem char *path = mem_printf("%s/%s/network", e->run, container);
+    return access(path, F_OK) == 0;
+}
+
+void neighbours_clear(struct neighbours *l)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        free(l->items[i].container);
+        free(l->items[i].name);
+        strv_free(&l->items[i].names);
+    }
+    free(l->items);
+    *l = (struct neighbours){ 0 };
+}
+
+static bool known_as(const struct strv *names, const char *name)
+{
+    for (size_t i = 0; i < names->n; i++)
+        if (strcasecmp(names->items[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* Takes what it keeps of the endpoint. */
+static void add_neighbour(struct neighbours *l, struct db_endpoint *e, const char *name, const char *only)
+{
+    struct strv names = { 0 };
+    strv_add(&names, name);
+    strv_add_take(&names, mem_strndup(e->container, 12));
+    strv_add(&names, e->container);
+    strv_copy(&names, e->aliases.items, e->aliases.n);
+    if (only && !known_as(&names, only)) {
+        strv_free(&names);
+        return;
+    }
+    l->items = mem_array(l->items, l->n + 1, sizeof *l->items);
+    l->items[l->n++] = (struct neighbour){
+        .container = take(e->container), .name = mem_strdup(name), .names = names, .ip4 = e->ip4, .ip6 = e->ip6
+    };
+}
+
+fallible network_neighbours(struct engine *e, const char *network, const char *name, const struct ip *ip,
+                            struct neighbours *ret)
+{
+    struct db *db = NULL;
+    own(db_endpoints) struct db_endpoints endpoints = { 0 };
+    own(neighbours) struct neighbours l = { 0 };
+    TRY(engine_db_if_there(e, &db));
+    if (db)
+        TRY(db_endpoint_list(db, NULL, network, &endpoints));
+    for (size_t i = 0; i < endpoints.n; i++) {
+        struct db_container row;
+        struct db_endpoint *at = &endpoints.items[i];
+        if ((ip && !ip_equal(ip, &at->ip4) && !ip_equal(ip, &at->ip6)) || !network_is_connected(e, at->container))
+            continue;
+        err *failed = db_container_find(db, at->container, &row);
+        if (err_is(failed, ERR_NOT_FOUND)) { /* it was removed meanwhile */
+            err_free(failed);
+            continue;
+        }
+        TRY(failed);
+        add_neighbour(&l, at, row.name, name);
+        db_container_clear(&row);
+    }
+    *ret = l;
+    l = (struct neighbours){ 0 };
+    return NULL;
+}

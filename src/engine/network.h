@@ -1,0 +1,96 @@
+/*
+ * network.h: networks as nouns that last between commands, and who is on them.
+ *
+ * A network is a row of husk.db with its configuration; what the kernel has of it (a bridge, the network's elements in
+ * the table `inet husk`) is made when a container first needs it and goes when the network is removed. A container's
+ * place on a network is an endpoint: wishes, and a lease of addresses. Everything here can be made anew from the rows.
+ *
+ *   <run>/ID/network    there while container ID is connected, as the start's last step makes it: what takes the
+ *                       container's elements out of the firewall again (network/firewall.h). Whoever ends the
+ *                       container carries it out and removes it; then the container has no name and no address any
+ *                       more, whatever its rows say
+ *
+ * The names by which the containers of a network know each other are a container's name, its ID's first twelve digits,
+ * its whole ID, and its aliases on that network.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_ENGINE_NETWORK_H
+#define HUSK_ENGINE_NETWORK_H
+
+#include "codec/bind.h"
+#include "engine/db_network.h"
+#include "engine/engine.h"
+
+/* The default network of root's containers, as docker's "bridge": made on first use. */
+#define NETWORK_DEFAULT        "husk"
+#define NETWORK_DEFAULT_BRIDGE "husk0"
+
+struct network_subnet {
+    char *subnet;         /* "10.88.0.0/16" */
+    char *gateway;        /* the bridge's own address; NULL: an internal network without one (macvlan ...) */
+    char *range;          /* addresses are taken from here: a prefix, or "FIRST-LAST"; NULL: the whole subnet */
+    struct strmap others; /* name -> address that no container may get (--aux-address) */
+};
+struct network_config {
+    struct network_subnet *subnets; /* at most one of each family */
+    size_t subnets_n;
+    char *link;                    /* the host's interface: the bridge, or macvlan's and ipvlan's parent */
+    char *mode;                    /* of macvlan and ipvlan; NULL: the driver's default */
+    bool ipv6;                     /* it was asked for; a subnet of that family is among the subnets */
+    bool internal;                 /* nothing beyond the network */
+    bool no_isolate;               /* other networks of husk's may be reached */
+    bool no_masquerade;            /* containers keep their addresses beyond the host */
+    bool no_icc;                   /* its containers do not reach each other */
+    bool no_dns;                   /* its containers get the host's name servers */
+    int64_t mtu, vlan;             /* 0: the default, none */
+    struct strv dns;               /* name servers beyond the network's own */
+    struct strv routes;            /* "DESTINATION,GATEWAY[,METRIC]" */
+    struct strmap labels, options; /* options: as given with --opt, for inspect */
+};
+extern const struct bind_type network_config_type;
+
+struct network {
+    struct db_network row;
+    struct network_config *config;
+};
+void network_free(struct network *n);
+OWN_TYPE(network, struct network *, network_free)
+
+/* By name, ID or unique prefix; "bridge" is the default network, which is made when it is not there yet. NOT_FOUND. */
+fallible network_find(struct engine *e, const char *what, struct network **ret);
+struct network_list {
+    struct network **items;
+    size_t n;
+};
+/* By name. Without husk.db there are none. */
+fallible network_list(struct engine *e, struct network_list *ret);
+void network_list_clear(struct network_list *l);
+
+/* A container that is connected to a network now. */
+struct neighbour {
+    char *container;   /* ID */
+    char *name;        /* the container's */
+    struct strv names; /* all by which it is known there: see above */
+    struct ip ip4, ip6;
+};
+struct neighbours {
+    struct neighbour *items;
+    size_t n;
+};
+void neighbours_clear(struct neighbours *l);
+static inline void own_drop_neighbours(struct neighbours *l)
+{
+    neighbours_clear(l);
+}
+/**
+ * network_neighbours - the containers that are connected to a network now.
+ * @network: its ID.
+ * @name:    only those that are known there by this name (letters of either case); NULL: all.
+ * @ip:      only the one with this address; NULL: all.
+ */
+fallible network_neighbours(struct engine *e, const char *network, const char *name, const struct ip *ip,
+                            struct neighbours *ret);
+/* Whether a container is connected now: it has its <run>/ID/network. */
+bool network_is_connected(const struct engine *e, const char *container);
+
+#endif
