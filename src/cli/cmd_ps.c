@@ -8,6 +8,7 @@
 
 #include "cli/cli.h"
 #include "cli/table.h"
+#include "engine/health.h"
 
 struct ps_opts {
     bool all, quiet, no_trunc, latest, size, noheading;
@@ -61,7 +62,16 @@ static char *command_text(const struct container_config *c, bool whole)
     return mem_printf("\"%.19s\xe2\x80\xa6\"", s.text);
 }
 
-static char *status_text(const struct container_state *s)
+static const char *health_text(struct container *c)
+{
+    const char *word = c->config->health ? health_word(c) : "none";
+    return strcmp(word, "healthy") == 0     ? " (healthy)"
+           : strcmp(word, "unhealthy") == 0 ? " (unhealthy)"
+           : strcmp(word, "starting") == 0  ? " (health: starting)"
+                                            : "";
+}
+
+static char *status_text(struct container *c, const struct container_state *s)
 {
     char words[64], when[96];
     struct timespec now = { 0 };
@@ -72,7 +82,7 @@ static char *status_text(const struct container_state *s)
     case CONTAINER_CREATED:
         return mem_strdup("Created");
     case CONTAINER_RUNNING:
-        return mem_printf("Up %s", duration);
+        return mem_printf("Up %s%s", duration, health_text(c));
     case CONTAINER_PAUSED:
         return mem_printf("Up %s (Paused)", duration);
     case CONTAINER_RESTARTING:
@@ -159,7 +169,7 @@ static fallible make_row(struct container *c, const struct container_state *s, c
     set(row, "CreatedAt", format_time_ns(c->row.created_ns, iso));
     set(row, "RunningFor", ago(c->row.created_ns, when));
     set(row, "State", container_status_word(s->status));
-    set_take(row, "Status", status_text(s));
+    set_take(row, "Status", status_text(c, s));
     set(row, "Ports", "");
     set(row, "Names", c->row.name);
     set_take(row, "Labels", labels_text(&config->labels));

@@ -9,6 +9,7 @@
 #include "engine/options.h"
 
 static const char *const words_pull[] = { "always", "missing", "never", NULL };
+static const char *const words_unhealthy[] = { "none", "restart", "stop", "kill", NULL };
 static const char *const words_log_driver[] = { "json-file", "none", NULL };
 
 /* T is a struct whose member `create` is a struct create_options. */
@@ -41,6 +42,21 @@ static const char *const words_log_driver[] = { "json-file", "none", NULL };
                 "Until `stop` kills it (default 10; -1: never)"),                                                      \
         OPT_STR(0, "restart", T, create.restart, "POLICY",                                                             \
                 "When it ends, start it again: no (default), on-failure[:N], always, unless-stopped"),                 \
+        OPT_STR(0, "health-cmd", T, create.health.cmd, "COMMAND",                                                      \
+                "A shell's command, or a JSON list, that tells whether it is well; 'none' for none"),                  \
+        OPT_STR(0, "health-interval", T, create.health.interval, "DURATION",                                           \
+                "Time between checks (default 30s; 'disable': only by hand)"),                                         \
+        OPT_DURATION(0, "health-timeout", T, create.health.timeout, "DURATION", "A check's time (default 30s)"),       \
+        OPT_I64(0, "health-retries", T, create.health.retries, "N", "Failures until it is unhealthy (default 3)"),     \
+        OPT_DURATION(0, "health-start-period", T, create.health.start_period, "DURATION",                              \
+                     "Time after the start in which failures do not count (default 0s)"),                              \
+        OPT_DURATION(0, "health-start-interval", T, create.health.start_interval, "DURATION",                          \
+                     "Time between checks in that period (default 5s)"),                                               \
+        OPT_FLAG(0, "no-healthcheck", T, create.health.none, "No health check, also when the image has one"),          \
+        OPT_STR(0, "on-unhealthy", T, create.health.on_unhealthy, "ACTION",                                            \
+                "When it becomes unhealthy: none (default), restart, stop or kill it", .words = words_unhealthy),      \
+        OPT_STR(0, "health-on-failure", T, create.health.on_failure, "ACTION", "The same as --on-unhealthy",           \
+                .words = words_unhealthy),                                                                             \
         OPT_I64(0, "timeout", T, create.timeout, "SECONDS", "Kill it when it has run so long (default 0: never)"),     \
         OPT_GROUP("Files"),                                                                                            \
         OPT_STRS('v', "volume", T, create.volume, "[SOURCE:]TARGET[:OPTIONS]",                                         \

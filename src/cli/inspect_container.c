@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cli/inspect_docs.h"
+#include "engine/health.h"
 #include "engine/hosts.h"
 #include "engine/volume.h"
 #include "monitor/restart.h"
@@ -66,6 +67,40 @@ static json_t *state_doc(const struct container_state *s)
     return o;
 }
 
+static fallible put_health(json_t *state, struct container *c)
+{
+    own(health_state) struct health_state *s = NULL;
+    json_t *log = json_array();
+    TRY(health_read(c, &s));
+    for (size_t i = 0; s && i < s->log_n; i++) {
+        const struct health_result *r = &s->log[i];
+        json_t *o = json_object();
+        put(o, "Start", time_text(r->start_ns));
+        put(o, "End", time_text(r->end_ns));
+        put(o, "ExitCode", json_integer(r->exit_code));
+        put(o, "Output", text(r->output));
+        (void)json_array_append_new(log, o);
+    }
+    if (s)
+        put(state, "Health",
+            json_pack("{s:s, s:I, s:O}", "Status", s->status, "FailingStreak", (json_int_t)s->failing_streak, "Log",
+                      log));
+    json_decref(log);
+    return NULL;
+}
+
+static json_t *healthcheck_doc(const struct container_health *h)
+{
+    json_t *o = json_object();
+    put(o, "Test", list(&h->test));
+    put(o, "Interval", json_integer(h->interval_ns));
+    put(o, "Timeout", json_integer(h->timeout_ns));
+    put(o, "StartPeriod", json_integer(h->start_period_ns));
+    put(o, "StartInterval", json_integer(h->start_interval_ns));
+    put(o, "Retries", json_integer(h->retries));
+    return o;
+}
+
 static json_t *config_doc(const struct container *c, const struct container_config *k, const char *hostname)
 {
     json_t *o = json_object();
@@ -84,6 +119,10 @@ static json_t *config_doc(const struct container *c, const struct container_conf
     put(o, "StopSignal", text(k->stop_signal ? k->stop_signal : "SIGTERM"));
     if (k->stop_timeout.set)
         put(o, "StopTimeout", number(k->stop_timeout));
+    if (k->health)
+        put(o, "Healthcheck", healthcheck_doc(k->health));
+    if (k->health && k->health->on_unhealthy)
+        put(o, "HealthcheckOnFailureAction", text(k->health->on_unhealthy));
     if (k->timeout_s)
         put(o, "Timeout", json_integer(k->timeout_s));
     return o;
@@ -271,7 +310,8 @@ fallible inspect_container(struct container *c, json_t **ret)
     put(o, "Created", time_text(c->row.created_ns));
     put(o, "Path", text(first->n ? first->items[0] : ""));
     put(o, "Args", args);
-    put(o, "State", state_doc(&s));
+    json_t *state = state_doc(&s);
+    put(o, "State", state);
     put(o, "Image", text(c->row.image_id));
     put_paths(o, c, k);
     put(o, "Name", json_sprintf("/%s", c->row.name));
@@ -279,7 +319,9 @@ fallible inspect_container(struct container *c, json_t **ret)
     put(o, "Driver", text(k->rootfs ? "directory" : "overlay"));
     put(o, "Platform", text("linux"));
     put(o, "HostConfig", host_doc(k));
-    err *e = graph_doc(c, &graph);
+    err *e = put_health(state, c);
+    if (!e)
+        e = graph_doc(c, &graph);
     if (!e)
         put(o, "GraphDriver", graph);
     put(o, "Mounts", mounts_doc(c->engine, k));

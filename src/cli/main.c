@@ -88,6 +88,8 @@ static const struct command *const commands[] = {
     &cmd_info,
     &cmd_system,
     &cmd_version,
+    &cmd_healthcheck,
+    &cmd_health_probe,
     &cmd_container_cleanup,
     &cmd_container_restart,
     // clang-format on

@@ -68,6 +68,21 @@ static const struct bind_field log_fields[] = {
 #undef T
 static const struct bind_type log_type = { "log", sizeof(struct container_log), log_fields, false };
 
+#define T struct container_health
+static const struct bind_field health_fields[] = {
+    BIND_STRS(T, test, "test"),
+    BIND_STRS(T, shell, "shell"),
+    BIND_I64(T, interval_ns, "interval"),
+    BIND_I64(T, timeout_ns, "timeout"),
+    BIND_I64(T, start_period_ns, "startPeriod"),
+    BIND_I64(T, start_interval_ns, "startInterval"),
+    BIND_I64(T, retries, "retries"),
+    BIND_STR(T, on_unhealthy, "onUnhealthy"),
+    BIND_END,
+};
+#undef T
+static const struct bind_type health_type = { "health", sizeof(struct container_health), health_fields, false };
+
 #define T struct container_config
 static const struct bind_field config_fields[] = {
     BIND_STRS(T, entrypoint, "entrypoint"),
@@ -82,6 +97,7 @@ static const struct bind_field config_fields[] = {
     BIND_OPT_I64(T, stop_timeout, "stopTimeout"),
     BIND_STR(T, restart, "restart"),
     BIND_I64(T, timeout_s, "timeout"),
+    BIND_OBJ(T, health, "health", health_type),
     BIND_MAP(T, labels, "labels"),
     BIND_MAP(T, annotations, "annotations"),
     BIND_STRS(T, layers, "layers"),
@@ -125,6 +141,11 @@ static const struct bind_field config_fields[] = {
 };
 #undef T
 const struct bind_type container_config_type = { "container", sizeof(struct container_config), config_fields, false };
+
+void container_health_free(struct container_health *h)
+{
+    bind_free(&health_type, h);
+}
 
 void container_config_free(struct container_config *c)
 {

@@ -38,15 +38,25 @@ struct container_log {
     int64_t max_bytes, max_files;
 };
 
+/* A health check; durations in nanoseconds. */
+struct container_health {
+    struct strv test;  /* "CMD", PROGRAM, ARGUMENT ... or "CMD-SHELL", COMMAND */
+    struct strv shell; /* for CMD-SHELL: the image's; empty: /bin/sh -c */
+    int64_t interval_ns, timeout_ns, start_period_ns, start_interval_ns; /* interval 0: only by hand */
+    int64_t retries;
+    char *on_unhealthy; /* "restart", "stop", "kill"; NULL: only say so */
+};
+
 struct container_config {
     /* the program */
     struct strv entrypoint, cmd, env;
     char *user, *workdir;
     bool tty, stdin_open, init;
     char *stop_signal;
-    struct opt_i64 stop_timeout; /* seconds */
-    char *restart;               /* monitor/restart.h; NULL: no */
-    int64_t timeout_s;           /* how long it may run; 0: no limit */
+    struct opt_i64 stop_timeout;     /* seconds */
+    char *restart;                   /* monitor/restart.h; NULL: no */
+    int64_t timeout_s;               /* how long it may run; 0: no limit */
+    struct container_health *health; /* NULL: none */
     struct strmap labels, annotations;
     /* the root */
     struct strv layers; /* diffIDs, bottom first */
@@ -77,6 +87,7 @@ struct container_config {
 };
 extern const struct bind_type container_config_type;
 
+void container_health_free(struct container_health *h);
 void container_config_free(struct container_config *c);
 OWN_TYPE(container_config, struct container_config *, container_config_free)
 struct container_mount *container_config_add_mount(struct container_config *c);

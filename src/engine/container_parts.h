@@ -30,6 +30,10 @@ bool container_cgroup_gone(const struct container *c);
  * which is memory: no disk is written for them, and after a reboot they are gone as they should be. Borrowed. */
 fallible container_record_dir(struct container *c, const char **ret);
 
+/* The beginning of container_exec(): with the stdio, console and session of *x, the rest of which is filled here. */
+fallible container_exec_start(struct container *c, const struct exec_options *o, char *const *args, size_t args_n,
+                              struct runtime_exec *x, struct runtime_created *ret);
+
 /* Before husk sends a signal that may end it: who sends which, and why. first_signal and waited_s: what was sent
  * before, and how long ago, when this one is the stronger; 0: nothing was. sender.c. */
 void container_note_sender(struct container *c, const char *verb, int signal, int first_signal, int64_t waited_s);

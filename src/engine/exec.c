@@ -74,16 +74,13 @@ static fallible wait_for(const struct exec_options *o, int console, struct attac
     return NULL;
 }
 
-fallible container_exec(struct container *c, const struct exec_options *o, char *const *args, size_t args_n,
-                        int *ret_code)
+fallible container_exec_start(struct container *c, const struct exec_options *o, char *const *args, size_t args_n,
+                              struct runtime_exec *x, struct runtime_created *ret)
 {
     own(oci_spec) struct oci_spec *spec = NULL;
     const struct container_config *config;
     struct rootfs_source root = { 0 };
     struct oci_process *process = NULL;
-    struct runtime_created created = { .pidfd = -1 };
-    own_fd int console = -1, null = -1;
-    char number[12];
     own_mem char *cache = mem_printf("%s/seccomp", c->engine->run);
     TRY(must_run(c));
     TRY(container_config(c, &config));
@@ -92,23 +89,30 @@ fallible container_exec(struct container *c, const struct exec_options *o, char 
     err *e = spec_make_exec(spec, config, &root, o, args, args_n, &process);
     rootfs_source_free(&root);
     TRY(e);
-    struct runtime_exec x = {
-        .state_dir = c->state_dir,
-        .process = process,
-        .seccomp = o->privileged ? NULL : spec->linux_->seccomp,
-        .seccomp_cache_dir = cache,
-        .stdio = { -1, -1, -1 },
-        .console_sock = -1,
-        .ret_console_fd = o->tty ? &console : NULL,
-    };
+    x->state_dir = c->state_dir;
+    x->process = process;
+    x->seccomp = o->privileged ? NULL : spec->linux_->seccomp;
+    x->seccomp_cache_dir = cache;
+    x->console_sock = -1;
+    e = runtime_exec(x, ret);
+    bind_free(&oci_process_type, process);
+    return e;
+}
+
+fallible container_exec(struct container *c, const struct exec_options *o, char *const *args, size_t args_n,
+                        int *ret_code)
+{
+    struct runtime_created created = { .pidfd = -1 };
+    own_fd int console = -1, null = -1;
+    char number[12];
+    struct runtime_exec x = { .stdio = { -1, -1, -1 }, .ret_console_fd = o->tty ? &console : NULL };
     struct attach_pipes pipes;
     attach_pipes_init(&pipes);
-    e = open_null(o, &x, &null);
+    err *e = open_null(o, &x, &null);
     if (!e)
         e = open_pipes(o, &pipes, &x);
     if (!e)
-        e = runtime_exec(&x, &created);
-    bind_free(&oci_process_type, process);
+        e = container_exec_start(c, o, args, args_n, &x, &created);
     *ret_code = 0;
     if (!e)
         container_say(c, "exec_start", "execCommand", args[0], NULL);

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/opt.h"
 #include "engine/container_parts.h"
+#include "engine/health.h"
 #include "image/ref.h"
 #include "monitor/monitor.h"
 #include "monitor/restart.h"
@@ -142,7 +143,7 @@ static fallible matches(const struct subject *s, const char *key, const char *va
     } else if (strcmp(key, "health") == 0) {
         static const char *const words[] = { "none", "starting", "healthy", "unhealthy" };
         TRY(one_of(value, words, ARRAY_SIZE(words)));
-        *ret = strcmp(value, "none") == 0; /* none has a health check */
+        *ret = strcmp(value, health_word(s->c)) == 0;
     } else if (strcmp(key, "is-task") == 0) {
         bool task;
         TRY(parse_bool(value, &task));

@@ -9,6 +9,14 @@
 #include "engine/config.h"
 #include "image/layout.h"
 
+/* A health check; NULL and unset: the image's, and docker's defaults. */
+struct health_options {
+    const char *cmd, *interval, *on_unhealthy, *on_failure;
+    struct opt_u64 timeout, start_period, start_interval; /* nanoseconds */
+    struct opt_i64 retries;
+    bool none;
+};
+
 /* NULL, empty or unset: the default. Strings are borrowed. The option table is in cli/create_options.h. */
 struct create_options {
     const char *name, *platform, *pull, *cidfile, *rootfs;
@@ -18,6 +26,7 @@ struct create_options {
     const char *entrypoint, *user, *workdir, *stop_signal;
     struct opt_i64 stop_timeout, timeout;
     const char *restart;
+    struct health_options health;
     struct strv env, env_file, label, label_file, annotation;
     /* the root */
     struct strv volume, mount, tmpfs, device, device_rule;
@@ -56,6 +65,9 @@ enum { SHM_DEFAULT_BYTES = 64 << 20 };
 fallible options_merge(const struct create_options *o, const struct image *image, char *const *args, size_t args_n,
                        struct container_config **ret);
 
+/* The health check of a new container: NULL when there is none. options_health.c */
+fallible options_merge_health(const struct health_options *o, const struct oci_image_run *image,
+                              struct container_health **ret);
 /* A policy's word into a configuration; NULL there is "no". */
 fallible options_merge_restart(const char *policy, char **ret);
 /* Only the limits, into a configuration that has none: c->resources is made. */

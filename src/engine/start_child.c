@@ -46,6 +46,11 @@ void monitor_plan_of(const struct container *c, struct proc_id init, const char 
         .restart_delay_ns = c->restart_delay_ns,
         .timeout_s = config->timeout_s,
     };
+    if (config->health) {
+        ret->health_interval_ms = config->health->interval_ns / 1000000;
+        ret->health_start_interval_ms = config->health->start_interval_ns / 1000000;
+        ret->health_start_period_ms = config->health->start_period_ns / 1000000;
+    }
 }
 
 static fallible become_monitor(const struct start_child *s, struct runtime_created *created, struct monitor_fds *fds)

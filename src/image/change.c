@@ -200,20 +200,84 @@ static fallible do_onbuild(const char *text, struct oci_image_run *run)
     return NULL;
 }
 
+/* "--interval=30s": into the field that it names. */
+static fallible health_option(const char *text, struct oci_healthcheck *h)
+{
+    static const struct {
+        const char *name;
+        size_t offset;
+    } durations[] = {
+        { "--interval=", offsetof(struct oci_healthcheck, interval) },
+        { "--timeout=", offsetof(struct oci_healthcheck, timeout) },
+        { "--start-period=", offsetof(struct oci_healthcheck, start_period) },
+        { "--start-interval=", offsetof(struct oci_healthcheck, start_interval) },
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(durations); i++) {
+        uint64_t ns = 0;
+        if (!str_starts(text, durations[i].name))
+            continue;
+        TRY_AS(parse_duration_ns(text + strlen(durations[i].name), &ns), "%s", durations[i].name);
+        *(int64_t *)((char *)h + durations[i].offset) = (int64_t)ns;
+        return NULL;
+    }
+    if (str_starts(text, "--retries="))
+        return parse_i64(text + strlen("--retries="), 0, 1000000, &h->retries);
+    return err_new(ERR_INVALID,
+                   "'%s' is not one of --interval=, --timeout=, --start-period=, --start-interval=, --retries=", text);
+}
+
+static fallible health_test(const char *text, struct strv *test)
+{
+    bool is_json = false;
+    size_t n = strcspn(text, " \t");
+    const char *command = text + n + strspn(text + n, " \t");
+    if (n == 4 && strncasecmp(text, "NONE", 4) == 0 && !*command) {
+        strv_add(test, "NONE");
+        return NULL;
+    }
+    if (n != 3 || strncasecmp(text, "CMD", 3) != 0 || !*command)
+        return err_new(ERR_INVALID, "'%s' is neither NONE nor CMD and a command", text);
+    strv_add(test, "CMD");
+    TRY(json_words(command, test, &is_json));
+    if (is_json)
+        return NULL;
+    strv_free(test);
+    strv_add(test, "CMD-SHELL");
+    strv_add(test, command);
+    return NULL;
+}
+
+/* Source: Dockerfile reference, HEALTHCHECK. */
+static fallible do_healthcheck(const char *text, struct oci_image_run *run)
+{
+    struct oci_healthcheck h = { 0 };
+    while (str_starts(text, "--")) {
+        size_t n = strcspn(text, " \t");
+        own_mem char *option = mem_strndup(text, n);
+        TRY(health_option(option, &h));
+        text += n + strspn(text + n, " \t");
+    }
+    err *e = health_test(text, &h.test);
+    if (e) {
+        strv_free(&h.test);
+        return e;
+    }
+    if (run->healthcheck)
+        strv_free(&run->healthcheck->test);
+    else
+        run->healthcheck = mem_zalloc(sizeof *run->healthcheck);
+    *run->healthcheck = h;
+    return NULL;
+}
+
 static const struct {
     const char *word;
     err *(*apply)(const char *text, struct oci_image_run *run);
 } instructions[] = {
-    { "CMD", do_cmd },
-    { "ENTRYPOINT", do_entrypoint },
-    { "ENV", do_env },
-    { "EXPOSE", do_expose },
-    { "LABEL", do_label },
-    { "ONBUILD", do_onbuild },
-    { "STOPSIGNAL", do_stopsignal },
-    { "USER", do_user },
-    { "VOLUME", do_volume },
-    { "WORKDIR", do_workdir },
+    { "CMD", do_cmd },         { "ENTRYPOINT", do_entrypoint },   { "ENV", do_env },
+    { "EXPOSE", do_expose },   { "HEALTHCHECK", do_healthcheck }, { "LABEL", do_label },
+    { "ONBUILD", do_onbuild }, { "STOPSIGNAL", do_stopsignal },   { "USER", do_user },
+    { "VOLUME", do_volume },   { "WORKDIR", do_workdir },
 };
 
 fallible change_apply(const char *line, struct oci_image_run *run)
@@ -232,7 +296,7 @@ fallible change_apply(const char *line, struct oci_image_run *run)
         return NULL;
     }
     return err_new(ERR_INVALID,
-                   "'%.*s' is no change that can be made: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ONBUILD, "
-                   "STOPSIGNAL, USER, VOLUME or WORKDIR",
+                   "'%.*s' is no change that can be made: CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, "
+                   "ONBUILD, STOPSIGNAL, USER, VOLUME or WORKDIR",
                    (int)(n < 40 ? n : 40), line);
 }

@@ -68,9 +68,11 @@ struct monitor_plan {
     bool remove;         /* --rm: exec "husk container-cleanup ID" at the end unless a client answers MONITOR_CLEANED */
     const char *husk;    /* path of the husk program for that, and for "husk container-restart ID" */
     const char *restart; /* the restart policy (restart.h); NULL: no */
-    int64_t restart_count;    /* how often it was restarted since somebody started it */
-    int64_t restart_delay_ns; /* the last wait before a restart; 0: none */
-    int64_t timeout_s;        /* how long it may run before it is killed; 0: no limit */
+    int64_t restart_count;      /* how often it was restarted since somebody started it */
+    int64_t restart_delay_ns;   /* the last wait before a restart; 0: none */
+    int64_t health_interval_ms; /* between health checks; 0: none */
+    int64_t health_start_interval_ms, health_start_period_ms;
+    int64_t timeout_s; /* how long it may run before it is killed; 0: no limit */
 };
 
 /* Descriptors of the monitor; -1: none. */

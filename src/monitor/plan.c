@@ -37,6 +37,9 @@ static const struct field {
     FIELD("restart-count", NUMBER, int64_t, restart_count),
     FIELD("restart-delay-ns", NUMBER, int64_t, restart_delay_ns),
     FIELD("timeout-s", NUMBER, int64_t, timeout_s),
+    FIELD("health-interval-ms", NUMBER, int64_t, health_interval_ms),
+    FIELD("health-start-interval-ms", NUMBER, int64_t, health_start_interval_ms),
+    FIELD("health-start-period-ms", NUMBER, int64_t, health_start_period_ms),
 };
 
 static void write_field(const struct field *f, const void *slot, struct strv *args)

@@ -15,6 +15,7 @@
 #include "monitor/clients.h"
 #include "monitor/ending.h"
 #include "monitor/events.h"
+#include "monitor/health.h"
 #include "monitor/logfile.h"
 #include "monitor/record.h"
 #include "os/fs.h"
@@ -56,6 +57,7 @@ struct watch {
     char exit_frame[4];
     struct monitor_exit record;
     struct backoff backoff;
+    struct health health;
 };
 
 /* Whole pages, given back to the kernel when they rest. */
@@ -314,6 +316,7 @@ static void say_end(const struct watch *w)
 static fallible end_container(struct watch *w)
 {
     w->ending = true;
+    health_end(&w->health);
     ending_collect(w->pidfd, &w->record);
     ending_clear_cgroup(w->plan, &w->record);
     for (size_t i = 0; i < ARRAY_SIZE(w->output); i++)
@@ -366,7 +369,7 @@ static fallible begin_timeout(struct watch *w)
 
 /* ---- the beginning ---- */
 
-/* Children that the program's processes left to us (a container in the host's pid namespace). */
+/* Children that the program's processes left to us (a container in the host's pid namespace), and health checks. */
 static err *on_child(void *ctx, const siginfo_t *unused)
 {
     struct watch *w = ctx;
@@ -375,7 +378,9 @@ static err *on_child(void *ctx, const siginfo_t *unused)
         if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0 || info.si_pid == 0 ||
             info.si_pid == w->plan->init.pid)
             return NULL;
-        (void)waitpid(info.si_pid, NULL, WNOHANG | __WALL);
+        int status = 0;
+        if (waitpid(info.si_pid, &status, WNOHANG | __WALL) == info.si_pid)
+            health_reaped(&w->health, info.si_pid, status);
     }
 }
 
@@ -411,6 +416,7 @@ static fallible prepare(struct watch *w, const int fds[PLAN_FDS])
             TRY(loop_add_fd(w->loop, w->output[i].fd, EPOLLIN, on_output, &w->output[i], &w->output[i].source));
     TRY(loop_add_fd(w->loop, w->pidfd, EPOLLIN, on_exit_event, w, &w->exit_source));
     TRY(begin_timeout(w));
+    TRY(health_begin(&w->health, w->plan, w->loop));
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
     return loop_add_signals(w->loop, &child, on_child, w);
