@@ -7,8 +7,8 @@
 
 #include "cli/cli.h"
 #include "cli/table.h"
+#include "engine/image_rows.h"
 #include "image/ref.h"
-#include "layers/layer.h"
 
 struct images_opts {
     bool quiet, no_trunc, digests, all;
@@ -53,20 +53,7 @@ static const struct table_column digest_columns[] = {
     { 0 },
 };
 
-static int64_t unpacked_bytes(struct layout *l, const struct image *image)
-{
-    int64_t sum = 0, n;
-    for (size_t i = 0; i < image->config->rootfs->diff_ids.n; i++) {
-        err *e = layer_size(l, image->config->rootfs->diff_ids.items[i], &n);
-        if (e)
-            err_ignore(e, "a missing layer counts nothing");
-        else
-            sum += n;
-    }
-    return sum;
-}
-
-static void set_name(json_t *row, const struct image *image)
+static void set_name(json_t *row, const struct image_row *image)
 {
     own(ref) struct ref *r = NULL;
     err *e = image->name ? ref_parse(image->name, &r) : NULL;
@@ -87,23 +74,23 @@ struct row {
     int64_t created, bytes;
 };
 
-static int64_t created_ns(const struct image *image)
+static int64_t created_ns(const char *text)
 {
     int64_t created = 0;
-    err *e = image->config->created ? parse_time_ns(image->config->created, &created) : NULL;
+    err *e = text && *text ? parse_time_ns(text, &created) : NULL;
     err_ignore(e, "a time that cannot be read is none");
     return created;
 }
 
-static struct row make_row(struct layout *l, const struct image *image, bool whole)
+static struct row make_row(const struct image_row *image, bool whole)
 {
     char size[32], when[96];
-    struct row r = { json_object(), created_ns(image), unpacked_bytes(l, image) };
+    struct row r = { json_object(), created_ns(image->created), image->bytes };
     const char *id = digest_hex(image->id);
     set_name(r.json, image);
     (void)json_object_set_new(r.json, "ID", whole ? json_string(image->id) : json_stringn(id, 12));
     (void)json_object_set_new(r.json, "Digest", json_string(image->manifest_digest));
-    (void)json_object_set_new(r.json, "CreatedAt", json_string(image->config->created ? image->config->created : ""));
+    (void)json_object_set_new(r.json, "CreatedAt", json_string(image->created));
     (void)json_object_set_new(r.json, "CreatedSince", json_string(r.created ? ago(r.created, when) : "N/A"));
     (void)json_object_set_new(r.json, "Size", json_string(format_bytes((uint64_t)r.bytes, size)));
     return r;
@@ -162,7 +149,7 @@ static bool glob(const char *pattern, const char *text)
     return (*pattern == '?' || *pattern == *text) && glob(pattern + 1, text + 1);
 }
 
-static bool reference_matches(const struct image *image, const char *pattern)
+static bool reference_matches(const struct image_row *image, const char *pattern)
 {
     own(ref) struct ref *r = NULL;
     err *e = image->name ? ref_parse(image->name, &r) : NULL;
@@ -196,7 +183,7 @@ static fallible time_of(struct layout *l, const char *what, struct opt_i64 *ret)
 {
     own(image) struct image *image = NULL;
     TRY(image_find(l, what, NULL, &image));
-    *ret = (struct opt_i64){ true, created_ns(image) };
+    *ret = (struct opt_i64){ true, created_ns(image->config->created) };
     return NULL;
 }
 
@@ -224,15 +211,18 @@ static fallible read_filter(struct layout *l, const char *text, struct filters *
     return NULL;
 }
 
-static bool has_label(const struct image *image, const char *filter)
+/* filter: KEY or KEY=VALUE */
+static bool has_label(const struct image_row *image, const char *filter)
 {
     size_t n = strcspn(filter, "=");
-    own_mem char *key = mem_strndup(filter, n);
-    const char *value = image->config->config ? strmap_get(&image->config->config->labels, key) : NULL;
-    return value && (!filter[n] || strcmp(value, filter + n + 1) == 0);
+    for (size_t i = 0; i < image->labels_n; i++)
+        if (strncmp(image->labels[i], filter, n) == 0 && image->labels[i][n] == '=' &&
+            (!filter[n] || strcmp(image->labels[i] + n, filter + n) == 0))
+            return true;
+    return false;
 }
 
-static bool passes(const struct image *image, const struct filters *f)
+static bool passes(const struct image_row *image, const struct filters *f)
 {
     bool named = f->references.n == 0;
     for (size_t i = 0; !named && i < f->references.n; i++)
@@ -242,26 +232,25 @@ static bool passes(const struct image *image, const struct filters *f)
             return false;
     if (f->dangling.set && f->dangling.v != !image->name)
         return false;
-    if (f->before.set && created_ns(image) >= f->before.v)
+    if (f->before.set && created_ns(image->created) >= f->before.v)
         return false;
-    return named && !(f->since.set && created_ns(image) <= f->since.v);
+    return named && !(f->since.set && created_ns(image->created) <= f->since.v);
 }
 
-static fallible make_rows(struct layout *l, const struct images_opts *o, const char *pattern, json_t *ret)
+static fallible make_rows(struct engine *engine, const struct images_opts *o, const char *pattern, json_t *ret)
 {
     own(filters) struct filters filters = { 0 };
-    struct image **images = NULL;
-    size_t n = 0, rows_n = 0;
+    own(image_rows) struct image_rows *images = NULL;
+    struct layout *layout;
+    size_t rows_n = 0;
+    TRY(engine_layout(engine, &layout));
     for (size_t i = 0; i < o->filter.n; i++)
-        TRY(read_filter(l, o->filter.items[i], &filters));
-    TRY(image_list(l, &images, &n));
-    own_mem struct row *rows = mem_array(NULL, n + 1, sizeof *rows);
-    for (size_t i = 0; i < n; i++) {
-        if ((!pattern || reference_matches(images[i], pattern)) && passes(images[i], &filters))
-            rows[rows_n++] = make_row(l, images[i], o->no_trunc);
-        image_free(images[i]);
-    }
-    free(images);
+        TRY(read_filter(layout, o->filter.items[i], &filters));
+    TRY(image_rows(engine, &images));
+    own_mem struct row *rows = mem_array(NULL, images->n + 1, sizeof *rows);
+    for (size_t i = 0; i < images->n; i++)
+        if ((!pattern || reference_matches(&images->rows[i], pattern)) && passes(&images->rows[i], &filters))
+            rows[rows_n++] = make_row(&images->rows[i], o->no_trunc);
     sort_rows(rows, rows_n, o->sort);
     for (size_t i = 0; i < rows_n; i++)
         (void)json_array_append_new(ret, rows[i].json);
@@ -286,10 +275,8 @@ static fallible images_run(const void *opts_, struct args args)
     const struct images_opts *o = opts_;
     own(engine) struct engine *engine = NULL;
     own_json json_t *rows = json_array();
-    struct layout *layout;
     TRY(engine_open(&engine));
-    TRY(engine_layout(engine, &layout));
-    TRY(make_rows(layout, o, args.n ? args.v[0] : NULL, rows));
+    TRY(make_rows(engine, o, args.n ? args.v[0] : NULL, rows));
     if (!o->quiet || o->format)
         return table_print(o->digests ? digest_columns : columns, rows, o->format);
     print_ids(rows);

@@ -6,6 +6,7 @@
 
 #include "base/parse.h"
 #include "engine/config.h"
+#include "engine/image_rows.h"
 #include "engine/lowers.h"
 #include "image/ref.h"
 #include "image/settings.h"
@@ -60,17 +61,13 @@ fallible image_sweep(struct engine *e, bool dry_run, struct sweep_result *ret)
 }
 
 /* All names in the store that lead to this image. */
-static fallible names_of(struct layout *l, const char *id, struct strv *ret)
+static fallible names_of(struct engine *e, const char *id, struct strv *ret)
 {
-    struct image **images = NULL;
-    size_t n = 0;
-    TRY(image_list(l, &images, &n));
-    for (size_t i = 0; i < n; i++) {
-        if (images[i]->name && strcmp(images[i]->id, id) == 0)
-            strv_add(ret, images[i]->name);
-        image_free(images[i]);
-    }
-    free(images);
+    own(image_rows) struct image_rows *images = NULL;
+    TRY(image_rows(e, &images));
+    for (size_t i = 0; i < images->n; i++)
+        if (images->rows[i].name && strcmp(images->rows[i].id, id) == 0)
+            strv_add(ret, images->rows[i].name);
     return NULL;
 }
 
@@ -129,7 +126,7 @@ fallible image_remove(struct engine *e, const char *what, bool force, struct str
     own_strv struct strv names = { 0 };
     TRY(engine_layout(e, &l));
     TRY(image_find(l, what, NULL, &image));
-    TRY(names_of(l, image->id, &names));
+    TRY(names_of(e, image->id, &names));
     bool last = !image->name || names.n <= 1;
     if (!image->name && names.n > 1 && !force)
         return err_new(ERR_CONFLICT, "image '%s' has %zu names: remove them by name, or all with -f", what, names.n);

@@ -362,12 +362,12 @@ fallible image_of_descriptor(struct layout *l, const struct oci_descriptor *d, s
     return e;
 }
 
-fallible image_list(struct layout *l, struct image ***ret, size_t *ret_n)
+fallible image_list_of(struct layout *l, const struct oci_index *index, struct image ***ret, size_t *ret_n,
+                       bool *ret_all)
 {
-    own(oci_index) struct oci_index *index = NULL;
-    TRY(layout_read_index(l, &index));
     struct image **list = mem_array(NULL, index->manifests_n + 1, sizeof *list);
     size_t n = 0;
+    bool all = true;
     for (size_t i = 0; i < index->manifests_n; i++) {
         own_mem char *name = full_name_of(&index->manifests[i]);
         struct image *image = NULL;
@@ -378,6 +378,7 @@ fallible image_list(struct layout *l, struct image ***ret, size_t *ret_n)
         }
         if (e) {
             log_warn("image '%s' is passed over: %s", name ? name : index->manifests[i].digest, err_text(e));
+            all = false;
             continue;
         }
         image->name = take(name);
@@ -385,5 +386,14 @@ fallible image_list(struct layout *l, struct image ***ret, size_t *ret_n)
     }
     *ret = list;
     *ret_n = n;
+    if (ret_all)
+        *ret_all = all;
     return NULL;
+}
+
+fallible image_list(struct layout *l, struct image ***ret, size_t *ret_n)
+{
+    own(oci_index) struct oci_index *index = NULL;
+    TRY(layout_read_index(l, &index));
+    return image_list_of(l, index, ret, ret_n, NULL);
 }

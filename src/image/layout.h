@@ -108,6 +108,9 @@ fallible image_of_descriptor(struct layout *l, const struct oci_descriptor *d, s
 /* Every image of index.json in its order, once for each name; without a name: NULL. Those whose blobs are missing are
  * passed over with a warning. */
 fallible image_list(struct layout *l, struct image ***ret, size_t *ret_n);
+/* The same of an index.json that was read before. @ret_all: nothing was passed over but artifacts; may be NULL. */
+fallible image_list_of(struct layout *l, const struct oci_index *index, struct image ***ret, size_t *ret_n,
+                       bool *ret_all);
 /* "linux/amd64" of this build. */
 const char *platform_of_host(void);
 /* want: "os/architecture[/variant]", or NULL: this machine's. */
