@@ -1,12 +1,17 @@
 /*
  * pair: measure commands against each other, in turn, on a machine that is not quiet.
  *
- *   pair [-n ROUNDS] [-w WARMUP] [-g GAP_MS] [-c COUNT] [-j JOBS] [-k] NAME[@MNTNS] COMMAND [NAME COMMAND]...
+ *   pair [-n ROUNDS] [-w WARMUP] [-g GAP_MS] [-c COUNT] [-j JOBS] [-k] [-e AFTER] NAME[@MNTNS|+PID] COMMAND
+ *        [NAME COMMAND]...
  *
  * Each round runs every command once, beginning with another one each time, with an idle gap before each. Commands are
  * split at blanks; "%I" in one becomes a fresh number. With @MNTNS (a /proc/PID/ns/mnt) the command runs in that mount
  * namespace. Wall time ends when the command itself ends; CPU time and peak memory are those of everything it caused:
  * what outlives it becomes our child (PR_SET_CHILD_SUBREAPER) and is waited for, unless -k says that it stays.
+ *
+ * With +PID a daemon works for the command: the CPU time that it and its children use meanwhile counts too, and its
+ * peak memory of that time. After each run AFTER, a program, is called with the command's name and is not measured: it
+ * makes things as they were before.
  *
  * With -c one run is COUNT commands, JOBS of them at a time: wall time from the first one's begin to the last one's
  * end.
@@ -37,6 +42,7 @@ struct sample {
 };
 struct entry {
     const char *name, *mount_ns, *command;
+    int daemon; /* pid, or 0 */
     struct sample samples[ROUNDS_MAX];
     int n, failures;
 };
@@ -127,6 +133,61 @@ static bool collect_orphans(struct sample *s)
     return false;
 }
 
+/* What a daemon and the children that it has waited for have used so far. Source: proc(5), /proc/[pid]/stat. */
+static void daemon_times(int pid, double *user_ms, double *sys_ms)
+{
+    char path[64], line[1024];
+    unsigned long user = 0, sys = 0;
+    long user_children = 0, sys_children = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, line, sizeof line - 1);
+    close(fd);
+    line[n > 0 ? n : 0] = '\0';
+    const char *end = strrchr(line, ')');
+    if (!end || sscanf(end + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %ld %ld", &user, &sys,
+                       &user_children, &sys_children) != 4)
+        die("the daemon is gone");
+    double tick_ms = 1000.0 / (double)sysconf(_SC_CLK_TCK);
+    *user_ms = (double)(user + (unsigned long)user_children) * tick_ms;
+    *sys_ms = (double)(sys + (unsigned long)sys_children) * tick_ms;
+}
+
+/* Its peak since the last call. Source: proc(5), clear_refs 5 and VmHWM. */
+static long daemon_peak_kib(int pid)
+{
+    char path[64], text[4096];
+    long kib = 0;
+    snprintf(path, sizeof path, "/proc/%d/status", pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    const char *at = strstr(text, "VmHWM:");
+    if (at)
+        kib = strtol(at + strlen("VmHWM:"), NULL, 10);
+    snprintf(path, sizeof path, "/proc/%d/clear_refs", pid);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd >= 0 && write(fd, "5", 1) != 1)
+        kib = 0;
+    close(fd);
+    return kib;
+}
+
+static void call_after(const char *after, const struct entry *e)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        execlp(after, after, e->name, (char *)NULL);
+        die(after);
+    }
+    int status = 0;
+    if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0)
+        fprintf(stderr, "pair: '%s %s' failed\n", after, e->name);
+    while (waitpid(-1, NULL, 0) > 0) /* what it left behind */
+        ;
+}
+
 static void show_failure(const struct entry *e, int status, int err_fd)
 {
     char text[2048];
@@ -186,10 +247,22 @@ static void run_once(struct entry *e, struct many m, bool counts, bool keep)
     if (err_fd < 0)
         die("make a temporary file");
 
+    double user_before = 0, sys_before = 0, user_after = 0, sys_after = 0;
+    if (e->daemon) {
+        (void)daemon_peak_kib(e->daemon);
+        daemon_times(e->daemon, &user_before, &sys_before);
+    }
     double begin = now_ms();
     int status = run_all(e, m, err_fd, &s);
     s.wall_ms = now_ms() - begin;
     bool alone = keep || collect_orphans(&s);
+    if (e->daemon) {
+        daemon_times(e->daemon, &user_after, &sys_after);
+        s.user_ms += user_after - user_before;
+        s.sys_ms += sys_after - sys_before;
+        long kib = daemon_peak_kib(e->daemon);
+        s.peak_kib = kib > s.peak_kib ? kib : s.peak_kib;
+    }
     if (status != 0 || !alone) {
         if (e->failures++ == 0)
             show_failure(e, alone ? status : 0xffff, err_fd);
@@ -260,8 +333,13 @@ static int read_commands(int argc, char **argv)
     int n = 0;
     for (int i = 0; i + 1 < argc && n < COMMANDS_MAX; i += 2, n++) {
         char *at = strchr(argv[i], '@');
+        char *plus = strchr(argv[i], '+');
         if (at)
             *at++ = '\0';
+        if (plus) {
+            *plus++ = '\0';
+            entries[n].daemon = (int)number(plus, 1 << 22);
+        }
         entries[n].name = argv[i];
         entries[n].mount_ns = at;
         entries[n].command = argv[i + 1];
@@ -274,7 +352,8 @@ int main(int argc, char **argv)
     long rounds = 20, warmup = 2, gap_ms = 50;
     struct many m = { .count = 1, .jobs = 1 };
     bool keep = false;
-    for (int option; (option = getopt(argc, argv, "+n:w:g:c:j:k")) > 0;) {
+    const char *after = NULL;
+    for (int option; (option = getopt(argc, argv, "+n:w:g:c:j:ke:")) > 0;) {
         if (option == 'n')
             rounds = number(optarg, ROUNDS_MAX);
         else if (option == 'w')
@@ -287,13 +366,15 @@ int main(int argc, char **argv)
             m.jobs = number(optarg, JOBS_MAX);
         else if (option == 'k')
             keep = true;
+        else if (option == 'e')
+            after = optarg;
         else
             return 2;
     }
     int n = read_commands(argc - optind, argv + optind);
     if (n == 0 || (argc - optind) % 2 != 0 || m.jobs < 1) {
-        fprintf(stderr,
-                "usage: pair [-n ROUNDS] [-w WARMUP] [-g GAP_MS] [-c COUNT] [-j JOBS] [-k] NAME[@MNTNS] COMMAND ...\n");
+        fprintf(stderr, "usage: pair [-n ROUNDS] [-w WARMUP] [-g GAP_MS] [-c COUNT] [-j JOBS] [-k] [-e AFTER] "
+                        "NAME[@MNTNS|+PID] COMMAND ...\n");
         return 2;
     }
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
@@ -301,7 +382,10 @@ int main(int argc, char **argv)
     for (long round = -warmup; round < rounds; round++) {
         for (int i = 0; i < n; i++) {
             sleep_ms(gap_ms);
-            run_once(&entries[(i + (int)(round + warmup)) % n], m, round >= 0, keep);
+            struct entry *e = &entries[(i + (int)(round + warmup)) % n];
+            run_once(e, m, round >= 0, keep);
+            if (after)
+                call_after(after, e);
         }
     }
     printf("name\truns\tfailures\twall_min\twall\twall_p90\tcpu_min\tcpu\tuser\tsys\tpeak_kib\n");
