@@ -171,3 +171,139 @@ void bpf_add_tree(struct bpf_code *c, const struct bpf_range *ranges, size_t n, 
     struct tree t = { .ranges = ranges, .rules = rules, .width = width };
     add_node(c, &t, 0, n);
 }
+
+/* ---- sharing ----
+ *
+ * From the last instruction to the first: an answer (RET) or a long jump (JA) is not written where it stood but when a
+ * jump wants it, and then only if none of the same kind is near enough ahead. What is written last stands first, so a
+ * place is counted from the end.
+ */
+enum { NOWHERE = -1, ANSWERS_MAX = 16 };
+
+struct share {
+    const struct sock_filter *old;
+    struct sock_filter *out; /* backwards */
+    long *places;            /* of each old instruction; NOWHERE: not written */
+    size_t old_n, n, room;
+    struct {
+        uint32_t action;
+        long place;
+    } answers[ANSWERS_MAX]; /* the nearest of each */
+    size_t answers_n;
+    bool failed;
+};
+
+static bool is_answer(const struct sock_filter *insn)
+{
+    return BPF_CLASS(insn->code) == BPF_RET;
+}
+static bool is_long_jump(const struct sock_filter *insn)
+{
+    return insn->code == (BPF_JMP | BPF_JA);
+}
+
+static long write_insn(struct share *s, struct sock_filter insn)
+{
+    if (s->n == s->room) {
+        s->failed = true;
+        return 0;
+    }
+    s->out[s->n] = insn;
+    return (long)s->n++;
+}
+
+static long *nearest(struct share *s, uint32_t action)
+{
+    for (size_t i = 0; i < s->answers_n; i++)
+        if (s->answers[i].action == action)
+            return &s->answers[i].place;
+    if (s->answers_n == ANSWERS_MAX)
+        return NULL;
+    s->answers[s->answers_n].action = action;
+    s->answers[s->answers_n].place = NOWHERE;
+    return &s->answers[s->answers_n++].place;
+}
+
+/* ahead: how many instructions will stand between the jump and what is written now. */
+static bool reaches(const struct share *s, long place, size_t ahead)
+{
+    return place != NOWHERE && s->n + ahead - 1 - (size_t)place <= JUMP_MAX;
+}
+
+/* Where a jump to an old instruction goes; writes it when there is none in reach. */
+static long place_of(struct share *s, size_t target, size_t ahead)
+{
+    while (target < s->old_n && is_long_jump(&s->old[target]) && s->places[target] == NOWHERE) {
+        size_t beyond = target + 1 + s->old[target].k;
+        long place = beyond < s->old_n ? s->places[beyond] : NOWHERE;
+        bool answer = beyond < s->old_n && is_answer(&s->old[beyond]);
+        if (!answer && !reaches(s, place, ahead)) {
+            s->places[target] = write_insn(
+                s, (struct sock_filter){ .code = BPF_JMP | BPF_JA, .k = (uint32_t)(s->n - 1 - (size_t)place) });
+            break;
+        }
+        target = beyond;
+    }
+    if (target >= s->old_n) {
+        s->failed = true;
+        return 0;
+    }
+    if (!is_answer(&s->old[target]))
+        return s->places[target];
+    long *place = nearest(s, s->old[target].k);
+    if (place && reaches(s, *place, ahead))
+        return *place;
+    long made = write_insn(s, s->old[target]);
+    if (place)
+        *place = made;
+    return made;
+}
+
+static void share_jump(struct share *s, size_t i)
+{
+    struct sock_filter insn = s->old[i];
+    /* the second may be written between us and the first: it is asked for with room for one more */
+    long to = place_of(s, i + 1 + insn.jt, 2), or_to = place_of(s, i + 1 + insn.jf, 1);
+    size_t far = s->n - 1 - (size_t)to, or_far = s->n - 1 - (size_t)or_to;
+    if (to == NOWHERE || or_to == NOWHERE || far > JUMP_MAX || or_far > JUMP_MAX)
+        s->failed = true;
+    insn.jt = (uint8_t)far;
+    insn.jf = (uint8_t)or_far;
+    s->places[i] = write_insn(s, insn);
+}
+
+static void share_one(struct share *s, size_t i)
+{
+    const struct sock_filter *insn = &s->old[i];
+    if (is_answer(insn) || is_long_jump(insn))
+        return; /* when somebody wants it */
+    if (BPF_CLASS(insn->code) == BPF_JMP) {
+        share_jump(s, i);
+        return;
+    }
+    /* it goes on with the next: that must be the last written */
+    if (i + 1 < s->old_n && is_answer(&s->old[i + 1]))
+        (void)write_insn(s, s->old[i + 1]);
+    else if (i + 1 >= s->old_n || s->places[i + 1] != (long)s->n - 1)
+        s->failed = true;
+    s->places[i] = write_insn(s, *insn);
+}
+
+void bpf_share(struct bpf_code *c)
+{
+    size_t n = bpf_count(c);
+    struct share s = { .old = (const struct sock_filter *)c->bytes.text, .old_n = n, .room = n };
+    own_mem struct sock_filter *out = mem_array(NULL, n + 1, sizeof *out);
+    own_mem long *places = mem_array(NULL, n + 1, sizeof *places);
+    s.out = out;
+    s.places = places;
+    for (size_t i = 0; i < n; i++)
+        places[i] = NOWHERE;
+    for (size_t i = n; i-- > 0 && !s.failed;)
+        share_one(&s, i);
+    if (s.failed || !n || places[0] == NOWHERE)
+        return; /* as it was */
+    for (size_t i = 0; i < s.n; i++)
+        *insn_at(c, i) = out[s.n - 1 - i];
+    c->bytes.len = s.n * sizeof *out;
+}

@@ -503,6 +503,7 @@ fallible seccomp_compile(const struct oci_seccomp *profile, struct seccomp_filte
             add_listed(&code, &c, profile, parsed, listed, i);
     bpf_add(&code, BPF_RET | BPF_K, 0, 0, SECCOMP_RET_KILL_PROCESS);
 
+    bpf_share(&code);
     filter.n = bpf_count(&code);
     if (filter.n > BPF_MAXINSNS)
         return err_new(ERR_EXHAUSTED, "the filter has %zu instructions, and the kernel takes %d: use fewer conditions",

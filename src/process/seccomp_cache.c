@@ -15,7 +15,7 @@ struct cache_head {
 };
 
 /* A new number here makes all old files misses: for when the compiler changes. */
-#define COMPILER "husk seccomp 1 " HUSK_VERSION
+#define COMPILER "husk seccomp 2 " HUSK_VERSION
 #if defined(__x86_64__)
 #define MACHINE "x86_64"
 #else
