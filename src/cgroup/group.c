@@ -302,9 +302,10 @@ fallible cgroup_adopt(const struct cgroup_host *h, const char *path, const struc
 
 void group_look(struct cgroup *g)
 {
+    struct stat st;
     for (size_t i = 0; i < g->n; i++) {
         struct part *p = &g->parts[i];
-        p->there = access(p->dir, F_OK) == 0;
+        p->there = stat(p->dir, &st) == 0; /* access(2) makes credentials of its own each time */
         if (p->v2 && p->there)
             g->v2_fd = open(p->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     }

@@ -93,6 +93,8 @@ fallible container_exec_start(struct container *c, const struct exec_options *o,
     x->process = process;
     x->seccomp = o->privileged ? NULL : spec->linux_->seccomp;
     x->seccomp_cache_dir = cache;
+    x->personality = spec->linux_->personality;
+    x->memory_policy = spec->linux_->memory_policy;
     x->console_sock = -1;
     e = runtime_exec(x, ret);
     bind_free(&oci_process_type, process);

@@ -52,6 +52,19 @@ static void enter(struct stub *s, const struct order_join *join, uint64_t flags)
         stub_fail_sys(s, ret, "join the container's namespaces", NULL);
 }
 
+/* setns(2) has made the namespace's root ours; the container's is another, that nobody else can see. */
+static void enter_root(struct stub *s, int root)
+{
+    if (root < 0)
+        return;
+    long ret = sys(__NR_fchdir, root);
+    if (ret == 0)
+        ret = sys(__NR_chroot, ".");
+    if (ret < 0)
+        stub_fail_sys(s, ret, "enter the container's root", NULL);
+    forget(s, root);
+}
+
 STUB_ROW(row_join)
 {
     const struct order_join *join = payload;
@@ -60,6 +73,7 @@ STUB_ROW(row_join)
     hide();
     /* The cgroup namespace comes after the clone: from inside of it our own group could not be left. */
     enter(s, join, join->flags & ~(uint64_t)CLONE_NEWCGROUP);
+    enter_root(s, join->root);
 
     /* Only a child is in the pid namespace; CLONE_PARENT makes it the starter's, who can then wait for it. */
     struct clone_args args = { .flags = CLONE_PARENT };

@@ -71,6 +71,7 @@ void namespaces_clear(struct namespaces *ns)
 {
     for (size_t i = 0; i < NAMESPACE_KINDS; i++)
         close_now(&ns->join_fds[i]);
+    close_now(&ns->mounts_fd);
     id_map_free(&ns->uids);
     id_map_free(&ns->gids);
 }
@@ -116,10 +117,11 @@ static fallible open_namespace(const struct kind *k, const char *path, int *ret_
 static fallible plan_join(const struct kind *k, const char *path, struct namespaces *ns)
 {
     own_fd int fd = -1;
-    if (k->flag == CLONE_NEWNS)
-        return err_new(ERR_UNSUPPORTED, "namespace mount: joining one by path would change the mounts of its owner; "
-                                        "leave the path out");
     TRY_AS(open_namespace(k, path, &fd), "namespace %s", k->type);
+    if (k->flag == CLONE_NEWNS) {
+        ns->mounts_fd = take_fd(&fd);
+        return NULL;
+    }
     if (is_ours(fd, k))
         return NULL;
     ns->join |= k->flag;
@@ -157,6 +159,24 @@ static fallible plan_maps(const struct oci_linux *l, struct namespaces *ns)
     return NULL;
 }
 
+/* Without an entry a namespace is the caller's. Source: runtime-spec config-linux.md, "Namespaces". */
+static fallible plan_mounts(struct namespaces *ns)
+{
+    if (ns->create & CLONE_NEWNS)
+        return NULL;
+    if (ns->create & CLONE_NEWUSER)
+        return err_new(ERR_UNSUPPORTED,
+                       "a new user namespace needs a new mount namespace: the kernel lets nobody mount "
+                       "in one that belongs to another; add { \"type\": \"mount\" } to linux.namespaces");
+    if (ns->mounts_fd < 0)
+        ns->mounts_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+    if (ns->mounts_fd < 0)
+        return err_sys(errno, "open '/proc/self/ns/mnt'");
+    ns->shares_mounts = true;
+    ns->create |= CLONE_NEWNS; /* where its mounts are made, before it goes over */
+    return NULL;
+}
+
 static fallible plan(const struct oci_spec *spec, struct namespaces *ns)
 {
     const struct oci_linux *l = spec->linux_;
@@ -170,17 +190,15 @@ static fallible plan(const struct oci_spec *spec, struct namespaces *ns)
         else
             plan_create(k, ns);
     }
-    if (!l || !(ns->create & CLONE_NEWNS))
-        return err_new(ERR_UNSUPPORTED, "a container needs a mount namespace: add { \"type\": \"mount\" } to "
-                                        "linux.namespaces");
-    if (l->time_offsets && !ns->create_time)
+    TRY(plan_mounts(ns));
+    if (l && l->time_offsets && !ns->create_time)
         return err_new(ERR_INVALID, "timeOffsets need a time namespace in namespaces");
-    return plan_maps(l, ns);
+    return l ? plan_maps(l, ns) : NULL;
 }
 
 fallible namespaces_plan(const struct oci_spec *spec, struct namespaces *ret)
 {
-    *ret = (struct namespaces){ 0 };
+    *ret = (struct namespaces){ .mounts_fd = -1 };
     for (size_t i = 0; i < NAMESPACE_KINDS; i++)
         ret->join_fds[i] = -1;
     err *e = plan(spec, ret);

@@ -18,14 +18,18 @@ enum { NAMESPACE_KINDS = 8 };
 struct namespaces {
     uint64_t create; /* CLONE_NEW* for clone3(2); cgroup and time namespaces are not among them */
     bool create_cgroup, create_time;
-    uint64_t join;                 /* CLONE_NEW* of those that are joined */
+    uint64_t join;                 /* CLONE_NEW* of those that are joined; never the mount namespace */
     int join_fds[NAMESPACE_KINDS]; /* in the order of the table in namespaces.c; -1: not joined. Owned. */
     struct id_map uids, gids;      /* of a new user namespace */
+    /* The mount namespace is another's: the caller's (no entry in the list) or one named by path. The container is made
+     * in one of its own all the same, and goes over with a root that is mounted nowhere: rootfs_change_root(). */
+    bool shares_mounts;
+    int mounts_fd; /* that namespace, else -1. Owned. */
 };
 /**
  * namespaces_plan - read the list and open what is to be joined.
  * Errors: INVALID for a path that is no namespace or one of another type, for a user namespace without maps and for
- * maps without one; UNSUPPORTED for a container without a mount namespace of its own.
+ * maps without one; UNSUPPORTED for a new user namespace with a shared mount namespace.
  */
 fallible namespaces_plan(const struct oci_spec *spec, struct namespaces *ret);
 void namespaces_clear(struct namespaces *ns);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "oci/oci.h"
+#include "oci/template.h"
 #include "os/fs.h"
 #include "os/proc.h"
 #include "process/program.h"
@@ -133,36 +134,24 @@ static fallible read_process_file(const char *path, struct oci_process **ret)
     return NULL;
 }
 
-/* *ret_seccomp is borrowed from *ret_spec. */
-static fallible find_process(const struct exec_opts *o, const char *dir, struct args args, struct oci_spec **ret_spec)
+static fallible find_process(const struct exec_opts *o, struct args args, struct oci_spec *spec)
 {
-    own_mem char *made_from = NULL;
-    own(oci_spec) struct oci_spec *spec = NULL;
-    own_mem char *bundle = NULL;
-    own_mem char *config = mem_printf("%s/" OCI_CONFIG_COPY, dir);
-    TRY(runtime_bundle(dir, &made_from));
-    TRY(oci_bundle(made_from, access(config, F_OK) == 0 ? config : NULL, &bundle, &spec));
-    if (!spec->process)
-        return err_new(ERR_INVALID, "bundle '%s': config.json: process: missing", bundle);
-    if (o->process) {
-        struct oci_process *p = NULL;
-        TRY(read_process_file(o->process, &p));
-        bind_free(&oci_process_type, spec->process);
-        spec->process = p;
-        spec->process->terminal |= o->tty;
-    } else {
-        if (args.n < 2)
-            return err_new(ERR_INVALID, "which program? Give its name and arguments, or --process");
-        TRY(change_process(o, (struct args){ args.v + 1, args.n - 1 }, spec->process));
-    }
-    *ret_spec = take(spec);
+    if (!o->process && args.n < 2)
+        return err_new(ERR_INVALID, "which program? Give its name and arguments, or --process");
+    if (!o->process)
+        return change_process(o, (struct args){ args.v + 1, args.n - 1 }, spec->process);
+    struct oci_process *p = NULL;
+    TRY(read_process_file(o->process, &p));
+    bind_free(&oci_process_type, spec->process);
+    spec->process = p;
+    spec->process->terminal |= o->tty;
     return NULL;
 }
 
 static fallible exec_run(const void *opts_, struct args args)
 {
     const struct exec_opts *o = opts_;
-    own(oci_spec) struct oci_spec *spec = NULL;
+    own(template) struct template t = { 0 };
     own_mem char *dir = NULL;
     own_fd int console = -1;
     own_fd int master = -1;
@@ -170,7 +159,9 @@ static fallible exec_run(const void *opts_, struct args args)
     int preserve = 0;
     TRY(oci_check_preserved(o->preserve_fds, &preserve));
     TRY(oci_state_dir(args.v[0], &dir));
-    TRY(find_process(o, dir, args, &spec));
+    TRY(template_find(dir, &t));
+    TRY(find_process(o, args, t.spec));
+    const struct oci_spec *spec = t.spec;
     if (spec->process->terminal && o->detach && !o->console_socket)
         return err_new(ERR_INVALID, "--detach with a terminal needs --console-socket");
     if (o->console_socket)
@@ -180,6 +171,9 @@ static fallible exec_run(const void *opts_, struct args args)
         .state_dir = dir,
         .process = spec->process,
         .seccomp = spec->linux_ ? spec->linux_->seccomp : NULL,
+        .filter = t.filtered ? &t.filter : NULL,
+        .personality = spec->linux_ ? spec->linux_->personality : NULL,
+        .memory_policy = spec->linux_ ? spec->linux_->memory_policy : NULL,
         .seccomp_cache_dir = cache,
         .stdio = { -1, -1, -1 },
         .console_sock = console,

@@ -235,7 +235,11 @@ fallible program_raise(const struct program *p, pid_t pid)
 static fallible add_join(struct writer *w, const struct program *p)
 {
     struct order_join join = {
-        .flags = p->join_flags, .pidfd = p->join_pidfd, .cgroup_fd = p->cgroup_fd, .tasks_n = (uint32_t)p->tasks_fds_n
+        .flags = p->join_flags,
+        .pidfd = p->join_pidfd,
+        .cgroup_fd = p->cgroup_fd,
+        .tasks_n = (uint32_t)p->tasks_fds_n,
+        .root = p->join_root,
     };
     TRY(add_raises(w, p->process));
     if (p->tasks_fds_n > ORDER_KEEP_MAX / 2)
@@ -248,6 +252,7 @@ static fallible add_join(struct writer *w, const struct program *p)
     }
     row_end(w);
     keep(w, p->join_pidfd);
+    keep(w, p->join_root);
     keep(w, p->cgroup_fd);
     return NULL;
 }
@@ -412,9 +417,12 @@ static fallible add_ids(struct writer *w, const struct program *p)
     if (p->keep_groups && n)
         return err_new(ERR_DENIED, "process.user.additionalGids: this user namespace may not set groups (setgroups is "
                                    "denied): install uidmap and give the user a range in /etc/subgid");
-    struct order_ids ids = {
-        .uid = user->uid, .gid = user->gid, .set_groups = !p->keep_groups, .groups_n = (uint32_t)n
-    };
+    struct order_ids ids = { .uid = user->uid,
+                             .gid = user->gid,
+                             .set_groups = p->keep_groups               ? ORDER_GROUPS_KEEP
+                                           : p->joined_userns && n == 0 ? ORDER_GROUPS_SET_IF_ALLOWED
+                                                                        : ORDER_GROUPS_SET,
+                             .groups_n = (uint32_t)n };
     row_begin(w, ORDER_ROW_IDS, &ids, sizeof ids);
     for (size_t i = 0; i < n; i++) {
         json_t *v = json_array_get(user->additional_gids, i);
@@ -508,18 +516,25 @@ static fallible add_landlock(struct writer *w, const struct program *p)
     return NULL;
 }
 
+static void add_filter(struct writer *w, const struct seccomp_filter *f)
+{
+    struct order_seccomp order = { .flags = f->flags, .insns_n = (uint32_t)f->n };
+    row_begin(w, ORDER_ROW_SECCOMP, &order, sizeof order);
+    str_add_n(&w->bytes, f->insns, f->n * sizeof *f->insns);
+    row_end(w);
+}
+
 static fallible add_seccomp(struct writer *w, const struct program *p)
 {
     own(seccomp_filter) struct seccomp_filter filter = { 0 };
-    if (!p->seccomp)
+    if (p->filter)
+        add_filter(w, p->filter);
+    if (p->filter || !p->seccomp)
         return NULL;
     TRY_AS(seccomp_compile_cached(p->seccomp, p->seccomp_cache_dir, &filter), "linux.seccomp");
     if (filter.notifies && (!p->seccomp->listener_path || !*p->seccomp->listener_path))
         return err_new(ERR_INVALID, "linux.seccomp: SCMP_ACT_NOTIFY needs listenerPath, the socket of who will answer");
-    struct order_seccomp order = { .flags = filter.flags, .insns_n = (uint32_t)filter.n };
-    row_begin(w, ORDER_ROW_SECCOMP, &order, sizeof order);
-    str_add_n(&w->bytes, filter.insns, filter.n * sizeof *filter.insns);
-    row_end(w);
+    add_filter(w, &filter);
     return NULL;
 }
 

@@ -33,7 +33,7 @@
 #include <stdint.h>
 
 #define ORDER_MAGIC   0x4b535548u /* "HUSK" */
-#define ORDER_VERSION 3u
+#define ORDER_VERSION 4u
 
 enum {
     ORDER_KEEP_MAX = 40,       /* descriptors that husk-init itself needs */
@@ -125,7 +125,7 @@ struct order_join {
     int32_t pidfd;
     int32_t cgroup_fd; /* v2 directory for CLONE_INTO_CGROUP, or -1 */
     uint32_t tasks_n;  /* that many int32_t follow: v1 tasks files */
-    uint32_t unused;
+    int32_t root;      /* the directory that is its root, or -1: its mount namespace's */
 };
 struct order_rlimit {
     uint64_t soft, hard;
@@ -140,9 +140,11 @@ enum order_label_kind { ORDER_LABEL_APPARMOR, ORDER_LABEL_SELINUX };
 struct order_label {
     uint32_t kind, unused; /* text and NUL follow */
 };
+/* Where setgroups(2) is denied in a user namespace they are the caller's and stay. */
+enum order_groups { ORDER_GROUPS_KEEP, ORDER_GROUPS_SET, ORDER_GROUPS_SET_IF_ALLOWED };
 struct order_ids {
     uint32_t uid, gid;
-    uint32_t set_groups; /* 0: leave them (setgroups is denied in this user namespace) */
+    uint32_t set_groups; /* enum order_groups */
     uint32_t groups_n;   /* uint32_t each, following */
 };
 struct order_caps {

@@ -17,17 +17,20 @@
 
 struct program {
     const struct oci_process *process;
-    const struct oci_seccomp *seccomp; /* NULL: none */
-    const char *seccomp_cache_dir;     /* compiled filters are kept here; NULL: not kept */
-    const struct strmap *annotations;  /* may be NULL */
-    const json_t *personality;         /* linux.personality and .memoryPolicy of the configuration; may be NULL */
+    const struct oci_seccomp *seccomp;   /* NULL: none */
+    const char *seccomp_cache_dir;       /* compiled filters are kept here; NULL: not kept */
+    const struct seccomp_filter *filter; /* that, compiled already and without a listener; NULL: it is not */
+    const struct strmap *annotations;    /* may be NULL */
+    const json_t *personality;           /* linux.personality and .memoryPolicy of the configuration; may be NULL */
     const json_t *memory_policy;
-    bool own_userns;  /* the container has a user namespace: ids are inside it */
-    bool keep_groups; /* setgroups(2) is denied in it (one mapped gid, no newgidmap): leave them */
+    bool own_userns;    /* the container has a user namespace: ids are inside it */
+    bool keep_groups;   /* setgroups(2) is denied in it (one mapped gid, no newgidmap): leave them */
+    bool joined_userns; /* it may be denied there: then they are left, unless there are some to set */
     bool new_session_keyring;
     /* exec into a running container */
-    int join_pidfd;       /* -1: not a join; else setns(2) into this process's namespaces first */
-    uint64_t join_flags;  /* CLONE_NEW* to join; the user namespace only when it is not ours already */
+    int join_pidfd;      /* -1: not a join; else setns(2) into this process's namespaces first */
+    int join_root;       /* its root directory, when that is not its mount namespace's (state shares_mounts); else -1 */
+    uint64_t join_flags; /* CLONE_NEW* to join; the user namespace only when it is not ours already */
     const int *tasks_fds; /* v1 cgroup tasks files to write "0" to in the new process */
     size_t tasks_fds_n;
     int cgroup_fd; /* v2 directory to clone into, or -1 */

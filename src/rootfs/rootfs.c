@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -23,6 +24,7 @@ fallible rootfs_init(struct rootfs *r, const struct oci_spec *spec, const struct
     enum mount_depth depth;
     *r = (struct rootfs){ .spec = spec,
                           .source = source,
+                          .mounts_ns = -1,
                           .prepared_root = -1,
                           .staging_fd = -1,
                           .root_fd = -1,
@@ -294,9 +296,29 @@ static fallible move_root(void)
     return NULL;
 }
 
+/*
+ * Into a mount namespace that others use, with a root that is in none: a detached copy of the tree that was made here.
+ * It holds by our root directory alone and goes with the last process in it, whatever happens to us; nothing is ever
+ * mounted, hidden or left behind where the others are. And no ".." leads out of it, as one would after a chroot into a
+ * mounted directory: it has no parent. Masks and read-only paths are in the copy.
+ */
+static fallible go_over(const struct rootfs *r)
+{
+    own_fd int tree = -1;
+    TRY(mount_copy(r->root_fd, MOUNT_RECURSIVE, &tree));
+    TRY(mount_set(tree, MOUNT_RECURSIVE, 0, 0, MS_PRIVATE));
+    if (setns(r->mounts_ns, CLONE_NEWNS) < 0)
+        return err_sys(errno, "join the mount namespace");
+    if (fchdir(tree) < 0 || chroot(".") < 0)
+        return err_sys(errno, "enter the new root");
+    return NULL;
+}
+
 fallible rootfs_change_root(struct rootfs *r)
 {
     own_fd int old_root = -1;
+    if (r->mounts_ns >= 0)
+        return go_over(r);
     if (asked_propagation(r) == MS_SHARED)
         TRY(open_path("/", &old_root));
     if (fchdir(r->root_fd) < 0)

@@ -30,6 +30,7 @@ struct rootfs {
     bool userns;   /* the container has a user namespace of its own, or we are in one without mknod */
     bool cgroupns; /* and a cgroup namespace */
     bool no_pivot;
+    int mounts_ns; /* the mount namespace that the container ends in, when it is another's; else -1. Borrowed. */
 
     /* detached mounts made by rootfs_prepare(), parallel to spec->mounts; -1: the child makes it. Owned. */
     int prepared_root;

@@ -560,6 +560,7 @@ static void plan_state(struct start *s)
                     (s->ns.create_time ? CLONE_NEWTIME : 0);
     t->rootless = !s->privileged || s->in_userns;
     t->no_new_keyring = s->c->no_new_keyring;
+    t->shares_mounts = s->ns.shares_mounts;
     for (size_t i = 0; i < s->c->spec->annotations.n; i++)
         strmap_set(&t->annotations, s->c->spec->annotations.items[i].key, s->c->spec->annotations.items[i].value);
     if (s->resctrl.config)
@@ -600,8 +601,10 @@ static void plan_program(struct start *s)
         .memory_policy = l ? l->memory_policy : NULL,
         .own_userns = s->own_userns,
         .keep_groups = s->own_userns && !s->privileged && s->ns.gids.n == 1 && s->ns.gids.ranges[0].count == 1,
+        .joined_userns = s->ns.join & CLONE_NEWUSER,
         .new_session_keyring = !s->c->no_new_keyring,
         .join_pidfd = -1,
+        .join_root = -1,
         .cgroup_fd = -1,
         .start_listen_fd = -1,
         .start_container = spec->hooks ? spec->hooks->start_container : NULL,
@@ -626,6 +629,7 @@ fallible start_plan(struct start *s, const struct runtime_create *c)
                          .netdevs = { .host = -1, .inside = -1, .host_ns = -1 },
                          .mounts_pair = { -1, -1 },
                          .console_pair = { -1, -1 },
+                         .ns = { .mounts_fd = -1 },
                          .hold = SCOPE_HOLD_NONE,
                          .into_cgroup = true };
     for (size_t i = 0; i < NAMESPACE_KINDS; i++)
@@ -646,6 +650,7 @@ fallible start_plan(struct start *s, const struct runtime_create *c)
     s->root.userns = s->own_userns || s->in_userns;
     s->root.cgroupns = s->ns.create_cgroup;
     s->root.no_pivot = c->no_pivot;
+    s->root.mounts_ns = s->ns.mounts_fd;
     TRY(plan_cgroup(s));
     TRY(plan_resctrl(s));
     plan_state(s);

@@ -8,8 +8,10 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <termios.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "os/fs.h"
@@ -23,13 +25,13 @@ struct joining {
     struct cgroup *cgroup;
     int *tasks;
     size_t tasks_n;
-    int init_fd, order_fd, stub_fd, tty_fd, master_fd, agent;
+    int init_fd, root_fd, order_fd, stub_fd, tty_fd, master_fd, agent;
     bool into_cgroup;
 };
 
 static void joining_clear(struct joining *j)
 {
-    int *fds[] = { &j->init_fd, &j->order_fd, &j->stub_fd, &j->tty_fd, &j->master_fd, &j->agent };
+    int *fds[] = { &j->init_fd, &j->root_fd, &j->order_fd, &j->stub_fd, &j->tty_fd, &j->master_fd, &j->agent };
     for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
         close_now(fds[i]);
     for (size_t i = 0; i < j->tasks_n; i++)
@@ -47,6 +49,19 @@ static bool same_userns(pid_t pid)
     (void)snprintf(path, sizeof path, "/proc/%d/ns/user", (int)pid);
     return stat(path, &theirs) == 0 && stat("/proc/self/ns/user", &ours) == 0 && theirs.st_ino == ours.st_ino &&
            theirs.st_dev == ours.st_dev;
+}
+
+/* Its root, where that is not the root of its mount namespace: the host's would be a way out. */
+static fallible open_root(struct joining *j)
+{
+    char path[48];
+    (void)snprintf(path, sizeof path, "/proc/%d/root", (int)j->state->init.pid);
+    j->root_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (j->root_fd < 0)
+        return err_sys(errno, "open '%s'", path);
+    if (!proc_alive(j->state->init)) /* or it may be that of whoever has the number now */
+        return err_new(ERR_CONFLICT, "cannot exec in container '%s': it has just ended", j->state->id);
+    return NULL;
 }
 
 /* A terminal of the container's own devpts, reached through its root and not by a name that its processes could lay. */
@@ -99,11 +114,15 @@ static fallible compile(struct joining *j)
         .process = x->process,
         .seccomp = x->seccomp,
         .seccomp_cache_dir = x->seccomp_cache_dir,
+        .filter = x->filter,
+        .personality = x->personality,
+        .memory_policy = x->memory_policy,
         .annotations = &j->state->annotations,
         .own_userns = own_userns,
         .keep_groups = own_userns && groups_denied(j->state->init.pid),
         .new_session_keyring = !j->state->no_new_keyring,
         .join_pidfd = j->init_fd,
+        .join_root = j->root_fd,
         .join_flags = flags,
         .tasks_fds = j->into_cgroup ? j->tasks : NULL,
         .tasks_fds_n = j->into_cgroup ? j->tasks_n : 0,
@@ -146,6 +165,8 @@ static fallible prepare(struct joining *j)
         return err_new(ERR_CONFLICT, "cannot exec in container '%s': it is %s", j->state->id,
                        runtime_status_word(j->state->status));
     TRY(proc_open(j->state->init, &j->init_fd));
+    if (j->state->shares_mounts)
+        TRY(open_root(j));
     j->into_cgroup = state_clones_into(j->state);
     if (j->x->cgroups && j->x->cgroups->n)
         TRY(descend(j));
@@ -195,17 +216,20 @@ static void reap(pid_t pid)
 static fallible run(struct joining *j, struct program_said *ret)
 {
     int pair[2], status = 0;
-    pid_t helper = 0;
-    own_fd int helper_fd = -1;
     TRY(sock_pair(pair));
     own_fd int ours = pair[0];
     own_fd int theirs = pair[1];
-    TRY(proc_clone(0, -1, &helper, &helper_fd));
+    /* Its own memory would be copied for an exec that follows at once. It changes nothing of ours: it only hands on
+     * descriptors, and the call does not come back from enter(). */
+    pid_t helper = vfork();
+    if (helper < 0)
+        return err_sys(errno, "make a process");
     if (helper == 0)
         enter(j, theirs);
     close_now(&theirs);
     err *e = program_wait(ours, j->into_cgroup && j->cgroup && cgroup_clone_fd(j->cgroup) >= 0, ret);
-    err_ignore(proc_wait(helper_fd, -1, &status), "it has said all it had to say");
+    while (waitpid(helper, &status, 0) < 0 && errno == EINTR)
+        continue;
     if (e)
         reap(ret->pid);
     return e;
@@ -244,6 +268,7 @@ fallible runtime_exec(const struct runtime_exec *x, struct runtime_created *ret)
 {
     struct joining j = { .x = x,
                          .init_fd = -1,
+                         .root_fd = -1,
                          .order_fd = -1,
                          .stub_fd = -1,
                          .tty_fd = -1,

@@ -88,6 +88,8 @@ fallible runtime_mounts(const char *state_dir, const struct oci_spec *spec, enum
     if (s->status == RUNTIME_STOPPED || s->status == RUNTIME_CREATING)
         return err_new(ERR_CONFLICT, "cannot mount into container '%s': it is %s", s->id,
                        runtime_status_word(s->status));
+    if (s->shares_mounts)
+        return err_new(ERR_UNSUPPORTED, "cannot mount into container '%s': its mount namespace is another's", s->id);
     err *e = open_live(s, &l);
     if (!e)
         e = work_inside(&l);

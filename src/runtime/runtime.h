@@ -76,6 +76,7 @@ struct runtime_state {
     int64_t created_ns;
     uint64_t namespaces; /* CLONE_NEW* that are the container's own or joined: what exec enters */
     bool rootless;       /* made without root's rights */
+    bool shares_mounts;  /* its mount namespace is another's: its root is not that namespace's root */
     bool no_new_keyring; /* its processes keep the session keyring of whoever starts them */
     struct strmap annotations;
     char *listener_path, *listener_metadata; /* who gets the seccomp listener at the start; NULL: nobody */
@@ -114,6 +115,8 @@ struct runtime_exec {
     const struct oci_process *process;
     const struct oci_seccomp *seccomp; /* the container's; NULL: none */
     const char *seccomp_cache_dir;
+    const struct seccomp_filter *filter;       /* the same, compiled already; NULL: it is not */
+    const json_t *personality, *memory_policy; /* the configuration's; may be NULL */
     int stdio[3];
     int console_sock;
     int *ret_console_fd;
@@ -142,7 +145,8 @@ struct runtime_criu {
 /* The container's processes as files; it ends, unless they are left running. Its state stays until runtime_delete(). */
 fallible runtime_checkpoint(const char *state_dir, const struct runtime_criu *how);
 /* Makes the container of *c from such files: its program goes on where it was. The caller becomes its parent. c->root
- * is a directory, with the files as they were; no terminal. On an error nothing is left. */
+ * is a directory, with the files as they were; its terminal goes to console_sock or *ret_console_fd, as by
+ * runtime_create(). On an error nothing is left. */
 fallible runtime_restore(const struct runtime_create *c, const struct runtime_criu *how, struct runtime_created *ret);
 
 /* The start's table, for husk explain and the fault tests: names, sides, and the shell commands for a given start. */

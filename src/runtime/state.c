@@ -11,7 +11,7 @@ struct file {
     char *oci_version, *id, *bundle, *cgroup, *cgroup_text, *scope;
     int64_t pid, created_ns;
     uint64_t start_time, namespaces;
-    bool rootless, no_new_keyring, scope_user;
+    bool rootless, no_new_keyring, scope_user, shares_mounts;
     struct strmap annotations;
     char *listener_path, *listener_metadata;
     struct strv resctrl_dirs;
@@ -33,6 +33,7 @@ static const struct bind_field file_fields[] = {
     BIND_U64(T, namespaces, "namespaces"),
     BIND_BOOL(T, rootless, "rootless"),
     BIND_BOOL(T, no_new_keyring, "noNewKeyring"),
+    BIND_BOOL(T, shares_mounts, "sharesMounts"),
     BIND_MAP(T, annotations, "annotations"),
     BIND_STR(T, listener_path, "listenerPath"),
     BIND_STR(T, listener_metadata, "listenerMetadata"),
@@ -72,6 +73,7 @@ fallible state_write(int dir_fd, const struct runtime_state *s)
         .namespaces = s->namespaces,
         .rootless = s->rootless,
         .no_new_keyring = s->no_new_keyring,
+        .shares_mounts = s->shares_mounts,
         .annotations = s->annotations,
         .listener_path = s->listener_path,
         .listener_metadata = s->listener_metadata,
@@ -198,6 +200,7 @@ static fallible read_state(const char *state_dir, struct runtime_state **ret, in
     s->namespaces = f->namespaces;
     s->rootless = f->rootless;
     s->no_new_keyring = f->no_new_keyring;
+    s->shares_mounts = f->shares_mounts;
     s->annotations = f->annotations;
     f->annotations = (struct strmap){ 0 };
     s->listener_path = take(f->listener_path);

@@ -48,7 +48,6 @@ sh: can't create /proc/sys/kernel/shmmax: Read-only file system
 '.process.cwd = "/" | .hostname = 5'               | 1   | config.json: hostname: expected a string, got int
 '.hostname = "h" | .root.path = "/no/such"'        | 1   | /no/such
 '.root.path = "config.json"'                        | 1   | is not a directory
-'.root.path = "rootfs" | .linux.namespaces = []'   | 1   | a container needs a mount namespace
 END
     assert_gone c1
     run oci run -b "$T/tmp" c1

@@ -63,9 +63,21 @@ TEST(a_user_namespace_and_its_maps_belong_together)
     CHECK_SAYS(namespaces_plan(spec, &ns), "uidMappings and gidMappings need a user namespace in namespaces");
 }
 
-TEST(a_container_has_a_mount_namespace)
+TEST(without_a_mount_namespace_it_is_the_callers)
 {
-    struct namespaces ns;
     own(oci_spec) struct oci_spec *spec = mem_zalloc(sizeof *spec);
+    own(namespaces) struct namespaces ns;
+    oci_spec_add_namespace(spec, "uts", NULL);
+    CHECK_OK(namespaces_plan(spec, &ns));
+    assert_true(ns.shares_mounts && ns.mounts_fd >= 0);
+    assert_true(ns.create & CLONE_NEWNS); /* it is made in one of its own, and leaves that */
+    assert_false(ns.join & CLONE_NEWNS);
+}
+
+TEST(a_new_user_namespace_has_a_new_mount_namespace)
+{
+    own(oci_spec) struct oci_spec *spec = mem_zalloc(sizeof *spec);
+    struct namespaces ns;
+    oci_spec_add_namespace(spec, "user", NULL);
     CHECK_ERR(namespaces_plan(spec, &ns), ERR_UNSUPPORTED);
 }

@@ -109,9 +109,12 @@ static void fixture_init(struct fixture *f, const char *const *args)
     f->process.capabilities = &f->caps;
     static char root[] = "/";
     f->process.cwd = root;
-    f->program = (struct program){
-        .process = &f->process, .join_pidfd = -1, .cgroup_fd = -1, .start_listen_fd = -1, .hook_state_fd = -1
-    };
+    f->program = (struct program){ .process = &f->process,
+                                   .join_pidfd = -1,
+                                   .join_root = -1,
+                                   .cgroup_fd = -1,
+                                   .start_listen_fd = -1,
+                                   .hook_state_fd = -1 };
 }
 #define ARGS(...)                                                                                                      \
     (const char *const[])                                                                                              \
