@@ -52,7 +52,7 @@ static const struct opt restore_options[] = {
     CRIU_OPTIONS,
     OPT_STR('b', "bundle", T, bundle, "DIR", "The bundle (default: the working directory)"),
     OPT_STR('f', "config", T, config, "FILE", "Read FILE instead of the bundle's config.json"),
-    OPT_STR(0, "console-socket", T, console_socket, "PATH", "Refused: CRIU's terminals are not passed on"),
+    OPT_STR(0, "console-socket", T, console_socket, "PATH", "Send the terminal's master to this unix socket"),
     OPT_STR(0, "pid-file", T, pid_file, "FILE", "Write the first process's pid to FILE"),
     OPT_FLAG('d', "detach", T, detach, "Do not wait for the container"),
     OPT_FLAG(0, "keep", T, keep, "Do not delete the container when it ends"),
@@ -130,18 +130,25 @@ static fallible checkpoint_run(const void *opts, struct args args)
 }
 
 static fallible restore(const struct criu_opts *o, const char *id, const struct runtime_criu *how, char **ret_dir,
-                        struct runtime_created *ret)
+                        struct runtime_created *ret, int *ret_master)
 {
+    own_fd int console = -1;
     own(oci_spec) struct oci_spec *spec = NULL;
     own_mem char *bundle = NULL;
     own_mem char *dir = NULL;
-    if (o->console_socket && *o->console_socket)
-        return err_new(ERR_UNSUPPORTED, "--console-socket: a container with a terminal of its own is not restored");
     if (o->no_pivot)
         return err_new(ERR_UNSUPPORTED, "--no-pivot: CRIU changes the root by itself");
     TRY(oci_bundle(o->bundle, o->config, &bundle, &spec));
     if (!spec->root)
         return err_new(ERR_INVALID, "config.json: root: missing");
+    bool terminal = spec->process && spec->process->terminal;
+    bool socket = o->console_socket && *o->console_socket;
+    if (socket && !terminal)
+        return err_new(ERR_INVALID, "--console-socket: the container has no terminal (process.terminal)");
+    if (terminal && !socket && o->detach)
+        return err_new(ERR_INVALID, "--detach with a terminal needs --console-socket");
+    if (socket)
+        TRY(oci_connect_console(o->console_socket, &console));
     own_mem char *root =
         spec->root->path[0] == '/' ? mem_strdup(spec->root->path) : mem_printf("%s/%s", bundle, spec->root->path);
     TRY(oci_make_state_dir(id, &dir));
@@ -154,7 +161,8 @@ static fallible restore(const struct criu_opts *o, const char *id, const struct 
         .root = &source,
         .cgroup = oci_cgroup(),
         .stdio = { -1, -1, -1 },
-        .console_sock = -1,
+        .console_sock = console,
+        .ret_console_fd = ret_master,
     };
     err *e = runtime_restore(&c, how, ret);
     if (!e)
@@ -177,13 +185,14 @@ static fallible restore_run(const void *opts, struct args args)
     own_mem char *dir = NULL;
     own_fd int images = -1;
     own_fd int work = -1;
+    own_fd int master = -1;
     TRY(open_images(o, false, &images, &work));
     TRY(translate(o, images, work, &how));
     if (!o->detach && !o->no_subreaper && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
         return err_sys(errno, "become the reaper of the container's orphans");
-    err *e = restore(o, args.v[0], &how, &dir, &made);
+    err *e = restore(o, args.v[0], &how, &dir, &made, &master);
     if (!e && !o->detach)
-        e = oci_foreground(made.pidfd, -1);
+        e = oci_foreground(made.pidfd, master);
     if (dir && !o->detach && !o->keep) {
         err *e2 = runtime_finish(&made);
         if (!e2)

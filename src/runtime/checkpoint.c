@@ -9,6 +9,7 @@
 
 #include "base/parse.h"
 #include "os/fs.h"
+#include "os/sock.h"
 #include "runtime/criu.h"
 #include "runtime/start.h"
 
@@ -54,7 +55,7 @@ static fallible add_options(const struct runtime_criu *how, const char *log, str
         { CRIU_LINK_REMAP, how->link_remap },
         { CRIU_AUTO_DEDUP, how->auto_dedup },
         { CRIU_LAZY_PAGES, how->lazy_pages },
-        { CRIU_TRACK_MEM, how->pre_dump },
+        { CRIU_TRACK_MEM, how->pre_dump || how->parent }, /* a parent is compared by the pages' soft-dirty bits */
         { CRIU_NOTIFY_SCRIPTS, true },
         { CRIU_ORPHAN_PTS_MASTER, true },
         { CRIU_AUTO_EXT_MNT, true },
@@ -154,6 +155,8 @@ fallible runtime_checkpoint(const char *state_dir, const struct runtime_criu *ho
     if (s->status != RUNTIME_RUNNING)
         return err_new(ERR_CONFLICT, "cannot checkpoint container '%s': it is %s", s->id,
                        runtime_status_word(s->status));
+    if (s->shares_mounts)
+        return err_new(ERR_UNSUPPORTED, "cannot checkpoint container '%s': its mount namespace is another's", s->id);
     if (geteuid() != 0)
         return err_new(ERR_DENIED, "cannot checkpoint container '%s': CRIU needs root", s->id);
     TRY(add_options(how, DUMP_LOG, &o));
@@ -176,10 +179,25 @@ struct restore {
     int pid;
 };
 
+/* The terminal's master is new: who had the old one gets it, by runc's console protocol or as ours to serve. */
+static fallible hand_terminal(const struct runtime_create *c, int fd)
+{
+    static const char name[] = "/dev/console";
+    if (fd < 0)
+        return err_new(ERR_UNAVAILABLE, "restore: criu sent no terminal");
+    if (c->console_sock >= 0)
+        return sock_send(c->console_sock, name, sizeof name - 1, &fd, 1);
+    if (!c->ret_console_fd)
+        return err_new(ERR_INVALID, "restore: the container has a terminal: --console-socket says who gets it");
+    *c->ret_console_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    return *c->ret_console_fd < 0 ? err_sys(errno, "keep the terminal") : NULL;
+}
+
 static err *told(void *ctx, const struct criu_answer *a, int fd)
 {
     struct restore *r = ctx;
-    (void)fd;
+    if (str_eq(a->script, "orphan-pts-master"))
+        return hand_terminal(r->s->c, fd);
     if (str_eq(a->script, "post-restore") || str_eq(a->script, "post-namespaces") ||
         str_eq(a->script, "setup-namespaces"))
         r->pid = a->pid;
@@ -267,6 +285,8 @@ fallible runtime_restore(const struct runtime_create *c, const struct runtime_cr
         return err_new(ERR_UNSUPPORTED, "a container is restored onto a directory");
     err *e = start_plan(&s, c);
     s.run.pidfd = -1;
+    if (!e && s.ns.shares_mounts)
+        e = err_new(ERR_UNSUPPORTED, "restore: CRIU makes the mounts: a container needs a mount namespace of its own");
     if (!e && s.scope.unit)
         e = err_new(ERR_UNSUPPORTED, "restore: CRIU makes the control groups by itself: without --systemd-cgroup");
     if (!e)

@@ -2,8 +2,9 @@
 # Runs inside tests/vm/run --systemd: the systemd cgroup driver as root and as an ordinary user, AppArmor, CRIU. Prints
 # "ok NAME" or "not ok NAME" for each check.
 #
-# Arguments: the build folder and the tar of a busybox root file system, both as the host has them.
-build=/host$1 tar=/host$2
+# Arguments: the build folder, the tar of a busybox root file system, and a program that takes a terminal's master over a
+# socket and prints what comes (console.c), all as the host has them.
+build=/host$1 tar=/host$2 receiver=/host$3
 failed=0
 
 ok() { # NAME COMMAND...: the command succeeds
@@ -161,4 +162,69 @@ ok "its group has the limit" says 30 plain exec counter cat /sys/fs/cgroup/pids.
 ok "exec into what was restored" says ok plain exec counter echo ok
 ok "delete the restored" plain delete --force counter
 ok "nothing of it is left" sh -c '! test -e /sys/fs/cgroup/husk/counter && ! grep -q criu-root /proc/mounts'
+
+# What is written down first, while the program goes on, and the rest on top of it.
+ok "a counter to be dumped twice" start_counter
+ok "counts" counts_on 2
+ok "pre-dump" plain checkpoint --pre-dump --image-path /tmp/first counter
+ok "it goes on after it" counts_on "$(count)"
+ok "what is written is memory alone" sh -c 'ls /tmp/first/pages-*.img && ! ls /tmp/first/core-*.img'
+mv /tmp/first /tmp/second-parent && mkdir -p /tmp/second && mv /tmp/second-parent /tmp/second/first
+second() { plain checkpoint --image-path /tmp/second --parent-path first "$@" counter || { grep -B3 -m3 Error /tmp/second/dump.log; return 1; }; }
+ok "checkpoint on top of it" second
+ok "is smaller than the first" sh -c 'test $(cat /tmp/second/pages-*.img | wc -c) -lt $(cat /tmp/second/first/pages-*.img | wc -c)'
+before=$(count)
+restore_from() { plain restore -d --image-path "$1" -b $bundle counter </dev/null >/dev/null 2>/tmp/restore.err || { cat /tmp/restore.err; grep -B3 -m3 Error "$1/restore.log"; return 1; }; }
+ok "restore from both" restore_from /tmp/second
+ok "counts on" counts_on "$before"
+# Memory goes to a page server, as to another host, and the rest stays here.
+mkdir -p /tmp/served
+criu page-server --images-dir /tmp/served --port 2727 -o /tmp/served.log & server=$!
+served() { for _ in 1 2 3 4 5 6 7 8 9 10; do grep -q "" /proc/net/tcp && grep -q :0AA7 /proc/net/tcp /proc/net/tcp6 && break; sleep 0.3; done
+    plain checkpoint --image-path /tmp/rest --page-server 127.0.0.1:2727 counter || { grep -B3 -m3 Error /tmp/rest/dump.log; return 1; }; }
+ok "checkpoint to a page server" served
+wait $server
+ok "the pages are there and not here" sh -c 'ls /tmp/served/pages-*.img && ! ls /tmp/rest/pages-*.img'
+cp /tmp/served/page* /tmp/rest/
+before=$(count)
+ok "restore from what both have" restore_from /tmp/rest
+ok "it counts on again" counts_on "$before"
+# Lazy: the program goes on before its memory is here. The dump serves its pages until all are fetched.
+mkfifo /tmp/status && exec 7<>/tmp/status
+plain checkpoint --image-path /tmp/lazy --lazy-pages --page-server 127.0.0.1:2728 --status-fd 7 counter >/tmp/lazy.out 2>&1 & dump=$!
+ok "checkpoint --lazy-pages says on --status-fd when it serves" sh -c 'test "$(timeout 20 head -c 1 /tmp/status | wc -c)" = 1'
+before=$(count)
+mkdir -p /tmp/lazy-work
+criu lazy-pages --images-dir /tmp/lazy --work-dir /tmp/lazy-work --page-server --address 127.0.0.1 --port 2728 -o /tmp/lazy-work/lazy.log >/dev/null 2>&1 & pager=$!
+lazy_restore() {
+    for _ in 1 2 3 4 5 6 7 8 9 10; do [[ -S /tmp/lazy-work/lazy-pages.socket ]] && break; sleep 0.3; done
+    "$build/bin/husk-oci" --root /run/husk-lazy restore -d --image-path /tmp/lazy --work-path /tmp/lazy-work --lazy-pages -b $bundle lazy </dev/null >/dev/null 2>/tmp/restore.err ||
+        { cat /tmp/restore.err /tmp/lazy.out; grep -B3 -m3 Error /tmp/lazy-work/*.log; return 1; }
+}
+ok "restore --lazy-pages" lazy_restore
+ok "its counter goes on" counts_on "$before"
+wait $pager $dump
+ok "delete the lazy one" "$build/bin/husk-oci" --root /run/husk-lazy delete --force lazy
+# A terminal: its master is made anew, and goes to who asks for it.
+edit '.process.terminal = true | .process.args = ["sh", "-c", "i=0; while :; do i=$((i + 1)); echo $i >/tmp/count; echo tick $i; sleep 0.2; done"]'
+rm -f $bundle/rootfs/tmp/count
+console() { rm -f /tmp/console.sock; "$2" /tmp/console.sock >"$1" 2>&1 & for _ in 1 2 3 4 5 6 7 8 9; do [[ -S /tmp/console.sock ]] && break; sleep 0.2; done; }
+ticks() { local i; for ((i = 0; i < 100; i++)); do grep -q "tick" "$1" && return 0; sleep 0.2; done; cat "$1"; return 1; }
+console /tmp/screen1 "$receiver"
+start_terminal() { plain run -d -b $bundle --console-socket /tmp/console.sock tty </dev/null; }
+ok "a container with a terminal" start_terminal
+ok "prints on it" ticks /tmp/screen1
+dump_terminal() { plain checkpoint --image-path "$1" tty || { grep -B3 -m3 Error "$1/dump.log"; return 1; }; }
+ok "checkpoint with a terminal" dump_terminal /tmp/tty1
+before=$(count)
+ok "restore -d wants to know who gets it" fails "--detach with a terminal needs --console-socket" plain restore -d --image-path /tmp/tty1 -b $bundle tty
+console /tmp/screen2 "$receiver"
+restore_terminal() { plain restore -d --image-path /tmp/tty1 -b $bundle --console-socket /tmp/console.sock tty </dev/null || { grep -B3 -m3 Error /tmp/tty1/restore.log; return 1; }; }
+ok "restore --console-socket" restore_terminal
+ok "it prints on the new one" ticks /tmp/screen2
+ok "and counts on" counts_on "$before"
+ok "checkpoint it again" dump_terminal /tmp/tty2
+script -qfc "$build/bin/husk-oci --root /run/husk-oci restore --image-path /tmp/tty2 -b $bundle tty" /tmp/screen3 </dev/null >/dev/null 2>&1 &
+ok "restore in the foreground, on our own terminal" ticks /tmp/screen3
+ok "delete what is in the foreground" plain delete --force tty
 exit $failed
