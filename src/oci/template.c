@@ -67,7 +67,8 @@ static void head_build(char *build, size_t size)
 }
 
 /* Its parts, checked; *ret_text is path and JSON, one behind the other. */
-static fallible split(const void *bytes, size_t n, struct template_head *h, const char **ret_text, const void **ret_insns)
+static fallible split(const void *bytes, size_t n, struct template_head *h, const char **ret_text,
+                      const void **ret_insns)
 {
     char build[sizeof h->build];
     head_build(build, sizeof build);

@@ -21,7 +21,8 @@
 #include "process/seccomp.h"
 #include "spec/oci_runtime.h"
 
-struct template {
+struct template
+{
     struct oci_spec *spec;        /* of a kept one only what stands above */
     struct seccomp_filter filter; /* of spec->linux_->seccomp, unless that needs an agent */
     bool filtered;                /* and there is one */

@@ -1,5 +1,6 @@
 /*
- * console SOCKET: takes one terminal's master over a unix socket, as conmon does, and prints what is written on the terminal.
+ * console SOCKET: takes one terminal's master over a unix socket, as conmon does, and prints what is written on the
+ * terminal.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <stdio.h>
