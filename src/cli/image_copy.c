@@ -75,8 +75,6 @@ static fallible run(const struct copy_opts *o, struct place *from, struct place 
     };
     TRY(place_source(from, s ? s->store : NULL, &source));
     TRY(place_sink(to, s ? s->store : NULL, &options.progress, &sink));
-    if (from->ref && to->ref && str_eq(from->ref->registry, to->ref->registry))
-        sink->near_repo = from->ref->repository;
     TRY(copy_image(source, sink, &options, ret_digest));
     TRY(sink->ops->finish(sink));
     return place_finish(to);

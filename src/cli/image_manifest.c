@@ -1,16 +1,18 @@
 /*
- * husk manifest: what a name stands for, as the document itself.
- * Compatible with: docker manifest inspect, podman manifest inspect and exists.
+ * husk manifest: what a name stands for, as the document itself; lists of several platforms: see also
+ * image_manifest_edit.c and image_manifest_push.c.
+ * Compatible with: docker manifest inspect and rm, podman manifest inspect, exists and rm.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <string.h>
 
 #include "cli/image_common.h"
+#include "cli/image_manifest.h"
 #include "cli/image_remote.h"
-#include "transport/transport.h"
+#include "transport/list.h"
 
 struct manifest_opts {
-    bool insecure;
+    bool insecure, ignore;
     struct remote_opts remote;
 };
 
@@ -21,6 +23,10 @@ static const struct opt inspect_rows[] = {
     OPT_END,
 };
 static const struct opt no_rows[] = { OPT_END };
+static const struct opt rm_rows[] = {
+    OPT_FLAG('i', "ignore", T, ignore, "A name that nobody has is no error"),
+    OPT_END,
+};
 #undef T
 
 /* By full name: a word that is also the beginning of an ID means the name here. NOT_FOUND: nor is there a store. */
@@ -122,6 +128,51 @@ static fallible exists_run(const void *opts, struct args args)
     return doc && media_is_index(doc->media_type) ? NULL : err_exit(1);
 }
 
+struct removing {
+    struct image_session *session;
+    bool ignore;
+};
+
+/* The images that it names are left alone: each is there by a name of its own, or goes with the next prune. */
+static err *remove_one(const char *name, void *ctx)
+{
+    const struct removing *r = ctx;
+    own(list) struct list *list = NULL;
+    own_mem char *full = NULL;
+    TRY(list_full_name(name, &full));
+    err *e = list_read(r->session->store, full, &list);
+    if (r->ignore && err_is(e, ERR_NOT_FOUND)) {
+        err_ignore(e, "--ignore");
+        return NULL;
+    }
+    TRY(e);
+    TRY(layout_remove_name(r->session->store, full));
+    printf("%s\n", full);
+    return NULL;
+}
+
+static fallible rm_run(const void *opts_, struct args args)
+{
+    const struct manifest_opts *o = opts_;
+    own(image_session) struct image_session *s = NULL;
+    TRY(image_session_open(&s));
+    struct removing r = { s, o->ignore };
+    return command_each("husk manifest rm", args, remove_one, &r);
+}
+
+static const struct command rm_command = {
+    .name = "rm",
+    .args = "LIST...",
+    .summary = "Remove lists from the store",
+    .detail = "Only the lists: an image that another name has stays, any other goes with the next `husk image prune`.",
+    .opts = rm_rows,
+    .opts_size = sizeof(struct manifest_opts),
+    .min_args = 1,
+    .max_args = -1,
+    .complete_args = COMPLETE_IMAGE,
+    .fail_exit = 1,
+    .run = rm_run,
+};
 static const struct command inspect_command = {
     .name = "inspect",
     .args = "NAME",
@@ -148,11 +199,23 @@ static const struct command exists_command = {
     .fail_exit = 125,
     .run = exists_run,
 };
-static const struct command *const manifest_commands[] = { &exists_command, &inspect_command, NULL };
+static const struct command *const manifest_commands[] = {
+    // clang-format off
+    &cmd_manifest_add,
+    &cmd_manifest_annotate,
+    &cmd_manifest_create,
+    &exists_command,
+    &inspect_command,
+    &cmd_manifest_push,
+    &cmd_manifest_remove,
+    &rm_command,
+    // clang-format on
+    NULL,
+};
 
 const struct command cmd_manifest = {
     .name = "manifest",
     .args = "COMMAND",
-    .summary = "Look at manifests and indexes of several platforms",
+    .summary = "Make, change and look at indexes of several platforms",
     .sub = manifest_commands,
 };

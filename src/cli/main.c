@@ -25,7 +25,7 @@ IMAGE_COMMAND(logout, "logout", "Forget a registry's credentials");
 IMAGE_COMMAND(search, "search", "Search a registry for images");
 IMAGE_COMMAND(tags, "tags", "List the tags that a registry has of a repository");
 IMAGE_COMMAND(artifact, "artifact", "Manage OCI artifacts: any files under an image's name");
-IMAGE_COMMAND(manifest, "manifest", "Look at manifests and indexes of several platforms");
+IMAGE_COMMAND(manifest, "manifest", "Make, change and look at indexes of several platforms");
 IMAGE_COMMAND(load, "load", "Load images from an archive or an OCI layout");
 IMAGE_COMMAND(save, "save", "Write images to an archive, a directory or a pipe");
 IMAGE_COMMAND(copy, "copy", "Copy an image from any place to any other");

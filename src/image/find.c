@@ -372,7 +372,9 @@ fallible image_list_of(struct layout *l, const struct oci_index *index, struct i
         own_mem char *name = full_name_of(&index->manifests[i]);
         struct image *image = NULL;
         own(err) err *e = image_of_descriptor(l, &index->manifests[i], &image);
-        if (err_is(e, ERR_UNSUPPORTED)) {
+        /* an artifact; a list whose images are elsewhere */
+        if (err_is(e, ERR_UNSUPPORTED) ||
+            (err_is(e, ERR_NOT_FOUND) && media_is_index(index->manifests[i].media_type))) {
             log_debug("'%s' is passed over: %s", name ? name : index->manifests[i].digest, err_text(e));
             continue;
         }

@@ -104,6 +104,8 @@ static fallible copy_blobs(struct copy *c, const struct oci_manifest *m)
     own_mem const struct oci_descriptor **list = NULL;
     size_t n = 0;
     TRY(doc_blobs(m, &list, &n));
+    if (c->from->near_repo)
+        c->to->near_repo = c->from->near_repo;
     TRY(keep_missing(c, list, &n));
     begin_progress(c, list, n);
     struct blobs b = { c, list, n };

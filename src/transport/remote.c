@@ -3,6 +3,7 @@
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
+#include <string.h>
 
 #include "image/push.h"
 #include "transport/transport.h"
@@ -13,6 +14,7 @@ struct remote_source {
     struct source s;
     struct registry *r;
     char *what; /* tag or digest */
+    char *repo; /* "REGISTRY/REPOSITORY" */
 };
 
 static fallible remote_get(struct source *s_, const char *digest, struct registry_manifest **ret)
@@ -55,6 +57,7 @@ static void remote_source_free(struct source *s_)
     struct remote_source *s = (struct remote_source *)s_;
     registry_free(s->r);
     free(s->what);
+    free(s->repo);
     free(s);
 }
 
@@ -79,6 +82,7 @@ fallible source_registry(const struct ref *ref, const struct registry_options *o
     s->s.name = ref->digest ? NULL : ref_full(ref);
     s->s.parallel = true;
     s->what = mem_strdup(ref->digest ? ref->digest : ref->tag);
+    s->s.near_repo = s->repo = mem_printf("%s/%s", ref->registry, ref->repository);
     TRY(registry_open(ref, o, &s->r));
     *ret = take(made);
     return NULL;
@@ -92,13 +96,24 @@ struct remote_sink {
     struct ref *ref;
 };
 
+/* Of another repository of this registry where the blobs are: its name below the registry. NULL: there is none. */
+static const char *near_here(const struct remote_sink *s)
+{
+    const char *repo = s->s.near_repo;
+    size_t n = strlen(s->ref->registry);
+    if (!repo || strncmp(repo, s->ref->registry, n) != 0 || repo[n] != '/' || str_eq(repo + n + 1, s->ref->repository))
+        return NULL;
+    return repo + n + 1;
+}
+
 static fallible remote_has(struct sink *s_, const struct oci_descriptor *const *d, size_t n, bool *ret_has)
 {
     struct remote_sink *s = (struct remote_sink *)s_;
+    const char *near = near_here(s);
     for (size_t i = 0; i < n; i++) {
         TRY(registry_has_blob(s->r, d[i]->digest, &ret_has[i]));
-        if (!ret_has[i] && s_->near_repo)
-            TRY(registry_mount_blob(s->r, d[i]->digest, s_->near_repo, &ret_has[i]));
+        if (!ret_has[i] && near)
+            TRY(registry_mount_blob(s->r, d[i]->digest, near, &ret_has[i]));
     }
     return NULL;
 }

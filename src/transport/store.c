@@ -178,6 +178,20 @@ fallible source_image(struct layout *l, const struct image *image, struct source
     return NULL;
 }
 
+fallible source_store_digest(struct layout *l, const char *digest, const char *media_type, struct source **ret)
+{
+    struct store_source *s = mem_zalloc(sizeof *s);
+    s->s.ops = &store_source_ops;
+    s->s.transport = "containers-storage";
+    s->s.trusted = s->s.parallel = true;
+    s->l = l;
+    s->top.digest = mem_strdup(digest);
+    s->top.media_type = mem_strdup(media_type);
+    s->s.scope = mem_strdup("");
+    *ret = &s->s;
+    return NULL;
+}
+
 /* ---- sink ---- */
 
 struct store_sink {

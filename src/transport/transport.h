@@ -71,8 +71,11 @@ struct source {
     const char *transport; /* as policy.json calls it: "docker", "oci-archive" */
     char *scope;           /* as policy.json calls what is in it: a full name, a path, or "" */
     char *name;            /* the full name of the image, or NULL */
-    bool trusted;          /* its blobs were hashed when they came in */
-    bool parallel;         /* several may be asked for at once */
+    /* Where the blobs of the document given last are, "REGISTRY/REPOSITORY", for mounts by a sink there; NULL: unknown.
+     * Borrowed from the source. */
+    const char *near_repo;
+    bool trusted;  /* its blobs were hashed when they came in */
+    bool parallel; /* several may be asked for at once */
 };
 void source_free(struct source *s);
 OWN_TYPE(source, struct source *, source_free)
@@ -98,7 +101,7 @@ struct sink {
     bool parallel;
     bool one_platform;     /* it has no room for an index: docker-archive */
     struct layout *store;  /* of store:, for source_ops.fetch; else NULL */
-    const char *near_repo; /* a repository of the same registry where the blobs are, for mounts; or NULL; borrowed */
+    const char *near_repo; /* "REGISTRY/REPOSITORY" where the blobs are, for mounts; or NULL; borrowed */
 };
 void sink_free(struct sink *s);
 OWN_TYPE(sink, struct sink *, sink_free)
@@ -107,6 +110,9 @@ OWN_TYPE(sink, struct sink *, sink_free)
 fallible source_store(struct layout *l, const char *what, struct source **ret);
 /* @platform: as pull's. Layers are unpacked, the name is set last. The caller holds layout_lock(LAYOUT_ADDING). */
 fallible sink_store(struct layout *l, const char *full_name, const struct progress *progress, struct sink **ret);
+
+/* A document of the store by its digest, and its blobs: it has no name. */
+fallible source_store_digest(struct layout *l, const char *digest, const char *media_type, struct source **ret);
 
 /* What in the store has no name and this digest as its subject, as an index; *ret NULL: nothing. */
 fallible store_referrers_of(struct layout *l, const char *digest, struct oci_index **ret);
