@@ -191,4 +191,3 @@ TEST(only_a_document_of_the_right_form_is_a_signature)
         CHECK_ERR(sigstore_payload_read(bad[i], strlen(bad[i]), &none), ERR_INVALID);
     }
 }
-
