@@ -15,20 +15,32 @@
 #include "engine/volume.h"
 
 struct volume_opts {
-    struct strv label, filter;
-    bool quiet, force, all, dry_run;
-    const char *format, *output;
+    struct strv label, filter, opt;
+    bool quiet, force, all, dry_run, ignore, noheading;
+    const char *format, *output, *driver, *name;
+    struct opt_i64 uid, gid;
 };
 
 #define T struct volume_opts
 static const struct opt create_options[] = {
     OPT_STRS('l', "label", T, label, "KEY=VALUE", "A label"),
+    OPT_STRS(
+        'o', "opt", T, opt, "KEY=VALUE",
+        "What it is: type=, device=, o= as mount(8) has them; o=bind for a directory of the host's; size=, inodes= "
+        "for a quota"),
+    OPT_STR('d', "driver", T, driver, "NAME", "Who makes it: local (default)"),
+    OPT_STR(0, "name", T, name, "NAME", "Its name, as docker's old way to say it"),
+    OPT_I64(0, "uid", T, uid, "UID", "Its owner"),
+    OPT_I64(0, "gid", T, gid, "GID", "Its group"),
+    OPT_FLAG(0, "ignore", T, ignore, "One that is there is fine, as it is anyway"),
     OPT_END,
 };
 static const struct opt ls_options[] = {
     OPT_FLAG('q', "quiet", T, quiet, "Only names"),
+    OPT_FLAG('n', "noheading", T, noheading, "No line of headings"),
     OPT_STRS('f', "filter", T, filter, "KEY=VALUE",
-             "name=TEXT, label=KEY[=VALUE], label!=KEY[=VALUE], dangling=BOOL, anonymous=BOOL, until=TIME"),
+             "name=TEXT, label=KEY[=VALUE], label!=KEY[=VALUE], dangling=BOOL, anonymous=BOOL, until=TIME, "
+             "since=VOLUME, driver=NAME, opt=KEY[=VALUE]"),
     OPT_STR(0, "format", T, format, "FORMAT", "table, json, or a template such as '{{.Name}}'"),
     OPT_END,
 };
@@ -38,6 +50,7 @@ static const struct opt inspect_options[] = {
 };
 static const struct opt rm_options[] = {
     OPT_FLAG('f', "force", T, force, "A missing one is no error"),
+    OPT_FLAG('a', "all", T, all, "All that no container uses"),
     OPT_END,
 };
 static const struct opt prune_options[] = {
@@ -52,30 +65,56 @@ static const struct opt export_options[] = {
     OPT_END,
 };
 static const struct opt import_options[] = { OPT_END };
+static const struct opt exists_options[] = { OPT_END };
+static const struct opt mount_options[] = { OPT_END };
+static const struct opt unmount_options[] = { OPT_END };
 #undef T
 
 static const struct table_column columns[] = { { "DRIVER", "Driver" }, { "VOLUME NAME", "Name" }, { 0 } };
+
+static fallible read_wishes(const struct volume_opts *o, struct strmap *labels, struct strmap *options)
+{
+    for (size_t i = 0; i < o->label.n; i++)
+        TRY_AS(grammar_label(o->label.items[i], labels), "--label");
+    for (size_t i = 0; i < o->opt.n; i++)
+        TRY_AS(grammar_label(o->opt.items[i], options), "--opt");
+    if (o->driver)
+        TRY_AS(grammar_volume_driver(o->driver), "--driver");
+    const struct {
+        const char *key;
+        struct opt_i64 id;
+    } ids[] = { { "uid", o->uid }, { "gid", o->gid } };
+    for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
+        own_mem char *text = mem_printf("%lld", (long long)ids[i].id.v);
+        if (ids[i].id.set)
+            strmap_set(options, ids[i].key, text);
+    }
+    return NULL;
+}
 
 static fallible create_run(const void *opts_, struct args args)
 {
     const struct volume_opts *o = opts_;
     own(engine) struct engine *engine = NULL;
-    struct strmap labels = { 0 };
-    own_mem char *name = NULL;
+    struct strmap labels = { 0 }, options = { 0 };
+    own_mem char *made = NULL;
+    const char *name = args.n ? args.v[0] : o->name;
     err *e = engine_open(&engine);
-    for (size_t i = 0; !e && i < o->label.n; i++)
-        e = grammar_label(o->label.items[i], &labels);
-    if (!e && args.n)
-        e = volume_create(engine, args.v[0], &labels);
+    if (!e)
+        e = read_wishes(o, &labels, &options);
+    struct volume_wish wish = { .labels = &labels, .options = &options };
+    if (!e && name)
+        e = volume_create(engine, name, &wish);
     else if (!e)
-        e = volume_create_anonymous(engine, &name);
+        e = volume_create_anonymous(engine, &wish, &made);
     strmap_free(&labels);
+    strmap_free(&options);
     if (err_is(e, ERR_EXISTS)) { /* docker: creating what is there is fine */
         err_free(e);
         e = NULL;
     }
     TRY(e);
-    printf("%s\n", args.n ? args.v[0] : name);
+    printf("%s\n", name ? name : made);
     return NULL;
 }
 
@@ -107,6 +146,8 @@ static fallible ls_run(const void *opts_, struct args args)
     own_json json_t *rows = json_array();
     TRY(engine_open(&engine));
     TRY(ls_rows(engine, o, rows));
+    if (!o->quiet && !o->format && o->noheading)
+        return table_print(columns, rows, "{{.Driver}}\t{{.Name}}");
     if (!o->quiet || o->format)
         return table_print(columns, rows, o->format);
     for (size_t i = 0; i < json_array_size(rows); i++)
@@ -157,10 +198,83 @@ static err *rm_one(const char *name, void *ctx)
     return NULL;
 }
 
-static fallible rm_run(const void *opts_, struct args args)
+/* As podman's: every volume that no container uses. */
+static fallible rm_all(struct engine *engine)
+{
+    own_strv struct strv removed = { 0 };
+    uint64_t bytes = 0;
+    TRY(volume_prune(engine, &(struct volume_prune_options){ .all = true }, &removed, &bytes));
+    for (size_t i = 0; i < removed.n; i++)
+        printf("%s\n", removed.items[i]);
+    return NULL;
+}
+
+static err *exists_one(const char *name, void *ctx)
+{
+    const struct each *each = ctx;
+    struct db_volume v;
+    err *e = volume_find(each->engine, name, &v);
+    if (!e)
+        db_volume_clear(&v);
+    if (!err_is(e, ERR_NOT_FOUND))
+        return e;
+    err_free(e);
+    return err_exit(1); /* no word: scripts ask for the status alone */
+}
+
+static fallible exists_run(const void *opts_, struct args args)
 {
     own(engine) struct engine *engine = NULL;
     TRY(engine_open(&engine));
+    return exists_one(args.v[0], &(struct each){ engine, opts_, NULL });
+}
+
+static err *mount_one(const char *name, void *ctx)
+{
+    const struct each *each = ctx;
+    struct db_volume v;
+    TRY(volume_find(each->engine, name, &v));
+    own_mem char *path = volume_data(each->engine, &v);
+    db_volume_clear(&v);
+    TRY(volume_mount(each->engine, name));
+    printf("%s\n", path);
+    return NULL;
+}
+
+static fallible mount_run(const void *opts_, struct args args)
+{
+    own(engine) struct engine *engine = NULL;
+    TRY(engine_open(&engine));
+    return command_each("husk volume mount", args, mount_one, &(struct each){ engine, opts_, NULL });
+}
+
+static err *unmount_one(const char *name, void *ctx)
+{
+    const struct each *each = ctx;
+    struct db_volume v;
+    TRY(volume_find(each->engine, name, &v));
+    db_volume_clear(&v);
+    TRY(volume_unmount(each->engine, name));
+    printf("%s\n", name);
+    return NULL;
+}
+
+static fallible unmount_run(const void *opts_, struct args args)
+{
+    own(engine) struct engine *engine = NULL;
+    TRY(engine_open(&engine));
+    return command_each("husk volume unmount", args, unmount_one, &(struct each){ engine, opts_, NULL });
+}
+
+static fallible rm_run(const void *opts_, struct args args)
+{
+    const struct volume_opts *o = opts_;
+    own(engine) struct engine *engine = NULL;
+    if (o->all == (args.n > 0))
+        return err_new(ERR_INVALID, "which volume? Name some, or say --all");
+    TRY(engine_open(&engine));
+    if (o->all)
+        return rm_all(engine);
     return command_each("husk volume rm", args, rm_one, &(struct each){ engine, opts_, NULL });
 }
 
@@ -224,14 +338,27 @@ static fallible import_run(const void *opts_, struct args args)
 VOLUME_COMMAND(create, "create", "Make a volume", "[NAME]", 0, 1);
 VOLUME_COMMAND(ls, "ls", "List volumes", NULL, 0, 0);
 VOLUME_COMMAND(inspect, "inspect", "Show everything about volumes", "VOLUME...", 1, -1);
-VOLUME_COMMAND(rm, "rm", "Remove volumes that no container uses", "VOLUME...", 1, -1);
+VOLUME_COMMAND(rm, "rm", "Remove volumes that no container uses", "VOLUME...", 0, -1);
+VOLUME_COMMAND(exists, "exists", "Say by the exit status whether there is such a volume", "VOLUME", 1, 1);
+VOLUME_COMMAND(mount, "mount", "Mount volumes that have a file system of their own, and print where they are",
+               "VOLUME...", 1, -1);
+VOLUME_COMMAND(unmount, "unmount", "Unmount volumes that have a file system of their own", "VOLUME...", 1, -1);
 VOLUME_COMMAND(export, "export", "Write a volume's content as a tar archive", "VOLUME", 1, 1);
 VOLUME_COMMAND(import, "import", "Unpack a tar archive into a volume", "VOLUME [FILE|-]", 1, 2);
 VOLUME_COMMAND(prune, "prune", "Remove anonymous volumes that no container uses", NULL, 0, 0);
 
 static const struct command *const volume_commands[] = {
-    &cmd_volume_create, &cmd_volume_export, &cmd_volume_import, &cmd_volume_inspect,
-    &cmd_volume_ls,     &cmd_volume_prune,  &cmd_volume_rm,     NULL,
+    &cmd_volume_create,
+    &cmd_volume_exists,
+    &cmd_volume_export,
+    &cmd_volume_import,
+    &cmd_volume_inspect,
+    &cmd_volume_ls,
+    &cmd_volume_mount,
+    &cmd_volume_prune,
+    &cmd_volume_rm,
+    &cmd_volume_unmount,
+    NULL,
 };
 
 const struct command cmd_volume = {

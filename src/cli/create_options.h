@@ -61,6 +61,9 @@ static const char *const words_log_driver[] = { "json-file", "none", NULL };
         OPT_GROUP("Files"),                                                                                            \
         OPT_STRS('v', "volume", T, create.volume, "[SOURCE:]TARGET[:OPTIONS]",                                         \
                  "A volume by name, or a directory of the host by path; options: ro, nocopy, [r]shared ..."),          \
+        OPT_STRS(0, "volumes-from", T, create.volumes_from, "CONTAINER[:ro]",                                          \
+                 "The same volumes and binds as another container"),                                                   \
+        OPT_STR(0, "volume-driver", T, create.volume_driver, "NAME", "Who makes its volumes: local"),                  \
         OPT_STRS(0, "mount", T, create.mount, "KEY=VALUE,...",                                                         \
                  "The same in full: type=bind|volume|tmpfs,source=,target=,readonly"),                                 \
         OPT_STRS(0, "tmpfs", T, create.tmpfs, "TARGET[:OPTIONS]", "Files in memory: size=, mode=, exec ..."),          \

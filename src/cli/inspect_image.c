@@ -139,13 +139,13 @@ json_t *inspect_volume(const struct engine *e, const struct db_volume *v)
 {
     char when[40];
     own_mem char *path = volume_path(e, v->name);
-    json_t *labels = json_loads(v->labels, 0, NULL), *o = json_object();
+    json_t *labels = json_loads(v->labels, 0, NULL), *options = json_loads(v->options, 0, NULL), *o = json_object();
     put(o, "CreatedAt", json_string(format_time_ns(v->created_ns, when)));
     put(o, "Driver", text("local"));
     put(o, "Labels", labels ? labels : json_object());
     put(o, "Mountpoint", text(path));
     put(o, "Name", text(v->name));
-    put(o, "Options", json_object());
+    put(o, "Options", options ? options : json_object());
     put(o, "Scope", text("local"));
     put(o, "Anonymous", json_boolean(v->anonymous));
     return o;

@@ -14,10 +14,21 @@ static const struct bind_field mount_fields[] = {
     BIND_BOOL(T, anonymous, "anonymous"),
     BIND_BOOL(T, from_image, "fromImage"),
     BIND_BOOL(T, make_source, "makeSource"),
+    BIND_BOOL(T, below_writable, "belowWritable"),
+    BIND_BOOL(T, chown, "chown"),
+    BIND_BOOL(T, idmap, "idmap"),
+    BIND_BOOL(T, overlay, "overlay"),
+    BIND_STR(T, upper, "upper"),
+    BIND_STR(T, work, "work"),
+    BIND_STR(T, subpath, "subpath"),
+    BIND_STRS(T, driver_options, "driverOptions"),
+    BIND_MAP(T, labels, "labels"),
+    BIND_STR(T, device, "device"),
+    BIND_BOOL(T, mounted, "mounted"),
     BIND_END,
 };
 #undef T
-static const struct bind_type mount_type = { "mount", sizeof(struct container_mount), mount_fields, false };
+const struct bind_type container_mount_type = { "mount", sizeof(struct container_mount), mount_fields, false };
 
 #define T struct container_device
 static const struct bind_field device_fields[] = {
@@ -104,7 +115,7 @@ static const struct bind_field config_fields[] = {
     BIND_STR(T, rootfs, "rootfs"),
     BIND_BOOL(T, read_only, "readOnly"),
     BIND_BOOL(T, auto_remove, "autoRemove"),
-    BIND_OBJS(T, mounts, mounts_n, "mounts", mount_type),
+    BIND_OBJS(T, mounts, mounts_n, "mounts", container_mount_type),
     BIND_OBJS(T, devices, devices_n, "devices", device_type),
     BIND_OBJS(T, ulimits, ulimits_n, "ulimits", ulimit_type),
     BIND_I64(T, shm_bytes, "shmBytes"),

@@ -15,9 +15,20 @@ struct container_mount {
     char *source;        /* bind: absolute host path; volume: its name (NULL until made: anonymous); tmpfs: NULL */
     char *target;        /* absolute and clean */
     char *propagation;   /* bind: "rprivate" ...; NULL: the default */
-    struct strv options; /* tmpfs: mount options as in fstab */
+    struct strv options; /* tmpfs: mount options as in fstab; bind, volume: "noexec" and the like */
     bool read_only, non_recursive, nocopy, anonymous, from_image;
-    bool make_source; /* -v makes a missing directory, --mount does not */
+    bool make_source;    /* -v makes a missing directory, --mount does not */
+    bool below_writable; /* bind: read-only, but not what is mounted below it */
+    bool chown;          /* U: it is given to the container's user when the container is made */
+    bool idmap;          /* its files are shown with the container's ids */
+    bool overlay;        /* O: changes go to a layer of the container's own, which each start begins anew */
+    char *upper, *work;  /* O: the layer is here instead, and stays */
+    char *subpath;       /* volume: a path inside it */
+    /* volume: what it is made with when it is not there yet */
+    struct strv driver_options;
+    struct strmap labels;
+    char *device; /* volume: its files are in this directory (o=bind) */
+    bool mounted; /* volume: something has to be mounted before it can be used: volume_mount() */
 };
 struct container_device {
     char *host, *path, *access; /* access: of "rwm" */
@@ -85,7 +96,7 @@ struct container_config {
     struct container_log *log;
     char *isolation;
 };
-extern const struct bind_type container_config_type;
+extern const struct bind_type container_config_type, container_mount_type;
 
 void container_health_free(struct container_health *h);
 void container_config_free(struct container_config *c);

@@ -52,6 +52,9 @@ fallible container_note_restarts(const struct container *c, int64_t count);
 /* To the monitor of a container that runs or waits; the configuration is the caller's to change. */
 fallible container_set_restart(struct container *c, const char *policy);
 
+/* Before a start: the layers of its mounts with O, empty again, and the volumes that have to be mounted. */
+fallible container_prepare_mounts(struct container *c);
+
 struct monitor_plan;
 /* What the monitor is told of a container that runs as init; husk is borrowed by the plan. */
 void monitor_plan_of(const struct container *c, struct proc_id init, const char *husk, struct monitor_plan *ret);

@@ -152,10 +152,65 @@ static fallible check_layers(struct engine *e, const struct container_config *co
     return NULL;
 }
 
+static fallible copy_mount(const struct container_mount *from, struct container_mount *to)
+{
+    own_json json_t *doc = bind_write_json(&container_mount_type, from);
+    void *copy = NULL;
+    TRY(bind_read_json(&container_mount_type, doc, &copy));
+    *to = *(struct container_mount *)copy;
+    free(copy);
+    return NULL;
+}
+
+/* One of another container's mounts: the user's own at the same place stands, an image's volume gives way. */
+static fallible take_mount(struct container_config *c, const struct container_mount *from, const struct strv *words)
+{
+    struct container_mount *to = NULL;
+    for (size_t i = 0; i < c->mounts_n; i++)
+        if (strcmp(c->mounts[i].target, from->target) == 0)
+            to = &c->mounts[i];
+    if (to && !to->from_image)
+        return NULL;
+    if (to)
+        container_mount_clear(to);
+    else
+        to = container_config_add_mount(c);
+    TRY(copy_mount(from, to));
+    to->from_image = false;
+    to->nocopy = true; /* it has been filled where it comes from */
+    for (size_t i = 0; i < words->n; i++)
+        if (strcmp(words->items[i], "ro") == 0)
+            to->read_only = true;
+    return NULL;
+}
+
+static fallible volumes_from(struct engine *e, const char *text, struct container_config *c)
+{
+    const char *colon = strchr(text, ':');
+    own_mem char *name = colon ? mem_strndup(text, (size_t)(colon - text)) : mem_strdup(text);
+    own_strv struct strv words = { 0 };
+    own(container) struct container *other = NULL;
+    const struct container_config *theirs;
+    if (colon)
+        strv_split(&words, colon + 1, ',');
+    for (size_t i = 0; i < words.n; i++)
+        if (strcmp(words.items[i], "ro") != 0 && strcmp(words.items[i], "rw") != 0 &&
+            strcmp(words.items[i], "z") != 0 && strcmp(words.items[i], "Z") != 0)
+            return err_new(ERR_INVALID, "'%s': '%s' is not one of ro, rw, z, Z", text, words.items[i]);
+    TRY(container_find(e, name, &other));
+    TRY(container_config(other, &theirs));
+    for (size_t i = 0; i < theirs->mounts_n; i++)
+        if (theirs->mounts[i].source) /* a tmpfs is its container's own */
+            TRY(take_mount(c, &theirs->mounts[i], &words));
+    return NULL;
+}
+
 static fallible configure(struct container *c, const struct create_options *o, const struct image *image,
                           char *const *args, size_t args_n)
 {
     TRY(options_merge(o, image, args, args_n, &c->config));
+    for (size_t i = 0; i < o->volumes_from.n; i++)
+        TRY_AS(volumes_from(c->engine, o->volumes_from.items[i], c->config), "--volumes-from");
     TRY(check_rootfs(c->config));
     TRY(check_layers(c->engine, c->config));
     TRY(pin_container(c->engine, "--network", &c->config->network));

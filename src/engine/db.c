@@ -30,6 +30,8 @@ static const char *const upgrades[] = {
     " host_ip TEXT NOT NULL, want_port INTEGER NOT NULL, host_port INTEGER NOT NULL,"
     " PRIMARY KEY (container, proto, container_port, host_ip, want_port)) WITHOUT ROWID;"
     "CREATE INDEX port_host ON port (host_port, proto);",
+    ("ALTER TABLE volume ADD COLUMN options TEXT NOT NULL DEFAULT '{}';"
+     "ALTER TABLE volume ADD COLUMN project INTEGER NOT NULL DEFAULT 0;"),
 };
 enum { VERSION = ARRAY_SIZE(upgrades) };
 
@@ -400,17 +402,20 @@ void db_volume_clear(struct db_volume *v)
 {
     free(v->name);
     free(v->labels);
+    free(v->options);
     *v = (struct db_volume){ 0 };
 }
 
 fallible db_volume_add(struct db *db, const struct db_volume *v)
 {
     own(stmt) sqlite3_stmt *s = NULL;
-    TRY(db_prepare(db, "INSERT INTO volume VALUES (?,?,?,?)", &s));
+    TRY(db_prepare(db, "INSERT INTO volume VALUES (?,?,?,?,?,?)", &s));
     db_bind_text(s, 1, v->name);
     (void)sqlite3_bind_int64(s, 2, v->created_ns);
     (void)sqlite3_bind_int(s, 3, v->anonymous);
     db_bind_text(s, 4, v->labels ? v->labels : "{}");
+    db_bind_text(s, 5, v->options ? v->options : "{}");
+    (void)sqlite3_bind_int64(s, 6, v->project);
     int code = sqlite3_step(s);
     if (code == SQLITE_CONSTRAINT)
         return err_new(ERR_EXISTS, "there already is a volume '%s'", v->name);
@@ -424,6 +429,8 @@ static void read_volume(sqlite3_stmt *s, struct db_volume *ret)
         .created_ns = sqlite3_column_int64(s, 1),
         .anonymous = sqlite3_column_int(s, 2) != 0,
         .labels = db_column(s, 3),
+        .options = db_column(s, 4),
+        .project = sqlite3_column_int64(s, 5),
     };
 }
 

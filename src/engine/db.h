@@ -51,7 +51,9 @@ struct db_volume {
     char *name;
     int64_t created_ns;
     bool anonymous;
-    char *labels; /* JSON object */
+    char *labels;    /* JSON object */
+    char *options;   /* JSON object: type, device, o, size */
+    int64_t project; /* of a quota (os/quota.h); 0: none */
 };
 void db_volume_clear(struct db_volume *v);
 /* EXISTS when there already is one of that name. */

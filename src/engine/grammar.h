@@ -8,15 +8,18 @@
 
 #include "engine/config.h"
 
-/* -v [SOURCE:]TARGET[:OPTIONS]: ro, rw, z, Z, nocopy, [r]shared, [r]slave, [r]private. A source with a slash is a
- * path (relative to the working directory when it begins with "."), else a volume's name. *ret is zeroed before. */
+/* -v [SOURCE:]TARGET[:OPTIONS]: ro, rw, z, Z, U, O, nocopy, subpath=, noexec ..., [r]shared, [r]slave, [r]private. A
+ * source with a slash is a path (relative to the working directory when it begins with "."), else a volume's name.
+ * *ret is zeroed before. */
 fallible grammar_volume(const char *text, struct container_mount *ret);
-/* --mount type=bind|volume|tmpfs,source=,target=,readonly,bind-propagation=,bind-nonrecursive,volume-nocopy,
- * tmpfs-size=,tmpfs-mode= */
+/* --mount KEY=VALUE,...: docker's and podman's keys; the table in grammar_mount.c. */
 fallible grammar_mount(const char *text, struct container_mount *ret);
 /* --tmpfs TARGET[:OPTIONS] */
 fallible grammar_tmpfs(const char *text, struct container_mount *ret);
 void container_mount_clear(struct container_mount *m);
+
+/* --volume-driver and volume-driver=: "local", or the reason why not. */
+fallible grammar_volume_driver(const char *name);
 
 /* --device HOST[:PATH][:rwm] */
 fallible grammar_device(const char *text, struct container_device *ret);

@@ -186,9 +186,15 @@ static fallible place_mount(const struct container *c, const struct container_mo
         return NULL;
     }
     TRY(e);
-    own_mem char *path = volume ? volume_path(c->engine, m->source) : mem_strdup(m->source);
-    TRY(mount_copy_path(path, m->non_recursive ? MOUNT_ONE : MOUNT_RECURSIVE, &mount));
-    if (m->read_only)
+    own_fd int top = -1, source = -1;
+    own_mem char *path = mount_source_path(c->engine, m);
+    top = open(path, O_PATH | O_CLOEXEC);
+    if (top < 0)
+        return err_sys(errno, "open '%s'", path);
+    if (m->subpath)
+        TRY(root_open(top, m->subpath, O_PATH, &source));
+    TRY(mount_copy(m->subpath ? source : top, m->non_recursive ? MOUNT_ONE : MOUNT_RECURSIVE, &mount));
+    if (m->read_only || m->overlay) /* a layer over it is there only while it runs */
         TRY(mount_set(mount, MOUNT_ONE, MOUNT_ATTR_RDONLY, 0, 0));
     return mount_place(mount, target);
 }

@@ -136,6 +136,8 @@ static fallible add_mounts(const struct strv *texts, const char *option, mount_f
 static fallible merge_mounts(const struct create_options *o, const struct oci_image_run *image,
                              struct container_config *c)
 {
+    if (o->volume_driver)
+        TRY_AS(grammar_volume_driver(o->volume_driver), "--volume-driver");
     TRY(add_mounts(&o->volume, "--volume", grammar_volume, c));
     TRY(add_mounts(&o->mount, "--mount", grammar_mount, c));
     TRY(add_mounts(&o->tmpfs, "--tmpfs", grammar_tmpfs, c));

@@ -29,7 +29,8 @@ struct create_options {
     struct health_options health;
     struct strv env, env_file, label, label_file, annotation;
     /* the root */
-    struct strv volume, mount, tmpfs, device, device_rule;
+    struct strv volume, volumes_from, mount, tmpfs, device, device_rule;
+    const char *volume_driver;
     bool read_only;
     struct opt_i64 shm_size;
     /* the world */

@@ -75,7 +75,7 @@ static fallible make_spec(struct container *c, const struct rootfs_source *root,
     const struct container_config *config;
     own(id_map) struct id_map uids = { 0 }, gids = { 0 };
     own_mem char *volumes = mem_printf("%s/volumes", c->engine->root);
-    struct spec_input in = { .id = c->row.id, .root = root, .dir = c->state_dir, .volumes = volumes };
+    struct spec_input in = { .id = c->row.id, .root = root, .dir = c->state_dir, .volumes = volumes, .folder = c->dir };
     bool own_userns;
     TRY(container_config(c, &config));
     in.config = config;

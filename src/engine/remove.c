@@ -135,6 +135,25 @@ static fallible remove_row(struct container *c, struct db *db)
     return db_container_remove(db, c->row.id);
 }
 
+/* A volume's own file system is unmounted with the last container that has it. */
+static void release_volumes(struct container *c)
+{
+    const struct container_config *config;
+    if (!strstr(c->row.config, "\"mounted\"")) /* nothing is parsed for the many that have none */
+        return;
+    err_ignore(container_config(c, &config), "without it c->config stays NULL");
+    for (size_t i = 0; c->config && i < c->config->mounts_n; i++) {
+        const struct container_mount *m = &c->config->mounts[i];
+        own_strv struct strv users = { 0 };
+        if (!m->mounted)
+            continue;
+        err *e = db_volume_users(c->engine->db, m->source, &users);
+        if (!e && !users.n)
+            e = volume_unmount(c->engine, m->source);
+        err_ignore(e, "volume rm unmounts it too");
+    }
+}
+
 /* From here on nothing stops half way: the row goes first, what is left without it is swept by whoever comes next. */
 fallible container_remove(struct container *c, const struct remove_options *o)
 {
@@ -148,6 +167,7 @@ fallible container_remove(struct container *c, const struct remove_options *o)
     TRY(remove_runtime(c));
     TRY(remove_row(c, db));
     container_say(c, "destroy", NULL);
+    release_volumes(c);
     TRY(engine_remove_tree(c->dir));
     for (size_t i = 0; i < volumes.n; i++) {
         err *e = volume_remove(c->engine, volumes.items[i]);

@@ -18,6 +18,7 @@ struct spec_input {
     const struct rootfs_source *root;
     const char *dir;                  /* where hosts, hostname and resolv.conf are */
     const char *volumes;              /* <root>/volumes */
+    const char *folder;               /* the container's own */
     const struct id_map *uids, *gids; /* of its own user namespace; NULL: it has none */
     pid_t join_network, join_pid;     /* of "container:ID"; 0: none */
     bool join_user;                   /* into the user namespace of the joined container */
@@ -31,6 +32,9 @@ char *spec_hostname(const char *id, const struct container_config *c);
 char *spec_cgroup_path(const char *id, const struct container_config *c);
 /* Whether the user asked for a limit that only a cgroup can keep. */
 bool spec_wants_cgroup(const struct container_config *c);
+
+/* Where the layer of the container's n-th mount is (O): "FOLDER/overlays/N". Caller frees. */
+char *overlay_dir(const char *folder, size_t n);
 
 /* The process of an exec: the container's own with another command. */
 struct exec_options {

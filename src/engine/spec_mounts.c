@@ -73,27 +73,71 @@ static void add_generated_files(const struct spec_input *in, struct oci_spec *sp
     }
 }
 
+/* tmpfs, ramfs, devpts */
+static void add_new_fs(struct oci_spec *spec, struct oci_mount *to, const struct container_mount *m)
+{
+    to->type = mem_strdup(m->type);
+    to->source = mem_strdup(m->type);
+    strv_copy(&to->options, m->options.items, m->options.n);
+    if (m->read_only && !strv_has(&to->options, "ro"))
+        strv_add(&to->options, "ro");
+    if (m->chown) {
+        strv_add_printf(&to->options, "uid=%u", spec->process->user->uid);
+        strv_add_printf(&to->options, "gid=%u", spec->process->user->gid);
+    }
+    if (strcmp(m->type, "devpts") == 0)
+        strv_add(&to->options, "newinstance");
+}
+
+/* The container's own layer over it: made by overlays_prepare(). */
+static void add_overlay(const struct spec_input *in, struct oci_mount *to, const struct container_mount *m,
+                        const char *source)
+{
+    size_t i = (size_t)(m - in->config->mounts);
+    own_mem char *own = overlay_dir(in->folder, i);
+    to->type = mem_strdup("overlay");
+    to->source = mem_strdup("overlay");
+    strv_add_printf(&to->options, "lowerdir=%s", source);
+    strv_add_take(&to->options, m->upper ? mem_printf("upperdir=%s", m->upper) : mem_printf("upperdir=%s/upper", own));
+    strv_add_take(&to->options, m->work ? mem_printf("workdir=%s", m->work) : mem_printf("workdir=%s/work", own));
+    if (strcmp(m->type, "volume") == 0 && !m->device && in->config->userns_first)
+        strv_add(&to->options, "idmap"); /* as with a bind of it */
+    strv_copy(&to->options, m->options.items, m->options.n);
+    if (m->read_only)
+        strv_add(&to->options, "ro");
+}
+
+static void add_bind(const struct spec_input *in, struct oci_mount *to, const struct container_mount *m)
+{
+    bool volume = strcmp(m->type, "volume") == 0;
+    strv_add(&to->options, m->non_recursive ? "bind" : "rbind");
+    strv_add(&to->options, m->propagation ? m->propagation : "rprivate");
+    if ((volume && !m->device && in->config->userns_first) || m->idmap)
+        strv_add(&to->options, m->non_recursive ? "idmap" : "ridmap"); /* its files keep the ids of the container */
+    strv_copy(&to->options, m->options.items, m->options.n);
+    if (m->read_only) /* with what is mounted below it as well: "ro" alone would leave that writable */
+        strv_add(&to->options, m->non_recursive || m->below_writable ? "ro" : "rro");
+}
+
 static void add_user_mount(const struct spec_input *in, struct oci_spec *spec, const struct container_mount *m)
 {
     struct oci_mount *to = oci_spec_add_mount(spec);
     to->destination = mem_strdup(m->target);
-    if (strcmp(m->type, "tmpfs") == 0) {
-        to->type = mem_strdup("tmpfs");
-        to->source = mem_strdup("tmpfs");
-        strv_copy(&to->options, m->options.items, m->options.n);
-        if (m->read_only && !strv_has(&to->options, "ro"))
-            strv_add(&to->options, "ro");
+    if (!m->source) {
+        add_new_fs(spec, to, m);
         return;
     }
-    bool volume = strcmp(m->type, "volume") == 0;
+    own_mem char *source = strcmp(m->type, "volume") != 0 ? mem_strdup(m->source)
+                           : m->device                    ? mem_strdup(m->device)
+                                                          : mem_printf("%s/%s/_data", in->volumes, m->source);
+    if (m->overlay) {
+        add_overlay(in, to, m, source);
+        return;
+    }
     to->type = mem_strdup("bind");
-    to->source = volume ? mem_printf("%s/%s/_data", in->volumes, m->source) : mem_strdup(m->source);
-    strv_add(&to->options, m->non_recursive ? "bind" : "rbind");
-    strv_add(&to->options, m->propagation ? m->propagation : "rprivate");
-    if (volume && in->config->userns_first)
-        strv_add(&to->options, m->non_recursive ? "idmap" : "ridmap"); /* its files keep the ids of the container */
-    if (m->read_only) /* with what is mounted below it as well: "ro" alone would leave that writable */
-        strv_add(&to->options, m->non_recursive ? "ro" : "rro");
+    to->source = m->subpath ? mem_printf("%s/%s", source, m->subpath) : mem_strdup(source);
+    to->beneath = m->subpath ? take(source) : NULL;
+    add_bind(in, to, m);
 }
 
 static size_t depth(const char *path)

@@ -192,7 +192,9 @@ static fallible start_planned(struct container *c, enum plan_limits limits, int 
 
 static fallible start_locked(struct container *c, int *ret_sock)
 {
-    err *e = start_planned(c, PLAN_LIMITS, ret_sock);
+    err *e = container_prepare_mounts(c);
+    if (!e)
+        e = start_planned(c, PLAN_LIMITS, ret_sock);
     /* Root has cgroups nearly everywhere, so they are not asked for first; in a container they may be read-only. */
     if ((err_is(e, ERR_DENIED) || err_is(e, ERR_UNSUPPORTED)) && !spec_wants_cgroup(c->config)) {
         err_ignore(e, "again without the default limits, which nobody asked for; another cause will come again");

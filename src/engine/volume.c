@@ -8,13 +8,10 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "base/log.h"
 #include "engine/grammar.h"
 #include "monitor/events.h"
 #include "os/fs.h"
-#include "os/ids.h"
-#include "os/root.h"
-#include "os/userns.h"
+#include "os/quota.h"
 
 char *volume_path(const struct engine *e, const char *name)
 {
@@ -36,53 +33,150 @@ static char *labels_text(const struct strmap *labels)
     return json_text(object, BIND_COMPACT);
 }
 
-/* The directory first: a directory without a row is rubbish, a row without a directory would be a broken promise. */
-static fallible make(struct engine *e, const char *name, bool anonymous, const struct strmap *labels)
+/* Numbers of quotas are drawn, not counted: other stores on the same file system have some too. */
+static uint32_t draw_project(void)
 {
+    char hex[9];
+    random_hex(hex, 4);
+    return (uint32_t)strtoul(hex, NULL, 16) | 0x10000; /* below are what people number by hand */
+}
+
+/* The empty directory as its options ask: owner and quota. */
+static fallible set_up(const char *path, const struct volume_driver *d, uint32_t project)
+{
+    own_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(errno, "open '%s'", path);
+    if (project)
+        TRY(quota_set(fd, project, d->size, d->inodes));
+    if ((d->uid.set || d->gid.set) &&
+        fchown(fd, d->uid.set ? (uid_t)d->uid.v : (uid_t)-1, d->gid.set ? (gid_t)d->gid.v : (gid_t)-1) < 0)
+        return err_sys(errno, "give volume '%s' its owner", path);
+    return NULL;
+}
+
+static fallible check_device(const struct volume_driver *d)
+{
+    struct stat st;
+    if (d->bind && stat(d->device, &st) < 0)
+        return err_sys(errno, "--opt device='%s'", d->device);
+    if (d->bind && !S_ISDIR(st.st_mode))
+        return err_new(ERR_INVALID, "--opt device='%s': it is no directory", d->device);
+    if (volume_driver_mounts(d) && engine_is_rootless())
+        return err_new(ERR_DENIED,
+                       "--opt type=%s: only root may mount it where all containers see it: for a tmpfs say 'run "
+                       "--tmpfs', for a directory of yours '--opt o=bind'",
+                       d->type);
+    return NULL;
+}
+
+/* The directory first: a directory without a row is rubbish, a row without a directory would be a broken promise. */
+static fallible make(struct engine *e, const char *name, const struct volume_wish *wish)
+{
+    static const struct strmap none = { 0 };
+    own(volume_driver) struct volume_driver d = { 0 };
     own_mem char *path = volume_path(e, name);
-    own_mem char *text = labels_text(labels);
+    own_mem char *labels = labels_text(wish->labels), *options = labels_text(wish->options);
     struct db *db;
-    struct db_volume row = { .name = (char *)name, .created_ns = now_ns(), .anonymous = anonymous, .labels = text };
+    struct db_volume old;
+    TRY(volume_driver_read(wish->options ? wish->options : &none, &d));
+    TRY(check_device(&d));
     TRY(engine_db(e, &db));
+    err *missing = db_volume_find(db, name, &old);
+    if (!missing) {
+        db_volume_clear(&old);
+        return err_new(ERR_EXISTS, "there already is a volume '%s'", name);
+    }
+    if (!err_is(missing, ERR_NOT_FOUND))
+        return missing;
+    err_free(missing);
+    uint32_t project = d.size || d.inodes ? draw_project() : 0;
+    struct db_volume row = { .name = (char *)name,
+                             .created_ns = now_ns(),
+                             .anonymous = wish->anonymous,
+                             .labels = labels,
+                             .options = options,
+                             .project = project };
     TRY(fs_mkdirs_at(AT_FDCWD, path, 0755));
+    err *failed = project || d.uid.set || d.gid.set ? set_up(path, &d, project) : NULL;
+    if (failed) {
+        own_mem char *folder = mem_printf("%s/volumes/%s", e->root, name);
+        err_ignore(engine_remove_tree(folder), "undoing; the first error says what went wrong");
+        return failed;
+    }
     TRY(db_volume_add(db, &row));
     event_say(e->run, "volume", "create", name, "driver", "local", NULL);
     return NULL;
 }
 
-fallible volume_create(struct engine *e, const char *name, const struct strmap *labels)
+fallible volume_create(struct engine *e, const char *name, const struct volume_wish *wish)
 {
     TRY(grammar_name("volume name", name));
-    return make(e, name, false, labels);
+    return make(e, name, wish);
 }
 
-fallible volume_create_anonymous(struct engine *e, char **ret_name)
+fallible volume_create_anonymous(struct engine *e, const struct volume_wish *wish, char **ret_name)
 {
     char name[65];
+    struct volume_wish anonymous = wish ? *wish : (struct volume_wish){ 0 };
+    anonymous.anonymous = true;
     random_hex(name, 32);
-    TRY(make(e, name, true, NULL));
+    TRY(make(e, name, &anonymous));
     *ret_name = mem_strdup(name);
     return NULL;
+}
+
+fallible volume_find(struct engine *e, const char *name, struct db_volume *ret)
+{
+    struct db *db = NULL;
+    TRY(engine_db_if_there(e, &db));
+    if (!db)
+        return err_new(ERR_NOT_FOUND, "no such volume: '%s'", name);
+    return db_volume_find(db, name, ret);
+}
+
+char *mount_source_path(const struct engine *e, const struct container_mount *m)
+{
+    if (strcmp(m->type, "volume") != 0)
+        return mem_strdup(m->source);
+    return m->device ? mem_strdup(m->device) : volume_path(e, m->source);
+}
+
+char *volume_data(const struct engine *e, const struct db_volume *v)
+{
+    own(volume_driver) struct volume_driver d = { 0 };
+    err *failed = volume_driver_of(v, &d);
+    err_ignore(failed, "checked when it was made");
+    return d.bind ? take(d.device) : volume_path(e, v->name);
+}
+
+static void clear_quota(const char *path, uint32_t project)
+{
+    own_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0)
+        err_ignore(quota_clear(fd, project), "a limit on a number that nothing has any more");
 }
 
 fallible volume_remove(struct engine *e, const char *name)
 {
     struct db *db = NULL;
     struct db_volume row;
-    TRY(engine_db_if_there(e, &db));
-    if (!db)
-        return err_new(ERR_NOT_FOUND, "no such volume: '%s'", name);
-    TRY(db_volume_find(db, name, &row));
+    TRY(volume_find(e, name, &row));
+    uint32_t project = (uint32_t)row.project;
     db_volume_clear(&row);
+    TRY(engine_db(e, &db));
     TRY(db_volume_remove(db, name));
     event_say(e->run, "volume", "destroy", name, "driver", "local", NULL);
     own_mem char *path = mem_printf("%s/volumes/%s", e->root, name);
+    TRY(volume_unmount(e, name));
+    if (project)
+        clear_quota(path, project);
     return engine_remove_tree(path);
 }
 
-static bool label_matches(const struct db_volume *v, const char *wish)
+static bool map_matches(const char *map, const char *wish)
 {
-    own_json json_t *labels = json_loads(v->labels, 0, NULL);
+    own_json json_t *labels = json_loads(map, 0, NULL);
     size_t n = strcspn(wish, "=");
     own_mem char *key = mem_strndup(wish, n);
     const char *value = json_string_value(json_object_get(labels, key));
@@ -104,9 +198,9 @@ static fallible passes_one(struct db *db, const struct db_volume *v, const char 
     if (str_starts(f, "name=")) {
         *ret = strstr(v->name, f + 5) != NULL;
     } else if (str_starts(f, "label!=")) {
-        *ret = !label_matches(v, f + 7);
+        *ret = !map_matches(v->labels, f + 7);
     } else if (str_starts(f, "label=")) {
-        *ret = label_matches(v, f + 6);
+        *ret = map_matches(v->labels, f + 6);
     } else if (str_starts(f, "dangling=")) {
         TRY_AS(parse_bool(f + 9, &wish), "--filter dangling");
         TRY(is_used(db, v, &used));
@@ -117,9 +211,20 @@ static fallible passes_one(struct db *db, const struct db_volume *v, const char 
     } else if (str_starts(f, "until=")) {
         TRY_AS(parse_when_ns(f + 6, &until), "--filter until");
         *ret = v->created_ns < until;
+    } else if (str_starts(f, "since=") || str_starts(f, "after=")) {
+        struct db_volume other;
+        TRY_AS(db_volume_find(db, f + 6, &other), "--filter since");
+        *ret = v->created_ns > other.created_ns;
+        db_volume_clear(&other);
+    } else if (str_starts(f, "driver=") || str_starts(f, "scope=")) {
+        *ret = strcmp(strchr(f, '=') + 1, "local") == 0;
+    } else if (str_starts(f, "opt=")) {
+        *ret = map_matches(v->options, f + 4);
     } else {
         return err_new(ERR_INVALID,
-                       "--filter: '%s' is not one of name=, label=, label!=, dangling=, anonymous=, until=", f);
+                       "--filter: '%s' is not one of name=, label=, label!=, dangling=, anonymous=, until=, since=, "
+                       "after=, driver=, scope=, opt=",
+                       f);
     }
     return NULL;
 }
@@ -175,101 +280,4 @@ fallible volume_prune(struct engine *e, const struct volume_prune_options *o, st
     }
     free(rows);
     return first;
-}
-
-static bool is_empty_dir(const char *path)
-{
-    own_dir DIR *d = opendir(path);
-    if (!d)
-        return false;
-    for (const struct dirent *e; (e = readdir(d));)
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-            return false;
-    return true;
-}
-
-struct fill {
-    const struct rootfs_source *image;
-    const char *target, *volume;
-};
-
-/* The image's directory at the target, as the container would have seen it, into the volume: with its owner and mode.
- */
-static err *fill_volume(void *ctx)
-{
-    const struct fill *f = ctx;
-    own_fd int mount = -1, from = -1;
-    struct stat st;
-    TRY(source_mount(f->image, -1, engine_is_rootless() || ids_in_userns(), NULL, &mount));
-    err *e = root_open(mount, f->target, O_RDONLY | O_DIRECTORY, &from);
-    if (err_is(e, ERR_NOT_FOUND) || err_errno(e) == ENOTDIR) {
-        err_free(e);
-        return NULL;
-    }
-    TRY(e);
-    own_fd int to = open(f->volume, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (to < 0 || fstat(to, &st) < 0)
-        return err_sys(errno, "open volume '%s'", f->volume);
-    return copy_up(from, to);
-}
-
-static fallible copy_content(struct engine *e, const struct container_mount *m, const struct rootfs_source *image)
-{
-    own_mem char *path = volume_path(e, m->source);
-    struct fill fill = { image, m->target, path };
-    if (m->nocopy || !is_empty_dir(path))
-        return NULL;
-    return engine_is_rootless() ? userns_call(fill_volume, &fill) : fill_volume(&fill);
-}
-
-static fallible prepare_volume(struct engine *e, struct container_mount *m, const struct rootfs_source *image,
-                               struct strv *ret_made)
-{
-    if (m->source) {
-        struct db *db;
-        struct db_volume row;
-        TRY(engine_db(e, &db));
-        err *failed = db_volume_find(db, m->source, &row);
-        if (!failed)
-            db_volume_clear(&row);
-        else if (err_is(failed, ERR_NOT_FOUND)) {
-            err_free(failed);
-            failed = make(e, m->source, false, NULL);
-            if (err_is(failed, ERR_EXISTS)) { /* another container made it in this moment */
-                err_free(failed);
-                failed = NULL;
-            }
-        }
-        TRY(failed);
-    } else {
-        TRY(volume_create_anonymous(e, &m->source));
-        strv_add(ret_made, m->source);
-    }
-    return copy_content(e, m, image);
-}
-
-static fallible prepare_bind(const struct container_mount *m)
-{
-    struct stat st;
-    if (stat(m->source, &st) == 0)
-        return NULL;
-    if (errno != ENOENT)
-        return err_sys(errno, "bind source '%s'", m->source);
-    if (!m->make_source)
-        return err_new(ERR_NOT_FOUND, "bind source '%s' does not exist: make it, or use --volume, which does",
-                       m->source);
-    return fs_mkdirs_at(AT_FDCWD, m->source, 0755);
-}
-
-fallible volumes_prepare(struct engine *e, struct container_config *config, const struct rootfs_source *image,
-                         struct strv *ret_made)
-{
-    for (size_t i = 0; i < config->mounts_n; i++) {
-        struct container_mount *m = &config->mounts[i];
-        if (strcmp(m->type, "volume") == 0)
-            TRY_AS(prepare_volume(e, m, image, ret_made), "volume for '%s'", m->target);
-        else if (strcmp(m->type, "bind") == 0)
-            TRY(prepare_bind(m));
-    }
-    return NULL;
 }

@@ -7,20 +7,38 @@
 
 #include "engine/config.h"
 #include "engine/engine.h"
+#include "engine/volume_driver.h"
 #include "rootfs/source.h"
 
-/* labels may be NULL. EXISTS when there already is one of that name. */
-fallible volume_create(struct engine *e, const char *name, const struct strmap *labels);
-/* An anonymous one: its name is 64 random hex digits. Caller frees. */
-fallible volume_create_anonymous(struct engine *e, char **ret_name);
+/* labels, options (engine/volume_driver.h): may be NULL. */
+struct volume_wish {
+    const struct strmap *labels, *options;
+    bool anonymous;
+};
+/* EXISTS when there already is one of that name; UNSUPPORTED, DENIED where what its options ask cannot be. */
+fallible volume_create(struct engine *e, const char *name, const struct volume_wish *wish);
+/* An anonymous one: its name is 64 random hex digits. wish may be NULL. Caller frees. */
+fallible volume_create_anonymous(struct engine *e, const struct volume_wish *wish, char **ret_name);
+/* NOT_FOUND. Caller clears. */
+fallible volume_find(struct engine *e, const char *name, struct db_volume *ret);
 /* CONFLICT while a container uses it. */
 fallible volume_remove(struct engine *e, const char *name);
 /* "<root>/volumes/NAME/_data"; caller frees. */
 char *volume_path(const struct engine *e, const char *name);
+/* Where its files are: the same, or its device (o=bind). Caller frees. */
+char *volume_data(const struct engine *e, const struct db_volume *v);
+/* The host's path of a bind's or a volume's source, without its subpath. Caller frees. */
+char *mount_source_path(const struct engine *e, const struct container_mount *m);
+/* Mounts what its options name on its folder, in this process's mount namespace, unless it is; nothing to do for one
+ * without. Killed in between, nothing is mounted. */
+fallible volume_mount(struct engine *e, const char *name);
+/* Containers that run keep what they see. No mount is no error. */
+fallible volume_unmount(struct engine *e, const char *name);
 /* Its content as a tar; a tar into it, over what is there. NOT_FOUND. */
 fallible volume_export(struct engine *e, const char *name, int fd);
 fallible volume_import(struct engine *e, const char *name, int fd);
-/* --filter: name=TEXT, label=KEY[=VALUE], label!=..., dangling=BOOL, anonymous=BOOL, until=TIME: all of them. */
+/* --filter: name=TEXT, label=KEY[=VALUE], label!=..., dangling=BOOL, anonymous=BOOL, until=TIME, since=VOLUME,
+ * driver=, opt=KEY[=VALUE]: all of them. */
 fallible volume_passes(struct db *db, const struct db_volume *v, const struct strv *filters, bool *ret);
 struct volume_prune_options {
     bool all;     /* those with names too */
@@ -33,7 +51,7 @@ fallible volume_prune(struct engine *e, const struct volume_prune_options *o, st
 
 /**
  * volumes_prepare - before a container is made: its volumes exist, new ones have the image's content at their target,
- * and the sources of its binds are there.
+ * the sources of its binds are there, and what shall belong to its user does.
  * @image: the container's root without a writable layer.
  * @ret_made: anonymous volumes made here, to be removed again if the container is not made after all.
  */

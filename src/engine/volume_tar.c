@@ -43,16 +43,13 @@ static err *import_volume(void *ctx)
 
 static fallible in_child(struct engine *e, const char *name, err *(*fn)(void *ctx), int fd)
 {
-    struct db *db = NULL;
     struct db_volume row;
     struct child_work child;
-    own_mem char *path = volume_path(e, name);
+    TRY(volume_find(e, name, &row));
+    own_mem char *path = volume_data(e, &row);
     struct volume_tar v = { path, fd };
-    TRY(engine_db_if_there(e, &db));
-    if (!db)
-        return err_new(ERR_NOT_FOUND, "no such volume: '%s'", name);
-    TRY(db_volume_find(db, name, &row));
     db_volume_clear(&row);
+    TRY(volume_mount(e, name));
     TRY(on_disk_begin(fn, &v, &child));
     return child_end(&child);
 }

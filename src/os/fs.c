@@ -281,6 +281,51 @@ fallible fs_remove_tree_at(int dir_fd, const char *name)
     return remove_tree(last ? parent : dir_fd, last ? last + 1 : name, st.st_dev);
 }
 
+static fallible chown_one(int dir_fd, const char *name, const struct stat *st, uid_t uid, gid_t gid)
+{
+    if (st->st_uid == uid && st->st_gid == gid)
+        return NULL; /* an untouched inode is not written */
+    if (fchownat(dir_fd, name, uid, gid, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0)
+        return err_sys(errno, "give '%s' to %u:%u", name, uid, gid);
+    return NULL;
+}
+
+static fallible chown_dir(int dir_fd, dev_t device, uid_t uid, gid_t gid)
+{
+    int copy = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    own_dir DIR *dir = copy >= 0 ? fdopendir(copy) : NULL;
+    if (!dir)
+        return err_sys(errno, "list a directory");
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        struct stat st;
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        if (fstatat(dir_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+            continue; /* gone meanwhile */
+        if (st.st_dev != device)
+            continue;
+        if (S_ISDIR(st.st_mode)) {
+            own_fd int below = openat(dir_fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+            if (below < 0)
+                return err_sys(errno, "open directory '%s'", entry->d_name);
+            TRY_AS(chown_dir(below, device, uid, gid), "%s", entry->d_name);
+        }
+        TRY(chown_one(dir_fd, entry->d_name, &st, uid, gid));
+    }
+    return NULL;
+}
+
+fallible fs_chown_tree_at(int dir_fd, const char *path, uid_t uid, gid_t gid)
+{
+    struct stat st;
+    own_fd int fd = openat(dir_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return err_sys(errno, "open '%s'", path);
+    if (S_ISDIR(st.st_mode))
+        TRY_AS(chown_dir(fd, st.st_dev, uid, gid), "'%s'", path);
+    return chown_one(fd, "", &st, uid, gid);
+}
+
 /* Files with several names, of which the first was counted: a hash table of inode numbers, at most half full. */
 struct usage {
     uint64_t bytes;

@@ -35,6 +35,9 @@ enum fs_make { FS_MUST_EXIST, FS_MAKE };
 fallible fs_open_dir_at(int dir_fd, const char *path, enum fs_make make, int *ret_fd);
 /* rm -rf by descriptor, never following a link, never crossing into a mount. What is not there is no error. */
 fallible fs_remove_tree_at(int dir_fd, const char *name);
+/* Gives a tree to a user and a group, links themselves and not what they name; setuid bits go, as chown(2) says. Never
+ * crosses into a mount. */
+fallible fs_chown_tree_at(int dir_fd, const char *path, uid_t uid, gid_t gid);
 /* Bytes on disk (st_blocks) of a tree. */
 fallible fs_disk_usage_at(int dir_fd, const char *name, uint64_t *ret_bytes);
 

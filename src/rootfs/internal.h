@@ -16,6 +16,9 @@ fallible overlay_mount_old(const struct rootfs_source *source, const int *lower_
 
 /* A bind mount's source, copied with its options. userns_fd: for idmap without mappings of its own, else -1. */
 fallible bind_copy(const struct rootfs *r, size_t i, int userns_fd, int *ret_mount_fd);
+/* An overlay over a directory with directories of its own, each named in one option: "lowerdir=PATH". */
+bool mount_is_layered(const struct oci_mount *m);
+fallible layered_mount(const struct rootfs *r, size_t i, int userns_fd, bool in_userns, int *ret_mount_fd);
 /* Makes and places one of config.json's mounts. */
 fallible mount_one(struct rootfs *r, size_t i);
 /* Sets what the option words ask of a detached or placed mount. */

@@ -7,6 +7,7 @@
 #include <sys/vfs.h>
 
 #include "base/log.h"
+#include "os/fs.h"
 #include "os/root.h"
 #include "rootfs/internal.h"
 
@@ -37,6 +38,18 @@ static fallible bind_source_path(const struct rootfs *r, const struct oci_mount 
     return NULL;
 }
 
+/* What is in there was written by containers: no link of theirs leads out of it. */
+static fallible copy_beneath(const struct oci_mount *m, enum mount_depth depth, int *ret_mount_fd)
+{
+    own_fd int top = -1;
+    own_fd int at = -1;
+    if (!str_starts(m->source, m->beneath))
+        return err_new(ERR_INVALID, "the source '%s' is not in '%s'", m->source, m->beneath);
+    TRY(fs_open_dir_at(AT_FDCWD, m->beneath, FS_MUST_EXIST, &top));
+    TRY_AS(root_open(top, m->source + strlen(m->beneath), O_PATH, &at), "'%s'", m->source);
+    return mount_copy(at, depth, ret_mount_fd);
+}
+
 fallible bind_copy(const struct rootfs *r, size_t i, int userns_fd, int *ret_mount_fd)
 {
     const struct oci_mount *m = &r->spec->mounts[i];
@@ -45,7 +58,10 @@ fallible bind_copy(const struct rootfs *r, size_t i, int userns_fd, int *ret_mou
     own_fd int maps_fd = -1;
     own_mem char *path = NULL;
     TRY(bind_source_path(r, m, &path));
-    TRY(mount_copy_path(path, o->bind_depth, &fd));
+    if (m->beneath)
+        TRY(copy_beneath(m, o->bind_depth, &fd));
+    else
+        TRY(mount_copy_path(path, o->bind_depth, &fd));
     if (o->idmap || m->uid_mappings_n) {
         if (m->uid_mappings_n)
             TRY(userns_for_maps(m, &maps_fd));
@@ -163,6 +179,46 @@ static fallible mount_new(struct rootfs *r, size_t i)
     return mount_propagate(fd, &r->options[i]);
 }
 
+bool mount_is_layered(const struct oci_mount *m)
+{
+    for (size_t i = 0; str_eq(m->type, "overlay") && i < m->options.n; i++)
+        if (str_starts(m->options.items[i], "upperdir=/"))
+            return true;
+    return false;
+}
+
+fallible layered_mount(const struct rootfs *r, size_t i, int userns_fd, bool in_userns, int *ret_mount_fd)
+{
+    const struct oci_mount *m = &r->spec->mounts[i];
+    struct rootfs_source s = { .kind = ROOTFS_OVERLAY };
+    const char *label = r->spec->linux_ ? r->spec->linux_->mount_label : NULL;
+    for (size_t k = 0; k < m->options.n; k++) {
+        const char *word = m->options.items[k];
+        if (str_starts(word, "lowerdir="))
+            strv_add(&s.lowers, word + strlen("lowerdir="));
+        else if (str_starts(word, "upperdir=") && !s.upper)
+            s.upper = mem_strdup(word + strlen("upperdir="));
+        else if (str_starts(word, "workdir=") && !s.work)
+            s.work = mem_strdup(word + strlen("workdir="));
+    }
+    s.idmap = r->options[i].idmap;
+    err *e = s.lowers.n && s.work ? source_mount(&s, userns_fd, in_userns, label && *label ? label : NULL, ret_mount_fd)
+                                  : err_new(ERR_INVALID, "an overlay needs lowerdir=, upperdir= and workdir=");
+    rootfs_source_free(&s);
+    TRY(e);
+    return mount_apply(*ret_mount_fd, &r->options[i]);
+}
+
+static fallible mount_layered(struct rootfs *r, size_t i)
+{
+    own_fd int fd = take_fd(&r->prepared[i]);
+    own_fd int target = -1;
+    if (fd < 0) /* into a container that runs */
+        TRY(layered_mount(r, i, -1, r->userns, &fd));
+    TRY(target_open(r, &r->spec->mounts[i], true, &target));
+    return mount_place(fd, target);
+}
+
 /* "remount", and entries that only set attributes or propagation of what is there. */
 static fallible mount_change(struct rootfs *r, size_t i)
 {
@@ -183,6 +239,8 @@ fallible mount_one(struct rootfs *r, size_t i)
         return mount_change(r, i);
     if (o->bind)
         return mount_bind(r, i);
+    if (mount_is_layered(m))
+        return mount_layered(r, i);
     if (str_eq(m->type, "cgroup") || str_eq(m->type, "cgroup2")) {
         own_fd int target = -1;
         TRY(target_open(r, m, true, &target));

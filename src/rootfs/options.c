@@ -187,8 +187,8 @@ fallible mount_options_read(const struct oci_mount *m, struct mount_options *ret
         return err_new(ERR_INVALID, "mount '%s': a bind mount has no option '%s'", m->destination, unknown);
     if (o.tmpcopyup && !str_eq(m->type, "tmpfs"))
         return err_new(ERR_INVALID, "mount '%s': tmpcopyup is for tmpfs only", m->destination);
-    if (o.idmap && !o.bind)
-        return err_new(ERR_INVALID, "mount '%s': only bind mounts can be id-mapped", m->destination);
+    if (o.idmap && !o.bind && !str_eq(m->type, "overlay"))
+        return err_new(ERR_INVALID, "mount '%s': only bind mounts can be id-mapped, or overlays", m->destination);
     *ret = o;
     o = (struct mount_options){ 0 };
     return NULL;

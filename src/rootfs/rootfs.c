@@ -122,6 +122,9 @@ fallible rootfs_mount_root(struct rootfs *r)
     own_fd int fd = take_fd(&r->prepared_root);
     if (fd < 0)
         TRY(source_mount(r->source, -1, r->userns, mount_label(r), &fd));
+    for (size_t i = 0; i < r->spec->mounts_n; i++) /* their directories may be below what is covered now */
+        if (r->prepared[i] < 0 && mount_is_layered(&r->spec->mounts[i]))
+            TRY_AS(layered_mount(r, i, -1, r->userns, &r->prepared[i]), "mount '%s'", r->spec->mounts[i].destination);
     TRY(mount_place(fd, r->staging_fd));
     if (asked_propagation(r) == MS_SHARED) /* pivot_root(2) takes no shared root; it becomes so again afterwards */
         TRY(mount_set(fd, MOUNT_ONE, 0, 0, MS_PRIVATE));
@@ -158,6 +161,9 @@ fallible rootfs_prepare(struct rootfs *r, int userns_fd)
     for (size_t i = 0; i < r->spec->mounts_n; i++)
         if (prepared_mount(r, i) && (r->userns || wants_idmap(r, i)))
             TRY_AS(bind_copy(r, i, userns_fd, &r->prepared[i]), "mount '%s'", r->spec->mounts[i].destination);
+        else if (r->userns && geteuid() == 0 && mount_is_layered(&r->spec->mounts[i]))
+            TRY_AS(layered_mount(r, i, userns_fd, false, &r->prepared[i]), "mount '%s'",
+                   r->spec->mounts[i].destination);
     return NULL;
 }
 

@@ -33,6 +33,7 @@ static const struct bind_field mount_type_fields[] = {
     BIND_STRS(T, options, "options"),
     BIND_OBJS(T, uid_mappings, uid_mappings_n, "uidMappings", id_mapping_type),
     BIND_OBJS(T, gid_mappings, gid_mappings_n, "gidMappings", id_mapping_type),
+    BIND_STR(T, beneath, "huskBeneath"),
     BIND_END,
 };
 TYPE(mount_type, "mount", T);

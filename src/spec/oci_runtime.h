@@ -25,6 +25,7 @@ struct oci_mount {
     struct strv options;
     struct oci_id_mapping *uid_mappings, *gid_mappings;
     size_t uid_mappings_n, gid_mappings_n;
+    char *beneath; /* husk's own: a bind's source is this directory or in it, whatever links there are */
 };
 struct oci_user {
     uint32_t uid, gid;

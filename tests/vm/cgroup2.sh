@@ -65,6 +65,20 @@ ok "husk-oci state" says paused oci state c1
 ok "husk-oci delete --force, paused" oci delete --force c1
 ok "husk-oci leaves nothing" status 1 sh -c 'find /sys/fs/cgroup/husk -mindepth 1 -type d | grep .'
 
+# Quotas, which the file system keeps: ext4's projects.
+truncate -s 64M /tmp/disk && mkfs.ext4 -q -O quota,project -E quotatype=prjquota /tmp/disk && mkdir /tmp/fs
+ok "a file system with project quotas" mount -o loop,prjquota /tmp/disk /tmp/fs
+on_fs() { HUSK_ROOT=/tmp/fs/root "$husk" "$@"; }
+ok "quota: import" on_fs import "$tar" busybox
+ok "quota: a volume of 2 MiB" says small on_fs volume create -o size=2m small
+ok "quota: is kept" says "Disk quota exceeded" sh -c '! HUSK_ROOT=/tmp/fs/root "$0" run --rm -v small:/v busybox dd if=/dev/zero of=/v/f bs=1M count=8 2>&1' "$husk"
+ok "quota: nearly all of it is the file's" sh -c 'n=$(stat -c %s /tmp/fs/root/volumes/small/_data/f) && [ $n -gt 2000000 ] && [ $n -le 2097152 ]'
+ok "quota: inodes, and an owner" says few on_fs volume create -o o=size=3m,inodes=20,uid=5 few
+ok "quota: of inodes is kept" status 3 on_fs run --rm -v few:/v busybox sh -c '[ $(stat -c %u /v) = 5 ] && for i in $(seq 30); do touch /v/$i || exit 3; done'
+ok "quota: another volume has none" on_fs run --rm -v free:/v busybox dd if=/dev/zero of=/v/f bs=1M count=8
+ok "quota: goes with the volume" sh -c 'HUSK_ROOT=/tmp/fs/root "$0" volume rm small few free && ! repquota -P -O csv /tmp/fs 2>/dev/null | grep -q ,2048,' "$husk"
+umount /tmp/fs
+
 # An ordinary user: once without a group that is the user's, once with one.
 as_user() { setpriv --reuid "$user" --regid "$user" --init-groups env HUSK_ROOT=/tmp/user/root HUSK_RUN=/tmp/user/run HOME=/tmp/user "$@"; }
 mkdir /tmp/user && chown "$user:$user" /tmp/user

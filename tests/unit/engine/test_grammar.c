@@ -16,6 +16,7 @@ static char *line_of(const struct container_mount *m)
     str_printf(&s, "%s%s%s%s%s%s%s", m->read_only ? " ro" : "", m->nocopy ? " nocopy" : "",
                m->anonymous ? " anonymous" : "", m->make_source ? " make" : "", m->non_recursive ? " once" : "",
                m->propagation ? " " : "", m->propagation ? m->propagation : "");
+    str_printf(&s, "%s%s", m->chown ? " U" : "", m->overlay ? " O" : "");
     return str_take(&s);
 }
 
@@ -58,7 +59,14 @@ TEST(volumes_have_dockers_grammar)
         { "/a:/b:/c:/d", NULL, "'/a:/b:/c:/d': too many colons: it is [SOURCE:]TARGET[:OPTIONS]" },
         { "/a::ro", NULL, "'/a::ro': empty part: it is [SOURCE:]TARGET[:OPTIONS]" },
         { "", NULL, "'': it is empty: [SOURCE:]TARGET[:OPTIONS]" },
-        { "/a:b", NULL, "'/a:b': 'b' is not one of ro, rw, z, Z, nocopy, [r]shared, [r]slave, [r]private" },
+        { "/host:/data:U,noexec,O", "bind /host /data noexec make U O", NULL },
+        { "/host:/data:O,upperdir=/u", NULL, "'/host:/data:O,upperdir=/u': upperdir= and workdir= belong together" },
+        { "/data:O", NULL,
+          "'/data:O': 'O' is for a bind mount or a volume with a name: there is nothing to lay it over" },
+        { "vol:/b:subpath=/x", NULL, "'vol:/b:subpath=/x': subpath '/x' must be relative, without '..'" },
+        { "/a:b", NULL,
+          "'/a:b': 'b' is not one of ro, rw, z, Z, U, O, nocopy, subpath=, noexec, nosuid, nodev, [r]shared, "
+          "[r]slave, [r]private" },
         { "x:relative", NULL,
           "'x:relative': 'x' is no volume name (a path begins with '/' or '.'): letters, digits and '_', '.', '-', at "
           "least two, the first a letter or digit" },
@@ -66,7 +74,9 @@ TEST(volumes_have_dockers_grammar)
         { "/a:/", NULL, "'/a:/': the container's root cannot be mounted over" },
         { "/a:/b/..", NULL, "'/a:/b/..': the container's root cannot be mounted over" },
         { "/a:/b:quick", NULL,
-          "'/a:/b:quick': 'quick' is not one of ro, rw, z, Z, nocopy, [r]shared, [r]slave, [r]private" },
+          "'/a:/b:quick': 'quick' is not one of ro, rw, z, Z, U, O, nocopy, subpath=, noexec, nosuid, nodev, "
+          "[r]shared, "
+          "[r]slave, [r]private" },
         { "vol:/b:rshared", NULL, "'vol:/b:rshared': 'rshared' is for bind mounts only" },
         { "/a:/b:nocopy", NULL, "'/a:/b:nocopy': 'nocopy' is for volumes only" },
     };
@@ -99,13 +109,17 @@ TEST(mounts_have_dockers_grammar)
           NULL },
         { "type=bind,source=/a", NULL, "'type=bind,source=/a': target=PATH is missing" },
         { "type=bind,target=/b", NULL, "'type=bind,target=/b': source=PATH is missing" },
-        { "type=npipe,target=/b", NULL, "'type=npipe,target=/b': type 'npipe' is not one of bind, volume, tmpfs" },
+        { "type=npipe,target=/b", NULL,
+          "'type=npipe,target=/b': type 'npipe' is docker's on Windows: husk has bind, volume, tmpfs, ramfs, "
+          "devpts" },
+        { "type=ram,target=/b", NULL,
+          "'type=ram,target=/b': type 'ram' is not one of bind, volume, tmpfs, ramfs, devpts" },
         { "type=bind,sorce=/a,target=/b", NULL,
           "'type=bind,sorce=/a,target=/b': unknown key 'sorce': did you mean 'source'?" },
         { "type=tmpfs,source=/a,target=/b", NULL, "'type=tmpfs,source=/a,target=/b': a tmpfs has no source" },
         { "type=tmpfs,target=/b,tmpfs-mode=9", NULL, "'type=tmpfs,target=/b,tmpfs-mode=9': '9' is no octal file mode" },
         { "type=volume,target=/b,tmpfs-size=1m", NULL,
-          "'type=volume,target=/b,tmpfs-size=1m': tmpfs-size and tmpfs-mode are for type=tmpfs only" },
+          "'type=volume,target=/b,tmpfs-size=1m': 'tmpfs-size' is for type=tmpfs only" },
         { "type=volume,target=/b,source=../x", NULL,
           "'type=volume,target=/b,source=../x': '../x' is no volume name: letters, digits and '_', '.', '-', at least "
           "two, the first a letter or digit" },

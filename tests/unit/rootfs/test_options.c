@@ -130,5 +130,5 @@ TEST(words_that_cannot_be_are_refused)
 {
     CHECK_SAYS(read_words("none", "bind,r0"), "mount '/x': a bind mount has no option 'r0'");
     CHECK_SAYS(read_words("proc", "tmpcopyup"), "mount '/x': tmpcopyup is for tmpfs only");
-    CHECK_SAYS(read_words("tmpfs", "idmap"), "mount '/x': only bind mounts can be id-mapped");
+    CHECK_SAYS(read_words("tmpfs", "idmap"), "mount '/x': only bind mounts can be id-mapped, or overlays");
 }
