@@ -113,6 +113,17 @@ fallible cgroup_pids(const struct cgroup *g, pid_t **ret, size_t *ret_n);
 fallible cgroup_remove(const struct cgroup *g);
 bool cgroup_oom_killed(const struct cgroup *g);
 
+/* What its limits did in its life, for who wants to know why it ended. */
+struct cgroup_hits {
+    bool oom_killed;     /* a process of it was killed for want of memory */
+    bool memory_limited; /* its own limit was reached, not just the host's or a parent's memory */
+    struct opt_i64 memory_limit_bytes;
+    struct opt_u64 memory_peak_bytes;
+    struct opt_i64 pids_limit;
+    uint64_t pids_refused; /* forks that the limit forbade */
+};
+void cgroup_hits(const struct cgroup *g, struct cgroup_hits *ret);
+
 struct cgroup_stats {
     struct opt_u64 cpu_usage_ns, cpu_user_ns, cpu_system_ns, memory_bytes, memory_peak_bytes,
         memory_inactive_file_bytes /* docker's usage is without it */, pids, io_read_bytes, io_write_bytes;

@@ -308,6 +308,30 @@ static void io_stats(const struct cgroup *g, struct cgroup_stats *s)
     }
 }
 
+enum { NEAR_BYTES = 256 << 10 };
+
+/* v2 counts "max" in memory.events each time the limit was in the way, v1 the same in memory.failcnt,
+ * but not when memory and swap together are what was reached: then the peak tells, as near as per-CPU counts let it. */
+void cgroup_hits(const struct cgroup *g, struct cgroup_hits *ret)
+{
+    const struct part *memory = group_part(g, "memory"), *pids = group_part(g, "pids");
+    struct cgroup_stats s = { 0 };
+    uint64_t n = 0;
+    *ret = (struct cgroup_hits){ .oom_killed = cgroup_oom_killed(g) };
+    memory_stats(g, &s);
+    ret->memory_limit_bytes = s.memory_limit_bytes;
+    ret->memory_peak_bytes = s.memory_peak_bytes;
+    if (memory && memory->v2)
+        ret->memory_limited = read_keyed(memory, "memory.events", "oom", &n) && n > 0;
+    else
+        ret->memory_limited =
+            s.memory_limit_bytes.set && (read_number(memory, "memory.failcnt").v > 0 ||
+                                         s.memory_peak_bytes.v + NEAR_BYTES >= (uint64_t)s.memory_limit_bytes.v);
+    ret->pids_limit = limit_of(pids, "pids.max");
+    if (pids && read_keyed(pids, "pids.events", "max", &n))
+        ret->pids_refused = n;
+}
+
 fallible cgroup_stats(const struct cgroup *g, struct cgroup_stats *ret)
 {
     const struct part *pids = group_part(g, "pids");

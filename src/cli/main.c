@@ -63,6 +63,7 @@ static const struct command *const commands[] = {
     &cmd_exec,
     &cmd_attach,
     &cmd_explain,
+    &cmd_why,
     &image_pull,
     &image_push,
     &image_login,

@@ -30,6 +30,8 @@ bool container_cgroup_gone(const struct container *c);
  * which is memory: no disk is written for them, and after a reboot they are gone as they should be. Borrowed. */
 fallible container_record_dir(struct container *c, const char **ret);
 
+/* The OCI document of the last start. */
+fallible container_spec(struct container *c, struct oci_spec **ret);
 /* The beginning of container_exec(): with the stdio, console and session of *x, the rest of which is filled here. */
 fallible container_exec_start(struct container *c, const struct exec_options *o, char *const *args, size_t args_n,
                               struct runtime_exec *x, struct runtime_created *ret);

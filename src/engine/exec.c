@@ -10,7 +10,7 @@
 
 enum { CONFIG_MAX = 16 << 20 };
 
-static fallible read_spec(struct container *c, struct oci_spec **ret)
+fallible container_spec(struct container *c, struct oci_spec **ret)
 {
     const char *dir;
     TRY(container_record_dir(c, &dir));
@@ -84,7 +84,7 @@ fallible container_exec_start(struct container *c, const struct exec_options *o,
     own_mem char *cache = mem_printf("%s/seccomp", c->engine->run);
     TRY(must_run(c));
     TRY(container_config(c, &config));
-    TRY(read_spec(c, &spec));
+    TRY(container_spec(c, &spec));
     TRY(container_root(c, &root));
     err *e = spec_make_exec(spec, config, &root, o, args, args_n, &process);
     rootfs_source_free(&root);

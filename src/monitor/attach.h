@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/mem.h"
 
 struct attach {
     int sock;        /* connected SOCK_SEQPACKET to the monitor; borrowed */
@@ -69,5 +70,7 @@ struct log_filter {
  * follow ends when the container's exit record is there and the log is drained.
  */
 fallible logs_print(const char *dir, const struct log_filter *f);
+/* The program's last lines, at most max and of the newest file's last 64 KiB. No log there is no line. */
+fallible logs_tail(const char *dir, size_t max, struct strv *ret);
 
 #endif

@@ -112,17 +112,35 @@ void ending_kill(const struct monitor_plan *plan, int pidfd)
         err_ignore(kill_group(plan), "the first process is dead, and with it its namespace");
 }
 
+/* A program that ended well ran into nothing; to look costs half a dozen files. */
+static void note_hits(const struct cgroup *group, struct monitor_exit *record)
+{
+    struct cgroup_hits hits;
+    if (record->exit_code == 0) {
+        record->oom_killed = cgroup_oom_killed(group);
+        return;
+    }
+    cgroup_hits(group, &hits);
+    record->oom_killed = hits.oom_killed;
+    record->oom_limited = hits.oom_killed && hits.memory_limited;
+    record->memory_limit = hits.memory_limit_bytes.set ? hits.memory_limit_bytes.v : 0;
+    record->memory_peak = (int64_t)hits.memory_peak_bytes.v;
+    record->pids_limit = hits.pids_limit.set ? hits.pids_limit.v : 0;
+    record->pids_refused = (int64_t)hits.pids_refused;
+}
+
 static fallible clear_cgroup(const struct monitor_plan *plan, struct monitor_exit *record)
 {
     own(cgroup) struct cgroup *group = NULL;
     TRY(open_group(plan, &group));
-    record->oom_killed = cgroup_oom_killed(group);
+    note_hits(group, record);
     return remove_group(group);
 }
 
 void ending_clear_cgroup(const struct monitor_plan *plan, struct monitor_exit *record)
 {
     err *e = plan->cgroup_path ? clear_cgroup(plan, record) : NULL;
+    record->pid = plan->init.pid;
     record->cgroup_gone = !e;
     err_ignore(e, "whoever removes the container removes its cgroup");
 }

@@ -119,14 +119,18 @@ struct monitor_exit {
     int64_t exit_code; /* 0..255 or 128 + signal */
     int64_t signal;    /* 0: exited by itself */
     bool oom_killed;
-    bool cgroup_gone;                /* its control group was removed, with all that was in it */
-    int64_t started_ns, finished_ns; /* CLOCK_REALTIME */
-    int64_t log_dropped;             /* lines that the log lacks: its disk was full */
-    bool timed_out;                  /* its monitor killed it when plan.timeout_s were over */
-    int64_t restart_count;           /* as in the plan */
-    int64_t restart_ns;              /* CLOCK_REALTIME when it was to be started again; 0: not. See backoff.h */
-    int64_t restart_delay_ns;        /* the wait until then */
-    char *error;                     /* why it could not be started or watched, or NULL */
+    bool cgroup_gone;                  /* its control group was removed, with all that was in it */
+    int64_t started_ns, finished_ns;   /* CLOCK_REALTIME */
+    int64_t log_dropped;               /* lines that the log lacks: its disk was full */
+    int64_t pid;                       /* of its first process */
+    bool oom_limited;                  /* with oom_killed: its own limit was reached, not only the host's memory */
+    int64_t memory_limit, memory_peak; /* bytes; 0: none, or not known */
+    int64_t pids_limit, pids_refused;  /* forks that the limit forbade */
+    bool timed_out;                    /* its monitor killed it when plan.timeout_s were over */
+    int64_t restart_count;             /* as in the plan */
+    int64_t restart_ns;                /* CLOCK_REALTIME when it was to be started again; 0: not. See backoff.h */
+    int64_t restart_delay_ns;          /* the wait until then */
+    char *error;                       /* why it could not be started or watched, or NULL */
 };
 /* NOT_FOUND while there is none. */
 fallible monitor_exit_read(const char *dir, struct monitor_exit **ret);

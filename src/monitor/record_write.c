@@ -35,13 +35,26 @@ static char *record_text(const struct monitor_exit *record)
         str_add(&doc, ",\"cgroupGone\":true");
     str_printf(&doc, ",\"startedNs\":%" PRId64 ",\"finishedNs\":%" PRId64 ",\"logDropped\":%" PRId64,
                record->started_ns, record->finished_ns, record->log_dropped);
+    if (record->oom_limited)
+        str_add(&doc, ",\"oomLimited\":true");
     if (record->timed_out)
         str_add(&doc, ",\"timedOut\":true");
-    if (record->restart_count)
-        str_printf(&doc, ",\"restartCount\":%" PRId64, record->restart_count);
-    if (record->restart_ns)
-        str_printf(&doc, ",\"restartNs\":%" PRId64 ",\"restartDelayNs\":%" PRId64, record->restart_ns,
-                   record->restart_delay_ns);
+    const struct {
+        const char *key;
+        int64_t value;
+    } numbers[] = {
+        { "pid", record->pid },
+        { "memoryLimit", record->memory_limit },
+        { "memoryPeak", record->memory_peak },
+        { "pidsLimit", record->pids_limit },
+        { "pidsRefused", record->pids_refused },
+        { "restartCount", record->restart_count },
+        { "restartNs", record->restart_ns },
+        { "restartDelayNs", record->restart_delay_ns },
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+        if (numbers[i].value)
+            str_printf(&doc, ",\"%s\":%" PRId64, numbers[i].key, numbers[i].value);
     if (record->error)
         add_error(&doc, record->error);
     str_add(&doc, "}\n");
