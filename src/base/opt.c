@@ -397,6 +397,20 @@ static int unknown_command(const char *program, const struct command *const *com
     return 125;
 }
 
+/* argv: after the command's own word. Commands below commands, as deep as they go. */
+static int run_or_descend(const char *program, const struct command *c, int argc, char **argv)
+{
+    if (!c->sub)
+        return run_command(program, c, argc, argv);
+    own_mem char *longer = mem_printf("%s %s", program, c->name);
+    if (argc < 1 || strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0) {
+        print_help(argc < 1 ? stderr : stdout, program, c);
+        return argc < 1 ? 125 : 0;
+    }
+    const struct command *sub = find_command(c->sub, argv[0]);
+    return sub ? run_or_descend(longer, sub, argc - 1, argv + 1) : unknown_command(longer, c->sub, argv[0]);
+}
+
 int command_main(const char *program, const char *summary, const struct command *const *commands, int argc, char **argv,
                  bool (*fallback)(int argc, char **argv))
 {
@@ -420,17 +434,7 @@ int command_main(const char *program, const char *summary, const struct command 
             return 0;
         return unknown_command(program, commands, word);
     }
-    if (!c->sub)
-        return run_command(program, c, argc - 2, argv + 2);
-    own_mem char *longer = mem_printf("%s %s", program, c->name);
-    if (argc < 3 || strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0) {
-        print_help(argc < 3 ? stderr : stdout, program, c);
-        return argc < 3 ? 125 : 0;
-    }
-    const struct command *sub = find_command(c->sub, argv[2]);
-    if (!sub)
-        return unknown_command(longer, c->sub, argv[2]);
-    return run_command(longer, sub, argc - 3, argv + 3);
+    return run_or_descend(program, c, argc - 2, argv + 2);
 }
 
 fallible command_each(const char *program_and_command, struct args args, err *(*each)(const char *arg, void *ctx),

@@ -139,12 +139,16 @@ LOOK_COMMAND(waste, "waste", "Show the bytes of an image that later layers hide"
 const char *const image_look_words[] = { "blame", "cat", "diff", "files", "tree", "waste", NULL };
 
 /* The same for husk-image. */
+LOOK_COMMAND(key, "key", "Manage keys that images are signed with");
 LOOK_COMMAND(serve, "serve", "Give and take images over standard input and output");
-const char *const image_trust_words[] = { "serve", NULL };
+LOOK_COMMAND(sign, "sign", "Sign an image with a key");
+LOOK_COMMAND(verify, "verify", "Check the signatures of an image");
+const char *const image_trust_words[] = { "key", "serve", "sign", "verify", NULL };
 
 static const struct command *const image_commands[] = {
-    &look_blame,      &look_cat,     &look_diff, &look_files, &cmd_history, &cmd_image_inspect, &cmd_image_ls,
-    &cmd_image_prune, &cmd_image_rm, &cmd_tag,   &look_tree,  &look_waste,  &look_serve,        NULL,
+    &look_blame,   &look_cat,        &look_diff,    &look_files,  &cmd_history, &cmd_image_inspect,
+    &cmd_image_ls, &cmd_image_prune, &cmd_image_rm, &cmd_tag,     &look_tree,   &look_waste,
+    &look_serve,   &look_key,        &look_sign,    &look_verify, NULL,
 };
 
 const struct command cmd_image = {

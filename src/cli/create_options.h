@@ -21,6 +21,7 @@ static const char *const words_log_driver[] = { "json-file", "none", NULL };
                 .words = words_pull),                                                                                  \
         OPT_FLAG('q', "quiet", T, create.quiet, "No progress of a pull"),                                              \
         OPT_STR(0, "platform", T, create.platform, "OS/ARCH", "The image's platform (default: this machine's)"),       \
+        OPT_STR(0, "signature-policy", T, create.policy, "FILE", "Ask this signature policy instead of policy.json"),  \
         OPT_STR(0, "rootfs", T, create.rootfs, "DIR", "No image: a directory is the root, used in place"),             \
         OPT_STRS('l', "label", T, create.label, "KEY=VALUE", "A label"),                                               \
         OPT_STRS(0, "label-file", T, create.label_file, "FILE", "Labels, one a line"),                                 \

@@ -12,10 +12,11 @@
 #include "cli/image_outfile.h"
 #include "cli/image_places.h"
 #include "os/fs.h"
+#include "transport/trust.h"
 
 struct copy_opts {
     bool all, quiet, referrers;
-    const char *platform, *digestfile;
+    const char *platform, *digestfile, *policy;
     const char *src_creds, *dest_creds, *src_tls, *dest_tls;
     struct remote_opts remote;
 };
@@ -33,6 +34,7 @@ static const struct opt copy_rows[] = {
     OPT_STR(0, "src-creds", T, src_creds, "USER:PASSWORD", "Log in to the source's registry with these"),
     OPT_STR(0, "src-tls-verify", T, src_tls, "true|false", "As --tls-verify, for the source",
             .words = remote_true_false),
+    POLICY_OPTION(T),
     REMOTE_OPTIONS(T),
     OPT_END,
 };
@@ -65,13 +67,19 @@ static fallible confine(const struct place *from, const struct place *to, const 
 }
 
 static fallible run(const struct copy_opts *o, struct place *from, struct place *to, struct image_session *s,
-                    char **ret_digest)
+                    struct policy *policy, char **ret_digest)
 {
     own(progress_view) struct progress_view *view = progress_view_new(o->quiet || !isatty(STDERR_FILENO));
     own(source) struct source *source = NULL;
     own(sink) struct sink *sink = NULL;
+    struct trust trust = { policy, to->kind == PLACE_STORE ? s->store : NULL };
     struct copy_options options = {
-        .platform = o->platform, .all = o->all, .referrers = o->referrers, .progress = progress_of_view(view)
+        .platform = o->platform,
+        .all = o->all,
+        .referrers = o->referrers,
+        .progress = progress_of_view(view),
+        .admit = trust_admit,
+        .ctx = &trust,
     };
     TRY(place_source(from, s ? s->store : NULL, &source));
     TRY(place_sink(to, s ? s->store : NULL, &options.progress, &sink));
@@ -95,6 +103,7 @@ static fallible copy_run(const void *opts_, struct args args)
     own(place) struct place *from = NULL;
     own(place) struct place *to = NULL;
     own(image_session) struct image_session *s = NULL;
+    own(policy) struct policy *policy = NULL;
     own(outfile) struct outfile *digestfile = NULL;
     own_mem char *digest = NULL;
     struct remote_opts from_remote = remote_of(o, PLACE_SOURCE), to_remote = remote_of(o, PLACE_SINK);
@@ -107,9 +116,12 @@ static fallible copy_run(const void *opts_, struct args args)
         TRY_AS(outfile_open(o->digestfile, &digestfile), "--digestfile");
     TRY(place_open(from, PLACE_SOURCE, &from_remote));
     TRY(place_open(to, PLACE_SINK, &to_remote));
+    TRY(policy_load(o->policy, &policy));
+    if (policy)
+        policy_read_all_keys(policy);
     TRY(open_store(from, to, &s));
     TRY(confine(from, to, s));
-    TRY_AS(run(o, from, to, s, &digest), "copy '%s' to '%s'", args.v[0], args.v[1]);
+    TRY_AS(run(o, from, to, s, policy, &digest), "copy '%s' to '%s'", args.v[0], args.v[1]);
     return write_digest(digestfile, digest);
 }
 

@@ -7,6 +7,6 @@
 
 #include "base/opt.h"
 
-extern const struct command cmd_image_serve;
+extern const struct command cmd_image_serve, cmd_image_sign, cmd_image_verify, cmd_image_key, cmd_image_admit;
 
 #endif

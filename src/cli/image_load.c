@@ -9,10 +9,12 @@
 
 #include "cli/image_common.h"
 #include "cli/image_embedded.h"
+#include "cli/image_remote.h"
 #include "layers/load.h"
+#include "transport/trust.h"
 
 struct load_opts {
-    const char *input, *platform;
+    const char *input, *platform, *policy;
     bool quiet, embedded;
 };
 
@@ -21,6 +23,7 @@ static const struct opt load_rows[] = {
     OPT_STR('i', "input", T, input, "FILE", "Read this archive or directory instead of standard input"),
     OPT_STR(0, "platform", T, platform, "OS/ARCH[/VARIANT]", "Take this platform's image (default: this machine's)"),
     OPT_FLAG('q', "quiet", T, quiet, "Show no progress"),
+    POLICY_OPTION(T),
     OPT_FLAG(0, "embedded", T, embedded, "Load localhost/hello, the image that is built into husk"),
     OPT_END,
 };
@@ -51,10 +54,12 @@ static fallible choose_input(const struct load_opts *opts, struct args args, con
 }
 
 static fallible load_from(struct image_session *s, int fd, bool is_dir, const struct load_options *options,
-                          struct load_result *result)
+                          struct policy *policy, const char *path, struct load_result *result)
 {
     own(bundle) struct bundle *b = NULL;
     TRY(is_dir ? bundle_open_dir(s->store, fd, &b) : bundle_open_archive(s->store, fd, &b));
+    const char *transport = is_dir ? "oci" : bundle_has(b, "manifest.json") ? "docker-archive" : "oci-archive";
+    TRY(trust_admit_archive(policy, transport, path));
     return load_images(s->store, b, options, result);
 }
 
@@ -73,16 +78,20 @@ static fallible load_input(const struct load_opts *opts, const char *path)
     own(progress_view) struct progress_view *view = progress_view_new(opts->quiet || !isatty(STDERR_FILENO));
     struct load_options options = { .progress = progress_of_view(view) };
     struct load_result result = { 0 };
+    own(policy) struct policy *policy = NULL;
     own_mem char *platform = NULL;
     own_fd int fd = -1;
     bool is_dir = false;
     if (opts->platform)
         TRY_AS(platform_parse(opts->platform, &platform), "--platform");
     options.platform = platform;
+    TRY(policy_load(opts->policy, &policy));
+    if (policy)
+        policy_read_all_keys(policy);
     TRY(open_input(path, &fd, &is_dir)); /* as the user that we still are */
     TRY(image_session_open(&s));
     TRY(image_confine(s, is_dir ? fd : -1)); /* a file or pipe is open already */
-    err *e = load_from(s, fd, is_dir, &options, &result);
+    err *e = load_from(s, fd, is_dir, &options, policy, path, &result);
     progress_view_free(take(view));
     print_result(&result);
     load_result_clear(&result);

@@ -6,7 +6,9 @@
 #include "cli/image_common.h"
 #include "cli/image_copy.h"
 
-static const struct command *const image_commands[] = { &cmd_image_serve, NULL };
+static const struct command *const image_commands[] = {
+    &cmd_image_admit, &cmd_image_key, &cmd_image_serve, &cmd_image_sign, &cmd_image_verify, NULL,
+};
 const struct command cmd_image_group = {
     .name = "image", .args = "COMMAND", .summary = "Manage images", .sub = image_commands
 };

@@ -9,10 +9,11 @@
 #include "cli/image_common.h"
 #include "cli/image_remote.h"
 #include "layers/pull.h"
+#include "transport/trust.h"
 
 struct pull_opts {
     bool quiet, all_tags;
-    const char *platform;
+    const char *platform, *policy;
     struct remote_opts remote;
 };
 
@@ -21,6 +22,7 @@ static const struct opt pull_rows[] = {
     OPT_FLAG('a', "all-tags", T, all_tags, "All tags of the repository"),
     OPT_FLAG('q', "quiet", T, quiet, "Print only the image's name"),
     OPT_STR(0, "platform", T, platform, "OS/ARCH[/VARIANT]", "Take this platform's image (default: this machine's)"),
+    POLICY_OPTION(T),
     REMOTE_OPTIONS(T),
     OPT_END,
 };
@@ -35,17 +37,35 @@ static void print_result(const struct pull_opts *opts, const struct pull_result 
     fflush(stdout);
 }
 
-static fallible pull_one(struct image_session *s, const struct pull_opts *opts, const struct pull_options *options,
-                         const struct ref *ref)
+struct admitting {
+    struct trust trust;
+    const struct ref *ref;
+    const struct registry_options *registry;
+};
+
+static err *admit(void *ctx, const struct registry_manifest *top, const struct registry_manifest *chosen)
+{
+    struct admitting *a = ctx;
+    own(source) struct source *from = NULL;
+    TRY(source_registry(a->ref, a->registry, &from));
+    return trust_admit(&a->trust, from, top, chosen);
+}
+
+static fallible pull_one(struct image_session *s, const struct pull_opts *opts, const struct pull_options *given,
+                         const struct ref *ref, struct policy *policy)
 {
     own(pull_result) struct pull_result *result = NULL;
-    TRY(pull_image(s->store, ref, options, &result));
+    struct admitting admitting = { { policy, s->store }, ref, &given->registry };
+    struct pull_options options = *given;
+    options.admit = policy ? admit : NULL;
+    options.admit_ctx = &admitting;
+    TRY(pull_image(s->store, ref, &options, &result));
     print_result(opts, result);
     return NULL;
 }
 
 static fallible pull_tags(struct image_session *s, const struct pull_opts *opts, const struct pull_options *options,
-                          const struct ref *ref)
+                          const struct ref *ref, struct policy *policy)
 {
     own(registry) struct registry *registry = NULL;
     own_strv struct strv tags = { 0 };
@@ -57,7 +77,7 @@ static fallible pull_tags(struct image_session *s, const struct pull_opts *opts,
         own_mem char *name = mem_printf("%s/%s:%s", ref->registry, ref->repository, tags.items[i]);
         own(ref) struct ref *one = NULL;
         TRY_AS(ref_parse(name, &one), "a tag that the registry names");
-        TRY(pull_one(s, opts, options, one));
+        TRY(pull_one(s, opts, options, one, policy));
     }
     return NULL;
 }
@@ -100,7 +120,7 @@ static fallible find_candidates(const struct pull_opts *opts, const char *text, 
 }
 
 static fallible pull_candidate(struct image_session *s, const struct pull_opts *opts, const struct candidate *c,
-                               struct progress progress)
+                               struct progress progress, struct policy *policy)
 {
     struct pull_options options = {
         .platform = opts->platform,
@@ -108,22 +128,26 @@ static fallible pull_candidate(struct image_session *s, const struct pull_opts *
         .progress = progress,
         .drop_packed = !s->settings.keep_blobs,
     };
-    return opts->all_tags ? pull_tags(s, opts, &options, c->ref) : pull_one(s, opts, &options, c->ref);
+    return opts->all_tags ? pull_tags(s, opts, &options, c->ref, policy) : pull_one(s, opts, &options, c->ref, policy);
 }
 
 static fallible pull_run(const void *opts_, struct args args)
 {
     const struct pull_opts *opts = opts_;
     own(candidates) struct candidate *c = NULL;
+    own(policy) struct policy *policy = NULL;
     own(image_session) struct image_session *s = NULL;
     own(progress_view) struct progress_view *view = progress_view_new(opts->quiet);
 
     TRY(check_all_tags(opts, args.v[0]));
     TRY(find_candidates(opts, args.v[0], &c));
+    TRY(policy_load(opts->policy, &policy));
+    if (policy)
+        policy_read_all_keys(policy);
     TRY(image_session_open(&s));
     TRY(image_confine(s, -1));
     for (size_t i = 0;; i++) {
-        err *e = pull_candidate(s, opts, &c[i], progress_of_view(view));
+        err *e = pull_candidate(s, opts, &c[i], progress_of_view(view), policy);
         if (!e || !c[i + 1].ref)
             return e;
         log_warn("%s", err_text(e));

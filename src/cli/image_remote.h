@@ -26,6 +26,10 @@ extern const char *const remote_true_false[];
     OPT_DURATION(0, "timeout", T, remote.timeout, "TIME", "Give up when nothing arrives for this long (default 30s)")
 // clang-format on
 
+/* A row for those that let images in; its struct has a member "const char *policy". */
+#define POLICY_OPTION(T)                                                                                               \
+    OPT_STR(0, "signature-policy", T, policy, "FILE", "The signature policy to ask instead of policy.json")
+
 /* All that registry_open() needs for a reference, read before the program confines itself: the places where it may be
  * by registries.conf, their credentials and certificates. */
 struct remote {

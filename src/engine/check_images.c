@@ -55,6 +55,11 @@ static fallible look_at_image(struct look *k, const struct oci_descriptor *d)
     struct lack lack = { 0 };
     own_mem char *what = mem_strdup(name ? name : d->digest), *text = NULL;
     err *e = image_of_descriptor(k->l, d, &image);
+    /* an artifact; a list of images that are elsewhere */
+    if (err_is(e, ERR_UNSUPPORTED) || (err_is(e, ERR_NOT_FOUND) && media_is_index(d->media_type))) {
+        err_ignore(e, "it is no image that could be broken");
+        return NULL;
+    }
     if (e) {
         text = mem_printf("image '%s': %s", what, err_text(e));
         err_free(e);

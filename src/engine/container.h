@@ -73,6 +73,7 @@ fallible container_state(const struct container *c, struct container_state *ret)
  * lock in *ret_lock keeps its layers until the container has its row. */
 struct image_wish {
     const char *name, *platform, *pull;
+    const char *policy; /* a signature policy's file; NULL: policy.json */
     bool quiet;
 };
 /* Runs husk-image with these arguments (NULL at the end); what it prints goes to stderr. It has said by itself what

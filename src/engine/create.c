@@ -230,7 +230,7 @@ fallible container_create(struct engine *e, const struct create_options *o, char
     if (o->platform)
         TRY_AS(platform_parse(o->platform, &platform), "--platform");
     if (!o->rootfs) {
-        struct image_wish wish = { args[0], platform, o->pull, o->quiet };
+        struct image_wish wish = { args[0], platform, o->pull, o->policy, o->quiet };
         TRY(image_for_container(e, &wish, &image, &store_lock));
         args++;
         args_n--;

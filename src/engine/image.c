@@ -6,6 +6,7 @@
 #include "engine/budget.h"
 #include "engine/container.h"
 #include "image/ref.h"
+#include "image/trusted.h"
 
 /* The image that is built into husk-image: it is loaded when it is first asked for, so a first run needs no network. */
 #define EMBEDDED_IMAGE "localhost/hello:latest"
@@ -29,13 +30,17 @@ fallible image_program_run(const char *const *args)
 
 static fallible pull(const struct image_wish *wish)
 {
-    const char *args[8] = { "pull" };
+    const char *args[10] = { "pull" };
     size_t n = 1;
     if (wish->quiet)
         args[n++] = "--quiet";
     if (wish->platform) {
         args[n++] = "--platform";
         args[n++] = wish->platform;
+    }
+    if (wish->policy) {
+        args[n++] = "--signature-policy";
+        args[n++] = wish->policy;
     }
     args[n++] = wish->name;
     return image_program_run(args);
@@ -63,6 +68,55 @@ static fallible fetch(const struct image_wish *wish, const char *full)
     return pull(wish);
 }
 
+/* ---- the signature policy ---- */
+
+/* Who checks signatures is husk-image; it remembers what it found, so it is asked once for a rule. */
+static err *needs_a_look(void *ctx, const struct policy_rule *rule, const char *image)
+{
+    const struct trusted *record = ctx;
+    own_mem char *text = policy_rule_text(rule);
+    if (image && trusted_has_verdict(record, image, text))
+        return NULL;
+    return record->signatures_n ? err_new(ERR_UNCHANGED, "it has not been checked yet")
+                                : err_new(ERR_DENIED, "it is to be signed, and no signature came with it: pull it (by "
+                                                      "its registry's name) again, or copy it with `husk copy`");
+}
+
+static fallible check_signatures(const struct image_wish *wish)
+{
+    const char *args[8] = { "image", "admit" };
+    size_t n = 2;
+    if (wish->platform) {
+        args[n++] = "--platform";
+        args[n++] = wish->platform;
+    }
+    if (wish->policy) {
+        args[n++] = "--signature-policy";
+        args[n++] = wish->policy;
+    }
+    args[n++] = wish->name;
+    return image_program_run(args);
+}
+
+static fallible admit(struct layout *layout, const struct image_wish *wish, const struct image *image)
+{
+    own(policy) struct policy *policy = NULL;
+    own(trusted) struct trusted *record = NULL;
+    own_strv struct strv names = { 0 };
+    TRY(policy_load(wish->policy, &policy));
+    if (!policy)
+        return NULL;
+    if (image->name && policy_accepts_all(policy_find(policy, "docker", image->name)))
+        return NULL;
+    TRY(trusted_read(layout, image->manifest_digest, &record));
+    TRY(trusted_names(layout, image, &names));
+    err *e = trusted_ask_stored(policy, record, &names, needs_a_look, record);
+    if (!err_is(e, ERR_UNCHANGED))
+        return e ? err_wrap(e, "image '%s'", wish->name) : NULL;
+    err_ignore(e, "it is checked now");
+    return check_signatures(wish);
+}
+
 /* Under the store's lock, so what is found stays. */
 static fallible find(struct engine *e, const struct image_wish *wish, struct image **ret, int *ret_lock)
 {
@@ -71,6 +125,11 @@ static fallible find(struct engine *e, const struct image_wish *wish, struct ima
     TRY(engine_layout(e, &layout));
     TRY(layout_lock(layout, LAYOUT_ADDING, &lock));
     TRY(image_find(layout, wish->name, wish->platform, ret));
+    err *e2 = admit(layout, wish, *ret);
+    if (e2) {
+        image_free(take(*ret));
+        return e2;
+    }
     layout_touch_blob(layout, (*ret)->manifest_digest); /* when it was used last */
     *ret_lock = take_fd(&lock);
     return NULL;

@@ -19,7 +19,7 @@ struct health_options {
 
 /* NULL, empty or unset: the default. Strings are borrowed. The option table is in cli/create_options.h. */
 struct create_options {
-    const char *name, *platform, *pull, *cidfile, *rootfs;
+    const char *name, *platform, *pull, *policy, *cidfile, *rootfs;
     bool quiet, rm;
     /* the program */
     bool tty, interactive, init, no_entrypoint;

@@ -7,6 +7,7 @@
  *   <store>/blobs/sha256/<hex>    manifests, configs, layers as fetched; a blob is there whole and verified, or not
  *                                 at all
  *   <store>/layers/<hex>/         unpacked layers, by diffID (layers/layer.h)
+ *   <store>/trust/<hex>.json      who has signed an image, and from where it came (image/trusted.h)
  *   <store>/index.lock            flock(2): held for the moment in which index.json is replaced
  *   <store>/tmp/                  staging; each entry (file or directory) is locked with flock(2) by who works on it;
  *                                 what nobody holds is rubbish, or a blob's first part that a pull may go on with

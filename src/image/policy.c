@@ -343,10 +343,10 @@ static struct policy_rules *enclosing(const struct policy_transport *t, const ch
     return found;
 }
 
-/* "*.example.com" for a registry a.b.example.com. */
+/* "*.example.com" for a registry a.b.example.com, or a.b.example.com:5000: no port there. */
 static struct policy_rules *wildcard(const struct policy_transport *t, const char *scope)
 {
-    size_t host = strcspn(scope, "/");
+    size_t host = strcspn(scope, ":/");
     for (const char *dot = memchr(scope, '.', host); dot;
          dot = memchr(dot + 1, '.', host - (size_t)(dot + 1 - scope))) {
         own_mem char *word = mem_printf("*%.*s", (int)(host - (size_t)(dot - scope)), dot);

@@ -357,6 +357,8 @@ static fallible pull(struct pull *p, struct pull_result *result)
     if (p->o->platform)
         TRY(platform_parse(p->o->platform, &p->platform));
     TRY(get_documents(p));
+    if (p->o->admit)
+        TRY(p->o->admit(p->o->admit_ctx, p->top, p->doc));
     say(p, line);
     TRY(get_config(p));
     TRY(get_layers(p));

@@ -16,6 +16,9 @@ struct pull_options {
     struct registry_options registry;
     struct progress progress;
     size_t downloads; /* side by side; 0: 3 */
+    /* Asked about the documents before any of the blobs: the signature policy. NULL: all is welcome. */
+    err *(*admit)(void *ctx, const struct registry_manifest *top, const struct registry_manifest *chosen);
+    void *admit_ctx;
     bool drop_packed; /* a layer that is unpacked need not be fetched to be kept ([storage] keep_blobs = no) */
 };
 struct pull_result {

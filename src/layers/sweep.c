@@ -246,6 +246,23 @@ static fallible sweep_merged(struct sweep *s)
     return NULL;
 }
 
+/* What is known of an image goes with its manifest; the record is made first, so a young one is kept. */
+static fallible sweep_trust(struct sweep *s)
+{
+    own_dir DIR *dir = NULL;
+    struct stat st;
+    TRY(open_list(s->layout, "trust", &dir));
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        own_mem char *hex = mem_strndup(entry->d_name, strcspn(entry->d_name, "."));
+        if (!*hex || strv_has(&s->blobs, hex) || s->o->dry_run ||
+            fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || is_recent(s, &st))
+            continue;
+        if (unlinkat(dirfd(dir), entry->d_name, 0) < 0 && errno != ENOENT)
+            return err_sys(errno, "remove '%s/trust/%s'", s->layout->path, entry->d_name);
+    }
+    return NULL;
+}
+
 /* The order matters: sessions that add are looked for first. One that has ended since has set its name, and the index
  * is read after; one that begins from here on keeps what it uses by its time. */
 static fallible mark_and_move(struct sweep *s)
@@ -264,6 +281,7 @@ static fallible mark_and_move(struct sweep *s)
     TRY(sweep_list(s, "blobs/sha256", false));
     TRY(sweep_list(s, "blobs/sha512", false));
     TRY(sweep_merged(s));
+    TRY(sweep_trust(s));
     return sweep_list(s, "layers", true);
 }
 

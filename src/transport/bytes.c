@@ -124,3 +124,36 @@ fallible source_with_blob(struct source *s, const struct oci_descriptor *d, blob
     err_free(p.sending ? p.using : NULL);
     return p.sending;
 }
+
+struct reading {
+    const struct oci_descriptor *d;
+    char *text;
+    size_t len;
+};
+
+static err *read_into_memory(void *ctx, int fd, int64_t offset)
+{
+    struct reading *r = ctx;
+    own_fd int memory = -1;
+    TRY(fs_memfd("blob", &memory));
+    TRY(bytes_move(fd, offset, r->d->size, memory, r->d->digest));
+    if (lseek(memory, 0, SEEK_SET) < 0)
+        return err_sys(errno, "read it again");
+    return fs_read_fd(memory, "blob", (size_t)r->d->size, &r->text, &r->len);
+}
+
+fallible source_read_blob(struct source *s, const struct oci_descriptor *d, int64_t max, char **ret_text,
+                          size_t *ret_len)
+{
+    struct reading r = { .d = d };
+    if (d->size > max)
+        return err_new(ERR_EXHAUSTED, "it has more than %lld bytes", (long long)max);
+    err *e = source_with_blob(s, d, read_into_memory, &r);
+    if (e) {
+        free(r.text);
+        return e;
+    }
+    *ret_text = r.text;
+    *ret_len = r.len;
+    return NULL;
+}

@@ -228,37 +228,17 @@ fallible list_as_docker(struct list *list)
 
 /* ---- what an image adds ---- */
 
-struct reading {
-    const struct oci_descriptor *d;
-    struct oci_image_config *config;
-};
-
-static err *read_config(void *ctx, int fd, int64_t offset)
-{
-    struct reading *r = ctx;
-    own_fd int memory = -1;
-    own_mem char *text = NULL;
-    size_t len = 0;
-    TRY(fs_memfd("config", &memory));
-    TRY(bytes_move(fd, offset, r->d->size, memory, r->d->digest));
-    if (lseek(memory, 0, SEEK_SET) < 0)
-        return err_new(ERR_INTERNAL, "a file in memory cannot be read from its start");
-    TRY(fs_read_fd(memory, "config", CONFIG_MAX, &text, &len));
-    return oci_image_config_read(text, len, &r->config);
-}
-
 static fallible find_platform(struct source *from, const struct registry_manifest *doc, struct oci_platform **ret)
 {
     own(oci_manifest) struct oci_manifest *m = NULL;
     TRY(oci_manifest_read(doc->text, doc->len, &m));
     if (!oci_manifest_is_image(m)) /* an artifact is for no platform */
         return NULL;
-    if (m->config->size > CONFIG_MAX)
-        return err_new(ERR_EXHAUSTED, "its config has more than %d bytes", CONFIG_MAX);
-    struct reading r = { .d = m->config };
-    err *e = source_with_blob(from, m->config, read_config, &r);
-    own(oci_image_config) struct oci_image_config *config = r.config;
-    TRY_AS(e, "config %.19s", m->config->digest);
+    own_mem char *text = NULL;
+    size_t len = 0;
+    own(oci_image_config) struct oci_image_config *config = NULL;
+    TRY_AS(source_read_blob(from, m->config, CONFIG_MAX, &text, &len), "config %.19s", m->config->digest);
+    TRY_AS(oci_image_config_read(text, len, &config), "config %.19s", m->config->digest);
     struct oci_platform *p = mem_zalloc(sizeof *p);
     p->os = mem_strdup(config->os);
     p->architecture = mem_strdup(config->architecture);

@@ -161,5 +161,8 @@ fallible copy_image(struct source *from, struct sink *to, const struct copy_opti
 /* A blob for whoever wants to read it: a file, or a pipe that a second thread fills while use() reads it. */
 typedef err *blob_use(void *ctx, int fd, int64_t offset);
 fallible source_with_blob(struct source *s, const struct oci_descriptor *d, blob_use *use, void *ctx);
+/* A small one, whole and hashed, as text. EXHAUSTED beyond max bytes. */
+fallible source_read_blob(struct source *s, const struct oci_descriptor *d, int64_t max, char **ret_text,
+                          size_t *ret_len);
 
 #endif

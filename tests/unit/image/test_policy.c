@@ -29,6 +29,7 @@ static const struct {
     { "docker", "h:5001/q:1", "" },
     { "docker", "r.example.com/q:1", "*.example.com" },
     { "docker", "a.b.example.com/q:1", "*.b.example.com" },
+    { "docker", "r.example.com:5000/q:1", "*.example.com" },
     { "docker", "example.com/q:1", "" },
     { "docker", "q.io/x.example.com/q:1", "" },
     { "dir", "/a/b/c", "/a/b" },
