@@ -24,6 +24,7 @@ extern const struct command *const image_program_commands[];
 /* Attaches this terminal to a started container until it ends; --rm is done here. Answers err_exit(its code). */
 struct attach_wish {
     bool stdin_open, no_stdout, no_stderr, no_sig_proxy;
+    bool logs; /* its log first */
     const char *detach_keys;
 };
 fallible attach_and_leave(struct container *c, int sock, const struct attach_wish *wish);

@@ -7,13 +7,14 @@
 #include "monitor/attach.h"
 
 struct attach_opts {
-    bool no_stdin, latest;
+    bool no_stdin, latest, logs;
     const char *detach_keys, *sig_proxy;
 };
 
 #define T struct attach_opts
 static const struct opt attach_options[] = {
     OPT_FLAG(0, "no-stdin", T, no_stdin, "Leave our standard input alone"),
+    OPT_FLAG(0, "logs", T, logs, "What it has printed so far comes first"),
     OPT_FLAG('l', "latest", T, latest, "The container that was made last"),
     OPT_STR(0, "sig-proxy", T, sig_proxy, "BOOL", "Pass our signals on to it (default true)"),
     OPT_STR(0, "detach-keys", T, detach_keys, "KEYS", "What leaves it running when typed (default ctrl-p,ctrl-q)"),
@@ -45,8 +46,12 @@ static fallible attach_cmd_run(const void *opts_, struct args args)
     if (status != CONTAINER_RUNNING)
         return err_new(ERR_CONFLICT, "container '%s' is not running", c->row.name);
     TRY_AS(attach_connect(c->state_dir, &sock), "container '%s'", c->row.name);
+    if (o->logs && (str_eq(config->log->driver, "none") || str_eq(config->log->driver, "passthrough")))
+        return err_new(ERR_UNSUPPORTED, "--logs: container '%s' keeps no log: it was made with --log-driver %s",
+                       c->row.name, config->log->driver);
     struct attach_wish wish = { .stdin_open = config->stdin_open && !o->no_stdin,
                                 .no_sig_proxy = !proxy,
+                                .logs = o->logs,
                                 .detach_keys = o->detach_keys };
     return attach_and_leave(c, sock, &wish);
 }

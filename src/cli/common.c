@@ -96,6 +96,7 @@ fallible attach_and_leave(struct container *c, int sock, const struct attach_wis
         .no_stderr = wish->no_stderr,
         .sig_proxy = !wish->no_sig_proxy,
         .detach_keys = wish->detach_keys,
+        .log_dir = wish->logs ? c->dir : NULL,
     };
     TRY(attach_run(&a, &end, &code));
     if (end == ATTACH_DETACHED)

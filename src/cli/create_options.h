@@ -10,7 +10,6 @@
 
 static const char *const words_pull[] = { "always", "missing", "never", NULL };
 static const char *const words_unhealthy[] = { "none", "restart", "stop", "kill", NULL };
-static const char *const words_log_driver[] = { "json-file", "none", NULL };
 
 /* T is a struct whose member `create` is a struct create_options. */
 #define CREATE_OPTIONS(T)                                                                                              \
@@ -27,8 +26,10 @@ static const char *const words_log_driver[] = { "json-file", "none", NULL };
         OPT_STRS(0, "label-file", T, create.label_file, "FILE", "Labels, one a line"),                                 \
         OPT_STRS(0, "annotation", T, create.annotation, "KEY=VALUE", "An annotation of the OCI document"),             \
         OPT_STR(0, "log-driver", T, create.log_driver, "NAME",                                                         \
-                "Where its output is kept: json-file (default) or none", .words = words_log_driver),                   \
-        OPT_STRS(0, "log-opt", T, create.log_opt, "KEY=VALUE", "max-size (default 16m), max-file (default 3)"),        \
+                "Where its output is kept: json-file (default; local and k8s-file are the same), journald (and the "   \
+                "file), passthrough (nowhere: our streams are its own), none"),                                        \
+        OPT_STRS(0, "log-opt", T, create.log_opt, "KEY=VALUE",                                                         \
+                 "max-size (default 16m), max-file (3), max-age (90d), tag, labels, env"),                             \
         OPT_GROUP("The program"), OPT_FLAG('i', "interactive", T, create.interactive, "Keep its standard input open"), \
         OPT_FLAG('t', "tty", T, create.tty, "Give it a terminal"),                                                     \
         OPT_STRS('e', "env", T, create.env, "KEY[=VALUE]", "An environment variable; without a value, our own"),       \

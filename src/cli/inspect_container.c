@@ -204,6 +204,27 @@ static json_t *restart_doc(const struct container_config *k)
     return json_pack("{s:s, s:I}", "Name", restart_word(restart.policy), "MaximumRetryCount", (json_int_t)restart.max);
 }
 
+static json_t *log_doc(const struct container_log *log)
+{
+    json_t *options = json_pack("{s:o, s:o, s:o}", "max-size", json_sprintf("%lld", (long long)log->max_bytes),
+                                "max-file", json_sprintf("%lld", (long long)log->max_files), "max-age",
+                                json_sprintf("%llds", (long long)log->max_age_s));
+    const struct {
+        const char *key;
+        const struct strv *list;
+    } lists[] = { { "labels", &log->labels }, { "env", &log->env } };
+    if (log->tag)
+        put(options, "tag", text(log->tag));
+    for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+        own_str struct str all = { 0 };
+        for (size_t n = 0; n < lists[i].list->n; n++)
+            str_printf(&all, "%s%s", n ? "," : "", lists[i].list->items[n]);
+        if (all.len)
+            put(options, lists[i].key, text(all.text));
+    }
+    return json_pack("{s:s, s:o}", "Type", log->driver, "Config", options);
+}
+
 static json_t *host_doc(const struct container_config *k)
 {
     json_t *o = json_object();
@@ -231,10 +252,7 @@ static json_t *host_doc(const struct container_config *k)
     put(o, "ShmSize", json_integer(k->shm_bytes));
     put(o, "Devices", devices_doc(k));
     put(o, "RestartPolicy", restart_doc(k));
-    put(o, "LogConfig",
-        json_pack("{s:s, s:{s:o, s:o}}", "Type", k->log->driver, "Config", "max-size",
-                  json_sprintf("%lld", (long long)k->log->max_bytes), "max-file",
-                  json_sprintf("%lld", (long long)k->log->max_files)));
+    put(o, "LogConfig", log_doc(k->log));
     put_limits(o, k);
     return o;
 }
@@ -269,7 +287,7 @@ static void put_paths(json_t *o, const struct container *c, const struct contain
     } files[] = { { "ResolvConfPath", "resolv.conf" }, { "HostnamePath", "hostname" }, { "HostsPath", "hosts" } };
     for (size_t i = 0; i < ARRAY_SIZE(files); i++)
         put(o, files[i].key, json_sprintf("%s/%s", c->state_dir, files[i].file));
-    if (strcmp(k->log->driver, "none") != 0)
+    if (strcmp(k->log->driver, "none") != 0 && strcmp(k->log->driver, "passthrough") != 0)
         put(o, "LogPath", json_sprintf("%s/log.json", c->dir));
     put(o, "OCIConfigPath",
         json_sprintf("%s/config.json", c->config && c->config->auto_remove ? c->state_dir : c->dir));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "engine/container_parts.h"
+#include "engine/log_words.h"
 #include "monitor/monitor.h"
 
 fallible container_adopt(struct container *c)
@@ -8,13 +9,18 @@ fallible container_adopt(struct container *c)
     own(runtime_state) struct runtime_state *r = NULL;
     own_mem char *husk = NULL;
     struct monitor_plan plan;
+    struct log_words log = { 0 };
     TRY(container_lock(c));
     TRY(container_config(c, &config));
     TRY(runtime_state_read(c->state_dir, &r));
     TRY(self_path(&husk));
-    monitor_plan_of(c, r->init, husk, &plan);
+    TRY(log_words_make(c, &log));
+    monitor_plan_of(c, r->init, husk, &log, &plan);
     plan.started_ns = r->created_ns;
     plan.cgroup_path = r->cgroup_path;
     plan.cgroup_text = r->cgroup_text;
-    return monitor_adopt(&plan);
+    plan.restart_count = container_restarts(c);
+    err *e = monitor_adopt(&plan);
+    log_words_clear(&log);
+    return e;
 }

@@ -74,6 +74,10 @@ static const struct bind_field log_fields[] = {
     BIND_STR(T, driver, "driver"),
     BIND_I64(T, max_bytes, "maxBytes"),
     BIND_I64(T, max_files, "maxFiles"),
+    BIND_I64(T, max_age_s, "maxAge"),
+    BIND_STR(T, tag, "tag"),
+    BIND_STRS(T, labels, "labels"),
+    BIND_STRS(T, env, "env"),
     BIND_END,
 };
 #undef T

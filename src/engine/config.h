@@ -45,8 +45,11 @@ struct container_resources {
     struct strv device_rules; /* "c 1:3 rwm" */
 };
 struct container_log {
-    char *driver; /* "json-file" or "none" */
+    char *driver; /* "json-file", "journald", "passthrough" or "none" */
     int64_t max_bytes, max_files;
+    int64_t max_age_s;       /* 0: no limit */
+    char *tag;               /* a template; NULL: none was asked for */
+    struct strv labels, env; /* whose values each line carries */
 };
 
 /* A health check; durations in nanoseconds. */

@@ -58,16 +58,19 @@ fallible container_set_restart(struct container *c, const char *policy);
 fallible container_prepare_mounts(struct container *c);
 
 struct monitor_plan;
-/* What the monitor is told of a container that runs as init; husk is borrowed by the plan. */
-void monitor_plan_of(const struct container *c, struct proc_id init, const char *husk, struct monitor_plan *ret);
+struct log_words;
+/* What the monitor is told of a container that runs as init; husk and log are borrowed by the plan. */
+void monitor_plan_of(const struct container *c, struct proc_id init, const char *husk, const struct log_words *log,
+                     struct monitor_plan *ret);
 
 enum { START_RUNS = 'R' }; /* no kind of an encoded error */
 /* The child of a start: runtime_create(), then the monitor. Never returns. */
 struct start_child {
     struct container *container;
     const struct runtime_create *create;
-    int answer_fd; /* START_RUNS when it runs; the exec closes it. Or an encoded error */
-    int client_fd; /* the monitor's end of the first client's connection, or -1 */
+    const struct log_words *log; /* log_words.h */
+    int answer_fd;               /* START_RUNS when it runs; the exec closes it. Or an encoded error */
+    int client_fd;               /* the monitor's end of the first client's connection, or -1 */
 };
 void start_child(const struct start_child *s) __attribute__((noreturn));
 

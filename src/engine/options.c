@@ -447,35 +447,6 @@ fallible options_merge_limits(const struct create_options *o, struct container_c
     return NULL;
 }
 
-static fallible merge_log_opt(const char *text, struct container_log *log)
-{
-    int64_t n;
-    if (str_starts(text, "max-size=")) {
-        TRY(str_eq(text + 9, "-1") ? NULL : parse_bytes(text + 9, &log->max_bytes));
-        if (str_eq(text + 9, "-1"))
-            log->max_bytes = -1;
-        else if (log->max_bytes < 4096)
-            return err_new(ERR_INVALID, "'%s': at least 4k", text);
-        return NULL;
-    }
-    if (str_starts(text, "max-file=")) {
-        TRY(parse_i64(text + 9, 1, 1000, &n));
-        log->max_files = n;
-        return NULL;
-    }
-    return err_new(ERR_INVALID, "'%s' is not one of max-size=BYTES, max-file=N", text);
-}
-
-static fallible merge_log(const struct create_options *o, struct container_config *c)
-{
-    c->log = mem_zalloc(sizeof *c->log);
-    *c->log = (struct container_log){ mem_strdup(o->log_driver ? o->log_driver : "json-file"), LOG_DEFAULT_MAX_BYTES,
-                                      LOG_DEFAULT_MAX_FILES };
-    for (size_t i = 0; i < o->log_opt.n; i++)
-        TRY_AS(merge_log_opt(o->log_opt.items[i], c->log), "--log-opt");
-    return NULL;
-}
-
 fallible options_merge(const struct create_options *o, const struct image *image, char *const *args, size_t args_n,
                        struct container_config **ret)
 {
@@ -490,7 +461,7 @@ fallible options_merge(const struct create_options *o, const struct image *image
     TRY(merge_rights(o, c));
     TRY(merge_isolation(o, c));
     TRY(options_merge_limits(o, c));
-    TRY(merge_log(o, c));
+    TRY(options_merge_log(o, c));
     *ret = take(c);
     return NULL;
 }

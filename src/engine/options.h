@@ -50,8 +50,8 @@ struct create_options {
     const char *isolation;
 };
 
-/* Bytes of a log before it is rotated, and how many files are kept, unless --log-opt says otherwise. */
-enum { LOG_DEFAULT_MAX_BYTES = 16 << 20, LOG_DEFAULT_MAX_FILES = 3 };
+/* Bytes of a log before it is rotated, how many files are kept, and how long, unless --log-opt says otherwise. */
+enum { LOG_DEFAULT_MAX_BYTES = 16 << 20, LOG_DEFAULT_MAX_FILES = 3, LOG_DEFAULT_MAX_AGE_S = 90 * 86400 };
 /* --pids-limit's default; less where the host has less. */
 enum { PIDS_DEFAULT = 2048 };
 /* --shm-size's default, as docker's. */
@@ -66,6 +66,8 @@ enum { SHM_DEFAULT_BYTES = 64 << 20 };
 fallible options_merge(const struct create_options *o, const struct image *image, char *const *args, size_t args_n,
                        struct container_config **ret);
 
+/* Its log. options_log.c */
+fallible options_merge_log(const struct create_options *o, struct container_config *c);
 /* The health check of a new container: NULL when there is none. options_health.c */
 fallible options_merge_health(const struct health_options *o, const struct oci_image_run *image,
                               struct container_health **ret);

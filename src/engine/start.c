@@ -15,6 +15,7 @@
 
 #include "engine/container_parts.h"
 #include "engine/hosts.h"
+#include "engine/log_words.h"
 #include "engine/paths.h"
 #include "monitor/monitor.h"
 #include "monitor/restart.h"
@@ -134,7 +135,8 @@ static void note_failure(struct container *c, const err *e)
     err_ignore(monitor_exit_write(c->dir, &record), "the error itself is reported");
 }
 
-static fallible fork_and_hear(struct container *c, const struct runtime_create *create, int client)
+static fallible fork_and_hear(struct container *c, const struct runtime_create *create, const struct log_words *log,
+                              int client)
 {
     int answer[2];
     if (pipe2(answer, O_CLOEXEC) < 0)
@@ -145,7 +147,7 @@ static fallible fork_and_hear(struct container *c, const struct runtime_create *
     if (pid < 0)
         return err_sys(errno, "fork");
     if (pid == 0)
-        start_child(&(struct start_child){ c, create, theirs, client });
+        start_child(&(struct start_child){ c, create, log, theirs, client });
     close_now(&theirs);
     err *e = read_answer(ours);
     if (e) /* it ends by itself after its word, or is gone already */
@@ -167,6 +169,20 @@ static void size_console(struct oci_process *process)
     *process->console_size = (struct oci_console_size){ .height = size.ws_row, .width = size.ws_col };
 }
 
+/* What is in a container could read, and type, in our terminal. */
+static fallible check_streams(const struct container *c)
+{
+    if (strcmp(c->config->log->driver, "passthrough") != 0)
+        return NULL;
+    for (int fd = 0; fd < 3; fd++)
+        if (isatty(fd))
+            return err_new(ERR_INVALID,
+                           "--log-driver passthrough: standard stream %d is a terminal, which a container "
+                           "must not have: redirect it",
+                           fd);
+    return NULL;
+}
+
 static fallible start_planned(struct container *c, enum plan_limits limits, int *ret_sock)
 {
     int client[2] = { -1, -1 };
@@ -174,7 +190,12 @@ static fallible start_planned(struct container *c, enum plan_limits limits, int 
     TRY(container_plan(c, limits, &plan));
     if (ret_sock)
         size_console(plan.spec->process);
-    err *e = clear_last_run(c);
+    struct log_words log = { 0 };
+    err *e = check_streams(c);
+    if (!e)
+        e = log_words_make(c, &log);
+    if (!e)
+        e = clear_last_run(c);
     if (!e)
         e = write_files(c, plan.spec);
     if (!e)
@@ -183,7 +204,8 @@ static fallible start_planned(struct container *c, enum plan_limits limits, int 
         e = sock_pair(client);
     own_fd int ours = client[0], theirs = client[1];
     if (!e)
-        e = fork_and_hear(c, &plan.create, theirs);
+        e = fork_and_hear(c, &plan.create, &log, theirs);
+    log_words_clear(&log);
     container_plan_clear(&plan);
     if (!e && ret_sock)
         *ret_sock = take_fd(&ours);

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "engine/container_parts.h"
+#include "engine/log_words.h"
 #include "monitor/monitor.h"
 #include "os/fs.h"
 
@@ -27,7 +28,8 @@ static void kill_and_reap(int pidfd)
     err_ignore(proc_wait(pidfd, -1, &status), "it may be reaped already");
 }
 
-void monitor_plan_of(const struct container *c, struct proc_id init, const char *husk, struct monitor_plan *ret)
+void monitor_plan_of(const struct container *c, struct proc_id init, const char *husk, const struct log_words *log,
+                     struct monitor_plan *ret)
 {
     const struct container_config *config = c->config;
     *ret = (struct monitor_plan){
@@ -38,6 +40,10 @@ void monitor_plan_of(const struct container *c, struct proc_id init, const char 
         .log_driver = config->log->driver,
         .log_max_bytes = config->log->max_bytes < 0 ? 0 : config->log->max_bytes,
         .log_max_files = config->log->max_files,
+        .log_max_age_s = config->log->max_age_s,
+        .log_attrs = log->attrs,
+        .journal_fields = log->fields,
+        .journal_socket = log->socket,
         .stdin_open = config->stdin_open,
         .remove = config->auto_remove,
         .husk = husk,
@@ -59,7 +65,7 @@ static fallible become_monitor(const struct start_child *s, struct runtime_creat
     own_mem char *husk = NULL;
     struct monitor_plan plan;
     TRY(self_path(&husk));
-    monitor_plan_of(c, created->init, husk, &plan);
+    monitor_plan_of(c, created->init, husk, s->log, &plan);
     plan.started_ns = created->started_ns;
     plan.cgroup_path = created->cgroup_path;
     plan.cgroup_text = created->cgroup_text;
@@ -82,7 +88,7 @@ static fallible start(const struct start_child *s)
     struct monitor_fds fds = MONITOR_FDS_NONE;
     if (c->config->tty)
         create.ret_console_fd = &fds.console_fd;
-    else
+    else if (strcmp(c->config->log->driver, "passthrough") != 0)
         TRY(monitor_stdio_make(c->state_dir, c->config->stdin_open, create.stdio, &fds));
     TRY(runtime_create(&create, &created));
     for (int i = 0; i < 3; i++)

@@ -90,7 +90,8 @@ static fallible take_frame(struct session *s, bool *ret_end)
     case MONITOR_WITHOUT:
     case MONITOR_CLEANED:
     case MONITOR_RESTART:
-        return NULL; /* ours to say */
+    case MONITOR_LOG: /* an answer, and we have not asked */
+        return NULL;  /* ours to say */
     }
     return NULL; /* from a newer monitor */
 }
@@ -138,6 +139,38 @@ static fallible say(int sock, const char *frame, size_t n)
     return NULL;
 }
 
+/* What the monitor says until it answers is in the log too. */
+static fallible show_log(struct session *s)
+{
+    static const char question = MONITOR_LOG;
+    const struct attach *a = s->a;
+    struct log_filter f = { .tail = -1, .no_stdout = a->no_stdout, .no_stderr = a->no_stderr };
+    uint64_t end[2];
+    size_t n = 0, fd_n = 0;
+    int fd = -1;
+    TRY(say(a->sock, &question, 1));
+    for (;;) {
+        TRY(sock_recv(a->sock, s->frame, MONITOR_FRAME_MAX, &n, &fd, 1, &fd_n));
+        if (fd_n)
+            close_now(&fd);
+        if (n == 0 || (n && s->frame[0] == MONITOR_EXIT)) { /* it has ended just now: the log is all there is */
+            if (n == 1 + sizeof(uint32_t)) {
+                uint32_t code;
+                memcpy(&code, s->frame + 1, sizeof code);
+                s->code = (int)code;
+                s->exited = true;
+            }
+            return logs_print(a->log_dir, &f);
+        }
+        if (s->frame[0] == MONITOR_LOG && n == 1 + sizeof end)
+            break;
+    }
+    memcpy(end, s->frame + 1, sizeof end);
+    f.end_inode = end[0];
+    f.end_offset = end[1];
+    return end[0] ? logs_print(a->log_dir, &f) : NULL;
+}
+
 static fallible ask(const struct attach *a)
 {
     const char input = MONITOR_INPUT;
@@ -162,8 +195,10 @@ fallible attach_run(const struct attach *a, enum attach_end *ret_end, int *ret_c
     if (a->tty && a->stdin_open)
         TRY_AS(keys_parse(a->detach_keys, &s.input.keys), "detach keys");
     TRY(terminal_begin(&terminal));
-    err *e = ask(a);
+    err *e = a->log_dir ? show_log(&s) : NULL;
     if (!e)
+        e = ask(a);
+    if (!e && !s.exited)
         e = run(&s, &detached);
     terminal_end();
     relay_input_close(&s.input);

@@ -19,6 +19,7 @@ struct attach {
     bool stdin_open; /* our standard input is the program's */
     bool no_stdout, no_stderr;
     bool sig_proxy;          /* SIGTERM, SIGINT ... of ours go to the container */
+    const char *log_dir;     /* the container's folder: its log comes first, whole; NULL: only what comes from now on */
     const char *detach_keys; /* docker's syntax; NULL: "ctrl-p,ctrl-q"; "": none. With tty and stdin_open only */
 };
 enum attach_end { ATTACH_EXITED, ATTACH_DETACHED, ATTACH_LOST };
@@ -59,6 +60,13 @@ struct log_filter {
     int64_t since_ns, until_ns; /* 0: none */
     int64_t tail;               /* last n lines; -1: all */
     bool follow, timestamps, no_stdout, no_stderr;
+    bool details;       /* each line's tag, labels and variables before its text */
+    const char *prefix; /* before each line: of which container it is; NULL: nothing */
+    /* Several processes write to the same place: with locked, lock_fd is held while one writes (fcntl(2), F_SETLKW) */
+    bool locked;
+    int lock_fd;
+    /* Up to here and no further: a byte of the file with this inode, as MONITOR_LOG has it; 0: to the end */
+    uint64_t end_inode, end_offset;
     /* follow: asked once a second while nothing comes, whether the container is dead though no exit record says so
      * (its monitor was killed). NULL: only the record counts. */
     bool (*ended)(void *ctx);

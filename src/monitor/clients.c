@@ -26,7 +26,7 @@ static void drop(struct client *client)
 
 static bool lags(const struct client *client)
 {
-    return client->fd >= 0 && (client->next < client->all->frames_n || client->wants_input);
+    return client->fd >= 0 && (client->next < client->all->frames_n || client->wants_input || client->wants_log);
 }
 
 /* ---- sending ---- */
@@ -63,6 +63,16 @@ static enum sent send_input(struct client *client)
         client->wants_input = false;
         owner->input_given(owner->ctx);
     }
+    return sent;
+}
+
+/* What has no bytes is not sent. */
+static enum sent send_log(struct client *client)
+{
+    const struct client_owner *owner = &client->all->owner;
+    struct client_frame f = owner->log(owner->ctx, client->wants_log);
+    enum sent sent = f.n ? send_frame(client->fd, &f, -1) : SENT;
+    client->wants_log -= sent == SENT;
     return sent;
 }
 
@@ -117,6 +127,8 @@ static void deliver(struct client *client)
     while (sent == SENT && lags(client)) {
         if (client->wants_input) {
             sent = send_input(client);
+        } else if (client->wants_log && client->next >= client->all->frames_n) {
+            sent = send_log(client);
         } else {
             const struct client_frame *f = &client->all->frames[client->next];
             sent = is_unwanted(client, f) ? SENT : send_frame(client->fd, f, -1);
@@ -165,6 +177,9 @@ static void hear(struct client *client, const char *frame, size_t n)
         client->no_stdout = n == 2 && frame[1] & 1;
         client->no_stderr = n == 2 && frame[1] & 2;
         return;
+    case MONITOR_LOG:
+        client->wants_log = CLIENTS_LOG_STEPS;
+        return;
     case MONITOR_CLEANED:
         owner->cleaned(owner->ctx);
         return;
@@ -203,7 +218,7 @@ static err *on_client(void *ctx, uint32_t events)
     bool lagged = lags(client);
     if (events & (EPOLLIN | EPOLLHUP | EPOLLERR) && !listen_to(client))
         drop(client);
-    else if (events & EPOLLOUT || client->wants_input)
+    else if (events & EPOLLOUT || client->wants_input || client->wants_log)
         deliver(client);
     if (client->fd < 0 || (lagged && !lags(client)))
         c->owner.moved(c->owner.ctx);

@@ -29,10 +29,13 @@ struct client {
     bool first; /* the one that started the container */
     bool no_stdout, no_stderr;
     bool wants_input;  /* its question for the input has no answer yet */
+    int wants_log;     /* so many answers to its question for the log are still to be sent */
     size_t next;       /* frame to send */
     uint64_t stuck_ns; /* CLOCK_MONOTONIC since when it takes nothing; 0: it takes */
     struct clients *all;
 };
+
+enum { CLIENTS_LOG_STEPS = 3 };
 
 /* What the clients' words do; ctx is the monitor. */
 struct client_owner {
@@ -43,6 +46,8 @@ struct client_owner {
     void (*signal)(void *ctx, int signal);
     void (*cleaned)(void *ctx);
     void (*restart)(void *ctx, const char *policy);
+    /* The frame that answers MONITOR_LOG: step 3, then 2 and 1. The bytes are valid until the next call. */
+    struct client_frame (*log)(void *ctx, int step);
     void (*moved)(void *ctx); /* one has caught up or is gone */
 };
 

@@ -166,22 +166,31 @@ static char *put_stream(char *out, enum line_stream stream)
 {
     switch (stream) {
     case LINE_STDOUT:
-        return PUT(out, "\",\"stream\":\"stdout\",\"time\":\"");
+        return PUT(out, "\",\"stream\":\"stdout\",");
     case LINE_STDERR:
-        return PUT(out, "\",\"stream\":\"stderr\",\"time\":\"");
+        return PUT(out, "\",\"stream\":\"stderr\",");
     case LINE_HUSK:
-        return PUT(out, "\",\"stream\":\"stderr\",\"attrs\":{\"husk\":\"note\"},\"time\":\"");
+        return PUT(out, "\",\"stream\":\"stderr\",\"attrs\":{\"husk\":\"note\"},");
     }
     return out;
 }
 
-size_t line_encode(char *out, const char *text, size_t n, bool ended, enum line_stream stream, int64_t time_ns)
+size_t line_encode(char *out, const char *text, size_t n, bool ended, enum line_stream stream, const char *attrs,
+                   int64_t time_ns)
 {
     char *p = PUT(out, "{\"log\":\"");
     p = line_escape(p, text, n);
     if (ended)
         p = PUT(p, "\\n");
     p = put_stream(p, stream);
+    if (attrs) {
+        size_t len = strlen(attrs);
+        p = PUT(p, "\"attrs\":");
+        memcpy(p, attrs, len);
+        p += len;
+        *p++ = ',';
+    }
+    p = PUT(p, "\"time\":\"");
     p += line_time(p, time_ns);
     p = PUT(p, "\"}\n");
     return (size_t)(p - out);
@@ -295,10 +304,21 @@ static bool read_string(struct reader *r, char **ret, size_t *ret_n)
     return true;
 }
 
-/* {"name":"value",...}: a flat object of strings; husk's own attrs are noticed. */
-static bool read_attrs(struct reader *r, bool *ret_ours)
+/* Never past what was read: two quotes and a sign stood around each. */
+static char *put_attr(char *out, const char *text, size_t n, char before)
 {
-    char *text = NULL;
+    if (before)
+        *out++ = before;
+    memmove(out, text, n);
+    return out + n;
+}
+
+/* {"name":"value",...}: a flat object of strings, of which "name=value,..." remains where it stood; husk's own attrs
+ * are noticed. */
+static bool read_attrs(struct reader *r, struct line *line, bool *ret_ours)
+{
+    char *text = NULL, *out = r->p;
+    line->attrs = r->p;
     size_t n = 0;
     if (!skip(r, '{'))
         return false;
@@ -309,9 +329,12 @@ static bool read_attrs(struct reader *r, bool *ret_ours)
             return false;
         if (n == 4 && memcmp(text, "husk", 4) == 0)
             *ret_ours = true;
+        out = put_attr(out, text, n, out > line->attrs ? ',' : '\0');
         if (!skip(r, ':') || !read_string(r, &text, &n))
             return false;
+        out = put_attr(out, text, n, '=');
     } while (skip(r, ','));
+    line->attrs_len = (size_t)(out - line->attrs);
     return skip(r, '}');
 }
 
@@ -327,7 +350,7 @@ static bool read_member(struct reader *r, struct line *line, bool *ours)
     if (!read_string(r, &key, &key_n) || !skip(r, ':'))
         return false;
     if (is_word(key, key_n, "attrs"))
-        return read_attrs(r, ours);
+        return read_attrs(r, line, ours);
     if (!read_string(r, &value, &n))
         return false;
     if (is_word(key, key_n, "log")) {

@@ -20,13 +20,17 @@
 enum line_stream { LINE_STDOUT, LINE_STDERR, LINE_HUSK };
 
 enum {
-    LINE_TEXT_MAX = 16384,                    /* of the program, in one entry */
-    LINE_ENTRY_MAX = 6 * LINE_TEXT_MAX + 160, /* each byte may become six, as in \u003c; and the rest of the entry */
+    LINE_TEXT_MAX = 16384, /* of the program, in one entry */
+    LINE_ATTRS_MAX = 4096,
+    /* each byte may become six, as in \u003c; and the rest of the entry */
+    LINE_ENTRY_MAX = 6 * LINE_TEXT_MAX + LINE_ATTRS_MAX + 160,
 };
 
 /* Writes one entry, its newline included, and answers its length. out has room for LINE_ENTRY_MAX; n is at most
- * LINE_TEXT_MAX. ended: the text's own \n follows it. */
-size_t line_encode(char *out, const char *text, size_t n, bool ended, enum line_stream stream, int64_t time_ns);
+ * LINE_TEXT_MAX. ended: the text's own \n follows it. attrs: a flat object of strings as JSON, at most LINE_ATTRS_MAX
+ * bytes, that goes with each line (tag, labels, environment); NULL: none. */
+size_t line_encode(char *out, const char *text, size_t n, bool ended, enum line_stream stream, const char *attrs,
+                   int64_t time_ns);
 
 /* The text as the inside of a JSON string: at most six bytes for one, no NUL. Answers the end. */
 char *line_escape(char *out, const char *text, size_t n);
@@ -36,8 +40,8 @@ size_t line_time(char *out, int64_t time_ns);
 
 /* An entry, read. text and time point into the entry, which is changed: the text is decoded in place. */
 struct line {
-    char *text, *time;
-    size_t text_len, time_len;
+    char *text, *time, *attrs; /* attrs: "name=value,name=value", or NULL */
+    size_t text_len, time_len, attrs_len;
     enum line_stream stream;
 };
 /* False when these bytes (one line of the file, without its newline) are no entry. */

@@ -18,6 +18,20 @@ static void mend_end(struct logfile *f)
         f->size++;
 }
 
+/* When the first line of a file that is there already was written; a file that says it not began now. */
+static int64_t first_time(int fd)
+{
+    static const char key[] = "\"time\":\"";
+    char block[1024];
+    int64_t ns = 0;
+    ssize_t n = pread(fd, block, sizeof block - 1, 0);
+    block[n > 0 ? n : 0] = '\0';
+    const char *at = strstr(block, key), *value = at ? at + sizeof key - 1 : NULL;
+    if (value && line_time_parse(value, strcspn(value, "\""), &ns))
+        return ns / 1000000000;
+    return time(NULL);
+}
+
 static bool open_current(struct logfile *f)
 {
     struct stat st;
@@ -30,6 +44,8 @@ static bool open_current(struct logfile *f)
         return false;
     }
     f->size = st.st_size;
+    if (f->size)
+        f->begun_s = first_time(f->fd);
     mend_end(f);
     return true;
 }
@@ -96,7 +112,7 @@ static bool say_dropped(struct logfile *f)
     char text[160], entry[1200];
     int len = snprintf(text, sizeof text, "husk: %" PRId64 " log lines are missing here: %s", f->dropped_unsaid,
                        strerror(f->errnum));
-    size_t n = line_encode(entry, text, (size_t)len, true, LINE_HUSK, now_ns());
+    size_t n = line_encode(entry, text, (size_t)len, true, LINE_HUSK, NULL, now_ns());
     if (append(f, entry, n) < n)
         return false;
     f->dropped_unsaid = 0;
@@ -128,7 +144,41 @@ static void rotate(struct logfile *f)
         (void)renameat(f->dir_fd, from, f->dir_fd, to);
     }
     own_drop_fd(&f->fd);
+    f->begun_s = 0;
     (void)open_current(f);
+}
+
+/* By the time of the last write. Numbers beyond the limit may be there from a time when it was higher. */
+static void remove_aged(struct logfile *f, int64_t now_s)
+{
+    for (int64_t i = 1; i <= f->max_files; i++) {
+        char name[64];
+        struct stat st;
+        snprintf(name, sizeof name, LOGFILE_NAME ".%" PRId64, i);
+        if (fstatat(f->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && now_s - st.st_mtime > f->max_age_s)
+            (void)unlinkat(f->dir_fd, name, 0);
+    }
+}
+
+void logfile_limit_age(struct logfile *f, int64_t max_age_s)
+{
+    struct stat st;
+    f->max_age_s = max_age_s;
+    if (f->dir_fd < 0 || max_age_s <= 0)
+        return;
+    int64_t now_s = time(NULL);
+    remove_aged(f, now_s);
+    if (f->fd < 0 || fstat(f->fd, &st) < 0 || now_s - st.st_mtime <= max_age_s)
+        return;
+    (void)unlinkat(f->dir_fd, LOGFILE_NAME, 0);
+    own_drop_fd(&f->fd);
+    f->begun_s = 0;
+}
+
+static bool spans_too_long(const struct logfile *f, int64_t now_s)
+{
+    return f->max_age_s > 0 && f->size > 0 && f->begun_s &&
+           now_s - f->begun_s > f->max_age_s / (f->max_files > 1 ? f->max_files : 1);
 }
 
 void logfile_add(struct logfile *f, const char *text, size_t n, bool ended, enum line_stream stream, int64_t time_ns)
@@ -136,14 +186,19 @@ void logfile_add(struct logfile *f, const char *text, size_t n, bool ended, enum
     if (f->dir_fd < 0)
         return;
     char *entry = f->buffer + f->used;
-    size_t len = line_encode(entry, text, n, ended, stream, time_ns);
+    size_t len = line_encode(entry, text, n, ended, stream, stream == LINE_HUSK ? NULL : f->attrs, time_ns);
     int64_t before = f->size + (int64_t)f->used;
-    if (f->max_bytes > 0 && before > 0 && before + (int64_t)len > f->max_bytes) {
+    bool aged = spans_too_long(f, time_ns / 1000000000);
+    if (aged || (f->max_bytes > 0 && before > 0 && before + (int64_t)len > f->max_bytes)) {
         logfile_flush(f);
         if (f->fd >= 0 && f->size > 0)
             rotate(f);
+        if (aged)
+            remove_aged(f, time_ns / 1000000000);
         memmove(f->buffer, entry, len);
     }
+    if (!f->begun_s)
+        f->begun_s = time_ns / 1000000000;
     f->used += len;
     if (LOGFILE_BUFFER - f->used < LINE_ENTRY_MAX)
         logfile_flush(f);

@@ -37,11 +37,25 @@ struct reader {
 
 /* ---- out ---- */
 
+static void hold(const struct sink *s, short type)
+{
+    struct flock lock = { .l_type = type, .l_whence = SEEK_SET };
+    if (!s->f->locked)
+        return;
+    while (fcntl(s->f->lock_fd, F_SETLKW, &lock) < 0 && errno == EINTR)
+        ;
+}
+
 static fallible flush(struct sink *s)
 {
     size_t n = s->n;
     s->n = 0;
-    return n ? relay_write_all(s->fd, s->out, n) : NULL;
+    if (!n)
+        return NULL;
+    hold(s, F_WRLCK);
+    err *e = relay_write_all(s->fd, s->out, n);
+    hold(s, F_UNLCK);
+    return e;
 }
 
 static fallible put(struct sink *s, int fd, const char *bytes, size_t n)
@@ -65,6 +79,20 @@ static fallible put_time(struct sink *s, int fd, const struct line *line)
     return put(s, fd, text, 31);
 }
 
+static fallible put_head(struct sink *s, int fd, const struct line *line)
+{
+    const struct log_filter *f = s->f;
+    if (f->prefix)
+        TRY(put(s, fd, f->prefix, strlen(f->prefix)));
+    if (f->timestamps)
+        TRY(put_time(s, fd, line));
+    if (!f->details)
+        return NULL;
+    if (line->attrs_len)
+        TRY(put(s, fd, line->attrs, line->attrs_len));
+    return put(s, fd, " ", 1);
+}
+
 static fallible put_line(struct sink *s, const struct line *line)
 {
     const struct log_filter *f = s->f;
@@ -80,8 +108,8 @@ static fallible put_line(struct sink *s, const struct line *line)
     }
     if (fd == STDOUT_FILENO ? f->no_stdout : f->no_stderr)
         return NULL;
-    if (f->timestamps && !s->in_line)
-        TRY(put_time(s, fd, line));
+    if (!s->in_line)
+        TRY(put_head(s, fd, line));
     s->in_line = line->text_len == 0 || line->text[line->text_len - 1] != '\n';
     return put(s, fd, line->text, line->text_len);
 }
@@ -103,13 +131,25 @@ static fallible take_entries(struct reader *r)
     return NULL;
 }
 
+static bool is_last(const struct reader *r)
+{
+    return r->sink->f->end_inode && r->inode == r->sink->f->end_inode;
+}
+
 /* To the end of the file as it is now. */
 static fallible read_on(struct reader *r)
 {
     while (!r->sink->past_until) {
         if (r->room - r->n < BLOCK)
             r->buffer = mem_realloc(r->buffer, r->room += 4 * BLOCK);
-        ssize_t n = read(r->fd, r->buffer + r->n, r->room - r->n - 1);
+        size_t want = r->room - r->n - 1;
+        if (is_last(r)) { /* what came later is somebody else's to show */
+            off_t at = lseek(r->fd, 0, SEEK_CUR);
+            uint64_t left =
+                at >= 0 && (uint64_t)at < r->sink->f->end_offset ? r->sink->f->end_offset - (uint64_t)at : 0;
+            want = left < want ? (size_t)left : want;
+        }
+        ssize_t n = read(r->fd, r->buffer + r->n, want);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -266,6 +306,8 @@ static fallible read_to_end(struct reader *r)
         int next = -1;
         if (r->fd >= 0)
             TRY(read_on(r));
+        if (r->fd >= 0 && is_last(r))
+            return NULL;
         TRY(find_next(r, &next));
         if (next < 0)
             return NULL;

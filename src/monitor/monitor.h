@@ -41,6 +41,10 @@ enum monitor_frame {
     MONITOR_WITHOUT = 'n', /* u8: 1 no stdout from now on, 2 no stderr, 3 neither (husk wait) */
     MONITOR_CLEANED = 'c', /* answer to 'x' of a --rm container: the client has removed it, the monitor need not */
     MONITOR_RESTART = 'r', /* text: the restart policy from now on (restart.h) */
+    /* Asks where the log ends. The answer, of the same kind, is u64 inode and u64 length of log.json (both 0: nothing
+     * is logged yet): what came before is there, what comes after follows as frames, first of all the beginnings of
+     * lines that have no end yet. So who attaches late misses nothing and sees nothing twice. */
+    MONITOR_LOG = 'l',
     /* monitor -> client */
     MONITOR_STDOUT = 'o',
     MONITOR_STDERR = 'e',
@@ -61,7 +65,11 @@ struct monitor_plan {
     int64_t started_ns;                   /* CLOCK_REALTIME */
     const char *cgroup_path;              /* NULL: none; removed when the container ends */
     const char *cgroup_text;              /* the same as cgroup_text() gave it, to be quicker; or NULL */
-    const char *log_driver;               /* "json-file" or "none" */
+    const char *log_driver;               /* "json-file", "journald" (and the file that logs reads), "none" */
+    const char *log_attrs;                /* of each line (line.h), or NULL */
+    const char *journal_fields;           /* for journald: "NAME=value" lines, each entry has them */
+    const char *journal_socket;           /* its path */
+    int64_t log_max_age_s;                /* 0: no limit */
     int64_t log_max_bytes, log_max_files; /* files count the current one; 0 bytes: never rotated */
     bool stdin_open;                      /* -i: clients may have the program's input */
     bool stdin_once;     /* without a terminal: the end of the first client's input is the end of the program's */

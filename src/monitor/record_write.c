@@ -19,7 +19,7 @@ static void add_error(struct str *doc, const char *text)
     static const char before[] = "{\"log\":", after[] = ",\"stream\"";
     size_t n = strnlen(text, ERROR_MAX);
     own_mem char *entry = mem_alloc(LINE_ENTRY_MAX);
-    size_t len = line_encode(entry, text, n, false, LINE_STDERR, 0);
+    size_t len = line_encode(entry, text, n, false, LINE_STDERR, NULL, 0);
     const char *start = entry + sizeof before - 1;
     const char *end = memmem(start, len - (sizeof before - 1), after, sizeof after - 1);
     str_add(doc, ",\"error\":");

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -16,6 +17,7 @@
 #include "monitor/ending.h"
 #include "monitor/events.h"
 #include "monitor/health.h"
+#include "monitor/journal.h"
 #include "monitor/logfile.h"
 #include "monitor/record.h"
 #include "os/fs.h"
@@ -53,8 +55,10 @@ struct watch {
     bool ending, cleaned;
     struct clients clients;
     struct logfile log;
+    struct journal journal;
     struct client_frame *last;
     char exit_frame[4];
+    uint64_t log_end[2]; /* inode and length, for MONITOR_LOG */
     struct monitor_exit record;
     struct backoff backoff;
     struct health health;
@@ -71,6 +75,8 @@ static void log_line(void *ctx, const char *text, size_t n, bool ended, int64_t 
 {
     struct output *o = ctx;
     logfile_add(&o->watch->log, text, n, ended, o->stream, time_ns);
+    if (o->watch->plan->journal_socket)
+        journal_add(&o->watch->journal, text, n, ended, o->stream);
 }
 
 static err *on_trim(void *ctx)
@@ -208,6 +214,21 @@ static void set_restart(void *ctx, const char *policy)
     err_ignore(e, "it was checked by who said it");
 }
 
+/* The log is written before anything is offered to clients, so that its end is where frames go on. */
+static struct client_frame log_answer(void *ctx, int step)
+{
+    struct watch *w = ctx;
+    struct stat st = { 0 };
+    const struct output *o = &w->output[CLIENTS_LOG_STEPS - 1 - step];
+    if (step < CLIENTS_LOG_STEPS)
+        return (struct client_frame){ o->frame, o->cutter.text, o->cutter.n };
+    if (w->log.dir_fd >= 0)
+        (void)fstatat(w->log.dir_fd, LOGFILE_NAME, &st, AT_SYMLINK_NOFOLLOW);
+    w->log_end[0] = st.st_ino;
+    w->log_end[1] = (uint64_t)st.st_size;
+    return (struct client_frame){ MONITOR_LOG, (const char *)w->log_end, sizeof w->log_end };
+}
+
 static void go_on(struct watch *w)
 {
     for (size_t i = 0; i < ARRAY_SIZE(w->output); i++) {
@@ -323,7 +344,7 @@ static fallible end_container(struct watch *w)
         drain(&w->output[i]);
     logfile_flush(&w->log);
     own_drop_fd(&w->log.fd);
-    w->record.log_dropped = w->log.dropped;
+    w->record.log_dropped = w->log.dropped + w->journal.dropped;
     bool again = backoff_choose(&w->backoff, &w->record);
     TRY(write_record(w));
     say_end(w);
@@ -398,13 +419,17 @@ static void set_output(struct watch *w, size_t i, int fd, enum line_stream strea
 static fallible prepare(struct watch *w, const int fds[PLAN_FDS])
 {
     const struct monitor_plan *plan = w->plan;
-    const struct client_owner owner = { w, give_input, input_given, resize, pass_signal, cleaned, set_restart, moved };
+    const struct client_owner owner = { w,       give_input,  input_given, resize, pass_signal,
+                                        cleaned, set_restart, log_answer,  moved };
     sigset_t child;
-    bool wants_log = str_eq(plan->log_driver, "json-file");
+    bool wants_log = str_eq(plan->log_driver, "json-file") || str_eq(plan->log_driver, "journald");
     err_ignore(fs_open_dir_at(AT_FDCWD, plan->dir, FS_MUST_EXIST, &w->dir_fd), "seen when the record is written");
     err_ignore(fs_open_dir_at(AT_FDCWD, plan->state_dir, FS_MUST_EXIST, &w->state_fd), "only names to remove are lost");
     w->backoff.dir_fd = w->dir_fd;
     logfile_open(&w->log, wants_log ? w->dir_fd : -1, log_buffer, plan->log_max_bytes, plan->log_max_files);
+    w->log.attrs = plan->log_attrs;
+    logfile_limit_age(&w->log, plan->log_max_age_s);
+    journal_open(&w->journal, plan->journal_socket, plan->journal_fields);
     w->record_dir_fd = plan->remove ? w->state_fd : w->dir_fd;
     w->record_fd = -1;
     if (!plan->remove) /* the run-time directory is memory, and a file there costs a tenth of one on a disk */

@@ -17,7 +17,7 @@ static void there_and_back(void *ctx, const char *text, size_t n, bool ended, in
     size_t *total = ctx;
     struct line line;
     static char entry[LINE_ENTRY_MAX];
-    size_t len = line_encode(entry, text, n, ended, LINE_STDERR, time_ns);
+    size_t len = line_encode(entry, text, n, ended, LINE_STDERR, NULL, time_ns);
     if (len > sizeof entry || n > LINE_TEXT_MAX || !line_decode(entry, len - 1, &line) || line.stream != LINE_STDERR)
         abort();
     if (line.text_len < n + ended) /* U+FFFD is longer than the byte it stands for */

@@ -8,7 +8,7 @@
 static void check_entry(const char *text, size_t n, bool ended, const char *want)
 {
     static char out[LINE_ENTRY_MAX];
-    size_t len = line_encode(out, text, n, ended, LINE_STDOUT, AT);
+    size_t len = line_encode(out, text, n, ended, LINE_STDOUT, NULL, AT);
     out[len] = '\0';
     assert_string_equal(out, want);
 }
@@ -83,7 +83,7 @@ TEST(what_is_written_is_read_back)
         struct line line;
         for (size_t i = 0; i < n; i++)
             text[i] = (char)(rand_r(&seed) % 128);
-        size_t len = line_encode(out, text, n, true, round % 2 ? LINE_STDERR : LINE_STDOUT, AT + round);
+        size_t len = line_encode(out, text, n, true, round % 2 ? LINE_STDERR : LINE_STDOUT, NULL, AT + round);
         CHECK(out[len - 1] == '\n' && !memchr(out, '\n', len - 1));
         CHECK(line_decode(out, len - 1, &line));
         CHECK(line.text_len == n + 1 && memcmp(line.text, text, n) == 0 && line.text[n] == '\n');
@@ -95,7 +95,7 @@ TEST(the_longest_text_fits_the_room_for_an_entry)
 {
     static char text[LINE_TEXT_MAX], out[LINE_ENTRY_MAX];
     memset(text, 1, sizeof text);
-    size_t len = line_encode(out, text, sizeof text, true, LINE_HUSK, INT64_MAX / 2);
+    size_t len = line_encode(out, text, sizeof text, true, LINE_HUSK, NULL, INT64_MAX / 2);
     CHECK(len > 6 * sizeof text && len <= sizeof out);
 }
 
