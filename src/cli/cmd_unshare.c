@@ -4,15 +4,52 @@
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "engine/engine.h"
+#include "engine/paths.h"
+#include "os/linux.h"
 #include "os/userns.h"
+#include "usernet/usernet.h"
 
-static const struct opt no_options[] = { OPT_END };
+struct unshare_opts {
+    bool rootless_netns;
+};
+#define T struct unshare_opts
+static const struct opt unshare_options[] = {
+    OPT_FLAG(0, "rootless-netns", T, rootless_netns,
+             "Inside the network namespace that your containers' networks are in, with its way to the outside"),
+    OPT_END,
+};
+#undef T
 
-static fallible unshare_run(const void *unused, struct args args)
+/* The program has the holder's connection, so that the namespaces stay while it runs. */
+static fallible enter_networks(void)
 {
+    own(engine) struct engine *engine = NULL;
+    own_fd int run = -1;
+    struct usernet u = USERNET_NONE;
+    TRY(engine_open(&engine));
+    TRY(paths_open_run(engine->run, &run));
+    TRY(usernet_open(engine->run, -1, &u));
+    err *e = usernet_outside(&u, engine->run);
+    if (!e)
+        e = usernet_enter(&u);
+    if (!e && (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0))
+        e = err_sys(errno, "make mounts private");
+    if (!e && fcntl(u.sock, F_SETFD, 0) < 0)
+        e = err_sys(errno, "keep the networks");
+    if (e)
+        usernet_close(&u);
+    return e;
+}
+
+static fallible unshare_run(const void *opts_, struct args args)
+{
+    const struct unshare_opts *opts = opts_;
     const char *shell = getenv("SHELL");
     char *own[] = { (char *)(uintptr_t)(shell && *shell ? shell : "/bin/sh"), NULL };
     char **argv = args.n ? args.v : own;
@@ -20,7 +57,7 @@ static fallible unshare_run(const void *unused, struct args args)
         return err_new(ERR_INVALID,
                        "you are root already: this is for ordinary users, whose containers' files belong to "
                        "their subordinate ids");
-    TRY(userns_enter());
+    TRY(opts->rootless_netns ? enter_networks() : userns_enter());
     (void)execvp(argv[0], argv);
     return err_sys_as(errno == ENOENT ? ERR_EXEC_MISSING : ERR_EXEC_DENIED, errno, "run '%s'", argv[0]);
 }
@@ -32,8 +69,8 @@ const struct command cmd_unshare = {
     .detail =
         "For looking at and removing files that belong to your subordinate ids, such as those in volumes. Without a "
         "program: $SHELL.",
-    .opts = no_options,
-    .opts_size = 1,
+    .opts = unshare_options,
+    .opts_size = sizeof(struct unshare_opts),
     .max_args = -1,
     .stop_at_arg = true,
     .fail_exit = 125,

@@ -210,7 +210,8 @@ fallible namespaces_plan(const struct oci_spec *spec, struct namespaces *ret)
 /* A pid namespace is for children to come; a user namespace brings or takes the rights that everything else needs. */
 static bool needs_helper(const struct namespaces *ns)
 {
-    return ns->join & (CLONE_NEWUSER | CLONE_NEWPID) || (ns->create & CLONE_NEWUSER && ns->join);
+    return ns->join & (CLONE_NEWUSER | CLONE_NEWPID) || (ns->create & CLONE_NEWUSER && ns->join) ||
+           ns->parent_user_fd >= 0;
 }
 
 bool namespaces_join_needed(const struct namespaces *ns)
@@ -253,6 +254,12 @@ fallible namespaces_join(const struct namespaces *ns)
 static fallible helper_clone(const struct namespaces *ns, uint64_t flags, int cgroup_fd, int sock, pid_t *ret_pid)
 {
     own_fd int pidfd = -1;
+    if (ns->parent_user_fd >= 0) {
+        if (setns(ns->parent_user_fd, CLONE_NEWUSER) < 0)
+            return err_sys(errno, "enter the user namespace of the user's networks");
+        if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+            return err_sys(errno, "become root of it");
+    }
     TRY(namespaces_join(ns));
     TRY(proc_clone(flags | CLONE_PARENT, cgroup_fd, ret_pid, &pidfd));
     if (*ret_pid == 0)

@@ -21,6 +21,7 @@ struct namespaces {
     uint64_t join;                 /* CLONE_NEW* of those that are joined; never the mount namespace */
     int join_fds[NAMESPACE_KINDS]; /* in the order of the table in namespaces.c; -1: not joined. Owned. */
     struct id_map uids, gids;      /* of a new user namespace */
+    int parent_user_fd;            /* in which the new user namespace is made; -1: in ours. Borrowed */
     /* The mount namespace is another's: the caller's (no entry in the list) or one named by path. The container is made
      * in one of its own all the same, and goes over with a root that is mounted nowhere: rootfs_change_root(). */
     bool shares_mounts;

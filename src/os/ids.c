@@ -10,6 +10,7 @@
 #include "base/parse.h"
 #include "os/fs.h"
 #include "os/proc.h"
+#include "os/userns.h"
 
 enum { IDS_FILE_MAX = 16 << 20 };
 
@@ -194,6 +195,61 @@ fallible ids_write_maps(pid_t pid, const struct id_map *uids, const struct id_ma
     }
     TRY_AS(write_map(pid, "gid_map", gids), "map groups of the container");
     return err_wrap(write_map(pid, "uid_map", uids), "map users of the container");
+}
+
+struct below {
+    pid_t pid;
+    const struct id_map *uids, *gids;
+};
+
+/* Ids of the namespace that ours is made in, as ours: piece by piece, since a range may lie in several of our map's. */
+static fallible translate(const struct id_map *own, const struct id_map *map, struct id_map *ret)
+{
+    for (size_t i = 0; i < map->n; i++) {
+        uint32_t inside = map->ranges[i].inside, outside = map->ranges[i].outside, left = map->ranges[i].count;
+        while (left) {
+            const struct id_range *r = NULL;
+            for (size_t k = 0; k < own->n && !r; k++)
+                if (outside >= own->ranges[k].outside && outside - own->ranges[k].outside < own->ranges[k].count)
+                    r = &own->ranges[k];
+            if (!r)
+                return err_new(ERR_INVALID, "id %u is not one of the user's own", outside);
+            uint32_t at = outside - r->outside, n = r->count - at < left ? r->count - at : left;
+            id_map_add(ret, inside, r->inside + at, n);
+            inside += n;
+            outside += n;
+            left -= n;
+        }
+    }
+    return NULL;
+}
+
+static fallible read_own_map(const char *path, struct id_map *ret)
+{
+    own_mem char *text = NULL;
+    unsigned inside, outside, count;
+    TRY(fs_read_at(AT_FDCWD, path, 1 << 16, &text, NULL));
+    for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n')
+        if (sscanf(line, "%u %u %u", &inside, &outside, &count) == 3)
+            id_map_add(ret, inside, outside, count);
+    return NULL;
+}
+
+static err *write_below(void *ctx)
+{
+    const struct below *b = ctx;
+    own(id_map) struct id_map own_uids = { 0 }, own_gids = { 0 }, uids = { 0 }, gids = { 0 };
+    TRY(read_own_map("/proc/self/uid_map", &own_uids));
+    TRY(read_own_map("/proc/self/gid_map", &own_gids));
+    TRY_AS(translate(&own_uids, b->uids, &uids), "map users of the container");
+    TRY_AS(translate(&own_gids, b->gids, &gids), "map groups of the container");
+    return ids_write_maps(b->pid, &uids, &gids);
+}
+
+fallible ids_write_maps_below(int parent_user_fd, pid_t pid, const struct id_map *uids, const struct id_map *gids)
+{
+    struct below b = { pid, uids, gids };
+    return userns_call_in(parent_user_fd, write_below, &b);
 }
 
 void passwd_entry_free(struct passwd_entry *e)

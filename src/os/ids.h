@@ -47,6 +47,10 @@ fallible ids_rootless_maps(struct id_map *ret_uids, struct id_map *ret_gids, cha
  * and newgidmap(1). Errors: DENIED with the cure (install uidmap, add subuid rows). */
 fallible ids_write_maps(pid_t pid, const struct id_map *uids, const struct id_map *gids);
 
+/* The same for a process whose user namespace is a child of parent_user_fd's, by that one's root. The maps say ids of
+ * ours, as above; they are written as the parent's. INVALID when it has not all of them. */
+fallible ids_write_maps_below(int parent_user_fd, pid_t pid, const struct id_map *uids, const struct id_map *gids);
+
 struct passwd_entry {
     char *name;
     uint32_t uid, gid;

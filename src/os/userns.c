@@ -92,10 +92,20 @@ fallible userns_enter(void)
     return e;
 }
 
-static _Noreturn void call_entered(int sock, err *(*fn)(void *ctx), void *ctx)
+/* Our files in /proc stay the user's own: whoever is root there must be able to write them. */
+static fallible join(int user_fd)
+{
+    if (setns(user_fd, CLONE_NEWUSER) < 0)
+        return err_sys(errno, "enter the user namespace");
+    if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+        return err_sys(errno, "become root of the user namespace");
+    return NULL;
+}
+
+static _Noreturn void call_entered(int sock, int user_fd, err *(*fn)(void *ctx), void *ctx)
 {
     char answer[ERR_ENCODED_MAX];
-    err *e = userns_enter();
+    err *e = user_fd < 0 ? userns_enter() : join(user_fd);
     if (!e)
         e = fn(ctx);
     if (e) {
@@ -105,7 +115,7 @@ static _Noreturn void call_entered(int sock, err *(*fn)(void *ctx), void *ctx)
     _exit(e ? 1 : 0);
 }
 
-fallible userns_call(err *(*fn)(void *ctx), void *ctx)
+static fallible call_in_child(int user_fd, err *(*fn)(void *ctx), void *ctx)
 {
     own_fd int ours = -1;
     own_fd int theirs = -1;
@@ -115,15 +125,13 @@ fallible userns_call(err *(*fn)(void *ctx), void *ctx)
     int pair[2], status = 0;
     pid_t pid = 0;
 
-    if (userns_is_root())
-        return fn(ctx);
     TRY(sock_pair(pair));
     ours = pair[0];
     theirs = pair[1];
     TRY(proc_clone(0, -1, &pid, &pidfd));
     if (pid == 0) {
         close_now(&ours);
-        call_entered(theirs, fn, ctx);
+        call_entered(theirs, user_fd, fn, ctx);
     }
     close_now(&theirs);
     TRY(sock_recv(ours, answer, sizeof answer, &n, NULL, 0, NULL));
@@ -134,4 +142,14 @@ fallible userns_call(err *(*fn)(void *ctx), void *ctx)
         return err_new(ERR_UNAVAILABLE, "the helper in the user namespace is gone: exit code %d",
                        proc_exit_code(status));
     return NULL;
+}
+
+fallible userns_call(err *(*fn)(void *ctx), void *ctx)
+{
+    return userns_is_root() ? fn(ctx) : call_in_child(-1, fn, ctx);
+}
+
+fallible userns_call_in(int user_fd, err *(*fn)(void *ctx), void *ctx)
+{
+    return call_in_child(user_fd, fn, ctx);
 }

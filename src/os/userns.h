@@ -15,5 +15,7 @@ bool userns_is_root(void);
 fallible userns_enter(void);
 /* Runs fn in a child that has entered as above, and answers its error. For root: a plain call. */
 fallible userns_call(err *(*fn)(void *ctx), void *ctx);
+/* Runs fn in a child that is root of that user namespace, which must be ours or below one of ours. */
+fallible userns_call_in(int user_fd, err *(*fn)(void *ctx), void *ctx);
 
 #endif

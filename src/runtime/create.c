@@ -124,6 +124,8 @@ static err *clone_child(void *ctx)
 static err *write_maps(void *ctx)
 {
     struct start *s = ctx;
+    if (s->ns.parent_user_fd >= 0)
+        return ids_write_maps_below(s->ns.parent_user_fd, s->run.pid, &s->ns.uids, &s->ns.gids);
     return ids_write_maps(s->run.pid, &s->ns.uids, &s->ns.gids);
 }
 
@@ -638,6 +640,8 @@ fallible start_plan(struct start *s, const struct runtime_create *c)
     s->privileged = geteuid() == 0;
     TRY(check_supported(c->spec));
     TRY(namespaces_plan(c->spec, &s->ns));
+    if (c->parent_user_fd && s->ns.create & CLONE_NEWUSER)
+        s->ns.parent_user_fd = *c->parent_user_fd;
     s->own_userns = namespaces_has(&s->ns, CLONE_NEWUSER);
     if (!s->privileged && !s->own_userns)
         return err_new(ERR_DENIED, "an ordinary user's container needs a user namespace: add { \"type\": \"user\" } to "

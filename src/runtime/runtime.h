@@ -38,6 +38,7 @@ struct runtime_create {
     int *ret_console_fd; /* process.terminal and no console_sock: the master is answered here */
     bool wait_for_start; /* create: the program waits for runtime_start(); else it runs at once */
     int preserve_fds;
+    const int *parent_user_fd; /* a user namespace, in which the container's own is made; NULL: ours */
     bool no_pivot, no_new_keyring, init;
     bool detach_session; /* the child calls setsid() even without a terminal */
 };

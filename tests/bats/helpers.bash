@@ -13,6 +13,7 @@
 # Root's files run in a network namespace of their own, with the loopback up: what they listen on and what husk does to
 # addresses, routes and firewalls is theirs alone, and gone with them. The ordinary user of a file is in the same one.
 #
+#   USER_TUN=1 as_user CMD...          with a /dev/net/tun that everybody may open, as udev makes it
 #   MACHINE_NETWORK=1 as_user CMD...   in the machine's own, for what needs the world outside
 
 # When bats first reads a file it is bats-exec-file that does: it begins again, inside, with the output that it had (3).
@@ -119,6 +120,7 @@ as_user() {
         "HUSK_RUN=$USER_RUN/husk" "TMPDIR=$T/tmp" LC_ALL=C.UTF-8 "HUSK=$HUSK" "HUSK_OCI=$HUSK_OCI" "T=$T" "IMAGES=$IMAGES"
         ${REGISTRY:+"REGISTRY=$REGISTRY"} ${HUSK_FAULT:+"HUSK_FAULT=$HUSK_FAULT"})
     ((EUID != 0)) || as=(setpriv --reuid "$HUSK_USER" --regid "$HUSK_USER" --init-groups "${as[@]}")
+    ((EUID != 0)) || [[ ! ${USER_TUN-} ]] || as=(unshare --mount --propagation slave "$HUSK_TOP/tests/bats/with-tun" "${as[@]}")
     ((EUID != 0)) || [[ ! ${MACHINE_NETWORK-} ]] || as=(nsenter --net=/proc/1/ns/net -- "${as[@]}")
     case $1 in
     husk) shift && (cd / && "${as[@]}" "$HUSK" "$@") ;;

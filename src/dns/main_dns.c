@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * husk-dns ROOT RUN: answers the names of containers. Started by resolver_connect(), with the socket that commands
+ * speak to as descriptor 3; never by hand. It ends when no container is connected to a network any more.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include "base/log.h"
+#include "dns/confine.h"
+#include "dns/server.h"
+#include "dns/source.h"
+#include "engine/resolver.h"
+#include "os/linux.h"
+#include "os/sock.h"
+
+/* How often it is looked whether anybody is still there; a start has connected its container before it lets go of us.
+ */
+enum { LOOK_MS = 1000, FILES_WANTED = 4096 };
+
+struct dns {
+    struct loop *loop;
+    struct dns_source *source;
+    struct dns_server *server;
+    struct loop_source *look;
+    int listen_fd, filter_fd;
+    size_t clients;
+};
+struct client {
+    struct dns *dns;
+    int fd;
+    struct loop_source *source;
+};
+
+static fallible look_again(struct dns *d)
+{
+    return loop_set_timer(d->look, d->clients ? 0 : (uint64_t)LOOK_MS * 1000000);
+}
+
+/* Unused: while nobody speaks to us, since whoever does may be about to connect a container. One that comes between
+ * this look and our end hears that we are gone, and starts another. */
+static err *look(void *ctx)
+{
+    struct dns *d = ctx;
+    uint64_t serial = 0;
+    const struct dns_names *names = dns_source_names(d->source, &serial);
+    dns_server_sweep(d->server);
+    if (!d->clients && (!names || !dns_names_in_use(names))) {
+        loop_quit(d->loop);
+        return NULL;
+    }
+    return look_again(d);
+}
+
+static bool take_sockets(struct dns *d, const char *network, int *fds, size_t n)
+{
+    bool all = n > 0;
+    for (size_t i = 0; i < n; i++) {
+        err *e = dns_server_add(d->server, network, take_fd(&fds[i]));
+        all &= !e;
+        err_ignore(e, "the command hears that it failed");
+    }
+    return all;
+}
+
+static bool obey(struct dns *d, const struct resolver_message *m, int *fds, size_t n)
+{
+    switch ((enum resolver_kind)m->kind) {
+    case RESOLVER_HAVE:
+        return dns_server_has(d->server, m->network);
+    case RESOLVER_ADD:
+        return take_sockets(d, m->network, fds, n);
+    case RESOLVER_FILTER:
+        if (n == 1) {
+            close_now(&d->filter_fd);
+            d->filter_fd = take_fd(&fds[0]);
+        }
+        return n == 1;
+    case RESOLVER_FORGET:
+        dns_server_remove(d->server, m->network);
+        return true;
+    }
+    return false;
+}
+
+static err *client_ready(void *ctx, uint32_t events)
+{
+    struct client *c = ctx;
+    struct dns *d = c->dns;
+    struct resolver_message m = { 0 };
+    int fds[RESOLVER_FDS_MAX] = { -1, -1, -1, -1 };
+    size_t n = 0, fds_n = 0;
+    (void)events;
+    err *e = sock_recv(c->fd, &m, sizeof m, &n, fds, RESOLVER_FDS_MAX, &fds_n);
+    bool good = !e && n == sizeof m;
+    if (good) {
+        m.network[sizeof m.network - 1] = '\0';
+        char yes = obey(d, &m, fds, fds_n);
+        e = sock_send(c->fd, &yes, 1, NULL, 0);
+    }
+    err_ignore(e, "the command is gone");
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+        close_now(&fds[i]);
+    if (good)
+        return NULL;
+    loop_remove(c->source);
+    close_now(&c->fd);
+    free(c);
+    d->clients--;
+    return look_again(d);
+}
+
+static bool is_ours(int fd)
+{
+    struct ucred who;
+    socklen_t n = sizeof who;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n) == 0 && (who.uid == geteuid() || who.uid == 0);
+}
+
+static err *client_comes(void *ctx, uint32_t events)
+{
+    struct dns *d = ctx;
+    (void)events;
+    own_fd int fd = accept4(d->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+    if (fd < 0 || !is_ours(fd))
+        return NULL;
+    struct client *c = mem_zalloc(sizeof *c);
+    *c = (struct client){ .dns = d, .fd = -1 };
+    err *e = loop_add_fd(d->loop, fd, EPOLLIN, client_ready, c, &c->source);
+    if (e) {
+        free(c);
+        return e;
+    }
+    c->fd = take_fd(&fd);
+    d->clients++;
+    return loop_set_timer(d->look, 0);
+}
+
+static void raise_files(void)
+{
+    struct rlimit r;
+    if (getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur >= FILES_WANTED)
+        return;
+    r.rlim_cur = r.rlim_max < FILES_WANTED ? r.rlim_max : FILES_WANTED;
+    (void)setrlimit(RLIMIT_NOFILE, &r);
+}
+
+static fallible serve(struct dns *d, const char *root, const char *run)
+{
+    TRY(dns_source_open(root, run, &d->source));
+    TRY(dns_confine(root));
+    TRY(loop_new(&d->loop));
+    const struct dns_server_hooks hooks = { .names = dns_source_names, .ctx = d->source };
+    TRY(dns_server_new(d->loop, &hooks, &d->server));
+    TRY(loop_add_timer(d->loop, 0, look, d, &d->look));
+    TRY(loop_add_fd(d->loop, d->listen_fd, EPOLLIN, client_comes, d, NULL));
+    TRY(look_again(d));
+    return loop_run(d->loop);
+}
+
+int main(int argc, char **argv)
+{
+    struct dns d = { .listen_fd = RESOLVER_LISTEN_FD, .filter_fd = -1 };
+    if (argc != 3) {
+        fprintf(stderr, "husk-dns: it is started by husk, for containers on networks\n");
+        return 2;
+    }
+    raise_files();
+    (void)close_range(RESOLVER_LISTEN_FD + 1, ~0u, 0);
+    (void)fcntl(RESOLVER_LISTEN_FD, F_SETFD, FD_CLOEXEC);
+    err *e = serve(&d, argv[1], argv[2]);
+    (void)close(d.listen_fd);
+    if (e)
+        log_error("husk-dns: %s", err_text(e));
+    int status = e != NULL;
+    err_free(e);
+    dns_server_free(d.server);
+    loop_free(d.loop);
+    dns_source_free(d.source);
+    return status;
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * pasta (Debian's package passt) joins a network namespace to the host's network without any right: it takes packets
+ * from a tap device in there and speaks to the outside with sockets of its own. Source: passt(1).
+ *
+ * It is told a process that is in them: it enters that one's user namespace before it opens the other, so a path
+ * through a process of the host's would be closed to it by then. Nothing of the host's loopback is reachable from
+ * inside
+ * (--no-map-gw, and no ports by itself).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "base/parse.h"
+#include "os/fs.h"
+#include "os/linux.h"
+#include "os/proc.h"
+#include "usernet/usernet.h"
+
+enum { PASTA_SAYS_MAX = 1 << 16 };
+#define TUN "/dev/net/tun"
+
+static bool is_installed(void)
+{
+    const char *path = getenv("PATH");
+    own_strv struct strv dirs = { 0 };
+    strv_split(&dirs, path ? path : "/usr/local/bin:/usr/bin:/bin", ':');
+    for (size_t i = 0; i < dirs.n; i++) {
+        own_mem char *file = mem_printf("%s/pasta", dirs.items[i]);
+        if (*dirs.items[i] == '/' && access(file, X_OK) == 0)
+            return true;
+    }
+    return false;
+}
+
+const char *pasta_missing(void)
+{
+    if (!is_installed())
+        return "pasta is not installed: install passt, or use --network none or an internal network";
+    if (access(TUN, R_OK | W_OK) < 0)
+        return errno == ENOENT ? "there is no " TUN ", which pasta needs: load the kernel's tun"
+                               : "ordinary users may not open " TUN ", which pasta needs: let root run 'chmod 666 " TUN
+                                 "', as udev does";
+    return NULL;
+}
+
+fallible pasta_start(const struct pasta *p, pid_t *ret_pid)
+{
+    own_strv struct strv argv = { 0 };
+    own_mem char *said = NULL, *pid_text = NULL;
+    int64_t pid = 0;
+    const char *missing = pasta_missing();
+    if (missing)
+        return err_new(ERR_UNSUPPORTED, "connect to the outside: %s", missing);
+    static const char *const words[] = { "pasta", "--quiet", "--config-net", "--no-map-gw" };
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+        strv_add(&argv, words[i]);
+    if (p->options && p->options->n) {
+        strv_copy(&argv, p->options->items, p->options->n);
+    } else {
+        static const char *const closed[] = { "-t", "none", "-u", "none", "-T", "none", "-U", "none" };
+        for (size_t i = 0; i < ARRAY_SIZE(closed); i++)
+            strv_add(&argv, closed[i]);
+    }
+    strv_add(&argv, "--pid");
+    strv_add(&argv, p->pid_file);
+    strv_add_printf(&argv, "%d", (int)p->pid);
+    TRY_AS(spawn_output(argv.items, PASTA_SAYS_MAX, &said), "connect to the outside");
+    TRY_AS(fs_read_at(AT_FDCWD, p->pid_file, 64, &pid_text, NULL), "find pasta");
+    pid_text[strcspn(pid_text, "\n")] = '\0';
+    TRY_AS(parse_i64(pid_text, 1, INT32_MAX, &pid), "'%s'", p->pid_file);
+    *ret_pid = (pid_t)pid;
+    return NULL;
+}
+
+/* The pid in a file may be another process's by now. */
+static bool is_pasta(int pidfd, pid_t pid)
+{
+    own_mem char *path = mem_printf("/proc/%d/comm", (int)pid), *comm = NULL;
+    err *e = fs_read_at(AT_FDCWD, path, 64, &comm, NULL);
+    bool yes = !e && (str_starts(comm, "pasta") || str_starts(comm, "passt"));
+    err_ignore(e, "it is gone");
+    return yes && pidfd >= 0;
+}
+
+void pasta_stop(const char *pid_file)
+{
+    own_mem char *text = NULL;
+    own_fd int pidfd = -1;
+    int64_t pid = 0;
+    err *e = fs_read_at(AT_FDCWD, pid_file, 64, &text, NULL);
+    if (!e) {
+        text[strcspn(text, "\n")] = '\0';
+        e = parse_i64(text, 1, INT32_MAX, &pid);
+    }
+    if (!e)
+        e = proc_pidfd((pid_t)pid, &pidfd);
+    if (!e && is_pasta(pidfd, (pid_t)pid))
+        (void)pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
+    err_ignore(e, "then it does not run");
+    (void)unlink(pid_file);
+}

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "usernet/pump.h"
+
+/* One splice moves so much at most; a pipe holds as much where the user's share of pipe memory allows. */
+enum { PIPE_BYTES = 1 << 18, MOVES_PER_EVENT = 8, PIPES_KEPT = 16 };
+
+/* One way of a connection: from a socket into a pipe and on. */
+struct way {
+    int pipe[2];
+    size_t held; /* bytes in the pipe */
+    bool ended;  /* nothing more comes; passed on once the pipe is empty */
+    bool passed;
+};
+struct end {
+    struct connection *connection;
+    int fd;
+    struct loop_source *source;
+    uint32_t events; /* as registered */
+};
+struct connection {
+    struct connection *next;
+    struct pump_tcp *owner;
+    struct end outer, inner;
+    struct way in, out; /* outer to inner, and back */
+    bool connected;     /* the inner one */
+};
+struct pump_tcp {
+    struct loop *loop;
+    struct connection *first;
+    size_t n;
+    int spare[PIPES_KEPT][2]; /* empty pipes */
+    size_t spare_n;
+};
+
+static bool take_pipe(struct pump_tcp *t, int pipe_fds[2])
+{
+    if (t->spare_n) {
+        t->spare_n--;
+        memcpy(pipe_fds, t->spare[t->spare_n], 2 * sizeof(int));
+        return true;
+    }
+    if (pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK) < 0) {
+        pipe_fds[0] = pipe_fds[1] = -1;
+        return false;
+    }
+    (void)fcntl(pipe_fds[0], F_SETPIPE_SZ, PIPE_BYTES); /* refused: it has the size that it has */
+    return true;
+}
+
+static void give_pipe(struct pump_tcp *t, struct way *w)
+{
+    if (w->pipe[0] < 0)
+        return;
+    if (!w->held && t->spare_n < PIPES_KEPT) {
+        memcpy(t->spare[t->spare_n++], w->pipe, 2 * sizeof(int));
+    } else {
+        (void)close(w->pipe[0]);
+        (void)close(w->pipe[1]);
+    }
+    w->pipe[0] = w->pipe[1] = -1;
+    w->held = 0;
+}
+
+static void connection_free(struct connection *c)
+{
+    struct pump_tcp *t = c->owner;
+    for (struct connection **at = &t->first; *at; at = &(*at)->next)
+        if (*at == c) {
+            *at = c->next;
+            t->n--;
+            break;
+        }
+    loop_remove(c->outer.source);
+    loop_remove(c->inner.source);
+    close_now(&c->outer.fd);
+    close_now(&c->inner.fd);
+    give_pipe(t, &c->in);
+    give_pipe(t, &c->out);
+    free(c);
+}
+
+/* What one side broke off, the other hears as such. */
+static void reset(struct connection *c)
+{
+    const struct linger now = { .l_onoff = 1, .l_linger = 0 };
+    (void)setsockopt(c->outer.fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    (void)setsockopt(c->inner.fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    connection_free(c);
+}
+
+enum moved { MOVED_SOME, MOVED_NONE, MOVED_BROKEN };
+
+static enum moved fill(struct pump_tcp *t, int from, struct way *w)
+{
+    if (w->ended || w->held)
+        return MOVED_NONE;
+    if (w->pipe[0] < 0 && !take_pipe(t, w->pipe))
+        return MOVED_BROKEN;
+    ssize_t n = splice(from, NULL, w->pipe[1], NULL, PIPE_BYTES, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    if (n < 0)
+        return errno == EAGAIN || errno == EINTR ? MOVED_NONE : MOVED_BROKEN;
+    w->ended = n == 0;
+    w->held = (size_t)n;
+    return MOVED_SOME;
+}
+
+static enum moved drain(struct way *w, int to)
+{
+    if (!w->held) {
+        if (!w->ended || w->passed)
+            return MOVED_NONE;
+        w->passed = true;
+        (void)shutdown(to, SHUT_WR);
+        return MOVED_SOME;
+    }
+    ssize_t n = splice(w->pipe[0], NULL, to, NULL, w->held, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    if (n < 0)
+        return errno == EAGAIN || errno == EINTR ? MOVED_NONE : MOVED_BROKEN;
+    w->held -= (size_t)n;
+    return MOVED_SOME;
+}
+
+static bool move(struct pump_tcp *t, int from, struct way *w, int to)
+{
+    for (int i = 0; i < MOVES_PER_EVENT; i++) {
+        enum moved a = fill(t, from, w), b = drain(w, to);
+        if (a == MOVED_BROKEN || b == MOVED_BROKEN)
+            return false;
+        if (a == MOVED_NONE && b == MOVED_NONE)
+            break;
+    }
+    if (!w->held) /* idle connections hold no pipes */
+        give_pipe(t, w);
+    return true;
+}
+
+/* done: nothing will be read from it or written to it. Then its hang-up, which cannot be switched off, is no news. */
+static fallible listen_to(struct end *e, uint32_t events, bool done)
+{
+    if (!e->source)
+        return NULL;
+    if (!done)
+        return loop_set_events(e->source, events);
+    loop_remove(e->source);
+    e->source = NULL;
+    return NULL;
+}
+
+static fallible set_interest(struct connection *c)
+{
+    uint32_t outer = (!c->in.ended && !c->in.held ? EPOLLIN : 0) | (c->out.held ? EPOLLOUT : 0);
+    uint32_t inner = (!c->out.ended && !c->out.held ? EPOLLIN : 0) | (c->in.held ? EPOLLOUT : 0);
+    TRY(listen_to(&c->outer, outer, c->in.ended && c->out.passed));
+    return listen_to(&c->inner, inner, c->out.ended && c->in.passed);
+}
+
+static bool is_connected(struct connection *c)
+{
+    int error = 0;
+    socklen_t n = sizeof error;
+    return getsockopt(c->inner.fd, SOL_SOCKET, SO_ERROR, &error, &n) == 0 && error == 0;
+}
+
+static err *ready(void *ctx, uint32_t events)
+{
+    struct end *end = ctx;
+    struct connection *c = end->connection;
+    if (!c->connected) {
+        if (end != &c->inner || events & (EPOLLERR | EPOLLHUP) || !is_connected(c)) {
+            reset(c);
+            return NULL;
+        }
+        c->connected = true;
+    }
+    if (events & EPOLLERR || !move(c->owner, c->outer.fd, &c->in, c->inner.fd) ||
+        !move(c->owner, c->inner.fd, &c->out, c->outer.fd)) {
+        reset(c);
+        return NULL;
+    }
+    if (c->in.passed && c->out.passed) {
+        connection_free(c);
+        return NULL;
+    }
+    err *e = set_interest(c);
+    if (e) {
+        err_ignore(e, "a connection that cannot be waited for is closed");
+        reset(c);
+    }
+    return NULL;
+}
+
+void pump_tcp_add(struct pump_tcp *t, const union usernet_address *client, const union usernet_address *target,
+                  int take_fd_)
+{
+    struct connection *c = mem_zalloc(sizeof *c);
+    *c = (struct connection){ .owner = t, .next = t->first, .in.pipe = { -1, -1 }, .out.pipe = { -1, -1 } };
+    c->outer = (struct end){ .connection = c, .fd = take_fd_ };
+    c->inner = (struct end){ .connection = c, .fd = -1 };
+    t->first = c;
+    t->n++;
+    if (t->n <= PUMP_TCP_MAX)
+        c->inner.fd = pump_inner(SOCK_STREAM, client, target);
+    err *e = c->inner.fd < 0 ? err_sys(errno, "reach the container") : NULL;
+    if (!e)
+        e = loop_add_fd(t->loop, c->outer.fd, 0, ready, &c->outer, &c->outer.source);
+    if (!e)
+        e = loop_add_fd(t->loop, c->inner.fd, EPOLLOUT, ready, &c->inner, &c->inner.source);
+    if (e) {
+        log_debug("usernet: %s", err_text(e));
+        err_ignore(e, "the client sees that it was refused");
+        reset(c);
+    }
+}
+
+fallible pump_tcp_new(struct loop *loop, struct pump_tcp **ret)
+{
+    struct pump_tcp *t = mem_zalloc(sizeof *t);
+    t->loop = loop;
+    *ret = t;
+    return NULL;
+}
+
+void pump_tcp_free(struct pump_tcp *t)
+{
+    if (!t)
+        return;
+    while (t->first)
+        connection_free(t->first);
+    for (size_t i = 0; i < t->spare_n; i++) {
+        (void)close(t->spare[i][0]);
+        (void)close(t->spare[i][1]);
+    }
+    free(t);
+}
