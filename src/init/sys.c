@@ -141,6 +141,7 @@ void *pages(size_t size)
 
 _Noreturn void leave(int status)
 {
-    for (;;)
-        (void)sys(__NR_exit_group, status);
+    (void)sys(__NR_exit_group, status);
+    (void)sys(__NR_exit, status);
+    __builtin_trap(); /* a filter that refuses both: SIGILL ends even PID 1, where a loop would run for ever */
 }

@@ -177,6 +177,20 @@ static fallible plan_mounts(struct namespaces *ns)
     return NULL;
 }
 
+/* The host has a name too, and it would be that one. As runc refuses it. */
+static fallible check_names(const struct oci_spec *spec, const struct namespaces *ns)
+{
+    const char *what = spec->hostname && *spec->hostname       ? "hostname"
+                       : spec->domainname && *spec->domainname ? "domainname"
+                                                               : NULL;
+    if (!what || (ns->create | ns->join) & CLONE_NEWUTS)
+        return NULL;
+    return err_new(ERR_INVALID,
+                   "%s needs a uts namespace that is not the host's: add { \"type\": \"uts\" } to "
+                   "linux.namespaces",
+                   what);
+}
+
 static fallible plan(const struct oci_spec *spec, struct namespaces *ns)
 {
     const struct oci_linux *l = spec->linux_;
@@ -190,6 +204,7 @@ static fallible plan(const struct oci_spec *spec, struct namespaces *ns)
         else
             plan_create(k, ns);
     }
+    TRY(check_names(spec, ns));
     TRY(plan_mounts(ns));
     if (l && l->time_offsets && !ns->create_time)
         return err_new(ERR_INVALID, "timeOffsets need a time namespace in namespaces");

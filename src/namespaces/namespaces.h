@@ -30,7 +30,8 @@ struct namespaces {
 /**
  * namespaces_plan - read the list and open what is to be joined.
  * Errors: INVALID for a path that is no namespace or one of another type, for a user namespace without maps and for
- * maps without one; UNSUPPORTED for a new user namespace with a shared mount namespace.
+ * maps without one; for a host name without a uts namespace; UNSUPPORTED for a new user
+ * namespace with a shared mount namespace.
  */
 fallible namespaces_plan(const struct oci_spec *spec, struct namespaces *ret);
 void namespaces_clear(struct namespaces *ns);

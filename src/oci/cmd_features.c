@@ -6,20 +6,12 @@
 #include "namespaces/namespaces.h"
 #include "oci/oci.h"
 #include "process/program.h"
+#include "process/seccomp.h"
 #include "rootfs/options.h"
 
 static const char *const hooks[] = {
     "prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop", NULL
 };
-static const char *const actions[] = {
-    "SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO",  "SCMP_ACT_KILL",  "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD",
-    "SCMP_ACT_LOG",   "SCMP_ACT_NOTIFY", "SCMP_ACT_TRACE", "SCMP_ACT_TRAP",         NULL
-};
-static const char *const operators[] = { "SCMP_CMP_EQ", "SCMP_CMP_GE",        "SCMP_CMP_GT", "SCMP_CMP_LE",
-                                         "SCMP_CMP_LT", "SCMP_CMP_MASKED_EQ", "SCMP_CMP_NE", NULL };
-static const char *const flags[] = { "SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
-                                     "SECCOMP_FILTER_FLAG_TSYNC", NULL };
-
 static json_t *list(const char *const *words)
 {
     json_t *a = json_array();
@@ -36,26 +28,44 @@ static json_t *capability_list(void)
     return a;
 }
 
+/* Of a module's words: the names are its own, so that none can be forgotten here. */
+static json_t *words(const char *(*word)(size_t i), bool (*works)(size_t i))
+{
+    json_t *a = json_array();
+    for (size_t i = 0; word(i); i++)
+        if (!works || works(i))
+            json_array_append_new(a, json_string(word(i)));
+    return a;
+}
+
+static json_t *seccomp_features(void)
+{
+    return json_pack("{s:b, s:o, s:o, s:o, s:o, s:o}", "enabled", 1, "actions", words(seccomp_action_word, NULL),
+                     "operators", words(seccomp_operator_word, NULL), "archs", words(seccomp_arch_word, NULL),
+                     "knownFlags", words(seccomp_flag_word, NULL), "supportedFlags",
+                     words(seccomp_flag_word, seccomp_flag_works));
+}
+
 static json_t *linux_features(void)
 {
-    return json_pack("{s:o, s:o, s:{s:b, s:b, s:b, s:b, s:b}, s:{s:b, s:o, s:o, s:o, s:o}, s:{s:b}, s:{s:b}, s:{s:b}, "
-                     "s:{s:{s:b}}, s:{s:b}, s:{s:o}}",
-                     "namespaces", list(namespace_types()), "capabilities", capability_list(), /**/
-                     "cgroup", "v1", 1, "v2", 1, "systemd", 1, "systemdUser", 1, "rdma", 1,    /**/
-                     "seccomp", "enabled", 1, "actions", list(actions), "operators", list(operators), "knownFlags",
-                     list(flags), "supportedFlags", list(flags),                                  /**/
-                     "apparmor", "enabled", 1, "selinux", "enabled", 1, "intelRdt", "enabled", 1, /**/
-                     "mountExtensions", "idmap", "enabled", 1, "netDevices", "enabled", 1, "memoryPolicy", "modes",
-                     json_array());
+    return json_pack("{s:o, s:o, s:{s:b, s:b, s:b, s:b, s:b}, s:o, s:{s:b}, s:{s:b}, s:{s:b, s:b, s:b}, "
+                     "s:{s:{s:b}}, s:{s:b}, s:{s:o, s:o}}",
+                     "namespaces", list(namespace_types()), "capabilities", capability_list(),         /**/
+                     "cgroup", "v1", 1, "v2", 1, "systemd", 1, "systemdUser", 1, "rdma", 1,            /**/
+                     "seccomp", seccomp_features(), "apparmor", "enabled", 1, "selinux", "enabled", 1, /**/
+                     "intelRdt", "enabled", 1, "schemata", 1, "monitoring", 1,                         /**/
+                     "mountExtensions", "idmap", "enabled", 1, "netDevices", "enabled", 1,             /**/
+                     "memoryPolicy", "modes", words(program_policy_mode, NULL), "flags",
+                     words(program_policy_flag, NULL));
 }
 
 static fallible features_run(const void *opts, struct args args)
 {
     (void)opts, (void)args;
-    own_json json_t *doc =
-        json_pack("{s:s, s:s, s:o, s:o, s:o, s:{s:s}}", "ociVersionMin", "1.0.0", "ociVersionMax", OCI_RUNTIME_VERSION,
-                  "hooks", list(hooks), "mountOptions", list(mount_option_words()), "linux", linux_features(),
-                  "annotations", "dev.husk.version", HUSK_VERSION);
+    own_json json_t *doc = json_pack(
+        "{s:s, s:s, s:o, s:o, s:o, s:{s:s}, s:[s]}", "ociVersionMin", "1.0.0", "ociVersionMax", OCI_RUNTIME_VERSION,
+        "hooks", list(hooks), "mountOptions", list(mount_option_words()), "linux", linux_features(), "annotations",
+        "dev.husk.version", HUSK_VERSION, "potentiallyUnsafeConfigAnnotations", "org.systemd.property.");
     if (!doc)
         return err_new(ERR_INTERNAL, "features: the document could not be made");
     own_mem char *text = json_text(doc, BIND_INDENTED);

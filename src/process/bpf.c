@@ -307,3 +307,46 @@ void bpf_share(struct bpf_code *c)
         *insn_at(c, i) = out[s.n - 1 - i];
     c->bytes.len = s.n * sizeof *out;
 }
+
+/* ---- trying it out ---- */
+
+static uint32_t word_at(uint32_t offset, uint32_t arch, uint32_t number)
+{
+    return offset == offsetof(struct seccomp_data, nr)     ? number
+           : offset == offsetof(struct seccomp_data, arch) ? arch
+                                                           : 0;
+}
+
+static bool jumps(const struct sock_filter *insn, uint32_t a)
+{
+    switch (BPF_OP(insn->code)) {
+    case BPF_JEQ:
+        return a == insn->k;
+    case BPF_JGT:
+        return a > insn->k;
+    case BPF_JGE:
+        return a >= insn->k;
+    case BPF_JSET:
+        return a & insn->k;
+    }
+    return false;
+}
+
+uint32_t bpf_answer(const struct sock_filter *insns, size_t n, uint32_t arch, uint32_t number)
+{
+    uint32_t a = 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct sock_filter *insn = &insns[i];
+        if (BPF_CLASS(insn->code) == BPF_RET)
+            return insn->k;
+        if (insn->code == (BPF_LD | BPF_W | BPF_ABS))
+            a = word_at(insn->k, arch, number);
+        else if (insn->code == (BPF_ALU | BPF_AND | BPF_K))
+            a &= insn->k;
+        else if (insn->code == (BPF_JMP | BPF_JA))
+            i += insn->k;
+        else if (BPF_CLASS(insn->code) == BPF_JMP)
+            i += jumps(insn, a) ? insn->jt : insn->jf;
+    }
+    return SECCOMP_RET_KILL_THREAD;
+}

@@ -55,4 +55,8 @@ void bpf_add_tree(struct bpf_code *c, const struct bpf_range *ranges, size_t n, 
  * done in 2/3 of the time. What cannot be shortened stays as it is. */
 void bpf_share(struct bpf_code *c);
 
+/* What a filter answers to a call of the machine's own architecture whose arguments are all 0; 0 (kill) for what no
+ * filter of ours has. */
+uint32_t bpf_answer(const struct sock_filter *insns, size_t n, uint32_t arch, uint32_t number);
+
 #endif

@@ -332,33 +332,44 @@ static fallible add_ioprio(struct writer *w, const struct oci_io_priority *p)
     return NULL;
 }
 
+static const struct word policy_modes[] = {
+    { "MPOL_DEFAULT", 0 },
+    { "MPOL_PREFERRED", 1 },
+    { "MPOL_BIND", 2 },
+    { "MPOL_INTERLEAVE", 3 },
+    { "MPOL_LOCAL", 4 },
+    { "MPOL_PREFERRED_MANY", 5 },
+    { "MPOL_WEIGHTED_INTERLEAVE", 6 },
+};
+static const struct word policy_flags[] = {
+    { "MPOL_F_NUMA_BALANCING", 1 << 13 },
+    { "MPOL_F_RELATIVE_NODES", 1 << 14 },
+    { "MPOL_F_STATIC_NODES", 1 << 15 },
+};
+
+const char *program_policy_mode(size_t i)
+{
+    return i < ARRAY_SIZE(policy_modes) ? policy_modes[i].word : NULL;
+}
+
+const char *program_policy_flag(size_t i)
+{
+    return i < ARRAY_SIZE(policy_flags) ? policy_flags[i].word : NULL;
+}
+
 /* Source: runtime-spec config-linux.md, "Memory policy"; set_mempolicy(2). */
 static fallible add_mempolicy(struct writer *w, const json_t *doc)
 {
-    static const struct word modes[] = {
-        { "MPOL_DEFAULT", 0 },
-        { "MPOL_PREFERRED", 1 },
-        { "MPOL_BIND", 2 },
-        { "MPOL_INTERLEAVE", 3 },
-        { "MPOL_LOCAL", 4 },
-        { "MPOL_PREFERRED_MANY", 5 },
-        { "MPOL_WEIGHTED_INTERLEAVE", 6 },
-    };
-    static const struct word flags[] = {
-        { "MPOL_F_NUMA_BALANCING", 1 << 13 },
-        { "MPOL_F_RELATIVE_NODES", 1 << 14 },
-        { "MPOL_F_STATIC_NODES", 1 << 15 },
-    };
     own_str struct str bits = { 0 };
     uint64_t mode = 0, flag = 0;
     if (!doc)
         return NULL;
-    TRY(word_value(modes, ARRAY_SIZE(modes), "linux.memoryPolicy.mode", json_string_value(json_object_get(doc, "mode")),
-                   &mode));
+    TRY(word_value(policy_modes, ARRAY_SIZE(policy_modes), "linux.memoryPolicy.mode",
+                   json_string_value(json_object_get(doc, "mode")), &mode));
     json_t *list = json_object_get(doc, "flags");
     for (size_t i = 0; i < json_array_size(list); i++) {
-        TRY(word_value(flags, ARRAY_SIZE(flags), "linux.memoryPolicy.flags", json_string_value(json_array_get(list, i)),
-                       &flag));
+        TRY(word_value(policy_flags, ARRAY_SIZE(policy_flags), "linux.memoryPolicy.flags",
+                       json_string_value(json_array_get(list, i)), &flag));
         mode |= flag;
     }
     const char *nodes = json_string_value(json_object_get(doc, "nodes"));
@@ -534,6 +545,7 @@ static fallible add_seccomp(struct writer *w, const struct program *p)
     TRY_AS(seccomp_compile_cached(p->seccomp, p->seccomp_cache_dir, &filter), "linux.seccomp");
     if (filter.notifies && (!p->seccomp->listener_path || !*p->seccomp->listener_path))
         return err_new(ERR_INVALID, "linux.seccomp: SCMP_ACT_NOTIFY needs listenerPath, the socket of who will answer");
+    TRY_AS(seccomp_check_exec(&filter), "linux.seccomp");
     add_filter(w, &filter);
     return NULL;
 }
@@ -585,6 +597,9 @@ static fallible check_process(const struct oci_process *p)
         return err_new(ERR_INVALID, "process.args: missing: there is nothing to run");
     if (!p->cwd || p->cwd[0] != '/')
         return err_new(ERR_INVALID, "process.cwd: '%s' is not an absolute path", p->cwd ? p->cwd : "");
+    if (p->console_size && (p->console_size->height > UINT16_MAX || p->console_size->width > UINT16_MAX))
+        return err_new(ERR_INVALID, "process.consoleSize: %llu x %llu: a terminal has at most 65535 rows and columns",
+                       (unsigned long long)p->console_size->height, (unsigned long long)p->console_size->width);
     if (p->oom_score_adj.set && (p->oom_score_adj.v < -1000 || p->oom_score_adj.v > 1000))
         return err_new(ERR_INVALID, "process.oomScoreAdj: %lld is not between -1000 and 1000",
                        (long long)p->oom_score_adj.v);

@@ -111,6 +111,10 @@ uint64_t capability_mask(const struct strv *words);
 /* Mask to words, in the order of their numbers. */
 void capability_words(uint64_t mask, struct strv *words);
 
+/* The words of linux.memoryPolicy, one after the other; NULL beyond the last. */
+const char *program_policy_mode(size_t i);
+const char *program_policy_flag(size_t i);
+
 /* "RLIMIT_NOFILE", "nofile" -> RLIMIT_*; INVALID names the word. */
 fallible rlimit_parse(const char *word, int *ret_resource);
 const char *rlimit_name(int resource); /* "RLIMIT_NOFILE"; NULL beyond the known */

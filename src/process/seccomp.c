@@ -6,6 +6,8 @@
 #include <linux/seccomp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <seccomp.h>
 
@@ -73,6 +75,37 @@ static const struct word arches[] = {
     { "SCMP_ARCH_SH", 42 },
     { "SCMP_ARCH_SHEB", 0x8000002A },
 };
+
+#define WORD_AT(list, i) ((i) < ARRAY_SIZE(list) ? (list)[i].word : NULL)
+
+const char *seccomp_action_word(size_t i)
+{
+    return WORD_AT(actions, i);
+}
+
+const char *seccomp_operator_word(size_t i)
+{
+    return WORD_AT(operators, i);
+}
+
+const char *seccomp_arch_word(size_t i)
+{
+    return WORD_AT(arches, i);
+}
+
+const char *seccomp_flag_word(size_t i)
+{
+    return WORD_AT(flag_words, i);
+}
+
+/* The kernel looks at the flags first: EINVAL for one that it does not know, EFAULT for a filter at address 0. */
+bool seccomp_flag_works(size_t i)
+{
+    uint32_t flag = i < ARRAY_SIZE(flag_words) ? flag_words[i].value : 0;
+    if (flag == SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV) /* it wants a listener beside it */
+        flag |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    return flag && syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flag, NULL) < 0 && errno == EFAULT;
+}
 
 static fallible word_value(const struct word *words, size_t n, const char *what, const char *word, uint32_t *ret)
 {
@@ -511,6 +544,8 @@ fallible seccomp_compile(const struct oci_seccomp *profile, struct seccomp_filte
     filter.notifies = c.notifies;
     if (c.notifies) /* of one thread: TSYNC changes nothing, and the kernel refuses the pair */
         filter.flags = (filter.flags & ~(uint32_t)SECCOMP_FILTER_FLAG_TSYNC) | SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    else /* of a listener's answers alone; the kernel refuses it without one, and libseccomp leaves it out too */
+        filter.flags &= ~(uint32_t)SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
     filter.insns = (void *)str_take(&code.bytes);
     *ret = filter;
     return NULL;
@@ -520,4 +555,12 @@ void seccomp_filter_free(struct seccomp_filter *f)
 {
     free(f->insns);
     *f = (struct seccomp_filter){ 0 };
+}
+
+fallible seccomp_check_exec(const struct seccomp_filter *f)
+{
+    uint32_t action = bpf_answer(f->insns, f->n, machine[0], SYS_execve) & SECCOMP_RET_ACTION_FULL;
+    if (is_permissive(action) || action == SECCOMP_RET_USER_NOTIF)
+        return NULL;
+    return err_new(ERR_INVALID, "the filter refuses execve, so that no program could be started: allow it");
 }

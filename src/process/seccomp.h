@@ -61,6 +61,18 @@ fallible seccomp_compile(const struct oci_seccomp *profile, struct seccomp_filte
  * or read is no error. */
 fallible seccomp_compile_cached(const struct oci_seccomp *profile, const char *cache_dir, struct seccomp_filter *ret);
 
+/* INVALID for a filter that refuses execve: it is there before the program, so nothing could start, and husk-init may
+ * not even be able to say so. With a tracer or an agent it is theirs to decide. */
+fallible seccomp_check_exec(const struct seccomp_filter *f);
+
+/* The words that a profile may have, one after the other; NULL beyond the last. */
+const char *seccomp_action_word(size_t i);
+const char *seccomp_operator_word(size_t i);
+const char *seccomp_arch_word(size_t i);
+const char *seccomp_flag_word(size_t i);
+/* And whether this kernel takes the flag. */
+bool seccomp_flag_works(size_t i);
+
 /* The number of a name on an architecture (SCMP_ARCH_* token of libseccomp), or -1. */
 int seccomp_number(uint32_t arch, const char *name);
 

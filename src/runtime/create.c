@@ -794,6 +794,15 @@ static err *take_listener(void *ctx, int take_fd)
     return notify_send(&s->listener_sock, &s->state, s->state.listener_metadata, s->run.pid, take_fd);
 }
 
+/* A group too small for the start itself: its processes are not the program's yet. */
+static err *too_small(const struct start *s, err *take_e)
+{
+    if (err_kind(take_e) != ERR_UNAVAILABLE || !s->cgroup || !cgroup_oom_killed(s->cgroup))
+        return take_e;
+    err_free(take_e);
+    return err_new(ERR_EXHAUSTED, "the memory limit is too small to start a program in: it was killed for its memory");
+}
+
 static fallible try_start(struct start *s, bool into_cgroup, struct runtime_created *ret, bool *ret_stillborn)
 {
     s->into_cgroup = into_cgroup;
@@ -806,8 +815,10 @@ static fallible try_start(struct start *s, bool into_cgroup, struct runtime_crea
         if (e)
             reap(s);
     }
-    if (e)
+    if (e) {
+        e = too_small(s, e);
         undo(s);
+    }
     steps_end(&s->run);
     return e;
 }

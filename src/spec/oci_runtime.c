@@ -443,6 +443,8 @@ static fallible check_mappings(const char *what, const struct oci_id_mapping *m,
 
 static fallible check_mounts(const struct oci_spec *s)
 {
+    if (s->root && !s->root->path[0])
+        return err_new(ERR_INVALID, "root: path: empty");
     for (size_t i = 0; i < s->mounts_n; i++) {
         const struct oci_mount *m = &s->mounts[i];
         if (!m->destination[0])

@@ -48,6 +48,15 @@ sh: can't create /proc/sys/kernel/shmmax: Read-only file system
 '.process.cwd = "/" | .hostname = 5'               | 1   | config.json: hostname: expected a string, got int
 '.hostname = "h" | .root.path = "/no/such"'        | 1   | /no/such
 '.root.path = "config.json"'                        | 1   | is not a directory
+'.root.path = ""'                                   | 1   | root: path: empty
+'.root.path = "rootfs" | .process.consoleSize = {height: 70000, width: 1}' | 1 | 70000 x 1: a terminal has at most 65535 rows
+'del(.process.consoleSize) | .linux.resources.memory = {limit: 8192}' | 1 | the memory limit is too small to start a program in
+'del(.linux.resources.memory) | .linux.seccomp = {defaultAction: "SCMP_ACT_ERRNO"}' | 1 | linux.seccomp: the filter refuses execve
+'.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", syscalls: [{names: ["execve"], action: "SCMP_ACT_KILL"}]}' | 1 | the filter refuses execve
+'.linux.seccomp = {defaultAction: "SCMP_ACT_TRACE"}' | 132 |
+'.linux.namespaces |= map(select(.type != "uts"))' | 1 | hostname needs a uts namespace that is not the host
+'.hostname = "" | .domainname = "x"'                | 1   | domainname needs a uts namespace that is not the host
+'.linux.namespaces += [{type: "uts", path: "/proc/self/ns/uts"}]' | 1 | domainname needs a uts namespace that is not the host
 END
     assert_gone c1
     run oci run -b "$T/tmp" c1
@@ -625,7 +634,25 @@ skip_unless_runc() { command -v runc >/dev/null || skip "runc is not installed";
     expect 0
     jq -e '.ociVersionMax == "1.3.0" and (.hooks | length) == 6 and (.mountOptions | index("rro")) and
            (.linux.namespaces | index("time")) and (.linux.capabilities | index("CAP_CHECKPOINT_RESTORE")) and
-           .linux.cgroup.v1 and .linux.cgroup.v2 and .linux.seccomp.enabled' <<<"$output" >/dev/null
+           .linux.cgroup.v1 and .linux.cgroup.v2 and .linux.seccomp.enabled and .linux.intelRdt.schemata and
+           .linux.intelRdt.monitoring and (.linux.seccomp.archs | index("SCMP_ARCH_X86_64")) and
+           (.linux.seccomp.knownFlags | length) == 4 and (.linux.seccomp.actions | length) == 9 and
+           .potentiallyUnsafeConfigAnnotations == ["org.systemd.property."]' <<<"$output" >/dev/null
+    # what it names is known, and what it says the kernel takes is taken
+    bundle '.process.args = ["true"]'
+    cp "$B/config.json" "$B/plain"
+    features=$output
+    for word in $(jq -r '.linux.seccomp.supportedFlags[]' <<<"$features"); do
+        jq --arg word "$word" '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", flags: [$word]}' "$B/plain" >"$B/config.json"
+        oci run -b "$B" c1
+    done
+    for word in $(jq -r '.linux.memoryPolicy | .modes[], .flags[]' <<<"$features"); do
+        jq --arg word "$word" '.linux.memoryPolicy = {mode: (if $word | startswith("MPOL_F_") then "MPOL_BIND" else $word end), nodes: "0",
+            flags: (if $word | startswith("MPOL_F_") then [$word] else [] end)}' "$B/plain" >"$B/config.json"
+        run oci run -b "$B" c1
+        [[ $output != *"is not known"* ]] || { echo "$word: $output"; return 1; }
+    done
+    [[ $(jq '.linux.memoryPolicy.modes | length' <<<"$features") == 7 ]]
 }
 
 @test "the command line: what is wrong" {
