@@ -92,6 +92,7 @@ struct part *group_part(const struct cgroup *g, const char *controller)
 {
     if (!*controller)
         return group_v2(g);
+    group_complete(g);
     for (int pass = 0; pass < 2; pass++)
         for (size_t i = 0; i < g->n; i++)
             if (g->parts[i].v2 == (pass == 1) && strv_has(&g->parts[i].controllers, controller))
@@ -300,15 +301,29 @@ fallible cgroup_adopt(const struct cgroup_host *h, const char *path, const struc
     return NULL;
 }
 
-void group_look(struct cgroup *g)
+void group_complete(const struct cgroup *g)
 {
     struct stat st;
     for (size_t i = 0; i < g->n; i++) {
         struct part *p = &g->parts[i];
-        p->there = stat(p->dir, &st) == 0; /* access(2) makes credentials of its own each time */
-        if (p->v2 && p->there)
-            g->v2_fd = open(p->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (p->unknown)
+            p->there = stat(p->dir, &st) == 0; /* access(2) makes credentials of its own each time */
+        p->unknown = false;
     }
+}
+
+void group_look(struct cgroup *g)
+{
+    for (size_t i = 0; i < g->n; i++) {
+        struct part *p = &g->parts[i];
+        p->unknown = !p->v2;
+        if (!p->v2)
+            continue;
+        g->v2_fd = open(p->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        p->there = g->v2_fd >= 0;
+    }
+    if (g->v2_fd < 0)
+        group_complete(g);
 }
 
 bool cgroup_there(const struct cgroup *g)
@@ -351,6 +366,7 @@ fallible cgroup_descend(struct cgroup *g, const char *controller, const char *be
     if (!*below)
         return NULL;
     TRY(check_path(below));
+    group_complete(g);
     struct part *only = controller ? group_part(g, controller) : NULL;
     if (controller && (!only || !only->there))
         return err_new(ERR_NOT_FOUND, "the container has no control group with the %s controller", controller);
@@ -370,6 +386,7 @@ fallible cgroup_descend(struct cgroup *g, const char *controller, const char *be
 
 bool cgroup_dir(const struct cgroup *g, size_t i, const char **ret_name, const char **ret_dir, bool *ret_v2)
 {
+    group_complete(g);
     for (size_t k = 0; k < g->n; k++) {
         if (!g->parts[k].there || i-- > 0)
             continue;
@@ -394,10 +411,12 @@ fallible cgroup_open_tasks(const struct cgroup *g, int **ret_fds, size_t *ret_n)
     size_t n = 0;
     for (size_t i = 0; i < g->n; i++) {
         const struct part *p = &g->parts[i];
-        if (p->v2 || !p->there)
+        if (p->v2 || (!p->there && !p->unknown))
             continue;
         own_mem char *path = mem_printf("%s/tasks", p->dir);
         int fd = open(path, O_WRONLY | O_CLOEXEC);
+        if (fd < 0 && errno == ENOENT && p->unknown)
+            continue; /* the container has no group in this one */
         if (fd < 0) {
             int errnum = errno;
             while (n)
@@ -424,6 +443,7 @@ fallible cgroup_add(const struct cgroup *g, pid_t pid)
 {
     char number[16];
     snprintf(number, sizeof number, "%d", pid);
+    group_complete(g);
     for (size_t i = 0; i < g->n; i++) {
         own_mem char *path = mem_printf("%s/cgroup.procs", g->parts[i].dir);
         if (g->parts[i].there)

@@ -537,6 +537,7 @@ static fallible check_usage(const struct cgroup *g, const struct oci_resources *
 fallible limits_apply(const struct cgroup *g, const struct oci_resources *r, enum limits_when when)
 {
     own(writing) struct writing w = { .g = g, .when = when };
+    group_complete(g);
     TRY(check_usage(g, r));
     TRY(limits_walk(g, r, when, write_limit, &w));
     TRY(write_again(&w));

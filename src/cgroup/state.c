@@ -185,6 +185,7 @@ fallible cgroup_pids(const struct cgroup *g, pid_t **ret, size_t *ret_n)
     pid_t *pids = NULL;
     size_t n = 0;
     const struct part *p = group_v2(g);
+    group_complete(g);
     for (size_t i = 0; i < g->n && !(p && p->there); i++) /* one is enough: a process is in all of them or in none */
         p = &g->parts[i];
     err *e = p && p->there ? add_pids_below(p->dir, &pids, &n) : NULL;
