@@ -160,6 +160,7 @@ END
 
 @test "exec --ignore-paused: starts when the container is resumed" {
     started c1
+    wait_until 30 it_sleeps c1
     oci pause c1
     run oci exec c1 true
     expect 255 "cannot exec in container 'c1': it is paused"
@@ -172,6 +173,7 @@ END
     LISTENER=
     [[ $(<"$T/tmp/paused") == ran ]]
 }
+it_sleeps() { (($(oci ps -f json "$1" | jq length) >= 2)); }
 two_processes() { (($(oci ps -f json "$1" | jq length) >= 3)); } # the shell, its sleep, and ours
 
 @test "exec --process, --pid-file, --cap, --user, --additional-gids, --cwd, --env" {
