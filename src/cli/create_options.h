@@ -63,6 +63,8 @@ static const char *const words_unhealthy[] = { "none", "restart", "stop", "kill"
         OPT_GROUP("Files"),                                                                                            \
         OPT_STRS('v', "volume", T, create.volume, "[SOURCE:]TARGET[:OPTIONS]",                                         \
                  "A volume by name, or a directory of the host by path; options: ro, nocopy, [r]shared ..."),          \
+        OPT_STRS(0, "secret", T, create.secret, "NAME[,KEY=VALUE...]",                                                 \
+                 "A secret: a file in /run/secrets, or type=env; target=, uid=, gid=, mode="),                         \
         OPT_STRS(0, "volumes-from", T, create.volumes_from, "CONTAINER[:ro]",                                          \
                  "The same volumes and binds as another container"),                                                   \
         OPT_STR(0, "volume-driver", T, create.volume_driver, "NAME", "Who makes its volumes: local"),                  \

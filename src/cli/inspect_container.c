@@ -101,6 +101,19 @@ static json_t *healthcheck_doc(const struct container_health *h)
     return o;
 }
 
+/* Names only, in podman's shape. */
+static json_t *secrets_doc(const struct container_config *k)
+{
+    json_t *a = json_array();
+    for (size_t i = 0; i < k->secrets_n; i++) {
+        const struct container_secret *s = &k->secrets[i];
+        (void)json_array_append_new(a, json_pack("{s:s, s:s, s:s, s:I, s:I, s:I}", "Name", s->name, "Type", s->type,
+                                                 "Target", s->target, "UID", (json_int_t)s->uid, "GID",
+                                                 (json_int_t)s->gid, "Mode", (json_int_t)s->mode));
+    }
+    return a;
+}
+
 static json_t *config_doc(const struct container *c, const struct container_config *k, const char *hostname)
 {
     json_t *o = json_object();
@@ -116,6 +129,8 @@ static json_t *config_doc(const struct container *c, const struct container_conf
     put(o, "WorkingDir", text(k->workdir));
     put(o, "Entrypoint", list_or_null(&k->entrypoint));
     put(o, "Labels", map(&k->labels));
+    if (k->secrets_n)
+        put(o, "Secrets", secrets_doc(k));
     put(o, "StopSignal", text(k->stop_signal ? k->stop_signal : "SIGTERM"));
     if (k->stop_timeout.set)
         put(o, "StopTimeout", number(k->stop_timeout));

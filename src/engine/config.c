@@ -30,6 +30,19 @@ static const struct bind_field mount_fields[] = {
 #undef T
 const struct bind_type container_mount_type = { "mount", sizeof(struct container_mount), mount_fields, false };
 
+#define T struct container_secret
+static const struct bind_field secret_fields[] = {
+    BIND_STR(T, name, "name"),
+    BIND_STR(T, type, "type"),
+    BIND_STR(T, target, "target"),
+    BIND_I64(T, uid, "uid"),
+    BIND_I64(T, gid, "gid"),
+    BIND_I64(T, mode, "mode"),
+    BIND_END,
+};
+#undef T
+static const struct bind_type secret_type = { "secret", sizeof(struct container_secret), secret_fields, false };
+
 #define T struct container_device
 static const struct bind_field device_fields[] = {
     BIND_STR(T, host, "host"),
@@ -121,6 +134,7 @@ static const struct bind_field config_fields[] = {
     BIND_BOOL(T, auto_remove, "autoRemove"),
     BIND_OBJS(T, mounts, mounts_n, "mounts", container_mount_type),
     BIND_OBJS(T, devices, devices_n, "devices", device_type),
+    BIND_OBJS(T, secrets, secrets_n, "secrets", secret_type),
     BIND_OBJS(T, ulimits, ulimits_n, "ulimits", ulimit_type),
     BIND_I64(T, shm_bytes, "shmBytes"),
     BIND_STR(T, platform, "platform"),

@@ -30,6 +30,12 @@ struct container_mount {
     char *device; /* volume: its files are in this directory (o=bind) */
     bool mounted; /* volume: something has to be mounted before it can be used: volume_mount() */
 };
+/* --secret; engine/secret.h */
+struct container_secret {
+    char *name, *type; /* "mount", "env" */
+    char *target;      /* an absolute path; a variable's name */
+    int64_t uid, gid, mode;
+};
 struct container_device {
     char *host, *path, *access; /* access: of "rwm" */
 };
@@ -79,6 +85,8 @@ struct container_config {
     struct container_mount *mounts;
     struct container_device *devices;
     struct container_ulimit *ulimits;
+    struct container_secret *secrets;
+    size_t secrets_n;
     size_t mounts_n, devices_n, ulimits_n;
     int64_t shm_bytes;
     char *platform;

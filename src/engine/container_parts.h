@@ -57,6 +57,12 @@ fallible container_set_restart(struct container *c, const char *policy);
 /* Before a start: the layers of its mounts with O, empty again, and the volumes that have to be mounted. */
 fallible container_prepare_mounts(struct container *c);
 
+/* --secret: into the run-time folder; into the variables of a process, after config.json was written. */
+fallible container_write_secrets(struct container *c, const struct oci_spec *spec);
+fallible container_add_secret_env(struct container *c, struct strv *env);
+/* A file of ours becomes one of a user of the container's. */
+fallible container_give_file(const struct oci_spec *spec, int fd, uint32_t uid, uint32_t gid, mode_t mode);
+
 struct monitor_plan;
 struct log_words;
 /* What the monitor is told of a container that runs as init; husk and log are borrowed by the plan. */

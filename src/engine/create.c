@@ -10,6 +10,7 @@
 #include "engine/container_parts.h"
 #include "engine/grammar.h"
 #include "engine/names.h"
+#include "engine/secret.h"
 #include "engine/userns.h"
 #include "engine/volume.h"
 #include "layers/layer.h"
@@ -211,6 +212,10 @@ static fallible configure(struct container *c, const struct create_options *o, c
     TRY(options_merge(o, image, args, args_n, &c->config));
     for (size_t i = 0; i < o->volumes_from.n; i++)
         TRY_AS(volumes_from(c->engine, o->volumes_from.items[i], c->config), "--volumes-from");
+    for (size_t i = 0; i < c->config->secrets_n; i++) {
+        own(secret) struct secret s = { 0 };
+        TRY_AS(secret_find(c->engine, c->config->secrets[i].name, &s), "--secret");
+    }
     TRY(check_rootfs(c->config));
     TRY(check_layers(c->engine, c->config));
     TRY(pin_container(c->engine, "--network", &c->config->network));

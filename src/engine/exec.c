@@ -88,6 +88,8 @@ fallible container_exec_start(struct container *c, const struct exec_options *o,
     TRY(container_root(c, &root));
     err *e = spec_make_exec(spec, config, &root, o, args, args_n, &process);
     rootfs_source_free(&root);
+    if (!e)
+        e = container_add_secret_env(c, &process->env);
     TRY(e);
     x->state_dir = c->state_dir;
     x->process = process;

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "engine/grammar.h"
 #include "engine/paths.h"
+#include "engine/secret.h"
 #include "monitor/restart.h"
 #include "os/fs.h"
 #include "os/proc.h"
@@ -159,6 +160,11 @@ static fallible merge_root(const struct create_options *o, const struct image *i
         strv_copy(&c->layers, image->config->rootfs->diff_ids.items, image->config->rootfs->diff_ids.n);
     if (o->rootfs)
         TRY(paths_absolute(o->rootfs, &c->rootfs));
+    for (size_t i = 0; i < o->secret.n; i++) {
+        c->secrets = mem_array(c->secrets, c->secrets_n + 1, sizeof *c->secrets);
+        TRY_AS(secret_grammar(o->secret.items[i], &c->secrets[c->secrets_n]), "--secret");
+        c->secrets_n++;
+    }
     c->read_only = o->read_only;
     c->auto_remove = o->rm;
     c->platform = mem_strdup(o->platform);

@@ -29,6 +29,7 @@ struct create_options {
     struct health_options health;
     struct strv env, env_file, label, label_file, annotation;
     /* the root */
+    struct strv secret;
     struct strv volume, volumes_from, mount, tmpfs, device, device_rule;
     const char *volume_driver;
     bool read_only;

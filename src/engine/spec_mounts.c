@@ -2,6 +2,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/secret.h"
 #include "engine/spec_parts.h"
 
 static void add_mount(struct oci_spec *spec, const char *target, const char *type, const char *source,
@@ -185,5 +186,10 @@ fallible spec_add_mounts(const struct spec_input *in, struct oci_spec *spec)
     for (size_t i = 0; i < c->mounts_n; i++)
         add_user_mount(in, spec, sorted[i]);
     free(sorted);
+    for (size_t i = 0; i < c->secrets_n; i++) {
+        own_mem char *file = secret_file(in->dir, i);
+        if (strcmp(c->secrets[i].type, "mount") == 0)
+            add_mount(spec, c->secrets[i].target, "bind", file, "bind,rprivate,ro,nosuid,nodev,noexec");
+    }
     return NULL;
 }

@@ -199,7 +199,11 @@ static fallible start_planned(struct container *c, enum plan_limits limits, int 
     if (!e)
         e = write_files(c, plan.spec);
     if (!e)
+        e = container_write_secrets(c, plan.spec);
+    if (!e)
         e = write_config(c, plan.spec);
+    if (!e) /* from here on no file is written of it */
+        e = container_add_secret_env(c, &plan.spec->process->env);
     if (!e && ret_sock)
         e = sock_pair(client);
     own_fd int ours = client[0], theirs = client[1];
