@@ -213,7 +213,7 @@ static fallible plan(const struct oci_spec *spec, struct namespaces *ns)
 
 fallible namespaces_plan(const struct oci_spec *spec, struct namespaces *ret)
 {
-    *ret = (struct namespaces){ .mounts_fd = -1 };
+    *ret = (struct namespaces){ .parent_user_fd = -1, .mounts_fd = -1 };
     for (size_t i = 0; i < NAMESPACE_KINDS; i++)
         ret->join_fds[i] = -1;
     err *e = plan(spec, ret);

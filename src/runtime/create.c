@@ -631,7 +631,7 @@ fallible start_plan(struct start *s, const struct runtime_create *c)
                          .netdevs = { .host = -1, .inside = -1, .host_ns = -1 },
                          .mounts_pair = { -1, -1 },
                          .console_pair = { -1, -1 },
-                         .ns = { .mounts_fd = -1 },
+                         .ns = { .parent_user_fd = -1, .mounts_fd = -1 },
                          .hold = SCOPE_HOLD_NONE,
                          .into_cgroup = true };
     for (size_t i = 0; i < NAMESPACE_KINDS; i++)
