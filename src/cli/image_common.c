@@ -57,7 +57,10 @@ fallible image_confine_paths(const struct layout *store, const struct landlock_p
         { -1, "/lib", LANDLOCK_READ },
         { -1, "/lib64", LANDLOCK_READ },
         { -1, "/run", LANDLOCK_READ },
-        { -1, "/proc", LANDLOCK_READ },
+        { -1, "/proc/self", LANDLOCK_READ }, /* only: root could read any process's memory through /proc */
+        { -1, "/proc/sys", LANDLOCK_READ },
+        { -1, "/proc/meminfo", LANDLOCK_READ },
+        { -1, "/proc/cpuinfo", LANDLOCK_READ },
         { -1, "/sys/devices/system/cpu", LANDLOCK_READ },
         { -1, "/dev/urandom", LANDLOCK_READ },
         { -1, "/dev/null", LANDLOCK_READ_WRITE },

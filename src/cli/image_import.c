@@ -9,6 +9,8 @@
 #include <time.h>
 
 #include "cli/image_common.h"
+#include "cli/image_foreign.h"
+#include "cli/image_remote.h"
 #include "image/change.h"
 #include "image/ref.h"
 #include "layers/import.h"
@@ -16,13 +18,21 @@
 struct import_opts {
     struct strv changes;
     const char *message, *platform;
+    const char *from, *root, *policy;
+    bool all, packed;
 };
 
 #define T struct import_opts
 static const struct opt import_rows[] = {
+    OPT_FLAG('a', "all", T, all, "With --from: all of its images"),
     OPT_STRS('c', "change", T, changes, "INSTRUCTION", "Set part of the config: \"CMD [\\\"sh\\\"]\", \"ENV A=1\" ..."),
+    OPT_STR(0, "from", T, from, "ENGINE",
+            "List the images of another engine's store, or take over those that are named", .words = import_engines),
     OPT_STR('m', "message", T, message, "TEXT", "Comment in the image's history"),
+    OPT_FLAG(0, "packed", T, packed, "With --from: keep the layers' tars as well, so that the images can be pushed"),
     OPT_STR(0, "platform", T, platform, "OS/ARCH[/VARIANT]", "What the files are for (default: this machine)"),
+    OPT_STR(0, "root", T, root, "DIR", "With --from: its store is here (default: where its configuration says)"),
+    POLICY_OPTION(T),
     OPT_END,
 };
 #undef T
@@ -79,6 +89,14 @@ static fallible full_name(const char *text, char **ret)
 static fallible import_run(const void *opts_, struct args args)
 {
     const struct import_opts *opts = opts_;
+    if (opts->from) {
+        struct foreign_wish wish = { opts->from, opts->root, opts->policy, opts->all, opts->packed };
+        return import_foreign(&wish, args);
+    }
+    if (args.n < 1 || args.n > 2)
+        return err_new(ERR_INVALID, "needs FILE|- [IMAGE], or --from");
+    if (opts->all || opts->packed || opts->root)
+        return err_new(ERR_INVALID, "--all, --packed and --root are for --from");
     const char *path = args.v[0];
     own(run) struct oci_image_run *run = mem_zalloc(sizeof *run);
     own_mem char *comment = opts->message ? mem_strdup(opts->message) : mem_printf("Imported from %s", path);
@@ -100,15 +118,23 @@ static fallible import_run(const void *opts_, struct args args)
 
 const struct command cmd_import = {
     .name = "import",
-    .args = "FILE|- [IMAGE]",
+    .args = "FILE|- [IMAGE] | --from ENGINE [IMAGE...]",
     .summary = "Make an image of a root filesystem's tar",
     .detail =
         "The tar may be plain or packed with gzip, zstd, xz or bzip2. Prints the image's ID. --change takes one\n"
-        "instruction of a Dockerfile: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME, WORKDIR.",
+        "instruction of a Dockerfile: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME, "
+        "WORKDIR.\n"
+        "\n"
+        "--from podman and --from docker read the other engine's store where it lies (overlay; root's or one's own) "
+        "and\n"
+        "write nothing there. Files become hard links, clones where the file system has them, or else copies; which "
+        "is\n"
+        "said on stderr. Each layer's digest is checked. The image keeps its ID. Its packed layers are not in those\n"
+        "stores: without --packed it runs, but cannot be pushed or saved.",
     .opts = import_rows,
     .opts_size = sizeof(struct import_opts),
-    .min_args = 1,
-    .max_args = 2,
+    .min_args = 0,
+    .max_args = -1,
     .complete_args = COMPLETE_FILE,
     .fail_exit = 1,
     .run = import_run,

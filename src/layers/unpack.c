@@ -139,7 +139,7 @@ static fallible write_files(struct work *w)
     if (w->erofs)
         return write_tar(w);
     own(tar) struct tar *t = tar_new((struct tar_source){ next_bytes, w });
-    TRY(untar(t, w->fs_fd, &w->limits));
+    TRY(untar_from(t, w->fs_fd, &w->limits, w->u->origin));
     return tar_drain(t);
 }
 
@@ -277,7 +277,7 @@ static fallible fill_erofs(struct work *w, int stage_fd, char **ret_diff_id)
 
 static fallible fill_staging(struct work *w, int stage_fd, char **ret_diff_id)
 {
-    if (w->layout->erofs)
+    if (w->layout->erofs && !w->u->origin)
         return fill_erofs(w, stage_fd, ret_diff_id);
     own_fd int fs_fd = -1;
     TRY(open_fs(w, stage_fd, &fs_fd));

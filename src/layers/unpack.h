@@ -19,6 +19,7 @@ struct unpack {
     const char *diff_id;         /* what the uncompressed bytes must hash to; NULL: answer what they hash to */
     bool verified;               /* the source is a plain tar that the caller already hashed to diff_id */
     struct untar_limits limits;
+    struct untar_origin *origin; /* NULL, or where its files are already; the layer is made of files then */
     /* NULL, or told now and then how many packed bytes were read. May run in another thread than the caller's. */
     void (*progress)(void *ctx, uint64_t bytes_in);
     void *progress_ctx;

@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -14,6 +16,7 @@
 #include "layers/untar_dirs.h"
 #include "os/fs.h"
 #include "os/ids.h"
+#include "os/root.h"
 
 #define LIMIT_BYTES   (64ULL << 30)
 #define LIMIT_ENTRIES (4ULL << 20)
@@ -33,6 +36,7 @@ struct untar {
     struct untar_dirs *dirs;
     size_t lost_xattrs;
     char *lost_example;
+    struct untar_origin *origin; /* or NULL */
 };
 
 /* Where an entry goes: a name in a directory. */
@@ -196,16 +200,8 @@ static fallible write_at(int fd, const unsigned char *p, size_t n, uint64_t offs
     return NULL;
 }
 
-static fallible make_file(struct untar *u, const struct place *at, const struct tar_entry *e)
+static fallible write_contents(struct untar *u, int fd, const struct tar_entry *e)
 {
-    enum { FLAGS = O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC };
-    own_fd int fd = openat(at->dir_fd, at->name, FLAGS, e->mode);
-    if (fd < 0 && errno == EEXIST) {
-        TRY(clear_place(u, at));
-        fd = openat(at->dir_fd, at->name, FLAGS, e->mode);
-    }
-    if (fd < 0)
-        return err_sys(errno, "create it");
     for (;;) {
         uint64_t offset = 0;
         const unsigned char *bytes;
@@ -217,6 +213,74 @@ static fallible make_file(struct untar *u, const struct place *at, const struct 
     }
     if (e->sparse && ftruncate(fd, (off_t)e->size) < 0)
         return err_sys(errno, "make it %llu bytes long", (unsigned long long)e->size);
+    return NULL;
+}
+
+/* ---- files that are there already ---- */
+
+/* The file that the archive's entry was made into over there, or -1. Its contents are what the archive's bytes are read
+ * from, and those are hashed. */
+static int open_origin(const struct untar *u, const struct place *at, const struct tar_entry *e, struct stat *st)
+{
+    own_fd int fd = -1;
+    if (!u->origin || !e->size || e->sparse)
+        return -1;
+    err_ignore(root_open(u->origin->fd, at->path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW, &fd), "it is written then");
+    if (fd < 0 || fstat(fd, st) < 0 || !S_ISREG(st->st_mode) || (uint64_t)st->st_size != e->size)
+        return -1;
+    return take_fd(&fd);
+}
+
+/* A link has the other's owner, mode, time and attributes: only where they are what the archive says. */
+static bool is_the_same(int fd, const struct stat *st, const struct tar_entry *e)
+{
+    char names[256];
+    ssize_t n = flistxattr(fd, names, sizeof names);
+    bool bare = n == 0 || (n > 0 && (size_t)n == strlen("security.selinux") + 1 && str_eq(names, "security.selinux"));
+    return (st->st_mode & 07777) == e->mode && st->st_uid == e->uid && st->st_gid == e->gid &&
+           st->st_mtim.tv_sec == e->mtime_s && st->st_mtim.tv_nsec == (long)e->mtime_ns && !e->xattrs_n &&
+           (bare || (n < 0 && errno == EOPNOTSUPP));
+}
+
+static fallible link_origin(struct untar *u, int from, const struct stat *st, const struct place *at,
+                            const struct tar_entry *e, bool *ret_done)
+{
+    *ret_done = false;
+    if (from < 0 || !u->origin->link || !is_the_same(from, st, e))
+        return NULL;
+    TRY(u->origin->link(u->origin->ctx, from, at->dir_fd, at->name, ret_done));
+    u->origin->linked += *ret_done;
+    return NULL;
+}
+
+static fallible fill_file(struct untar *u, int from, int fd, const struct tar_entry *e)
+{
+    if (from >= 0 && ioctl(fd, FICLONE, from) == 0) {
+        u->origin->cloned++;
+        return NULL;
+    }
+    if (u->origin)
+        u->origin->copied++;
+    return write_contents(u, fd, e);
+}
+
+static fallible make_file(struct untar *u, const struct place *at, const struct tar_entry *e)
+{
+    enum { FLAGS = O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC };
+    struct stat st;
+    bool linked = false;
+    own_fd int from = open_origin(u, at, e, &st);
+    TRY(link_origin(u, from, &st, at, e, &linked));
+    if (linked)
+        return NULL;
+    own_fd int fd = openat(at->dir_fd, at->name, FLAGS, e->mode);
+    if (fd < 0 && errno == EEXIST) {
+        TRY(clear_place(u, at));
+        fd = openat(at->dir_fd, at->name, FLAGS, e->mode);
+    }
+    if (fd < 0)
+        return err_sys(errno, "create it");
+    TRY(fill_file(u, from, fd, e));
     return finish_file(u, fd, e);
 }
 
@@ -397,9 +461,9 @@ static fallible all_entries(struct untar *u)
     return untar_dirs_finish(u->dirs, set_dir, u);
 }
 
-fallible untar(struct tar *t, int dir_fd, const struct untar_limits *limits)
+fallible untar_from(struct tar *t, int dir_fd, const struct untar_limits *limits, struct untar_origin *origin)
 {
-    struct untar u = { .tar = t, .root_fd = dir_fd, .limits = limits, .in_userns = ids_in_userns() };
+    struct untar u = { .tar = t, .root_fd = dir_fd, .limits = limits, .in_userns = ids_in_userns(), .origin = origin };
     u.opaque_name = u.in_userns ? "user.overlay.opaque" : "trusted.overlay.opaque";
     /* Files get their mode when they are made: the mask of this thread, and of no other, goes. */
     if (unshare(CLONE_FS) < 0)
@@ -413,4 +477,9 @@ fallible untar(struct tar *t, int dir_fd, const struct untar_limits *limits)
     free(u.lost_example);
     untar_dirs_free(u.dirs);
     return e;
+}
+
+fallible untar(struct tar *t, int dir_fd, const struct untar_limits *limits)
+{
+    return untar_from(t, dir_fd, limits, NULL);
 }

@@ -22,6 +22,17 @@ struct untar_limits {
 /* Fills what is 0 from the environment and the defaults. INVALID names a variable with a bad value. */
 fallible untar_limits_fill(struct untar_limits *limits);
 
+/* Files that are there already, in another store: they are linked or cloned instead of written, where they are as the
+ * archive says. */
+struct untar_origin {
+    int fd; /* the directory whose files are the archive's; borrowed */
+    /* A hard link of a file into a directory; *ret_done false: it cannot be. NULL: none are made. */
+    err *(*link)(void *ctx, int from_fd, int dir_fd, const char *name, bool *ret_done);
+    void *ctx;
+    uint64_t linked, cloned, copied; /* files, so far */
+    uint64_t layers_here;            /* for layers/foreign.h: those that needed nothing */
+};
+
 /**
  * untar - all entries of the archive, into the directory.
  * @dir_fd: empty; owned by us; not O_PATH.
@@ -31,5 +42,7 @@ fallible untar_limits_fill(struct untar_limits *limits);
  * not mapped), DENIED. They name the entry. What was made so far stays: remove the directory.
  */
 fallible untar(struct tar *t, int dir_fd, const struct untar_limits *limits);
+/* The same with files from elsewhere; origin NULL: none. */
+fallible untar_from(struct tar *t, int dir_fd, const struct untar_limits *limits, struct untar_origin *origin);
 
 #endif

@@ -270,11 +270,36 @@ token-newline     | the token has a character that no token has
 basic             | needs a user name and a password
 redirect-loop     | more than 8 redirects
 redirect-file     | it redirects to 'file:///etc/passwd'
+no-rootfs         | rootfs: missing
+no-diff-ids       | diff_ids: missing
+bad-diff-id       | is not 'sha256:' and 64 hex digits
+config-is-layer   | its config has more than
+layer-is-config   | tar
+nested            | where an image manifest should be
+nested-hidden     | is itself an index
+itself            | has digest
 EOF
-    [[ $rows == 32 && $wrong == 0 ]]
+    [[ $rows == 40 && $wrong == 0 ]]
     [[ ! -s $T/liar/out ]]
     run grep X-Evil "$T/liar/log"
     expect 1
+}
+
+@test "a pull that was cut off goes on in the next run, by a range, from where it was" {
+    run "$HUSK" pull --timeout 1s "$LIAR/stall"
+    expect 1 "nothing arrived"
+    : >"$T/liar/log"
+    run "$HUSK" pull -q "$LIAR/honest"
+    expect 0 "=$LIAR/honest:latest"
+    grep -q '/honest/blobs/.*range=bytes=[1-9]' "$T/liar/log"
+    store_is_sound "$HUSK_ROOT"
+}
+
+@test "a registry's rate limit is shown before it is reached" {
+    run "$HUSK" pull "$LIAR/few-left"
+    expect 0 "3 of 100 requests in 6 h are left"
+    run "$HUSK" pull "$LIAR/honest"
+    expect 0 "!requests"
 }
 
 @test "a manifest that is not the one asked for by digest" {

@@ -138,8 +138,29 @@ ROWS
     [[ -p $fs/l ]]
     layer ok-hard-link-to-link
     [[ -L $fs/l && -f $fs/h && ! -L $fs/h ]]
+    layer ok-duplicates
+    [[ $(cat "$fs/f") == evil && $(stat -c %a "$fs/d") == 700 ]]
+    layer ok-capability
+    [[ $(getfattr -n security.capability --absolute-names "$fs/f") == *security.capability* ]]
+    layer ok-times
+    [[ $(stat -c %Y "$fs/old") -lt 0 && $(stat -c %Y "$fs/new") == 8589934591 ]]
+    layer ok-wide
+    [[ $(find "$fs/wide" -type f | wc -l) == 2400 ]]
     layer ok-overlay-xattrs
     [[ ! $(getfattr -dm- --absolute-names "$fs/d") ]]
+}
+
+@test "a directory of 100,000 entries is a directory like any other" {
+    python3 - "$T/tmp/wide.tar" <<'PY'
+import sys, tarfile
+with tarfile.open(sys.argv[1], "w") as t:
+    for i in range(100000):
+        t.addfile(tarfile.TarInfo("d/%d" % i))
+PY
+    HUSK_MAX_LAYER_BYTES=1g HUSK_MAX_LAYER_ENTRIES=200000 run "$HUSK_IMAGE" import "$T/tmp/wide.tar"
+    expect 0
+    [[ $(find "$HUSK_ROOT"/layers/*/fs/d -type f | wc -l) == 100000 ]]
+    rm "$T/tmp/wide.tar"
 }
 
 @test "the same layers inside an image archive" {

@@ -96,6 +96,12 @@ LAYERS = {
     "name-with-nul": [dict(name="f", data=EVIL, pax={"path": "a\0b"})],
     "pax-too-big": [dict(name="f", data=EVIL, pax={"comment": "x" * (3 << 20)})],
     "unknown-kind": [dict(name="f", kind=b"Z")],
+    "ok-capability": [dict(name="f", data=EVIL, pax={"SCHILY.xattr.security.capability":
+                                                      "\x01\x00\x00\x02\x00\x04\x00\x00" + "\x00" * 12})],
+    "ok-duplicates": [dict(name="f", data=b"first\n")] * 50 + [dict(name="d", kind=DIR), dict(name="d", kind=DIR, mode=0o700),
+                      dict(name="f", kind=DIR), dict(name="f/x", data=EVIL), dict(name="f", data=EVIL)],
+    "ok-times": [dict(name="old", data=EVIL, pax={"mtime": "-2147483648.5"}), dict(name="new", data=EVIL, pax={"mtime": "8589934591"})],
+    "ok-wide": [dict(name=f"wide/{i}", data=b"") for i in range(2400)],
     # too much
     "entries": [dict(name=f"e{i}", data=b"") for i in range(3000)],
     "devices": [dict(name=f"c{i}", kind=tarfile.CHRTYPE, devmajor=1, devminor=3) for i in range(70000)],
@@ -115,6 +121,20 @@ def raw(name, data):
 
 whole = open(Layer("tmp").add("f", b"x" * 5000).done(), "rb").read()
 os.unlink(os.path.join(OUT, "tmp.tar"))
+def binary(field_at, width, value):
+    """The header of whole with a base-256 number in a field, and a right checksum."""
+    h = bytearray(whole[:512])
+    h[field_at:field_at + width] = (value & ((1 << 8 * width) - 1)).to_bytes(width, "big")
+    h[field_at] |= 0x80
+    h[148:156] = b" " * 8
+    h[148:156] = b"%06o\0 " % sum(h)
+    return bytes(h) + whole[512:]
+
+
+raw("binary-size-negative", binary(124, 12, -1))
+raw("binary-size-huge", binary(124, 12, 1 << 80))
+raw("binary-uid-huge", binary(108, 8, 1 << 40))
+raw("ok-binary-time", binary(136, 12, 5000000000))
 raw("cut-in-contents", whole[:3000])
 raw("cut-in-header", whole[:300])
 raw("checksum", whole[:20] + b"X" + whole[21:])

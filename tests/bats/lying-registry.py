@@ -16,6 +16,8 @@ import threading
 import time
 import urllib.parse
 
+INDEX = "application/vnd.oci.image.index.v1+json"
+ARCH = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 TOKEN = "the-token"
 USER = "Basic dTpw"  # u:p
@@ -62,6 +64,21 @@ class Image:
             config = json.loads(blobs[manifest["config"]["digest"]])
             config["rootfs"]["diff_ids"] *= 2
             self.set_config(manifest, blobs, config)
+        elif lie in ("no-rootfs", "no-diff-ids"):
+            config = json.loads(blobs[manifest["config"]["digest"]])
+            if lie == "no-rootfs":
+                del config["rootfs"]
+            else:
+                del config["rootfs"]["diff_ids"]
+            self.set_config(manifest, blobs, config)
+        elif lie == "bad-diff-id":
+            config = json.loads(blobs[manifest["config"]["digest"]])
+            config["rootfs"]["diff_ids"] = ["sha256:../../../../etc"]
+            self.set_config(manifest, blobs, config)
+        elif lie == "config-is-layer":
+            manifest["config"] = dict(layer, mediaType=manifest["config"]["mediaType"])
+        elif lie == "layer-is-config":
+            manifest["layers"] = [dict(manifest["config"], mediaType=layer["mediaType"])]
         elif lie == "config":
             wrong = b"x" * manifest["config"]["size"]
             blobs[manifest["config"]["digest"]] = wrong
@@ -90,7 +107,8 @@ class Image:
 LIES = """honest size-more size-less size-huge digest diff-id more-layers config blob-missing both artifact encrypted traversal
 schema1 cut cut-always short stall late wrong-range no-range busy busy-always broken html garbage huge
 content-digest other-manifest token token-user token-user-always token-realm token-empty token-newline token-identity basic redirect
-redirect-loop redirect-file redirect-manifest headers""".split()
+redirect-loop redirect-file redirect-manifest headers
+no-rootfs no-diff-ids bad-diff-id config-is-layer layer-is-config nested nested-hidden itself few-left""".split()
 
 
 # Those that lie to who pushes. Only uploads are lied about; manifests are kept under DIR/pushed/.
@@ -399,9 +417,26 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(200, manifest + b" ", Content_Type=MANIFEST)
         if lie == "redirect-manifest" and self.count(lie) == 1:
             return self.answer(307, Location="?again")
+        if lie in ("nested", "nested-hidden", "itself"):
+            return self.do_nested(lie, name)
+        if lie == "few-left":
+            return self.answer(200, manifest, Content_Type=MANIFEST, RateLimit_Limit="100;w=21600",
+                               RateLimit_Remaining="3;w=21600")
         if lie == "headers":
             return self.answer(200, manifest, Content_Type=MANIFEST, X="y" * 60000)
         return self.answer(200, manifest, Content_Type=MANIFEST, Docker_Content_Digest=digest)
+
+    def do_nested(self, lie, name):
+        """An index where an image should be, said or not; an index that claims to hold itself."""
+        def index(target, kind):
+            return json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": [
+                {"mediaType": kind, "digest": target, "size": 400, "platform": {"os": "linux", "architecture": ARCH}}]}).encode()
+        inner = index("sha256:" + "2" * 64, MANIFEST).ljust(400)
+        outer = index(sha(inner), MANIFEST if lie == "nested-hidden" else INDEX)
+        if lie == "itself":
+            outer = index("sha256:" + "3" * 64, MANIFEST).ljust(400)
+            inner = outer
+        return self.answer(200, inner if name.startswith("sha256:") else outer, Content_Type=INDEX)
 
     def do_blob(self, lie, name, blobs):
         if name not in blobs:
