@@ -13,9 +13,10 @@
 #include "cli/table.h"
 #include "layers/artifact.h"
 #include "layers/push.h"
+#include "transport/trust.h"
 
 struct artifact_opts {
-    const char *type, *file_type, *format, *title, *digest;
+    const char *type, *file_type, *format, *title, *digest, *policy;
     struct strv annotations;
     bool quiet;
     struct remote_opts remote;
@@ -27,6 +28,12 @@ static const struct opt add_options[] = {
     OPT_STRS(0, "annotation", T, annotations, "KEY=VALUE", "Set an annotation of the manifest"),
     OPT_STR(0, "file-type", T, file_type, "TYPE", "The files' media type (default application/octet-stream)"),
     OPT_STR(0, "type", T, type, "TYPE", "The artifact's type (default application/vnd.unknown.artifact.v1)"),
+    OPT_END,
+};
+static const struct opt pull_options[] = {
+    POLICY_OPTION(T),
+    OPT_FLAG('q', "quiet", T, quiet, "Print only the digest"),
+    REMOTE_OPTIONS(T),
     OPT_END,
 };
 static const struct opt transfer_options[] = {
@@ -106,15 +113,25 @@ static fallible pull_run(const void *opts_, struct args args)
     own(ref) struct ref *ref = NULL;
     own(remote) struct remote *remote = NULL;
     own(image_session) struct image_session *s = NULL;
+    own(policy) struct policy *policy = NULL;
     own(progress_view) struct progress_view *view = progress_view_new(o->quiet);
     own_strv struct strv names = { 0 };
     own_mem char *digest = NULL;
     TRY(remote_resolve(args.v[0], &names));
     TRY(ref_parse(names.items[0], &ref));
     TRY(remote_prepare(&o->remote, ref, REGISTRY_PULL, &remote));
+    TRY(policy_load(o->policy, &policy));
+    if (policy)
+        policy_read_all_keys(policy);
     TRY(image_session_open(&s));
     TRY(image_confine(s, -1));
-    struct pull_options options = { .registry = remote->options, .progress = progress_of_view(view) };
+    struct trust_pull admitting = { { policy, s->store }, ref, &remote->options };
+    struct pull_options options = {
+        .registry = remote->options,
+        .progress = progress_of_view(view),
+        .admit = policy ? trust_admit_pull : NULL,
+        .admit_ctx = &admitting,
+    };
     TRY(artifact_pull(s->store, ref, &options, &digest));
     printf("%s\n", digest);
     return NULL;
@@ -273,7 +290,7 @@ ARTIFACT_COMMAND(artifact_extract_command, "extract", "NAME DIR|FILE", "Write an
 ARTIFACT_COMMAND(artifact_inspect_command, "inspect", "NAME", "Show an artifact's manifest", no_options, 1, 1,
                  inspect_run);
 ARTIFACT_COMMAND(artifact_ls_command, "ls", NULL, "List artifacts", ls_options, 0, 0, ls_run);
-ARTIFACT_COMMAND(artifact_pull_command, "pull", "NAME", "Fetch an artifact from a registry", transfer_options, 1, 1,
+ARTIFACT_COMMAND(artifact_pull_command, "pull", "NAME", "Fetch an artifact from a registry", pull_options, 1, 1,
                  pull_run);
 ARTIFACT_COMMAND(artifact_push_command, "push", "NAME [DESTINATION]", "Send an artifact to a registry",
                  transfer_options, 1, 2, push_run);

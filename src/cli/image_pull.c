@@ -37,27 +37,13 @@ static void print_result(const struct pull_opts *opts, const struct pull_result 
     fflush(stdout);
 }
 
-struct admitting {
-    struct trust trust;
-    const struct ref *ref;
-    const struct registry_options *registry;
-};
-
-static err *admit(void *ctx, const struct registry_manifest *top, const struct registry_manifest *chosen)
-{
-    struct admitting *a = ctx;
-    own(source) struct source *from = NULL;
-    TRY(source_registry(a->ref, a->registry, &from));
-    return trust_admit(&a->trust, from, top, chosen);
-}
-
 static fallible pull_one(struct image_session *s, const struct pull_opts *opts, const struct pull_options *given,
                          const struct ref *ref, struct policy *policy)
 {
     own(pull_result) struct pull_result *result = NULL;
-    struct admitting admitting = { { policy, s->store }, ref, &given->registry };
+    struct trust_pull admitting = { { policy, s->store }, ref, &given->registry };
     struct pull_options options = *given;
-    options.admit = policy ? admit : NULL;
+    options.admit = policy ? trust_admit_pull : NULL;
     options.admit_ctx = &admitting;
     TRY(pull_image(s->store, ref, &options, &result));
     print_result(opts, result);

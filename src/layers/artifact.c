@@ -136,6 +136,8 @@ static fallible pull(struct layout *l, const struct ref *ref, const struct pull_
     TRY(registry_open(ref, &o->registry, &registry));
     TRY(registry_get_manifest(registry, ref->digest ? ref->digest : ref->tag, &m));
     TRY(read_manifest(m, &manifest));
+    if (o->admit)
+        TRY(o->admit(o->admit_ctx, m, NULL));
     struct fetch f = { .l = l, .registry = registry, .progress = &o->progress };
     TRY(fetch_blobs(&f, manifest));
     TRY(blob_put(l, m->text, m->len, &digest));

@@ -167,6 +167,14 @@ err *trust_admit(void *ctx, struct source *from, const struct registry_manifest 
     return t->store && (a.changed || a.fetched) ? trusted_write(t->store, doc->digest, a.record) : NULL;
 }
 
+err *trust_admit_pull(void *ctx, const struct registry_manifest *top, const struct registry_manifest *chosen)
+{
+    struct trust_pull *p = ctx;
+    own(source) struct source *from = NULL;
+    TRY(source_registry(p->ref, p->registry, &from));
+    return trust_admit(&p->trust, from, top, chosen);
+}
+
 static err *no_signature(void *ctx, const struct policy_rule *rule, const char *image)
 {
     return err_new(ERR_DENIED, "it is to be signed, and `load` reads no signatures: use `husk copy %s:FILE store:NAME`",

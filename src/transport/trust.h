@@ -13,9 +13,16 @@ struct trust {
     struct policy *policy; /* NULL: all is welcome. Borrowed */
     struct layout *store;  /* where it is going; NULL: somewhere else */
 };
-/* For copy_options.admit and pull_options.admit: ctx is a struct trust. DENIED, UNSUPPORTED, and a request's errors. */
+/* For copy_options.admit: ctx is a struct trust. DENIED, UNSUPPORTED, and a request's errors. */
 err *trust_admit(void *ctx, struct source *from, const struct registry_manifest *top,
                  const struct registry_manifest *chosen);
+/* The same for pull_options.admit, whose ctx is one of these. All borrowed. */
+struct trust_pull {
+    struct trust trust;
+    const struct ref *ref;
+    const struct registry_options *registry;
+};
+err *trust_admit_pull(void *ctx, const struct registry_manifest *top, const struct registry_manifest *chosen);
 /* An archive that is loaded: no signature comes with it. */
 fallible trust_admit_archive(struct policy *policy, const char *transport, const char *path);
 /* An image of the store by its record: what the start of a container asks for when a verdict is missing. */

@@ -327,6 +327,38 @@ ROWS
     expect 1 "offline"
 }
 
+@test "husk's own policy in /etc wins over the containers' one, and the user's over both; artifacts are asked for, too" {
+    # in a mount namespace of our own, with another /etc/husk and /etc/containers/policy.json
+    local as=(unshare --mount --propagation private sh -c '
+        mkdir etc-husk upper work && mount -t tmpfs none /etc/husk 2>/dev/null ||
+            { mount -t overlay -o "lowerdir=/etc,upperdir=$PWD/upper,workdir=$PWD/work" none /etc && mkdir -p /etc/husk; }
+        mkdir -p /etc/containers && touch /etc/containers/policy.json
+        mount --bind "$1" /etc/containers/policy.json
+        [ "$2" = none ] || cp "$2" /etc/husk/policy.json
+        shift 2 && exec "$@"' sh)
+    export HOME=$T/tmp XDG_CONFIG_HOME=''
+    run "${as[@]}" "$T/policy-reject.json" none "$HUSK" pull -q "$REGISTRY/signed:1"
+    expect 1 "'/etc/containers/policy.json'"
+    rm -rf etc-husk upper work
+    run "${as[@]}" "$T/policy-any.json" "$T/policy-reject.json" "$HUSK" pull -q "$REGISTRY/signed:1"
+    expect 1 "'/etc/husk/policy.json'"
+    rm -rf etc-husk upper work
+    mkdir -p .config/containers
+    cp "$T/policy.json" .config/containers/
+    run "${as[@]}" "$T/policy-reject.json" "$T/policy-reject.json" "$HUSK" pull -q "$REGISTRY/signed:1"
+    expect 0
+    rm -rf .config
+    echo note >note.txt
+    "$HUSK" artifact add "$REGISTRY/art:1" note.txt
+    "$HUSK" artifact push "$REGISTRY/art:1"
+    "$HUSK" artifact rm "$REGISTRY/art:1"
+    run "$HUSK" artifact pull --signature-policy "$T/policy.json" "$REGISTRY/art:1"
+    expect 1 "has no signature here"
+    "$HUSK" image sign --key "$T/good.key" "$REGISTRY/art:1"
+    run "$HUSK" artifact pull --signature-policy "$T/policy.json" "$REGISTRY/art:1"
+    expect 0
+}
+
 @test "an ordinary user pulls and runs what is signed, and nothing else" {
     as_user load_busybox
     as_user husk copy store:busybox "docker://$REGISTRY/user:1"
