@@ -44,8 +44,8 @@ static fallible explain_run(const void *opts_, struct args args)
     struct steps_times times;
     TRY(engine_open(&engine));
     TRY(container_find(engine, args.v[0], &c));
-    TRY(container_plan(c, PLAN_LIMITS, &plan));
-    err *e = o->script ? container_show_files(c, plan.spec) : NULL;
+    TRY(container_plan(c, PLAN_LIMITS, PLAN_NETWORK_LOOK, &plan));
+    err *e = o->script ? container_show_files(c, &plan) : NULL;
     if (o->script && !e)
         runtime_explain_script(&plan.create, stdout);
     else if (!o->script)

@@ -9,6 +9,8 @@
 #include "cli/cli.h"
 #include "cli/table.h"
 #include "engine/health.h"
+#include "engine/network.h"
+#include "engine/network_wish.h"
 
 struct ps_opts {
     bool all, quiet, no_trunc, latest, size, noheading;
@@ -152,6 +154,51 @@ static json_t *methods(const struct container_config *config)
     return all;
 }
 
+/* "0.0.0.0:8080->80/tcp, 443/tcp", as docker. */
+static char *ports_text(struct container *c, const struct container_config *config)
+{
+    struct str s = { 0 };
+    own(db_ports) struct db_ports l = { 0 };
+    struct db *db = NULL;
+    bool connected = network_is_connected(c->engine, c->row.id);
+    if (connected && !engine_db(c->engine, &db))
+        err_ignore(db_port_list(db, c->row.id, &l), "then none is shown");
+    for (size_t i = 0; i < l.n; i++) {
+        const struct db_port *p = &l.items[i];
+        bool v6 = strchr(p->host_ip, ':') != NULL;
+        str_printf(&s, "%s%s%s%s:%lld->%lld/%s", s.len ? ", " : "", v6 ? "[" : "", *p->host_ip ? p->host_ip : "0.0.0.0",
+                   v6 ? "]" : "", (long long)p->host_port, (long long)p->container_port, p->proto);
+    }
+    for (size_t i = 0; connected && i < config->exposed.n; i++) {
+        bool published = false;
+        for (size_t j = 0; j < l.n; j++) {
+            own_mem char *key = mem_printf("%lld/%s", (long long)l.items[j].container_port, l.items[j].proto);
+            published |= str_eq(key, config->exposed.items[i]);
+        }
+        if (!published)
+            str_printf(&s, "%s%s", s.len ? ", " : "", config->exposed.items[i]);
+    }
+    return str_take(&s);
+}
+
+/* The names of its networks, or the mode that it has instead. */
+static char *networks_text(struct container *c, const struct container_config *config)
+{
+    struct str s = { 0 };
+    own(db_endpoints) struct db_endpoints l = { 0 };
+    struct db *db = NULL;
+    if (!network_mode_is_ours(config->network))
+        return mem_strdup(config->network);
+    if (!engine_db(c->engine, &db))
+        err_ignore(db_endpoint_list(db, c->row.id, NULL, &l), "then none is shown");
+    for (size_t i = 0; i < l.n; i++) {
+        own(network) struct network *n = NULL;
+        if (!network_find(c->engine, l.items[i].network, &n))
+            str_printf(&s, "%s%s", s.len ? "," : "", n->row.name);
+    }
+    return str_take(&s);
+}
+
 static bool wants_size(const struct ps_opts *o)
 {
     return o->size || (o->format && strstr(o->format, ".Size"));
@@ -170,11 +217,11 @@ static fallible make_row(struct container *c, const struct container_state *s, c
     set(row, "RunningFor", ago(c->row.created_ns, when));
     set(row, "State", container_status_word(s->status));
     set_take(row, "Status", status_text(c, s));
-    set(row, "Ports", "");
+    set_take(row, "Ports", ports_text(c, config));
     set(row, "Names", c->row.name);
     set_take(row, "Labels", labels_text(&config->labels));
     set_take(row, "Mounts", mounts_text(config));
-    set(row, "Networks", config->network);
+    set_take(row, "Networks", networks_text(c, config));
     set_take(row, "LocalVolumes", mem_printf("%zu", volumes_of(config)));
     set(row, "Platform", config->platform);
     if (config->labels.n)

@@ -95,8 +95,8 @@ const struct command cmd_run = {
     .args = "IMAGE [COMMAND] [ARGUMENT...]",
     .summary = "Make a container and run a command in it",
     .detail =
-        "The network is a private one with loopback only unless --network says otherwise; bridges and published ports\n"
-        "are yet to come. Exit status: the command's own; 125 when husk fails, 126 when the command cannot be run,\n"
+        "The network is root's default bridge, and an ordinary user's is a private loopback, unless --network says\n"
+        "otherwise. Exit status: the command's own; 125 when husk fails, 126 when the command cannot be run,\n"
         "127 when it is not there.",
     .opts = run_options,
     .opts_size = sizeof(struct run_opts),

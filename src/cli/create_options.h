@@ -76,9 +76,18 @@ static const char *const words_unhealthy[] = { "none", "restart", "stop", "kill"
         OPT_STRS(0, "device", T, create.device, "HOST[:PATH][:rwm]", "A device of the host"),                          \
         OPT_STRS(0, "device-cgroup-rule", T, create.device_rule, "RULE", "Allow devices: 'c 1:3 rwm'"),                \
         OPT_GROUP("Network and namespaces"),                                                                           \
-        OPT_STR(0, "network", T, create.network, "MODE",                                                               \
-                "none (default): loopback only; host; container:NAME. Bridges are yet to come"),                       \
-        OPT_STR(0, "net", T, create.net, "MODE", "The same as --network"),                                             \
+        OPT_STRS(0, "network", T, create.network, "NETWORK[:KEY=VALUE,...]",                                           \
+                 "A network's name, once or several times, with ip=, ip6=, mac=, alias=, interface=; bridge (root's "  \
+                 "default), host, none (an ordinary user's), container:NAME, ns:PATH"),                                \
+        OPT_STRS(0, "net", T, create.net, "NETWORK", "The same as --network"),                                         \
+        OPT_STRS(0, "network-alias", T, create.network_alias, "NAME", "Another name of it on its networks"),           \
+        OPT_STR(0, "ip", T, create.ip, "IP", "Its IPv4 address on its first network"),                                 \
+        OPT_STR(0, "ip6", T, create.ip6, "IP", "Its IPv6 address there"),                                              \
+        OPT_STR(0, "mac-address", T, create.mac_address, "MAC", "Its hardware address there"),                         \
+        OPT_STRS('p', "publish", T, create.publish, "[IP:][HOST:]CONTAINER[/PROTO]",                                   \
+                 "A port of the host that leads to one of the container; ranges: 8000-8009:80-89; no HOST: any"),      \
+        OPT_FLAG('P', "publish-all", T, create.publish_all, "Every exposed port, each at any free one of the host's"), \
+        OPT_STRS(0, "expose", T, create.expose, "PORT[/PROTO]", "A port for --publish-all, beside the image's"),       \
         OPT_STR('h', "hostname", T, create.hostname, "NAME", "Its host name (default: its ID)"),                       \
         OPT_STR(0, "domainname", T, create.domainname, "NAME", "Its NIS domain name"),                                 \
         OPT_STRS(0, "add-host", T, create.add_host, "NAME:IP",                                                         \

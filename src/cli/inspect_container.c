@@ -245,6 +245,7 @@ static json_t *host_doc(const struct container_config *k)
     json_t *o = json_object();
     put(o, "Binds", binds_doc(k));
     put(o, "NetworkMode", text(k->network));
+    put(o, "PublishAllPorts", json_boolean(k->publish_all));
     put(o, "PidMode", text(strcmp(k->pid, "private") == 0 ? "" : k->pid));
     put(o, "IpcMode", text(k->ipc));
     put(o, "UTSMode", text(strcmp(k->uts, "private") == 0 ? "" : k->uts));
@@ -329,7 +330,7 @@ fallible inspect_container(struct container *c, json_t **ret)
 {
     const struct container_config *k;
     struct container_state s = { 0 };
-    json_t *graph = NULL;
+    json_t *graph = NULL, *network = NULL;
     TRY(container_config(c, &k));
     TRY(container_state(c, &s));
     const struct strv *first = k->entrypoint.n ? &k->entrypoint : &k->cmd;
@@ -357,9 +358,12 @@ fallible inspect_container(struct container *c, json_t **ret)
         e = graph_doc(c, &graph);
     if (!e)
         put(o, "GraphDriver", graph);
+    if (!e)
+        e = inspect_container_network(c, &network);
     put(o, "Mounts", mounts_doc(c->engine, k));
     put(o, "Config", config_doc(c, k, hostname));
-    put(o, "NetworkSettings", json_pack("{s:{}, s:{s:{}}}", "Ports", "Networks", k->network));
+    if (network)
+        put(o, "NetworkSettings", network);
     container_state_clear(&s);
     if (e) {
         json_decref(o);

@@ -7,10 +7,16 @@
 #define HUSK_CLI_INSPECT_DOCS_H
 
 #include "engine/container.h"
+#include "engine/network.h"
 
 fallible inspect_container(struct container *c, json_t **ret);
 fallible inspect_image(struct layout *layout, const struct image *image, json_t **ret);
 json_t *inspect_volume(const struct engine *e, const struct db_volume *v);
+fallible inspect_network(struct engine *e, const struct network *n, json_t **ret);
+/* A container's NetworkSettings. */
+fallible inspect_container_network(struct container *c, json_t **ret);
+/* Ports of the container's that are exposed or published: {"80/tcp": [{"HostIp": ..., "HostPort": ...}]}. */
+json_t *inspect_ports(const struct container_config *config, const struct db_ports *ports, bool connected);
 /* One after the other: as a JSON array, or each through a template. */
 fallible inspect_print(const json_t *docs, const char *format);
 

@@ -86,6 +86,7 @@ static const struct command *const commands[] = {
     &cmd_image,
     &cmd_container,
     &cmd_volume,
+    &cmd_network,
     &cmd_secret,
     &cmd_info,
     &cmd_system,

@@ -112,6 +112,7 @@ static err *sweep_state(struct check *c, const char *name)
 {
     own_mem char *path = mem_printf("%s/%s", c->engine->run, name);
     TRY(runtime_delete(path, true));
+    TRY(network_withdraw(path));
     return engine_remove_tree(path);
 }
 

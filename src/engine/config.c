@@ -139,6 +139,8 @@ static const struct bind_field config_fields[] = {
     BIND_I64(T, shm_bytes, "shmBytes"),
     BIND_STR(T, platform, "platform"),
     BIND_STR(T, network, "network"),
+    BIND_STRS(T, exposed, "exposed"),
+    BIND_BOOL(T, publish_all, "publishAll"),
     BIND_STR(T, pid, "pid"),
     BIND_STR(T, ipc, "ipc"),
     BIND_STR(T, uts, "uts"),

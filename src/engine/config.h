@@ -90,8 +90,11 @@ struct container_config {
     size_t mounts_n, devices_n, ulimits_n;
     int64_t shm_bytes;
     char *platform;
-    /* the world: "private", "host", "container:ID"; network also "none" */
-    char *network, *pid, *ipc, *uts, *userns, *cgroupns;
+    /* the world: "private", "host", "container:ID" */
+    char *network;       /* "none", "host", "container:ID", "ns:PATH", or networks: see engine/db_network.h */
+    struct strv exposed; /* "80/tcp" ... */
+    bool publish_all;
+    char *pid, *ipc, *uts, *userns, *cgroupns;
     int64_t userns_first; /* --userns auto: the host's id of the container's 0; 0: no such map */
     char *hostname, *domainname;
     struct strv add_hosts, dns, dns_search, dns_options, group_add;

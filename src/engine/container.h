@@ -22,6 +22,7 @@
 
 #include "engine/config.h"
 #include "engine/engine.h"
+#include "engine/network_start.h"
 #include "engine/options.h"
 #include "engine/spec.h"
 #include "layers/diff.h"
@@ -96,14 +97,17 @@ struct container_plan {
     struct oci_spec *spec;
     struct rootfs_source root;
     struct runtime_create create;
+    struct container_network network; /* before a start: of network_prepare(), else of network_look() */
     char *seccomp_cache;
 };
 /* With the default limits, or, where there are no cgroups to keep them, without. */
 enum plan_limits { PLAN_LIMITS, PLAN_NO_LIMITS };
-fallible container_plan(struct container *c, enum plan_limits limits, struct container_plan *ret);
+enum plan_network { PLAN_NETWORK_LOOK, PLAN_NETWORK_MAKE };
+fallible container_plan(struct container *c, enum plan_limits limits, enum plan_network network,
+                        struct container_plan *ret);
 void container_plan_clear(struct container_plan *p);
 /* The generated files of a container that does not run, for a script that binds them: its run-time folder is made. */
-fallible container_show_files(struct container *c, const struct oci_spec *spec);
+fallible container_show_files(struct container *c, const struct container_plan *plan);
 
 /* To its first process. CONFLICT when it does not run. */
 fallible container_kill(struct container *c, int signal);

@@ -73,7 +73,7 @@ enum { START_RUNS = 'R' }; /* no kind of an encoded error */
 /* The child of a start: runtime_create(), then the monitor. Never returns. */
 struct start_child {
     struct container *container;
-    const struct runtime_create *create;
+    const struct container_plan *plan;
     const struct log_words *log; /* log_words.h */
     int answer_fd;               /* START_RUNS when it runs; the exec closes it. Or an encoded error */
     int client_fd;               /* the monitor's end of the first client's connection, or -1 */

@@ -10,6 +10,7 @@
 #include "engine/container_parts.h"
 #include "engine/grammar.h"
 #include "engine/names.h"
+#include "engine/network_start.h"
 #include "engine/secret.h"
 #include "engine/userns.h"
 #include "engine/volume.h"
@@ -53,20 +54,33 @@ static void volumes_used(const struct container_config *config, struct strv *ret
 }
 
 /* A name that was asked for, or random ones until one is free. */
-static fallible add_row(struct container *c, const char *name)
+struct more_rows {
+    struct container *container;
+    struct network_wishes *networks;
+};
+
+static err *add_networks(void *ctx)
 {
+    const struct more_rows *m = ctx;
+    return network_add_rows(m->container->engine, m->container->row.id, m->networks);
+}
+
+static fallible add_row(struct container *c, const char *name, struct network_wishes *networks)
+{
+    struct more_rows rows = { c, networks };
+    db_more *more = networks->networks.n || networks->ports.n ? add_networks : NULL;
     struct db *db;
     own_strv struct strv volumes = { 0 };
     volumes_used(c->config, &volumes);
     TRY(engine_db(c->engine, &db));
     if (name) {
         c->row.name = mem_strdup(name);
-        return db_container_add(db, &c->row, &volumes);
+        return db_container_add(db, &c->row, &volumes, more, &rows);
     }
     for (int attempt = 0;; attempt++) {
         free(c->row.name);
         c->row.name = names_random(attempt);
-        err *e = db_container_add(db, &c->row, &volumes);
+        err *e = db_container_add(db, &c->row, &volumes, more, &rows);
         if (!err_is(e, ERR_EXISTS) || attempt == NAME_ATTEMPTS)
             return e;
         err_free(e);
@@ -122,7 +136,8 @@ static fallible check_rootfs(const struct container_config *config)
     return NULL;
 }
 
-static fallible fill(struct container *c, const char *name, const char *cidfile, struct strv *made)
+static fallible fill(struct container *c, const char *name, const char *cidfile, struct network_wishes *networks,
+                     struct strv *made)
 {
     struct rootfs_source root = { 0 };
     TRY(make_folder(c));
@@ -136,7 +151,7 @@ static fallible fill(struct container *c, const char *name, const char *cidfile,
     if (cidfile)
         TRY(write_cidfile(cidfile, c->row.id));
     c->row.config = bind_write(&container_config_type, c->config, BIND_COMPACT);
-    e = add_row(c, name);
+    e = add_row(c, name, networks);
     if (e && cidfile)
         (void)unlink(cidfile);
     return e;
@@ -218,8 +233,18 @@ static fallible configure(struct container *c, const struct create_options *o, c
     }
     TRY(check_rootfs(c->config));
     TRY(check_layers(c->engine, c->config));
-    TRY(pin_container(c->engine, "--network", &c->config->network));
     return pin_container(c->engine, "--pid", &c->config->pid);
+}
+
+/* A jail has the host's network, as was said when it was configured. */
+static fallible plan_networks(struct container *c, const struct create_options *o, struct network_wishes *ret)
+{
+    if (c->config->network)
+        return NULL;
+    TRY(network_wishes_read(o, &c->config->exposed, ret));
+    TRY(network_resolve(c->engine, ret));
+    c->config->network = mem_strdup(ret->mode);
+    return pin_container(c->engine, "--network", &c->config->network);
 }
 
 fallible container_create(struct engine *e, const struct create_options *o, char *const *args, size_t args_n,
@@ -249,10 +274,12 @@ fallible container_create(struct engine *e, const struct create_options *o, char
         .created_ns = now_ns(),
     };
     own(container) struct container *c = container_new(e, &row);
+    own(network_wishes) struct network_wishes networks = { 0 };
     TRY(configure(c, o, image, args, args_n));
+    TRY(plan_networks(c, o, &networks));
     if (strcmp(c->config->userns, "auto") == 0 && !engine_is_rootless())
         TRY(userns_allocate(e, c->config, &userns_lock));
-    err *failed = fill(c, o->name, o->cidfile, &made);
+    err *failed = fill(c, o->name, o->cidfile, &networks, &made);
     if (failed) {
         undo(c, &made);
         return failed;

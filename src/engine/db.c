@@ -228,14 +228,17 @@ fallible db_commit_or_undo(struct db *db, err *take_e)
     return take_e;
 }
 
-fallible db_container_add(struct db *db, const struct db_container *c, const struct strv *volumes)
+fallible db_container_add(struct db *db, const struct db_container *c, const struct strv *volumes, db_more *more,
+                          void *ctx)
 {
-    if (!volumes->n) /* one statement is its own transaction */
+    if (!volumes->n && !more) /* one statement is its own transaction */
         return insert_container(db, c);
     TRY(db_run(db, "BEGIN IMMEDIATE"));
     err *e = insert_container(db, c);
     if (!e)
         e = insert_uses(db, c->id, volumes);
+    if (!e && more)
+        e = more(ctx);
     return db_commit_or_undo(db, e);
 }
 

@@ -35,8 +35,11 @@ struct db_container {
 };
 void db_container_clear(struct db_container *c);
 
-/* volumes: names that it uses. Errors: EXISTS when the name is taken, with the ID that has it. */
-fallible db_container_add(struct db *db, const struct db_container *c, const struct strv *volumes);
+/* Further rows in the same transaction. */
+typedef err *db_more(void *ctx);
+/* volumes: names that it uses. more: NULL: nothing. Errors: EXISTS when the name is taken, with the ID that has it. */
+fallible db_container_add(struct db *db, const struct db_container *c, const struct strv *volumes, db_more *more,
+                          void *ctx);
 /* By name, by whole ID, or by a unique prefix of one. NOT_FOUND, CONFLICT (several). */
 fallible db_container_find(struct db *db, const char *what, struct db_container *ret);
 /* Newest first. */

@@ -42,13 +42,15 @@ static bool host_address(char buf[INET6_ADDRSTRLEN])
     return found;
 }
 
-static fallible add_host(struct str *out, const char *entry)
+static fallible add_host(struct str *out, const struct container_network *network, const char *entry)
 {
     char gateway[INET6_ADDRSTRLEN];
     size_t n = strcspn(entry, ":");
     const char *ip = entry + n + 1;
     if (strcmp(ip, "host-gateway") == 0) {
-        if (!host_address(gateway))
+        if (network->host_gateway)
+            (void)snprintf(gateway, sizeof gateway, "%s", network->host_gateway);
+        else if (!host_address(gateway))
             return err_new(ERR_UNSUPPORTED, "--add-host: the host has no address but loopback for host-gateway");
         ip = gateway;
     }
@@ -66,7 +68,34 @@ static fallible read_if_there(const char *path, char **ret)
     return NULL;
 }
 
-fallible hosts_text(const struct container_config *c, const char *hostname, char **ret)
+static void add_name(struct str *out, const struct container_config *c, const char *hostname, const char *ip)
+{
+    if (c->domainname)
+        str_printf(out, "%s\t%s.%s %s\n", ip, hostname, c->domainname, hostname);
+    else
+        str_printf(out, "%s\t%s\n", ip, hostname);
+}
+
+/* As docker: the address on each network, or, without any, one of the loopback's. */
+static void add_own_name(struct str *out, const struct container_config *c, const char *hostname,
+                         const struct container_network *network)
+{
+    char text[IP_TEXT];
+    bool any = false;
+    for (size_t i = 0; i < network->plan.links_n; i++) {
+        const struct ip *const ips[] = { &network->plan.links[i].ip4.ip, &network->plan.links[i].ip6.ip };
+        for (size_t j = 0; j < ARRAY_SIZE(ips); j++)
+            if (ip_is_set(ips[j])) {
+                any = true;
+                add_name(out, c, hostname, ip_text(ips[j], text));
+            }
+    }
+    if (!any)
+        add_name(out, c, hostname, "127.0.1.1");
+}
+
+fallible hosts_text(const struct container_config *c, const char *hostname, const struct container_network *network,
+                    char **ret)
 {
     own_str struct str out = { 0 };
     own_mem char *host = NULL;
@@ -76,13 +105,9 @@ fallible hosts_text(const struct container_config *c, const char *hostname, char
     if (out.len && out.text[out.len - 1] != '\n')
         str_add_char(&out, '\n');
     for (size_t i = 0; i < c->add_hosts.n; i++)
-        TRY(add_host(&out, c->add_hosts.items[i]));
-    if (!host && hostname) {
-        if (c->domainname)
-            str_printf(&out, "127.0.1.1\t%s.%s %s\n", hostname, c->domainname, hostname);
-        else
-            str_printf(&out, "127.0.1.1\t%s\n", hostname);
-    }
+        TRY(add_host(&out, network, c->add_hosts.items[i]));
+    if (!host && hostname)
+        add_own_name(&out, c, hostname, network);
     *ret = str_take(&out);
     return NULL;
 }

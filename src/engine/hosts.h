@@ -6,9 +6,11 @@
 #define HUSK_ENGINE_HOSTS_H
 
 #include "engine/config.h"
+#include "engine/network_start.h"
 
 /* localhost, the container's own name, and what --add-host says; with --network host the host's lines first. */
-fallible hosts_text(const struct container_config *c, const char *hostname, char **ret);
+fallible hosts_text(const struct container_config *c, const char *hostname, const struct container_network *network,
+                    char **ret);
 /* The host's servers (never loopback ones, unless the network is the host's), or --dns, --dns-search, --dns-option. */
 fallible resolv_text(const struct container_config *c, char **ret);
 

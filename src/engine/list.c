@@ -6,6 +6,8 @@
 #include "base/opt.h"
 #include "engine/container_parts.h"
 #include "engine/health.h"
+#include "engine/network.h"
+#include "engine/network_wish.h"
 #include "image/ref.h"
 #include "monitor/monitor.h"
 #include "monitor/restart.h"
@@ -108,6 +110,48 @@ static fallible check_port(const char *text)
     return NULL;
 }
 
+static fallible network_matches(struct container *c, const struct container_config *config, const char *value,
+                                bool *ret)
+{
+    own(db_endpoints) struct db_endpoints l = { 0 };
+    own(network) struct network *n = NULL;
+    struct db *db;
+    *ret = str_eq(config->network, value);
+    if (*ret || !network_mode_is_ours(config->network))
+        return NULL;
+    err *e = network_find(c->engine, value, &n);
+    if (err_is(e, ERR_NOT_FOUND)) {
+        err_free(e);
+        return NULL;
+    }
+    TRY(e);
+    TRY(engine_db(c->engine, &db));
+    TRY(db_endpoint_list(db, c->row.id, n->row.id, &l));
+    *ret = l.n > 0;
+    return NULL;
+}
+
+/* Whether one of the ports that are meant is among the container's. */
+static fallible port_matches(struct container *c, const struct container_config *config, const char *key,
+                             const char *value, bool *ret)
+{
+    own_strv struct strv wanted = { 0 };
+    own(db_ports) struct db_ports l = { 0 };
+    struct db *db;
+    *ret = false;
+    TRY(network_expose_parse(value, &wanted));
+    TRY(engine_db(c->engine, &db));
+    TRY(db_port_list(db, c->row.id, &l));
+    for (size_t i = 0; i < l.n; i++) {
+        own_mem char *port = mem_printf("%lld/%s", (long long)l.items[i].container_port, l.items[i].proto);
+        own_mem char *host = mem_printf("%lld/%s", (long long)l.items[i].host_port, l.items[i].proto);
+        *ret |= strv_has(&wanted, port) || strv_has(&wanted, host);
+    }
+    for (size_t i = 0; str_eq(key, "expose") && i < config->exposed.n; i++)
+        *ret |= strv_has(&wanted, config->exposed.items[i]);
+    return NULL;
+}
+
 static fallible matches(const struct subject *s, const char *key, const char *value, bool *ret)
 {
     struct engine *e = s->c->engine;
@@ -121,7 +165,7 @@ static fallible matches(const struct subject *s, const char *key, const char *va
     else if (strcmp(key, "label!") == 0)
         *ret = !label_matches(s->config, value);
     else if (strcmp(key, "network") == 0)
-        *ret = str_eq(s->config->network, value);
+        return network_matches(s->c, s->config, value, ret);
     else if (strcmp(key, "volume") == 0)
         *ret = volume_matches(s->config, value);
     else if (strcmp(key, "ancestor") == 0)
@@ -150,7 +194,7 @@ static fallible matches(const struct subject *s, const char *key, const char *va
         *ret = !task;
     } else if (strcmp(key, "publish") == 0 || strcmp(key, "expose") == 0) {
         TRY(check_port(value));
-        *ret = false; /* none publishes a port */
+        return port_matches(s->c, s->config, key, value, ret);
     } else if (strcmp(key, "before") == 0) {
         TRY(other_created(e, value, &n));
         *ret = s->c->row.created_ns < n;

@@ -59,9 +59,26 @@ static fallible network_of_row(struct db_network *take_row, struct network **ret
     return NULL;
 }
 
+static fallible find_default(struct engine *e, struct network **ret)
+{
+    const struct network_options none = { 0 };
+    err *failed = network_find(e, NETWORK_DEFAULT, ret);
+    for (int attempt = 0; err_is(failed, ERR_NOT_FOUND) && attempt < 2; attempt++) {
+        err_free(failed);
+        failed = network_create(e, NETWORK_DEFAULT, &none, ret);
+        if (!err_is(failed, ERR_EXISTS) && !err_is(failed, ERR_CONFLICT))
+            return failed;
+        err_free(failed); /* another was faster */
+        failed = network_find(e, NETWORK_DEFAULT, ret);
+    }
+    return failed;
+}
+
 fallible network_find(struct engine *e, const char *what, struct network **ret)
 {
     struct db *db = NULL;
+    if (str_eq(what, "bridge"))
+        return find_default(e, ret);
     own(db_network) struct db_network row = { 0 };
     TRY(engine_db_if_there(e, &db));
     if (!db)

@@ -56,6 +56,42 @@ struct network {
 void network_free(struct network *n);
 OWN_TYPE(network, struct network *, network_free)
 
+/* What a user may say about a new network. NULL, empty or unset: the default. */
+struct network_options {
+    const char *driver, *interface_name, *ipam_driver;
+    struct strv subnet, gateway, range, aux_address, opt, label, dns, route;
+    bool internal, ipv6, ipv4_off, disable_dns, ignore;
+};
+/**
+ * network_create - make one; nothing of it is in the kernel yet.
+ * Subnets that are not given are chosen where neither another network nor a route of the host's is.
+ * Errors: EXISTS, CONFLICT (a subnet that was given clashes: with what), UNSUPPORTED (the driver), INVALID.
+ */
+fallible network_create(struct engine *e, const char *name, const struct network_options *o, struct network **ret);
+/* CONFLICT while a container is on it, unless force: then they are disconnected. */
+fallible network_remove(struct engine *e, struct network *n, bool force);
+fallible network_set_dns(struct engine *e, struct network *n, const struct strv *add, const struct strv *drop);
+/* Makes the network's part of the kernel, as it is when a container needs it. */
+struct network_kernel {
+    unsigned index; /* of the bridge or the parent */
+    bool made;
+};
+fallible network_ensure(struct engine *e, const struct network *n, struct network_kernel *ret);
+/* Makes anew what the firewall has of all networks that are in the kernel, and of all connected containers. */
+fallible network_reload(struct engine *e);
+/* What the host's firewall has against them: sentences, "" when nothing. */
+fallible network_obstacles(struct str *ret);
+
+struct container;
+/* A container's place on another network, live when it runs. at: its wishes. CONFLICT when its network is none, host or
+ * another container's. */
+fallible network_connect_container(struct engine *e, struct network *n, struct container *c, struct db_endpoint *at);
+/* NOT_FOUND when it is not on it. */
+fallible network_disconnect(struct engine *e, struct network *n, struct container *c);
+/* Ports of a container, live when it runs. */
+fallible network_port_add(struct engine *e, struct container *c, struct db_ports *ports);
+fallible network_port_remove(struct engine *e, struct container *c, const struct db_ports *ports);
+
 /* By name, ID or unique prefix; "bridge" is the default network, which is made when it is not there yet. NOT_FOUND. */
 fallible network_find(struct engine *e, const char *what, struct network **ret);
 struct network_list {

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "engine/grammar.h"
+#include "engine/network_wish.h"
 #include "engine/paths.h"
 #include "engine/secret.h"
 #include "monitor/restart.h"
@@ -190,9 +191,11 @@ static const struct mode {
     {                                                                                                                  \
         option, offsetof(struct create_options, name), offsetof(struct container_config, name), words, container       \
     }
-    MODE("--network", network, "none host", true),        MODE("--pid", pid, "private host", true),
-    MODE("--ipc", ipc, "private host none", false),       MODE("--uts", uts, "private host", false),
-    MODE("--userns", userns, "default host auto", false), MODE("--cgroupns", cgroupns, "private host", false),
+    MODE("--pid", pid, "private host", true),
+    MODE("--ipc", ipc, "private host none", false),
+    MODE("--uts", uts, "private host", false),
+    MODE("--userns", userns, "default host auto", false),
+    MODE("--cgroupns", cgroupns, "private host", false),
 #undef MODE
 };
 
@@ -229,12 +232,11 @@ static bool is_hostname(const char *text)
     return n && n <= 64 && strspn(text, letters) == n && text[0] != '-' && text[0] != '.';
 }
 
-static fallible merge_world(const struct create_options *o, struct container_config *c)
+static fallible merge_world(const struct create_options *o, const struct oci_image_run *image,
+                            struct container_config *c)
 {
     for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
         const char *wish = *(const char *const *)((const char *)o + modes[i].wish);
-        if (modes[i].wish == offsetof(struct create_options, network) && !wish)
-            wish = o->net;
         TRY(merge_mode(&modes[i], wish, (char **)((char *)c + modes[i].field)));
     }
     bool own_uts = strcmp(c->uts, "host") != 0;
@@ -252,6 +254,11 @@ static fallible merge_world(const struct create_options *o, struct container_con
         strv_add_take(&c->add_hosts, take(host));
     }
     TRY(check_ips(&o->dns, "--dns"));
+    for (size_t i = 0; image && i < image->exposed_ports.n; i++)
+        TRY_AS(network_expose_parse(image->exposed_ports.items[i], &c->exposed), "the image's exposed ports");
+    for (size_t i = 0; i < o->expose.n; i++)
+        TRY_AS(network_expose_parse(o->expose.items[i], &c->exposed), "--expose");
+    c->publish_all = o->publish_all;
     strv_copy(&c->dns, o->dns.items, o->dns.n);
     strv_copy(&c->dns_search, o->dns_search.items, o->dns_search.n);
     strv_copy(&c->dns_options, o->dns_option.items, o->dns_option.n);
@@ -351,8 +358,6 @@ static fallible merge_isolation(const struct create_options *o, struct container
         const char *asked = *(const char *const *)((const char *)o + modes[i].wish);
         char **slot = (char **)((char *)c + modes[i].field);
         bool user = str_eq(modes[i].option, "--userns");
-        if (modes[i].wish == offsetof(struct create_options, network) && !asked)
-            asked = o->net;
         if (asked && *asked && !str_eq(asked, "host") && !(user && str_eq(asked, "default")))
             return err_new(ERR_INVALID, "--isolation jail: it has no namespace for %s %s: --isolation container has",
                            modes[i].option, asked);
@@ -361,6 +366,12 @@ static fallible merge_isolation(const struct create_options *o, struct container
         free(*slot);
         *slot = mem_strdup("host");
     }
+    free(c->network);
+    c->network = mem_strdup("host");
+    const char *network = o->network.n ? o->network.items[0] : o->net.n ? o->net.items[0] : NULL;
+    if (network && *network && !str_eq(network, "host"))
+        return err_new(ERR_INVALID, "--isolation jail: it has no namespace for --network %s: --isolation container has",
+                       network);
     if (o->hostname || o->domainname)
         return err_new(ERR_INVALID, "--isolation jail: it has the host's name: --hostname needs --isolation container");
     if (!strmap_get(&c->annotations, LANDLOCK_ANNOTATION))
@@ -463,7 +474,7 @@ fallible options_merge(const struct create_options *o, const struct image *image
     TRY(merge_program(o, run, c));
     TRY(merge_root(o, image, c));
     TRY(merge_mounts(o, run, c));
-    TRY(merge_world(o, c));
+    TRY(merge_world(o, run, c));
     TRY(merge_rights(o, c));
     TRY(merge_isolation(o, c));
     TRY(options_merge_limits(o, c));

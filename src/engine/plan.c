@@ -97,10 +97,12 @@ void container_plan_clear(struct container_plan *p)
     oci_spec_free(p->spec);
     rootfs_source_free(&p->root);
     free(p->seccomp_cache);
+    container_network_clear(&p->network);
     *p = (struct container_plan){ 0 };
 }
 
-fallible container_plan(struct container *c, enum plan_limits limits, struct container_plan *ret)
+fallible container_plan(struct container *c, enum plan_limits limits, enum plan_network network,
+                        struct container_plan *ret)
 {
     const struct container_config *config;
     const char *record_dir;
@@ -109,6 +111,8 @@ fallible container_plan(struct container *c, enum plan_limits limits, struct con
     TRY(container_record_dir(c, &record_dir));
     TRY(container_root(c, &p.root));
     err *e = make_spec(c, &p.root, limits, &p.spec);
+    if (!e)
+        e = network == PLAN_NETWORK_MAKE ? network_prepare(c, &p.network) : network_look(c, &p.network);
     if (e) {
         container_plan_clear(&p);
         return e;
@@ -121,6 +125,7 @@ fallible container_plan(struct container *c, enum plan_limits limits, struct con
         .state_dir = c->state_dir,
         .staging = c->dir, /* the state_dir has files that are bound into it */
         .spec = ret->spec,
+        .network = ret->network.plan.links_n ? &ret->network.plan : NULL,
         .root = &ret->root,
         .cgroup = config->cgroup_manager ? RUNTIME_CGROUP_SYSTEMD : RUNTIME_CGROUP_AUTO,
         .cgroup_optional = !spec_wants_cgroup(config),

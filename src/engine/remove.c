@@ -115,6 +115,7 @@ static fallible remove_runtime(struct container *c)
         return container_forget_cgroup(c);
     err *e = container_cgroup_gone(c) ? runtime_delete_ended(c->state_dir) : runtime_delete(c->state_dir, true);
     err_ignore(e, "what it leaves is in the folder that goes now");
+    TRY(network_withdraw(c->state_dir));
     TRY(container_forget_cgroup(c));
     return engine_remove_tree(c->state_dir);
 }
@@ -207,6 +208,7 @@ fallible container_sweep(struct engine *e, struct strv *ret_swept)
             continue; /* its row came between the look and the lock */
         TRY(engine_remove_tree(path));
         err_ignore(runtime_delete(state_dir, true), "most often there is none");
+        TRY(network_withdraw(state_dir));
         TRY(engine_remove_tree(state_dir));
         if (ret_swept)
             strv_add(ret_swept, entry->d_name);

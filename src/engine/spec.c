@@ -225,6 +225,15 @@ static void add_namespace(struct oci_spec *spec, const char *type, const char *m
     }
 }
 
+/* "ns:PATH" is somebody's who made it before. */
+static void add_network_namespace(const struct spec_input *in, struct oci_spec *spec)
+{
+    if (str_starts(in->config->network, "ns:"))
+        (void)oci_spec_add_namespace(spec, "network", in->config->network + 3);
+    else
+        add_namespace(spec, "network", in->config->network, in->join_network, "net");
+}
+
 static void make_namespaces(const struct spec_input *in, struct oci_spec *spec)
 {
     const struct container_config *c = in->config;
@@ -235,7 +244,7 @@ static void make_namespaces(const struct spec_input *in, struct oci_spec *spec)
         add_namespace(spec, "user", "private", 0, "user");
     add_namespace(spec, "mount", "private", 0, "mnt");
     add_namespace(spec, "pid", c->pid, in->join_pid, "pid");
-    add_namespace(spec, "network", c->network, in->join_network, "net");
+    add_network_namespace(in, spec);
     add_namespace(spec, "ipc", c->ipc, 0, "ipc");
     add_namespace(spec, "uts", c->uts, 0, "uts");
     add_namespace(spec, "cgroup", c->cgroupns, 0, "cgroup");

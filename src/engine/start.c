@@ -33,14 +33,15 @@ static fallible write_text(const struct container *c, int dir, const char *name,
     return fs_write_fd(fd, text, strlen(text), name);
 }
 
-static fallible write_files(const struct container *c, const struct oci_spec *spec)
+static fallible write_files(const struct container *c, const struct oci_spec *spec,
+                            const struct container_network *network)
 {
     own_mem char *hosts = NULL, *resolv = NULL;
     own_mem char *hostname = mem_printf("%s\n", spec->hostname ? spec->hostname : "localhost");
     own_fd int dir = open(c->state_dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (dir < 0)
         return err_sys(errno, "open '%s'", c->state_dir);
-    TRY(hosts_text(c->config, spec->hostname, &hosts));
+    TRY(hosts_text(c->config, spec->hostname, network, &hosts));
     TRY(resolv_text(c->config, &resolv));
     TRY(write_text(c, dir, "hosts", hosts));
     TRY(write_text(c, dir, "resolv.conf", resolv));
@@ -59,13 +60,13 @@ static fallible write_config(struct container *c, const struct oci_spec *spec)
                          FS_SYNC_NONE);
 }
 
-fallible container_show_files(struct container *c, const struct oci_spec *spec)
+fallible container_show_files(struct container *c, const struct container_plan *plan)
 {
     own_fd int run = -1;
     TRY(container_lock(c));
     TRY(paths_open_run(c->engine->run, &run));
     if (mkdirat(run, c->row.id, 0700) == 0)
-        return write_files(c, spec);
+        return write_files(c, plan->spec, &plan->network);
     return errno == EEXIST ? NULL : err_sys(errno, "make '%s'", c->state_dir);
 }
 
@@ -78,6 +79,7 @@ static fallible make_state_dir(struct container *c)
     if (errno != EEXIST)
         return err_sys(errno, "make '%s'", c->state_dir);
     err_ignore(runtime_delete(c->state_dir, true), "what it leaves is in the folder that goes now");
+    TRY(network_withdraw(c->state_dir));
     TRY(engine_remove_tree(c->state_dir));
     if (mkdirat(run, c->row.id, 0700) < 0)
         return err_sys(errno, "make '%s'", c->state_dir);
@@ -135,7 +137,7 @@ static void note_failure(struct container *c, const err *e)
     err_ignore(monitor_exit_write(c->dir, &record), "the error itself is reported");
 }
 
-static fallible fork_and_hear(struct container *c, const struct runtime_create *create, const struct log_words *log,
+static fallible fork_and_hear(struct container *c, const struct container_plan *plan, const struct log_words *log,
                               int client)
 {
     int answer[2];
@@ -147,7 +149,7 @@ static fallible fork_and_hear(struct container *c, const struct runtime_create *
     if (pid < 0)
         return err_sys(errno, "fork");
     if (pid == 0)
-        start_child(&(struct start_child){ c, create, log, theirs, client });
+        start_child(&(struct start_child){ c, plan, log, theirs, client });
     close_now(&theirs);
     err *e = read_answer(ours);
     if (e) /* it ends by itself after its word, or is gone already */
@@ -187,7 +189,7 @@ static fallible start_planned(struct container *c, enum plan_limits limits, int 
 {
     int client[2] = { -1, -1 };
     struct container_plan plan;
-    TRY(container_plan(c, limits, &plan));
+    TRY(container_plan(c, limits, PLAN_NETWORK_MAKE, &plan));
     if (ret_sock)
         size_console(plan.spec->process);
     struct log_words log = { 0 };
@@ -197,7 +199,7 @@ static fallible start_planned(struct container *c, enum plan_limits limits, int 
     if (!e)
         e = clear_last_run(c);
     if (!e)
-        e = write_files(c, plan.spec);
+        e = write_files(c, plan.spec, &plan.network);
     if (!e)
         e = container_write_secrets(c, plan.spec);
     if (!e)
@@ -208,7 +210,7 @@ static fallible start_planned(struct container *c, enum plan_limits limits, int 
         e = sock_pair(client);
     own_fd int ours = client[0], theirs = client[1];
     if (!e)
-        e = fork_and_hear(c, &plan.create, &log, theirs);
+        e = fork_and_hear(c, &plan, &log, theirs);
     log_words_clear(&log);
     container_plan_clear(&plan);
     if (!e && ret_sock)
@@ -229,6 +231,7 @@ static fallible start_locked(struct container *c, int *ret_sock)
     if (!e)
         return NULL;
     note_failure(c, e);
+    err_ignore(network_withdraw(c->state_dir), "the first error says what went wrong");
     err_ignore(engine_remove_tree(c->state_dir), "the first error says what went wrong");
     return e;
 }

@@ -69,6 +69,7 @@ static fallible become_monitor(const struct start_child *s, struct runtime_creat
     plan.started_ns = created->started_ns;
     plan.cgroup_path = created->cgroup_path;
     plan.cgroup_text = created->cgroup_text;
+    plan.hold = s->plan->network.hold;
     plan.stdin_once = c->config->stdin_open && s->client_fd >= 0;
     fds->pidfd = created->pidfd;
     fds->client_fd = s->client_fd;
@@ -83,7 +84,7 @@ static fallible become_monitor(const struct start_child *s, struct runtime_creat
 static fallible start(const struct start_child *s)
 {
     const struct container *c = s->container;
-    struct runtime_create create = *s->create;
+    struct runtime_create create = s->plan->create;
     struct runtime_created created = { .pidfd = -1 };
     struct monitor_fds fds = MONITOR_FDS_NONE;
     if (c->config->tty)

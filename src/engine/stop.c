@@ -19,7 +19,8 @@ static int timeout_ms(const struct container_config *config, const struct stop_o
 }
 
 /* A process that ended between the look and the signal is what was wanted. */
-static fallible send(struct container *c, const struct stop_options *o, int signal, int first_signal, int64_t waited_s)
+static fallible send_one(struct container *c, const struct stop_options *o, int signal, int first_signal,
+                         int64_t waited_s)
 {
     container_note_sender(c, o->verb ? o->verb : "stop", signal, first_signal, waited_s);
     err *e = runtime_kill(c->state_dir, signal, false);
@@ -42,14 +43,14 @@ static fallible stop_running(struct container *c, const struct container_state *
         signal = o->signal;
     int patience = timeout_ms(config, o);
     if (s->status == CONTAINER_PAUSED) { /* a frozen process receives nothing */
-        TRY(send(c, o, signal, 0, 0));
+        TRY(send_one(c, o, signal, 0, 0));
         TRY(runtime_resume(c->state_dir));
     } else if (patience != 0) {
-        TRY(send(c, o, signal, 0, 0));
+        TRY(send_one(c, o, signal, 0, 0));
     }
     TRY(container_await(s, patience, &gone, &pidfd));
     if (!gone) {
-        TRY(send(c, o, SIGKILL, patience ? signal : 0, patience / 1000));
+        TRY(send_one(c, o, SIGKILL, patience ? signal : 0, patience / 1000));
         close_now(&pidfd);
         TRY(container_await(s, -1, &gone, &pidfd));
     }

@@ -8,9 +8,12 @@
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "cgroup/cgroup.h"
+#include "monitor/plan.h"
+#include "network/firewall.h"
 #include "os/linux.h"
 
 enum { PATIENCE_SECONDS = 5 };
@@ -135,6 +138,14 @@ static fallible clear_cgroup(const struct monitor_plan *plan, struct monitor_exi
     TRY(open_group(plan, &group));
     note_hits(group, record);
     return remove_group(group);
+}
+
+void ending_clear_network(const struct monitor_plan *plan, int state_fd)
+{
+    err_ignore(firewall_withdraw(state_fd), "whoever finds the file tries again");
+    const char *at = plan->hold;
+    for (int fd; plan_next_hold(&at, &fd);)
+        (void)close(fd);
 }
 
 void ending_clear_cgroup(const struct monitor_plan *plan, struct monitor_exit *record)

@@ -2,6 +2,7 @@
 #include "monitor/plan.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum kind { TEXT, PID, NUMBER, UNSIGNED, FLAG };
@@ -33,6 +34,7 @@ static const struct field {
     FIELD("journal-socket", TEXT, const char *, journal_socket),
     FIELD("log-max-bytes", NUMBER, int64_t, log_max_bytes),
     FIELD("log-max-files", NUMBER, int64_t, log_max_files),
+    FIELD("hold", TEXT, const char *, hold),
     FIELD("stdin-open", FLAG, bool, stdin_open),
     FIELD("stdin-once", FLAG, bool, stdin_once),
     FIELD("remove", FLAG, bool, remove),
@@ -139,4 +141,15 @@ fallible plan_read(char *const *argv, struct monitor_plan *ret, int ret_fds[PLAN
         return err_new(ERR_INVALID, "husk-monitor is started by husk, not by hand");
     *ret = plan;
     return NULL;
+}
+
+bool plan_next_hold(const char **at, int *ret_fd)
+{
+    char *end = NULL;
+    long fd = *at ? strtol(*at, &end, 10) : 0;
+    if (!*at || end == *at)
+        return false;
+    *ret_fd = (int)fd;
+    *at = end;
+    return true;
 }

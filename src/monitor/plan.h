@@ -26,4 +26,7 @@ void plan_write(const struct monitor_plan *plan, const int fds[PLAN_FDS], struct
 /* Texts are borrowed from argv (after the program's name). INVALID for a word that is no field. */
 fallible plan_read(char *const *argv, struct monitor_plan *ret, int ret_fds[PLAN_FDS]);
 
+/* The descriptors in plan->hold, one after the other: *at begins as that. */
+bool plan_next_hold(const char **at, int *ret_fd);
+
 #endif

@@ -81,7 +81,7 @@ static void keep_environment(struct strv *env)
 }
 
 /* The numbers stay as they are, so that a caller whose exec fails still has the descriptor it reports by. */
-static fallible keep_fds(const int fds[PLAN_FDS])
+static fallible keep_fds(const int fds[PLAN_FDS], const char *hold)
 {
     own_fd int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null_fd < 0)
@@ -91,6 +91,9 @@ static fallible keep_fds(const int fds[PLAN_FDS])
     for (int i = 0; i < PLAN_FDS; i++)
         if (fds[i] >= 0 && fcntl(fds[i], F_SETFD, 0) < 0)
             return err_sys(errno, "keep descriptor %d", fds[i]);
+    for (int fd; plan_next_hold(&hold, &fd);)
+        if (fcntl(fd, F_SETFD, 0) < 0)
+            return err_sys(errno, "keep descriptor %d", fd);
     for (int i = 0; i < 3; i++)
         if (dup2(null_fd, i) < 0)
             return err_sys(errno, "close standard stream %d", i);
@@ -115,7 +118,7 @@ static fallible become(const struct monitor_plan *plan, const struct monitor_fds
     keep_environment(&env);
     if (!env.n)
         strv_add(&env, "PATH=/usr/sbin:/usr/bin:/sbin:/bin");
-    TRY(keep_fds(kept));
+    TRY(keep_fds(kept, plan->hold));
     (void)setsid(); /* refused when it leads a group already: then a session was made before */
     (void)chdir("/");
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); /* stays over the exec: no stray is missed */

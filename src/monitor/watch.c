@@ -340,6 +340,7 @@ static fallible end_container(struct watch *w)
     health_end(&w->health);
     ending_collect(w->pidfd, &w->record);
     ending_clear_cgroup(w->plan, &w->record);
+    ending_clear_network(w->plan, w->state_fd);
     for (size_t i = 0; i < ARRAY_SIZE(w->output); i++)
         drain(&w->output[i]);
     logfile_flush(&w->log);

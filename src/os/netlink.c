@@ -11,8 +11,13 @@
 
 fallible netlink_open(int *ret_sock)
 {
+    return netlink_open_protocol(NETLINK_ROUTE, ret_sock);
+}
+
+fallible netlink_open_protocol(int protocol, int *ret_sock)
+{
     struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
-    own_fd int sock = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+    own_fd int sock = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
     if (sock < 0 || connect(sock, (struct sockaddr *)&kernel, sizeof kernel) < 0)
         return err_sys(errno, "open a netlink socket");
     *ret_sock = take_fd(&sock);
@@ -125,4 +130,145 @@ const struct nlattr *netlink_find(const struct nlmsghdr *m, size_t fixed, uint16
         at += step;
     }
     return NULL;
+}
+
+/* ---- batches --------------------------------------------------------------------------------------------------- */
+
+void netlink_batch_clear(struct netlink_batch *b)
+{
+    free(b->bytes);
+    free(b->whats);
+    *b = (struct netlink_batch){ 0 };
+}
+
+/* Room for n bytes, padded, that are zero. */
+static char *append(struct netlink_batch *b, size_t n)
+{
+    size_t size = NLMSG_ALIGN(n);
+    if (b->len + size > b->room)
+        b->bytes = mem_realloc(b->bytes, b->room = (b->len + size) * 2 + 1024);
+    char *at = b->bytes + b->len;
+    memset(at, 0, size);
+    b->len += size;
+    return at;
+}
+
+/* The request is as long as what was added to it so far. */
+static void note_length(struct netlink_batch *b)
+{
+    uint32_t len = (uint32_t)(b->len - b->last);
+    memcpy(b->bytes + b->last + offsetof(struct nlmsghdr, nlmsg_len), &len, sizeof len);
+}
+
+void netlink_batch_begin(struct netlink_batch *b, const char *what, uint16_t type, uint16_t flags, const void *fixed,
+                         size_t n)
+{
+    const struct nlmsghdr head = { .nlmsg_type = type, .nlmsg_flags = NLM_F_REQUEST | flags, .nlmsg_seq = b->n + 1 };
+    b->last = b->len;
+    b->whats = mem_array(b->whats, b->n + 1, sizeof *b->whats);
+    b->whats[b->n++] = what;
+    memcpy(append(b, sizeof head), &head, sizeof head);
+    netlink_batch_add_raw(b, fixed, n);
+}
+
+void netlink_batch_add_raw(struct netlink_batch *b, const void *bytes, size_t n)
+{
+    memcpy(append(b, n), bytes, n);
+    note_length(b);
+}
+
+void netlink_batch_add(struct netlink_batch *b, uint16_t attribute, const void *bytes, size_t n)
+{
+    const struct nlattr a = { .nla_len = (uint16_t)(NLA_HDRLEN + n), .nla_type = attribute };
+    char *at = append(b, NLA_HDRLEN + n);
+    memcpy(at, &a, sizeof a);
+    if (n)
+        memcpy(at + NLA_HDRLEN, bytes, n);
+    note_length(b);
+}
+
+void netlink_batch_add_text(struct netlink_batch *b, uint16_t attribute, const char *text)
+{
+    netlink_batch_add(b, attribute, text, strlen(text) + 1);
+}
+
+void netlink_batch_add_u8(struct netlink_batch *b, uint16_t attribute, uint8_t v)
+{
+    netlink_batch_add(b, attribute, &v, sizeof v);
+}
+
+void netlink_batch_add_u16(struct netlink_batch *b, uint16_t attribute, uint16_t v)
+{
+    netlink_batch_add(b, attribute, &v, sizeof v);
+}
+
+void netlink_batch_add_u32(struct netlink_batch *b, uint16_t attribute, uint32_t v)
+{
+    netlink_batch_add(b, attribute, &v, sizeof v);
+}
+
+size_t netlink_batch_nest(struct netlink_batch *b, uint16_t attribute)
+{
+    size_t nest = b->len;
+    netlink_batch_add(b, attribute | NLA_F_NESTED, NULL, 0);
+    return nest;
+}
+
+void netlink_batch_end_nest(struct netlink_batch *b, size_t nest)
+{
+    uint16_t len = (uint16_t)(b->len - nest);
+    memcpy(b->bytes + nest + offsetof(struct nlattr, nla_len), &len, sizeof len);
+}
+
+/* The verdict of one request, or NULL for what is none. */
+static fallible read_verdict(const struct netlink_batch *b, const struct nlmsghdr *m, unsigned *verdicts)
+{
+    int verdict = 0;
+    if (m->nlmsg_type != NLMSG_ERROR || m->nlmsg_len < NLMSG_LENGTH(sizeof verdict))
+        return NULL;
+    memcpy(&verdict, NLMSG_DATA(m), sizeof verdict);
+    ++*verdicts;
+    if (!verdict)
+        return NULL;
+    const char *what = m->nlmsg_seq >= 1 && m->nlmsg_seq <= b->n ? b->whats[m->nlmsg_seq - 1] : "a request";
+    return err_sys(-verdict, "%s", what);
+}
+
+fallible netlink_batch_ask(int sock, struct netlink_batch *b)
+{
+    union {
+        char bytes[8192];
+        struct nlmsghdr align;
+    } in;
+    unsigned verdicts = 0;
+    err *first = NULL;
+    for (size_t at = 0; at < b->len;) {
+        struct nlmsghdr *m = (void *)(b->bytes + at);
+        m->nlmsg_flags |= NLM_F_ACK;
+        at += NLMSG_ALIGN((size_t)m->nlmsg_len);
+    }
+    if (b->len && send(sock, b->bytes, b->len, 0) < 0)
+        return err_sys(errno, "netlink: send");
+    while (verdicts < b->n) {
+        ssize_t n = recv(sock, in.bytes, sizeof in.bytes, 0);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            err_free(first);
+            return err_sys(errno, "netlink: receive");
+        }
+        for (size_t at = 0; (size_t)n - at >= sizeof(struct nlmsghdr);) {
+            const struct nlmsghdr *m = (const void *)(in.bytes + at);
+            if (m->nlmsg_len < sizeof *m || m->nlmsg_len > (size_t)n - at)
+                break;
+            err *e = read_verdict(b, m, &verdicts);
+            if (first)
+                err_free(e);
+            else
+                first = e;
+            size_t step = NLMSG_ALIGN((size_t)m->nlmsg_len);
+            at = step > (size_t)n - at ? (size_t)n : at + step;
+        }
+    }
+    return first;
 }

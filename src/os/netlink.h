@@ -43,4 +43,38 @@ fallible netlink_ask(int sock, struct netlink_request *r, netlink_answer *answer
 /* An attribute of a message behind a fixed part of that size; NULL: not there. */
 const struct nlattr *netlink_find(const struct nlmsghdr *m, size_t fixed, uint16_t attribute, size_t *ret_len);
 
+/*
+ * Several requests in one message to the kernel. Route requests are carried out one after the other, each with its own
+ * verdict; a firewall's (NETLINK_NETFILTER, between NFNL_MSG_BATCH_BEGIN and _END) all or none. Zero-initialised is
+ * empty.
+ */
+struct netlink_batch {
+    char *bytes;
+    size_t len, room;
+    size_t last;        /* where the last request begins */
+    unsigned n;         /* requests in it */
+    const char **whats; /* what each is for */
+};
+void netlink_batch_clear(struct netlink_batch *b);
+static inline void own_drop_netlink_batch(struct netlink_batch *b)
+{
+    netlink_batch_clear(b);
+}
+/* what: "make the veth pair": stands in front of the kernel's error. Borrowed until it is sent. */
+void netlink_batch_begin(struct netlink_batch *b, const char *what, uint16_t type, uint16_t flags, const void *fixed,
+                         size_t n);
+void netlink_batch_add(struct netlink_batch *b, uint16_t attribute, const void *bytes, size_t n);
+void netlink_batch_add_text(struct netlink_batch *b, uint16_t attribute, const char *text); /* with its NUL */
+void netlink_batch_add_u8(struct netlink_batch *b, uint16_t attribute, uint8_t v);
+void netlink_batch_add_u16(struct netlink_batch *b, uint16_t attribute, uint16_t v);
+void netlink_batch_add_u32(struct netlink_batch *b, uint16_t attribute, uint32_t v);
+void netlink_batch_add_raw(struct netlink_batch *b, const void *bytes, size_t n); /* a fixed part within a nest */
+/* An attribute that holds others: until netlink_batch_end_nest() of what this answers. */
+size_t netlink_batch_nest(struct netlink_batch *b, uint16_t attribute);
+void netlink_batch_end_nest(struct netlink_batch *b, size_t nest);
+/* Route requests: sends all, and reads all verdicts. Errors: the first, with its what. */
+fallible netlink_batch_ask(int sock, struct netlink_batch *b);
+/* A socket of another protocol (NETLINK_NETFILTER ...) of the own namespace. */
+fallible netlink_open_protocol(int protocol, int *ret_sock);
+
 #endif

@@ -253,6 +253,12 @@ static err *move_devices(void *ctx)
     return netdev_move(s->c->spec, &s->ns, s->run.pid, &s->netdevs);
 }
 
+static err *connect_network(void *ctx)
+{
+    struct start *s = ctx;
+    return network_connect(s->c->network, s->run.pid, s->dir_fd);
+}
+
 static err *run_runtime_hooks(void *ctx)
 {
     struct start *s = ctx;
@@ -400,6 +406,10 @@ static bool has_netdevs(const void *ctx)
     const struct oci_linux *l = ((const struct start *)ctx)->c->spec->linux_;
     return l && json_object_size(l->net_devices) > 0;
 }
+static bool has_network(const void *ctx)
+{
+    return ((const struct start *)ctx)->c->network != NULL;
+}
 static bool has_runtime_hooks(const void *ctx)
 {
     const struct oci_hooks *h = ((const struct start *)ctx)->c->spec->hooks;
@@ -448,6 +458,7 @@ static const struct step rows[] = {
     { "make devices", SIDE_CHILD, make_devices, NULL, explain_devices },
     { "open the terminal", SIDE_CHILD, open_terminal, has_terminal, explain_terminal },
     { "move network devices", SIDE_PARENT, move_devices, has_netdevs, explain_netdevs },
+    { "connect to the network", SIDE_PARENT, connect_network, has_network, explain_network },
     { "run hooks of the runtime", SIDE_PARENT, run_runtime_hooks, has_runtime_hooks, NULL },
     { "run hooks of the container", SIDE_CHILD, run_container_hooks, has_container_hooks, NULL },
     { "write kernel parameters", SIDE_CHILD, write_sysctls, has_sysctls, explain_sysctl },
@@ -700,6 +711,8 @@ static bool hooks_began(const struct start *s)
 static void undo(struct start *s)
 {
     netdev_give_back(&s->netdevs);
+    if (s->c->network)
+        err_ignore(firewall_withdraw(s->dir_fd), "the start's own error matters more");
     if (s->resctrl_made)
         err_ignore(resctrl_remove(s->resctrl_fd, &s->state.resctrl_dirs), "the start's own error matters more");
     if (s->cgroup) {

@@ -411,6 +411,12 @@ void explain_netdevs(const void *ctx, FILE *out)
     }
 }
 
+void explain_network(const void *ctx, FILE *out)
+{
+    const struct start *s = ctx;
+    network_explain(s->c->network, out);
+}
+
 void explain_resctrl(const void *ctx, FILE *out)
 {
     const struct start *s = ctx;

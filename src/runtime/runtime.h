@@ -11,6 +11,7 @@
 
 #include <stdio.h>
 
+#include "network/connect.h"
 #include "os/proc.h"
 #include "os/steps.h"
 #include "rootfs/source.h"
@@ -29,6 +30,7 @@ struct runtime_create {
     const char *staging; /* a directory of ours that the new root covers in its own mount namespace; NULL: state_dir */
     const struct oci_spec *spec;
     const struct rootfs_source *root;
+    const struct network_plan *network; /* what connects its own network namespace; NULL: nothing does */
     enum runtime_cgroup cgroup;
     bool cgroup_optional;   /* no cgroup possible here and no limit asked: go on without, as an ordinary user must */
     bool cgroup_v1_readers; /* the caller reads statistics by itself: see cgroup_host_for_v1_readers() */

@@ -112,6 +112,7 @@ void explain_mounts(const void *ctx, FILE *out);
 void explain_devices(const void *ctx, FILE *out);
 void explain_terminal(const void *ctx, FILE *out);
 void explain_netdevs(const void *ctx, FILE *out);
+void explain_network(const void *ctx, FILE *out);
 void explain_resctrl(const void *ctx, FILE *out);
 void explain_sysctl(const void *ctx, FILE *out);
 void explain_names(const void *ctx, FILE *out);

@@ -269,6 +269,7 @@ fallible state_remove(int dir, struct runtime_state *s, struct cgroup *g)
         TRY(state_remove_group(g));
     if (s->resctrl_dirs.n)
         TRY(remove_resctrl(s));
+    TRY(firewall_withdraw(dir));
     if (s->scope) /* its name is to be free when we are through */
         TRY(scope_stop(state_manager(s), s->scope));
     s->status = RUNTIME_STOPPED;

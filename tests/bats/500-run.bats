@@ -119,8 +119,8 @@ run --rm --ipc none busybox ls -d /dev/shm            | 1   | No such file
 run --rm --network host busybox readlink /proc/self/ns/net | 0 | =$(readlink /proc/self/ns/net)
 run --rm --network none busybox ls /sys/class/net     | 0   | =lo
 run --rm --network none busybox ping -c 1 -W 1 127.0.0.1 | 0 | 1 packets received
-run --rm busybox ls /sys/class/net                    | 0   | =lo
-run --rm --network bridge busybox true                | 125 | --network: 'bridge' is not one of none, host, container:NAME
+run --rm --network none busybox ls /sys/class/net     | 0   | =lo
+run --rm --network nope busybox true                  | 125 | --network
 run --rm --pid nonsense busybox true                  | 125 | --pid: 'nonsense' is not one of private, host, container:NAME
 run --rm --network container:nobody busybox true      | 125 | --network: no such container: 'nobody'
 run --rm --cgroupns host busybox true                 | 0   | =

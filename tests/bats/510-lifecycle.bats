@@ -193,7 +193,7 @@ inspect -f '{{.Config.Hostname}}' shape         | 0 | =here
 inspect -f '{{json .Config.Cmd}}' shape         | 0 | =["sleep","100"]
 inspect -f '{{.Config.User}} {{.Config.WorkingDir}}' shape | 0 | =alice /tmp
 inspect -f '{{index .Config.Labels "k"}}' shape | 0 | =v
-inspect -f '{{.HostConfig.NetworkMode}}' shape  | 0 | =none
+inspect -f '{{.HostConfig.NetworkMode}}' shape  | 0 | ~^(none|bridge)$
 inspect -f '{{len .Mounts}}' shape              | 0 | =0
 inspect -f '{{.Path}} {{.Args}}' shape          | 0 | =sleep [100]
 inspect --type image shape                      | 1 | shape

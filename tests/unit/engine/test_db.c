@@ -37,7 +37,7 @@ static void add(struct db *db, const char *id, const char *name, int64_t created
 {
     struct strv none = { 0 };
     struct db_container c = row(id, name, created_ns);
-    CHECK_OK(db_container_add(db, &c, &none));
+    CHECK_OK(db_container_add(db, &c, &none, NULL, NULL));
 }
 
 TEST(a_missing_file_is_not_found_and_not_made)
@@ -73,14 +73,14 @@ TEST(a_name_belongs_to_one)
     struct strv none = { 0 };
     struct db_container c = row("cc", "web", 2);
     add(db, "aa11", "web", 1);
-    CHECK_SAYS(db_container_add(db, &c, &none),
+    CHECK_SAYS(db_container_add(db, &c, &none, NULL, NULL),
                "the name 'web' is taken by container aa11: remove or rename it, or choose another name");
     add(db, "bb", "other", 2);
     CHECK_ERR(db_container_rename(db, "bb", "web"), ERR_EXISTS);
     CHECK_OK(db_container_rename(db, "bb", "third"));
     CHECK_OK(db_container_remove(db, "aa11"));
     CHECK_OK(db_container_remove(db, "aa11"));
-    CHECK_OK(db_container_add(db, &c, &none));
+    CHECK_OK(db_container_add(db, &c, &none, NULL, NULL));
     done(db);
 }
 
@@ -112,7 +112,7 @@ TEST(a_volume_in_use_stays)
     CHECK_ERR(db_volume_add(db, &v), ERR_EXISTS);
     strv_add(&uses, "data");
     strv_add(&uses, "data"); /* mounted twice is one use */
-    CHECK_OK(db_container_add(db, &c, &uses));
+    CHECK_OK(db_container_add(db, &c, &uses, NULL, NULL));
     CHECK_SAYS(db_volume_remove(db, "data"), "volume 'data' is in use by container aa11: remove that first");
     CHECK_OK(db_container_remove(db, "aa11"));
     CHECK_OK(db_volume_remove(db, "data"));

@@ -1,0 +1,466 @@
+/*
+ * husk network: what containers are connected to.
+ * Compatible with: docker network, podman network.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <string.h>
+
+#include "base/parse.h"
+#include "cli/cli.h"
+#include "cli/inspect_docs.h"
+#include "cli/table.h"
+#include "engine/network.h"
+#include "engine/network_start.h"
+#include "os/fs.h"
+
+struct network_opts {
+    struct network_options create;
+    struct opt_bool ipv4;
+    struct strv filter, alias, dns_add, dns_drop;
+    const char *format, *ip, *ip6, *mac, *interface;
+    bool quiet, force, all, no_trunc, attachable, verbose, no_heading;
+};
+
+#define T struct network_opts
+static const struct opt create_options[] = {
+    OPT_STR('d', "driver", T, create.driver, "DRIVER", "bridge (default), macvlan, ipvlan"),
+    OPT_STRS(0, "subnet", T, create.subnet, "SUBNET",
+             "Its addresses: 10.9.0.0/24; one of each family (default: chosen)"),
+    OPT_STRS(0, "gateway", T, create.gateway, "IP", "The address of the way out (default: a subnet's first)"),
+    OPT_STRS(0, "ip-range", T, create.range, "RANGE",
+             "Containers get addresses from it alone: 10.9.0.128/25, or FIRST-LAST"),
+    OPT_STRS(0, "aux-address", T, create.aux_address, "[NAME=]IP", "An address that no container gets"),
+    OPT_FLAG(0, "ipv6", T, create.ipv6, "IPv6 too: a unique local subnet, where none is given"),
+    OPT_SWITCH(0, "ipv4", T, ipv4, "IPv4 (default true)"),
+    OPT_FLAG(0, "internal", T, create.internal, "Its containers reach each other and the host, nothing beyond"),
+    OPT_STRS('o', "opt", T, create.opt, "KEY=VALUE",
+             "mtu=, vlan=, isolate=, parent= and mode= (macvlan, ipvlan), com.docker.network.bridge.name=, "
+             "com.docker.network.bridge.enable_icc=, com.docker.network.bridge.enable_ip_masquerade="),
+    OPT_STR(0, "interface-name", T, create.interface_name, "NAME",
+            "The bridge's name on the host, or the parent device"),
+    OPT_STRS(0, "route", T, create.route, "DESTINATION,GATEWAY[,METRIC]", "A further route of its containers"),
+    OPT_STRS(0, "dns", T, create.dns, "IP", "A name server for what is not on the network, instead of the host's"),
+    OPT_FLAG(0, "disable-dns", T, create.disable_dns, "Its containers do not know each other by name"),
+    OPT_STR(0, "ipam-driver", T, create.ipam_driver, "DRIVER", "default, or none: no addresses are given"),
+    OPT_STRS(0, "label", T, create.label, "KEY=VALUE", "A label"),
+    OPT_FLAG(0, "ignore", T, create.ignore, "One of that name that is there already is fine"),
+    OPT_FLAG(0, "attachable", T, attachable, "As every network of husk's is"),
+    OPT_END,
+};
+static const struct opt ls_options[] = {
+    OPT_FLAG('q', "quiet", T, quiet, "Only IDs"),
+    OPT_FLAG(0, "no-trunc", T, no_trunc, "Whole IDs"),
+    OPT_FLAG('n', "noheading", T, no_heading, "Without the heading"),
+    OPT_STRS('f', "filter", T, filter, "KEY=VALUE",
+             "name=, id=, driver=, label=KEY[=VALUE], dangling=BOOL, type=builtin|custom, until=TIME"),
+    OPT_STR(0, "format", T, format, "FORMAT", "table, json, or a template such as '{{.Name}}'"),
+    OPT_END,
+};
+static const struct opt inspect_options[] = {
+    OPT_STR('f', "format", T, format, "FORMAT", "json, or a template such as '{{.Driver}}'"),
+    OPT_FLAG('v', "verbose", T, verbose, "As it always is"),
+    OPT_END,
+};
+static const struct opt rm_options[] = {
+    OPT_FLAG('f', "force", T, force, "Disconnect what is on it; a missing one is no error"),
+    OPT_END,
+};
+static const struct opt prune_options[] = {
+    OPT_FLAG('f', "force", T, force, "As with docker: husk never asks"),
+    OPT_STRS(0, "filter", T, filter, "KEY=VALUE", "name=, label=KEY[=VALUE], until=TIME"),
+    OPT_END,
+};
+static const struct opt connect_options[] = {
+    OPT_STRS(0, "alias", T, alias, "NAME", "Another name of it on the network"),
+    OPT_STR(0, "ip", T, ip, "IP", "Its IPv4 address there"),
+    OPT_STR(0, "ip6", T, ip6, "IP", "Its IPv6 address there"),
+    OPT_STR(0, "mac-address", T, mac, "MAC", "Its hardware address there"),
+    OPT_STR(0, "interface", T, interface, "NAME", "The interface's name (default: the next of eth0, eth1 ...)"),
+    OPT_END,
+};
+static const struct opt disconnect_options[] = {
+    OPT_FLAG('f', "force", T, force, "A container that is not on it is no error"),
+    OPT_END,
+};
+static const struct opt update_options[] = {
+    OPT_STRS(0, "dns-add", T, dns_add, "IP", "One name server more"),
+    OPT_STRS(0, "dns-drop", T, dns_drop, "IP", "One less"),
+    OPT_END,
+};
+static const struct opt reload_options[] = {
+    OPT_FLAG('a', "all", T, all, "As without a name: of all"),
+    OPT_END,
+};
+static const struct opt exists_options[] = { OPT_END };
+#undef T
+
+static fallible create_run(const void *opts_, struct args args)
+{
+    const struct network_opts *o = opts_;
+    own(engine) struct engine *engine = NULL;
+    own(network) struct network *n = NULL;
+    struct network_options wish = o->create;
+    own_mem char *name = NULL;
+    char hex[9];
+    if (wish.ipam_driver && !str_eq(wish.ipam_driver, "default") && !str_eq(wish.ipam_driver, "host-local") &&
+        !str_eq(wish.ipam_driver, "none"))
+        return err_new(ERR_UNSUPPORTED, "--ipam-driver: '%s' is not one of default, none", wish.ipam_driver);
+    wish.ipv4_off = o->ipv4.set && !o->ipv4.v;
+    TRY(engine_open(&engine));
+    random_hex(hex, 4);
+    name = args.n ? mem_strdup(args.v[0]) : mem_printf("net-%s", hex);
+    err *e = network_create(engine, name, &wish, &n);
+    if (err_is(e, ERR_EXISTS) && wish.ignore) {
+        err_free(e);
+        e = network_find(engine, name, &n);
+    }
+    TRY(e);
+    printf("%s\n", n->row.id);
+    return NULL;
+}
+
+/* ---- listing ------------------------------------------------------------------------------------------------------
+ */
+
+static fallible is_used(struct engine *e, const struct network *n, bool *ret)
+{
+    own(db_endpoints) struct db_endpoints l = { 0 };
+    struct db *db;
+    TRY(engine_db(e, &db));
+    TRY(db_endpoint_list(db, NULL, n->row.id, &l));
+    *ret = l.n > 0;
+    return NULL;
+}
+
+static bool has_label(const struct network *n, const char *wish)
+{
+    size_t len = strcspn(wish, "=");
+    own_mem char *key = mem_strndup(wish, len);
+    const char *value = strmap_get(&n->config->labels, key);
+    return value && (!wish[len] || str_eq(value, wish + len + 1));
+}
+
+static fallible passes_one(struct engine *e, const struct network *n, const char *key, const char *value, bool *ret)
+{
+    int64_t when;
+    bool yes, used;
+    if (str_eq(key, "name")) {
+        *ret = strstr(n->row.name, value) != NULL;
+    } else if (str_eq(key, "id")) {
+        *ret = str_starts(n->row.id, value);
+    } else if (str_eq(key, "driver")) {
+        *ret = str_eq(n->row.driver, value);
+    } else if (str_eq(key, "label")) {
+        *ret = has_label(n, value);
+    } else if (str_eq(key, "label!")) {
+        *ret = !has_label(n, value);
+    } else if (str_eq(key, "type")) {
+        if (!str_eq(value, "builtin") && !str_eq(value, "custom"))
+            return err_new(ERR_INVALID, "--filter type: '%s' is not one of builtin, custom", value);
+        *ret = str_eq(n->row.name, NETWORK_DEFAULT) == str_eq(value, "builtin");
+    } else if (str_eq(key, "scope")) {
+        *ret = str_eq(value, "local");
+    } else if (str_eq(key, "dangling")) {
+        TRY_AS(parse_bool(value, &yes), "--filter dangling");
+        TRY(is_used(e, n, &used));
+        *ret = used != yes;
+    } else if (str_eq(key, "until")) {
+        TRY_AS(parse_when_ns(value, &when), "--filter until");
+        *ret = n->row.created_ns < when;
+    } else {
+        return err_new(ERR_INVALID,
+                       "--filter: '%s' is not one of name, id, driver, label, type, scope, dangling, until", key);
+    }
+    return NULL;
+}
+
+/* As docker: of one key one value must fit, and of all keys each; labels must all fit. */
+static fallible passes(struct engine *e, const struct network *n, const struct strv *filters, bool *ret)
+{
+    *ret = true;
+    for (size_t i = 0; i < filters->n; i++) {
+        const char *equals = strchr(filters->items[i], '=');
+        bool any = false;
+        if (!equals)
+            return err_new(ERR_INVALID, "--filter: '%s' is not KEY=VALUE", filters->items[i]);
+        size_t len = (size_t)(equals - filters->items[i]);
+        own_mem char *key = mem_strndup(filters->items[i], len);
+        bool all = str_starts(key, "label");
+        for (size_t j = 0; j < filters->n; j++) {
+            bool one = false;
+            if (all ? i != j : strncmp(filters->items[j], filters->items[i], len + 1) != 0)
+                continue;
+            TRY(passes_one(e, n, key, filters->items[j] + len + 1, &one));
+            any |= one;
+        }
+        *ret &= any;
+    }
+    return NULL;
+}
+
+static json_t *row_of(const struct network *n, bool no_trunc)
+{
+    char when[40];
+    own_str struct str labels = { 0 };
+    own_mem char *id = mem_printf(no_trunc ? "%s" : SHORT_ID, n->row.id);
+    for (size_t i = 0; i < n->config->labels.n; i++)
+        str_printf(&labels, "%s%s=%s", i ? "," : "", n->config->labels.items[i].key, n->config->labels.items[i].value);
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "ID", id, "Name", n->row.name, "Driver", n->row.driver,
+                     "Scope", "local", "IPv6", n->config->ipv6 ? "true" : "false", "Internal",
+                     n->config->internal ? "true" : "false", "Labels", labels.len ? labels.text : "", "CreatedAt",
+                     format_time_ns(n->row.created_ns, when));
+}
+
+static const struct table_column columns[] = {
+    { "NETWORK ID", "ID" }, { "NAME", "Name" }, { "DRIVER", "Driver" }, { "SCOPE", "Scope" }, { 0 }
+};
+
+static fallible ls_run(const void *opts_, struct args args)
+{
+    const struct network_opts *o = opts_;
+    own(engine) struct engine *engine = NULL;
+    struct network_list l = { 0 };
+    own_json json_t *rows = json_array();
+    TRY(engine_open(&engine));
+    TRY(network_list(engine, &l));
+    err *e = NULL;
+    for (size_t i = 0; i < l.n && !e; i++) {
+        bool wanted = true;
+        e = passes(engine, l.items[i], &o->filter, &wanted);
+        if (!e && wanted)
+            (void)json_array_append_new(rows, row_of(l.items[i], o->no_trunc));
+    }
+    network_list_clear(&l);
+    TRY(e);
+    if (!o->quiet || o->format)
+        return o->no_heading
+                   ? table_print(columns, rows, o->format ? o->format : "{{.ID}}  {{.Name}}  {{.Driver}}  {{.Scope}}")
+                   : table_print(columns, rows, o->format);
+    for (size_t i = 0; i < json_array_size(rows); i++)
+        printf("%s\n", json_string_value(json_object_get(json_array_get(rows, i), "ID")));
+    return NULL;
+}
+
+struct each {
+    struct engine *engine;
+    const struct network_opts *opts;
+    json_t *docs;
+};
+
+static err *inspect_one(const char *name, void *ctx)
+{
+    struct each *each = ctx;
+    own(network) struct network *n = NULL;
+    json_t *doc = NULL;
+    TRY(network_find(each->engine, name, &n));
+    TRY(inspect_network(each->engine, n, &doc));
+    (void)json_array_append_new(each->docs, doc);
+    return NULL;
+}
+
+static fallible inspect_run(const void *opts_, struct args args)
+{
+    const struct network_opts *o = opts_;
+    own(engine) struct engine *engine = NULL;
+    own_json json_t *docs = json_array();
+    TRY(engine_open(&engine));
+    err *e = command_each("husk network inspect", args, inspect_one, &(struct each){ engine, o, docs });
+    err *printed = inspect_print(docs, o->format);
+    if (!e)
+        return printed;
+    err_ignore(printed, "the first error says what went wrong");
+    return e;
+}
+
+static fallible exists_run(const void *opts_, struct args args)
+{
+    own(engine) struct engine *engine = NULL;
+    own(network) struct network *n = NULL;
+    TRY(engine_open(&engine));
+    err *e = network_find(engine, args.v[0], &n);
+    if (!err_is(e, ERR_NOT_FOUND))
+        return e;
+    err_free(e);
+    return err_exit(1);
+}
+
+/* ---- changing ------------------------------------------------------------------------------------------------------
+ */
+
+static err *rm_one(const char *name, void *ctx)
+{
+    const struct each *each = ctx;
+    own(network) struct network *n = NULL;
+    err *e = network_find(each->engine, name, &n);
+    if (err_is(e, ERR_NOT_FOUND) && each->opts->force) {
+        err_free(e);
+        return NULL;
+    }
+    TRY(e);
+    TRY(network_remove(each->engine, n, each->opts->force));
+    printf("%s\n", name);
+    return NULL;
+}
+
+static fallible rm_run(const void *opts_, struct args args)
+{
+    const struct network_opts *o = opts_;
+    own(engine) struct engine *engine = NULL;
+    TRY(engine_open(&engine));
+    return command_each("husk network rm", args, rm_one, &(struct each){ engine, o, NULL });
+}
+
+static fallible prune_run(const void *opts_, struct args args)
+{
+    const struct network_opts *o = opts_;
+    own(engine) struct engine *engine = NULL;
+    struct network_list l = { 0 };
+    TRY(engine_open(&engine));
+    TRY(network_list(engine, &l));
+    err *e = NULL;
+    bool heading = false;
+    for (size_t i = 0; i < l.n && !e; i++) {
+        bool used = true, wanted = true;
+        if (str_eq(l.items[i]->row.name, NETWORK_DEFAULT))
+            continue;
+        e = is_used(engine, l.items[i], &used);
+        if (!e)
+            e = passes(engine, l.items[i], &o->filter, &wanted);
+        if (e || used || !wanted)
+            continue;
+        e = network_remove(engine, l.items[i], false);
+        if (err_is(e, ERR_CONFLICT)) { /* somebody connects just now */
+            err_free(e);
+            e = NULL;
+            continue;
+        }
+        if (!e)
+            printf("%s%s\n", heading ? "" : "Deleted Networks:\n", l.items[i]->row.name);
+        heading = true;
+    }
+    network_list_clear(&l);
+    return e;
+}
+
+static fallible connect_run(const void *opts_, struct args args)
+{
+    const struct network_opts *o = opts_;
+    own(engine) struct engine *engine = NULL;
+    own(network) struct network *n = NULL;
+    own(container) struct container *c = NULL;
+    own_str struct str text = { 0 };
+    struct db_endpoint at = { 0 };
+    str_printf(&text, "name=%s", args.v[0]);
+    for (size_t i = 0; i < o->alias.n; i++)
+        str_printf(&text, ",alias=%s", o->alias.items[i]);
+    const char *const words[][2] = {
+        { "ip", o->ip }, { "ip6", o->ip6 }, { "mac", o->mac }, { "interface", o->interface }
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+        if (words[i][1])
+            str_printf(&text, ",%s=%s", words[i][0], words[i][1]);
+    TRY(network_wish_parse(text.text, &at));
+    err *e = engine_open(&engine);
+    if (!e)
+        e = network_find(engine, args.v[0], &n);
+    if (!e)
+        e = container_find(engine, args.v[1], &c);
+    if (!e)
+        e = network_connect_container(engine, n, c, &at);
+    db_endpoint_clear(&at);
+    return e;
+}
+
+static fallible disconnect_run(const void *opts_, struct args args)
+{
+    const struct network_opts *o = opts_;
+    own(engine) struct engine *engine = NULL;
+    own(network) struct network *n = NULL;
+    own(container) struct container *c = NULL;
+    TRY(engine_open(&engine));
+    TRY(network_find(engine, args.v[0], &n));
+    TRY(container_find(engine, args.v[1], &c));
+    err *e = network_disconnect(engine, n, c);
+    if (!err_is(e, ERR_NOT_FOUND) || !o->force)
+        return e;
+    err_free(e);
+    return NULL;
+}
+
+static fallible update_run(const void *opts_, struct args args)
+{
+    const struct network_opts *o = opts_;
+    own(engine) struct engine *engine = NULL;
+    own(network) struct network *n = NULL;
+    TRY(engine_open(&engine));
+    TRY(network_find(engine, args.v[0], &n));
+    TRY(network_set_dns(engine, n, &o->dns_add, &o->dns_drop));
+    printf("%s\n", args.v[0]);
+    return NULL;
+}
+
+static fallible reload_run(const void *opts_, struct args args)
+{
+    own(engine) struct engine *engine = NULL;
+    own_str struct str obstacles = { 0 };
+    struct network_list l = { 0 };
+    TRY(engine_open(&engine));
+    for (int i = 0; i < args.n; i++) { /* podman names containers: all are reloaded, but a wrong name is said */
+        own(container) struct container *c = NULL;
+        TRY(container_find(engine, args.v[i], &c));
+    }
+    TRY(network_reload(engine));
+    TRY(network_obstacles(&obstacles));
+    if (obstacles.len)
+        fprintf(stderr, "husk network reload: %s\n", obstacles.text);
+    network_list_clear(&l);
+    return NULL;
+}
+
+#define NETWORK_COMMAND(id, word, what, arguments, min, max, more)                                                     \
+    static const struct command cmd_network_##id = {                                                                   \
+        .name = word,                                                                                                  \
+        .args = arguments,                                                                                             \
+        .summary = what,                                                                                               \
+        .detail = more,                                                                                                \
+        .opts = id##_options,                                                                                          \
+        .opts_size = sizeof(struct network_opts),                                                                      \
+        .min_args = min,                                                                                               \
+        .max_args = max,                                                                                               \
+        .fail_exit = 1,                                                                                                \
+        .run = id##_run,                                                                                               \
+    }
+NETWORK_COMMAND(create, "create", "Make a network", "[NAME]", 0, 1, NULL);
+NETWORK_COMMAND(ls, "ls", "List networks", NULL, 0, 0, NULL);
+NETWORK_COMMAND(inspect, "inspect", "Show everything about networks", "NETWORK...", 1, -1, NULL);
+NETWORK_COMMAND(rm, "rm", "Remove networks that no container is on", "NETWORK...", 1, -1, NULL);
+NETWORK_COMMAND(prune, "prune", "Remove all networks that no container is on", NULL, 0, 0, NULL);
+NETWORK_COMMAND(connect, "connect", "Connect a container to one network more", "NETWORK CONTAINER", 2, 2, NULL);
+NETWORK_COMMAND(disconnect, "disconnect", "Disconnect a container from a network", "NETWORK CONTAINER", 2, 2, NULL);
+NETWORK_COMMAND(exists, "exists", "Say by the exit status whether there is a network", "NETWORK", 1, 1, NULL);
+NETWORK_COMMAND(update, "update", "Change a network's name servers", "NETWORK", 1, 1, NULL);
+NETWORK_COMMAND(
+    reload, "reload", "Make the firewall's part of all networks anew", "[CONTAINER...]", 0, -1,
+    "After the host's firewall was loaded anew, which takes husk's table with it. Every start of a container "
+    "looks for\nthat by itself and does the same.");
+
+static const struct command *const network_commands[] = {
+    &cmd_network_connect,
+    &cmd_network_create,
+    &cmd_network_disconnect,
+    &cmd_network_exists,
+    &cmd_network_inspect,
+    &cmd_network_ls,
+    &cmd_network_prune,
+    &cmd_network_reload,
+    &cmd_network_rm,
+    &cmd_network_update,
+    NULL,
+};
+
+const struct command cmd_network = {
+    .name = "network",
+    .args = "COMMAND",
+    .summary = "Manage networks",
+    .sub = network_commands,
+};

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "engine/network_lease.h"
+#include "engine/network_parts.h"
+#include "engine/network_start.h"
+#include "engine/network_wish.h"
+#include "monitor/events.h"
+#include "os/fs.h"
+
+/* ---- what a running container has -------------------------------------------------------------------------------- */
+
+static fallible running_pid(struct container *c, pid_t *ret)
+{
+    struct container_state s = { 0 };
+    TRY(container_state(c, &s));
+    bool runs = s.status == CONTAINER_RUNNING || s.status == CONTAINER_PAUSED;
+    *ret = runs && network_is_connected(c->engine, c->row.id) ? s.init.pid : 0;
+    container_state_clear(&s);
+    return NULL;
+}
+
+static fallible add_elements(const struct network_plan *p)
+{
+    own(nft) struct nft n = { 0 };
+    own_fd int sock = -1;
+    if (!p->ports_n)
+        return NULL;
+    TRY(nft_open(&sock));
+    firewall_begin(&n);
+    for (size_t i = 0; i < p->ports_n; i++)
+        firewall_port(&n, NFT_ADD, &p->ports[i]);
+    return nft_commit(sock, &n);
+}
+
+static fallible publish_again(struct container *c, const struct network_plan *p)
+{
+    own_fd int dir = open(c->state_dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dir < 0)
+        return err_sys(errno, "open '%s'", c->state_dir);
+    TRY(firewall_withdraw(dir));
+    TRY(firewall_note(dir, p->ports, p->ports_n));
+    return add_elements(p);
+}
+
+/* Ports and default routes as the rows have them now. */
+static fallible follow_rows(struct container *c, pid_t pid)
+{
+    struct container_network n = { 0 };
+    TRY(network_look(c, &n));
+    err *e = publish_again(c, &n.plan);
+    for (size_t i = 0; !e && i < n.plan.links_n; i++) {
+        e = network_link_routes(&n.plan.links[i], pid);
+        if (!e && n.plan.links[i].hairpin)
+            e = network_link_hairpin(&n.plan.links[i]);
+    }
+    container_network_clear(&n);
+    return e;
+}
+
+/* ---- networks ---------------------------------------------------------------------------------------------------- */
+
+static fallible must_be_ours(struct container *c)
+{
+    const struct container_config *config;
+    TRY(container_config(c, &config));
+    if (!network_mode_is_ours(config->network))
+        return err_new(ERR_CONFLICT, "container '%s' has --network %s, to which no other can be added", c->row.name,
+                       config->network);
+    return NULL;
+}
+
+static bool interface_is_taken(const struct db_endpoints *l, const char *name)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (str_eq(l->items[i].interface, name))
+            return true;
+    return false;
+}
+
+static fallible place(struct container *c, const struct db_endpoints *there, struct db_endpoint *at)
+{
+    at->position = 0;
+    for (size_t i = 0; i < there->n; i++)
+        if (there->items[i].position >= at->position)
+            at->position = there->items[i].position + 1;
+    if (at->interface && interface_is_taken(there, at->interface))
+        return err_new(ERR_CONFLICT, "container '%s' has an interface '%s' already", c->row.name, at->interface);
+    for (int i = 0; !at->interface; i++) {
+        own_mem char *name = mem_printf("eth%d", i);
+        if (!interface_is_taken(there, name))
+            at->interface = take(name);
+    }
+    return NULL;
+}
+
+static fallible add_row(struct engine *e, struct network *n, struct db *db, struct db_endpoint *at)
+{
+    TRY(db_begin(db));
+    err *failed = network_lease(e, n, at);
+    if (!failed)
+        failed = db_endpoint_add(db, at);
+    return db_end(db, failed);
+}
+
+static fallible connect_live(struct engine *e, struct network *n, struct db_endpoint *at, pid_t pid)
+{
+    struct network_kernel kernel;
+    struct network_link link;
+    TRY(network_ensure(e, n, &kernel));
+    TRY(network_link_of(n, at, kernel.index, NETWORK_NO_DEFAULT_ROUTE, &link));
+    err *failed = network_link_make(&link, pid);
+    network_link_clear(&link);
+    return failed;
+}
+
+fallible network_connect_container(struct engine *e, struct network *n, struct container *c, struct db_endpoint *at)
+{
+    own(db_endpoints) struct db_endpoints there = { 0 };
+    struct db *db;
+    pid_t pid;
+    TRY(container_lock(c));
+    TRY(must_be_ours(c));
+    TRY(engine_db(e, &db));
+    TRY(db_endpoint_list(db, c->row.id, NULL, &there));
+    for (size_t i = 0; i < there.n; i++)
+        if (str_eq(there.items[i].network, n->row.id))
+            return err_new(ERR_CONFLICT, "container '%s' is on network '%s' already", c->row.name, n->row.name);
+    free(at->container);
+    free(at->network);
+    at->container = mem_strdup(c->row.id);
+    at->network = mem_strdup(n->row.id);
+    TRY(place(c, &there, at));
+    TRY(running_pid(c, &pid));
+    TRY(add_row(e, n, db, at));
+    err *failed = pid ? connect_live(e, n, at, pid) : NULL;
+    if (!failed && pid)
+        failed = follow_rows(c, pid);
+    if (failed) {
+        err_ignore(db_endpoint_remove(db, c->row.id, n->row.id), "the first error says what went wrong");
+        return failed;
+    }
+    event_say(e->run, "network", "connect", n->row.id, "container", c->row.id, "name", n->row.name, "type",
+              n->row.driver, NULL);
+    return NULL;
+}
+
+fallible network_disconnect(struct engine *e, struct network *n, struct container *c)
+{
+    own(db_endpoints) struct db_endpoints there = { 0 };
+    struct db *db;
+    pid_t pid;
+    TRY(container_lock(c));
+    TRY(engine_db(e, &db));
+    TRY(db_endpoint_list(db, c->row.id, n->row.id, &there));
+    if (!there.n)
+        return err_new(ERR_NOT_FOUND, "container '%s' is not on network '%s'", c->row.name, n->row.name);
+    TRY(running_pid(c, &pid));
+    TRY(db_endpoint_remove(db, c->row.id, n->row.id));
+    err *failed = pid ? network_link_remove(there.items[0].interface, pid) : NULL;
+    if (failed) {
+        err_ignore(db_endpoint_add(db, &there.items[0]), "the first error says what went wrong");
+        return failed;
+    }
+    if (pid)
+        TRY(follow_rows(c, pid));
+    event_say(e->run, "network", "disconnect", n->row.id, "container", c->row.id, "name", n->row.name, "type",
+              n->row.driver, NULL);
+    return NULL;
+}
+
+/* ---- ports ---------------------------------------------------------------------------------------------------------
+ */
+
+/* The port is looked at, not kept: the monitor of a running container takes no descriptors. */
+static fallible check_port(struct db_port *p)
+{
+    struct reserve r = { 0 };
+    struct ip at = { 0 };
+    uint16_t port = (uint16_t)p->want_port;
+    if (*p->host_ip)
+        TRY(ip_parse(p->host_ip, &at));
+    err *e = reserve_port(&r, proto_number(p->proto), &at, false, &port);
+    p->host_port = port;
+    reserve_clear(&r);
+    return e;
+}
+
+fallible network_port_add(struct engine *e, struct container *c, struct db_ports *ports)
+{
+    struct db *db;
+    pid_t pid;
+    TRY(container_lock(c));
+    TRY(must_be_ours(c));
+    TRY(engine_db(e, &db));
+    TRY(running_pid(c, &pid));
+    for (size_t i = 0; i < ports->n; i++) {
+        free(ports->items[i].container);
+        ports->items[i].container = mem_strdup(c->row.id);
+        if (pid)
+            TRY(check_port(&ports->items[i]));
+    }
+    for (size_t i = 0; i < ports->n; i++)
+        TRY(db_port_add(db, &ports->items[i]));
+    err *failed = pid ? follow_rows(c, pid) : NULL;
+    for (size_t i = 0; failed && i < ports->n; i++)
+        err_ignore(db_port_remove(db, &ports->items[i]), "the first error says what went wrong");
+    return failed;
+}
+
+static const struct db_port *find_port(const struct db_ports *l, const struct db_port *p)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        const struct db_port *o = &l->items[i];
+        if (str_eq(o->proto, p->proto) && o->container_port == p->container_port &&
+            (!*p->host_ip || str_eq(o->host_ip, p->host_ip)) &&
+            (!p->want_port || o->want_port == p->want_port || o->host_port == p->want_port))
+            return o;
+    }
+    return NULL;
+}
+
+fallible network_port_remove(struct engine *e, struct container *c, const struct db_ports *ports)
+{
+    own(db_ports) struct db_ports there = { 0 };
+    struct db *db;
+    pid_t pid;
+    TRY(container_lock(c));
+    TRY(engine_db(e, &db));
+    TRY(db_port_list(db, c->row.id, &there));
+    TRY(running_pid(c, &pid));
+    for (size_t i = 0; i < ports->n; i++)
+        if (!find_port(&there, &ports->items[i]))
+            return err_new(ERR_NOT_FOUND, "container '%s' has not published %lld/%s so", c->row.name,
+                           (long long)ports->items[i].container_port, ports->items[i].proto);
+    for (size_t i = 0; i < ports->n; i++)
+        TRY(db_port_remove(db, find_port(&there, &ports->items[i])));
+    return pid ? follow_rows(c, pid) : NULL;
+}

@@ -1,0 +1,27 @@
+/*
+ * network_parts.h: what the verbs of engine/network.h share among themselves.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_ENGINE_NETWORK_PARTS_H
+#define HUSK_ENGINE_NETWORK_PARTS_H
+
+#include "engine/container_parts.h"
+#include "engine/network.h"
+#include "network/connect.h"
+#include "network/reserve.h"
+
+/* "DESTINATION,GATEWAY[,METRIC]" */
+fallible network_route_parse(const char *text, struct network_route *ret);
+
+/* The network's part of the firewall. Borrows from n. */
+fallible network_firewall(const struct network *n, struct firewall_net *ret);
+
+/* One endpoint as a link: what the start, or a live connect, is to make. default_route: it has the default routes. */
+enum network_route_wish { NETWORK_NO_DEFAULT_ROUTE, NETWORK_DEFAULT_ROUTE };
+fallible network_link_of(const struct network *n, const struct db_endpoint *at, unsigned index,
+                         enum network_route_wish wish, struct network_link *ret);
+/* Published ports as the firewall's, led to these addresses. */
+fallible network_port_of(const struct db_port *p, const struct ip *ip4, const struct ip *ip6,
+                         struct firewall_port *ret);
+
+#endif

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <string.h>
+
+#include "engine/network_lease.h"
+#include "engine/network_parts.h"
+#include "engine/network_start.h"
+
+/*
+ * The firewall's part of everything, from the rows: all elements go and come in one batch, so that no packet meets half
+ * of it. What somebody else put into the table's sets is gone then; what is missing is there again.
+ */
+
+static fallible add_networks(struct engine *e, int route, struct nft *n)
+{
+    struct network_list l = { 0 };
+    err *failed = NULL;
+    TRY(network_list(e, &l));
+    for (size_t i = 0; i < l.n && !failed; i++) {
+        struct firewall_net net;
+        unsigned index = 0;
+        if (!str_eq(l.items[i]->row.driver, "bridge"))
+            continue;
+        failed = link_index(route, l.items[i]->config->link, &index);
+        if (!failed && index && !(failed = network_firewall(l.items[i], &net)))
+            firewall_net(n, NFT_ADD, &net);
+    }
+    network_list_clear(&l);
+    return failed;
+}
+
+static fallible add_container(struct engine *e, struct db_container *take_row, struct nft *n)
+{
+    struct container_network network = { 0 };
+    own(container) struct container *c = container_new(e, take_row);
+    err *failed = network_look(c, &network);
+    for (size_t i = 0; !failed && i < network.plan.ports_n; i++)
+        firewall_port(n, NFT_ADD, &network.plan.ports[i]);
+    container_network_clear(&network);
+    return failed;
+}
+
+static fallible add_containers(struct engine *e, struct nft *n)
+{
+    struct db *db = NULL;
+    struct db_container *rows = NULL;
+    size_t count = 0;
+    err *failed = NULL;
+    TRY(engine_db_if_there(e, &db));
+    if (db)
+        TRY(db_container_list(db, &rows, &count));
+    for (size_t i = 0; i < count; i++) {
+        if (!failed && network_is_connected(e, rows[i].id))
+            failed = add_container(e, &rows[i], n);
+        else
+            db_container_clear(&rows[i]);
+    }
+    free(rows);
+    return failed;
+}
+
+fallible network_reload(struct engine *e)
+{
+    own(nft) struct nft n = { 0 };
+    own_fd int sock = -1, route = -1;
+    TRY(nft_open(&sock));
+    TRY(netlink_open(&route));
+    TRY(firewall_ensure(sock));
+    firewall_begin(&n);
+    firewall_flush(&n);
+    TRY(add_networks(e, route, &n));
+    TRY(add_containers(e, &n));
+    return nft_commit(sock, &n);
+}
+
+fallible network_obstacles(struct str *ret)
+{
+    own_fd int sock = -1;
+    TRY(nft_open(&sock));
+    return firewall_obstacles(sock, ret);
+}
+
+/* ---- removal ----------------------------------------------------------------------------------------------------- */
+
+static fallible forget_network(struct network *n)
+{
+    own(nft) struct nft nft = { 0 };
+    own_fd int sock = -1, route = -1;
+    struct firewall_net net;
+    bool there = false;
+    size_t len;
+    TRY(netlink_open(&route));
+    if (!str_eq(n->row.driver, "bridge"))
+        return parent_remove(route, n->config->link);
+    TRY(bridge_remove(route, n->config->link));
+    TRY(nft_open(&sock));
+    TRY(firewall_has(sock, n->config->link, &there));
+    if (!there)
+        return NULL;
+    TRY(network_firewall(n, &net));
+    firewall_begin(&nft);
+    firewall_net(&nft, NFT_DELETE, &net);
+    void *bytes = (void *)(uintptr_t)nft_bytes(&nft, &len);
+    return nft_send(sock, bytes, len);
+}
+
+static fallible must_be_unused(struct engine *e, const struct network *n)
+{
+    own(db_endpoints) struct db_endpoints l = { 0 };
+    struct db *db;
+    struct db_container row;
+    TRY(engine_db(e, &db));
+    TRY(db_endpoint_list(db, NULL, n->row.id, &l));
+    for (size_t i = 0; i < l.n; i++) {
+        if (db_container_find(db, l.items[i].container, &row))
+            continue;
+        err *failed = err_new(
+            ERR_CONFLICT, "network '%s' is in use by container '%s': disconnect or remove that first, or force with -f",
+            n->row.name, row.name);
+        db_container_clear(&row);
+        return failed;
+    }
+    return NULL;
+}
+
+static fallible disconnect_all(struct engine *e, struct network *n)
+{
+    own(db_endpoints) struct db_endpoints l = { 0 };
+    struct db *db;
+    TRY(engine_db(e, &db));
+    TRY(db_endpoint_list(db, NULL, n->row.id, &l));
+    for (size_t i = 0; i < l.n; i++) {
+        own(container) struct container *c = NULL;
+        TRY(container_find(e, l.items[i].container, &c));
+        TRY(network_disconnect(e, n, c));
+    }
+    return NULL;
+}
+
+/* The kernel's part first: killed in between, the row is still there to say what it was, and a start makes it again. */
+fallible network_remove(struct engine *e, struct network *n, bool force)
+{
+    struct db *db;
+    TRY(engine_db(e, &db));
+    if (force)
+        TRY(disconnect_all(e, n));
+    else
+        TRY(must_be_unused(e, n));
+    TRY(forget_network(n));
+    return db_network_remove(db, n->row.id, n->row.name, DB_MUST_BE_UNUSED);
+}

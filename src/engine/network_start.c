@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "engine/network_start.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "engine/network_lease.h"
+#include "engine/network_parts.h"
+#include "os/fs.h"
+
+void container_network_clear(struct container_network *n)
+{
+    network_plan_clear(&n->plan);
+    reserve_clear(&n->reserve);
+    free(n->hold);
+    free(n->host_gateway);
+    free(n->dns);
+    *n = (struct container_network){ 0 };
+}
+
+fallible network_resolve(struct engine *e, struct network_wishes *w)
+{
+    if (w->networks.n && engine_is_rootless())
+        return err_new(ERR_UNSUPPORTED,
+                       "--network %s: an ordinary user's containers have --network none, host and "
+                       "container:NAME: run as root for the others",
+                       w->networks.items[0].network);
+    for (size_t i = 0; i < w->networks.n; i++) {
+        own(network) struct network *n = NULL;
+        struct db_endpoint *at = &w->networks.items[i];
+        TRY_AS(network_find(e, at->network, &n), "--network");
+        free(at->network);
+        at->network = mem_strdup(n->row.id);
+        for (size_t j = 0; j < i; j++)
+            if (str_eq(at->network, w->networks.items[j].network))
+                return err_new(ERR_INVALID, "--network: '%s' twice", n->row.name);
+    }
+    return NULL;
+}
+
+/* A wish for an address that a running container has is no reason not to make this one: it is when it starts. */
+fallible network_add_rows(struct engine *e, const char *container, struct network_wishes *w)
+{
+    struct db *db;
+    TRY(engine_db(e, &db));
+    for (size_t i = 0; i < w->networks.n; i++) {
+        own(network) struct network *n = NULL;
+        struct db_endpoint *at = &w->networks.items[i];
+        free(at->container);
+        at->container = mem_strdup(container);
+        at->ip4 = at->ip6 = (struct ip){ 0 };
+        TRY(network_find(e, at->network, &n));
+        err *failed = network_lease(e, n, at);
+        if (err_is(failed, ERR_CONFLICT)) {
+            log_debug("container %.12s: %s", container, err_text(failed));
+            err_free(failed);
+            failed = NULL;
+        }
+        TRY(failed);
+        TRY(db_endpoint_add(db, at));
+    }
+    for (size_t i = 0; i < w->ports.n; i++) {
+        free(w->ports.items[i].container);
+        w->ports.items[i].container = mem_strdup(container);
+        TRY(db_port_add(db, &w->ports.items[i]));
+    }
+    return NULL;
+}
+
+/* ---- a network in the kernel ------------------------------------------------------------------------------------- */
+
+fallible network_firewall(const struct network *n, struct firewall_net *ret)
+{
+    struct network_range r4, r6;
+    TRY(network_range(n, AF_INET, &r4));
+    TRY(network_range(n, AF_INET6, &r6));
+    *ret = (struct firewall_net){
+        .bridge = n->config->link,
+        .subnet4 = r4.subnet,
+        .subnet6 = r6.subnet,
+        .isolated = !n->config->no_isolate,
+        .internal = n->config->internal,
+        .masquerade = !n->config->no_masquerade,
+    };
+    return NULL;
+}
+
+static fallible ensure_firewall(struct engine *e, const struct network *n)
+{
+    own_fd int sock = -1;
+    bool there = false;
+    TRY(nft_open(&sock));
+    TRY(firewall_has(sock, n->config->link, &there));
+    return there ? NULL : network_reload(e);
+}
+
+static fallible say_obstacles(void)
+{
+    own_str struct str text = { 0 };
+    own_strv struct strv lines = { 0 };
+    TRY(network_obstacles(&text));
+    strv_split(&lines, text.text ? text.text : "", '\n');
+    for (size_t i = 0; i < lines.n; i++)
+        log_warn("%s", lines.items[i]);
+    return NULL;
+}
+
+static fallible ensure_bridge(struct engine *e, const struct network *n, int sock, struct network_kernel *ret)
+{
+    struct network_range r4, r6;
+    TRY(network_range(n, AF_INET, &r4));
+    TRY(network_range(n, AF_INET6, &r6));
+    const struct network_bridge b = {
+        .name = n->config->link,
+        .address4 = { r4.gateway, r4.subnet.len },
+        .address6 = { r6.gateway, r6.subnet.len },
+        .mtu = (int)n->config->mtu,
+        .vlan = (int)n->config->vlan,
+        .loopback = !n->config->internal,
+        .internal = n->config->internal,
+    };
+    TRY(bridge_ensure(sock, &b, &ret->index, &ret->made));
+    TRY(ensure_firewall(e, n));
+    return ret->made && !n->config->internal ? say_obstacles() : NULL;
+}
+
+fallible network_ensure(struct engine *e, const struct network *n, struct network_kernel *ret)
+{
+    own_fd int sock = -1;
+    *ret = (struct network_kernel){ 0 };
+    TRY(netlink_open(&sock));
+    if (str_eq(n->row.driver, "bridge"))
+        return ensure_bridge(e, n, sock, ret);
+    TRY(parent_ensure(sock, n->config->link, &ret->index));
+    if (!ret->index)
+        return err_new(ERR_NOT_FOUND, "network '%s': the host has no network device '%s'", n->row.name,
+                       n->config->link);
+    return NULL;
+}
+
+/* ---- a container's part ------------------------------------------------------------------------------------------ */
+
+static fallible add_routes(const struct network *n, struct network_link *l)
+{
+    for (size_t i = 0; i < n->config->routes.n; i++) {
+        l->routes = mem_array(l->routes, l->routes_n + 1, sizeof *l->routes);
+        TRY(network_route_parse(n->config->routes.items[i], &l->routes[l->routes_n]));
+        l->routes_n++;
+    }
+    return NULL;
+}
+
+static enum network_kind kind_of(const char *driver)
+{
+    return str_eq(driver, "macvlan") ? NETWORK_MACVLAN : str_eq(driver, "ipvlan") ? NETWORK_IPVLAN : NETWORK_BRIDGE;
+}
+
+fallible network_link_of(const struct network *n, const struct db_endpoint *at, unsigned index,
+                         enum network_route_wish wish, struct network_link *ret)
+{
+    struct network_range r4, r6;
+    uint8_t random[6] = { 0x02 };
+    bool default_route = wish == NETWORK_DEFAULT_ROUTE && !n->config->internal;
+    TRY(network_range(n, AF_INET, &r4));
+    TRY(network_range(n, AF_INET6, &r6));
+    struct network_link l = {
+        .kind = kind_of(n->row.driver),
+        .parent = mem_strdup(n->config->link),
+        .index = index,
+        .name = mem_strdup(at->interface),
+        .ip4 = { at->ip4, r4.subnet.len },
+        .ip6 = { at->ip6, r6.subnet.len },
+        .gateway4 = default_route && ip_is_set(&at->ip4) ? r4.gateway : (struct ip){ 0 },
+        .gateway6 = default_route && ip_is_set(&at->ip6) ? r6.gateway : (struct ip){ 0 },
+        .mtu = (int)n->config->mtu,
+        .mode = mem_strdup(n->config->mode),
+        .apart = n->config->no_icc,
+    };
+    network_host_name(at->container, at->position, l.host);
+    memcpy(l.mac, random, sizeof random);
+    memcpy(l.mac + 1, at->container + 8, 5); /* without an address: of the ID's digits */
+    err *e = NULL;
+    if (at->want_mac)
+        e = mac_parse(at->want_mac, l.mac);
+    else if (ip_is_set(&at->ip4) || ip_is_set(&at->ip6))
+        mac_of_ip(ip_is_set(&at->ip4) ? &at->ip4 : &at->ip6, l.mac);
+    if (!e)
+        e = add_routes(n, &l);
+    if (e) {
+        network_link_clear(&l);
+        return e;
+    }
+    *ret = l;
+    return NULL;
+}
+
+fallible network_port_of(const struct db_port *p, const struct ip *ip4, const struct ip *ip6, struct firewall_port *ret)
+{
+    struct firewall_port f = {
+        .proto = proto_number(p->proto),
+        .host = (uint16_t)p->host_port,
+        .container = (uint16_t)p->container_port,
+        .ip4 = *ip4,
+        .ip6 = *ip6,
+    };
+    if (*p->host_ip)
+        TRY(ip_parse(p->host_ip, &f.at));
+    if (str_eq(p->host_ip, "::")) { /* all of IPv6 alone */
+        f.at = (struct ip){ 0 };
+        f.ip4 = (struct ip){ 0 };
+    }
+    *ret = f;
+    return NULL;
+}
+
+enum prepare { PREPARE_LOOK, PREPARE_MAKE };
+
+static fallible lease_again(struct container *c, const struct network *n, struct db_endpoint *at)
+{
+    struct db *db;
+    struct network_range r4, r6;
+    TRY(network_range(n, AF_INET, &r4));
+    TRY(network_range(n, AF_INET6, &r6));
+    if (ip_is_set(&r4.first) == ip_is_set(&at->ip4) && ip_is_set(&r6.first) == ip_is_set(&at->ip6))
+        return NULL; /* as it was: nothing is written */
+    TRY(engine_db(c->engine, &db));
+    TRY(db_begin(db));
+    err *e = network_lease(c->engine, n, at);
+    if (!e)
+        e = db_endpoint_lease(db, at->container, at->network, &at->ip4, &at->ip6);
+    return db_end(db, e);
+}
+
+static fallible prepare_link(struct container *c, struct db_endpoint *at, enum prepare how,
+                             struct container_network *ret)
+{
+    own(network) struct network *n = NULL;
+    struct network_kernel kernel = { 0 };
+    struct network_range r4;
+    struct network_plan *p = &ret->plan;
+    TRY(network_find(c->engine, at->network, &n));
+    if (how == PREPARE_MAKE) {
+        TRY(lease_again(c, n, at));
+        TRY(network_ensure(c->engine, n, &kernel));
+    }
+    bool first = true;
+    for (size_t i = 0; i < p->links_n; i++)
+        first &= !ip_is_set(&p->links[i].gateway4) && !ip_is_set(&p->links[i].gateway6);
+    p->links = mem_array(p->links, p->links_n + 1, sizeof *p->links);
+    TRY(network_link_of(n, at, kernel.index, first ? NETWORK_DEFAULT_ROUTE : NETWORK_NO_DEFAULT_ROUTE,
+                        &p->links[p->links_n]));
+    p->links_n++;
+    TRY(network_range(n, AF_INET, &r4));
+    if (!ret->host_gateway && p->links[p->links_n - 1].kind == NETWORK_BRIDGE && ip_is_set(&r4.gateway)) {
+        char text[IP_TEXT];
+        ret->host_gateway = mem_strdup(ip_text(&r4.gateway, text));
+    }
+    if (!ret->dns && !n->config->no_dns)
+        ret->dns = mem_strdup(n->row.id);
+    return NULL;
+}
+
+/* A running container of husk's that has published the same. */
+static fallible name_holder(struct container *c, const struct db_port *p, err *take_taken)
+{
+    own(db_ports) struct db_ports all = { 0 };
+    struct db *db;
+    err *e = engine_db(c->engine, &db);
+    if (!e)
+        e = db_port_list(db, NULL, &all);
+    err_ignore(e, "the port is taken all the same");
+    for (size_t i = 0; i < all.n; i++) {
+        const struct db_port *o = &all.items[i];
+        struct db_container row;
+        bool same = o->host_port == p->want_port && str_eq(o->proto, p->proto) && !str_eq(o->container, c->row.id) &&
+                    (!*o->host_ip || !*p->host_ip || str_eq(o->host_ip, p->host_ip));
+        if (!same || !network_is_connected(c->engine, o->container) || (e = db_container_find(db, o->container, &row)))
+            continue;
+        err_free(take_taken);
+        take_taken = err_new(ERR_CONFLICT, "port %lld/%s of the host is taken by container '%s'",
+                             (long long)p->want_port, p->proto, row.name);
+        db_container_clear(&row);
+        break;
+    }
+    return take_taken;
+}
+
+static fallible prepare_port(struct container *c, struct db_port *p, const struct network_link *to, enum prepare how,
+                             struct container_network *ret)
+{
+    struct ip at = { 0 };
+    struct db *db;
+    uint16_t port = (uint16_t)p->want_port;
+    struct network_plan *plan = &ret->plan;
+    if (*p->host_ip)
+        TRY(ip_parse(p->host_ip, &at));
+    if (how == PREPARE_MAKE) {
+        err *e = reserve_port(&ret->reserve, proto_number(p->proto), &at, ip_is_set(&to->ip6.ip), &port);
+        if (err_is(e, ERR_CONFLICT) && p->want_port)
+            e = name_holder(c, p, e);
+        TRY(e);
+        if (port != p->host_port) {
+            p->host_port = port;
+            TRY(engine_db(c->engine, &db));
+            TRY(db_port_set(db, p));
+        }
+    }
+    plan->ports = mem_array(plan->ports, plan->ports_n + 1, sizeof *plan->ports);
+    TRY(network_port_of(p, &to->ip4.ip, &to->ip6.ip, &plan->ports[plan->ports_n]));
+    plan->ports_n++;
+    return NULL;
+}
+
+/* The first bridge that leads beyond itself. */
+static struct network_link *published_link(const struct network_plan *p)
+{
+    for (size_t i = 0; i < p->links_n; i++)
+        if (p->links[i].kind == NETWORK_BRIDGE &&
+            (ip_is_set(&p->links[i].gateway4) || ip_is_set(&p->links[i].gateway6)))
+            return &p->links[i];
+    return NULL;
+}
+
+static fallible prepare_ports(struct container *c, enum prepare how, struct container_network *ret)
+{
+    own(db_ports) struct db_ports ports = { 0 };
+    struct db *db;
+    TRY(engine_db(c->engine, &db));
+    TRY(db_port_list(db, c->row.id, &ports));
+    struct network_link *to = published_link(&ret->plan);
+    if (!ports.n)
+        return NULL;
+    if (!to)
+        return err_new(ERR_CONFLICT, "a published port needs a network of the driver bridge that is not internal");
+    to->hairpin = true;
+    for (size_t i = 0; i < ports.n; i++)
+        TRY(prepare_port(c, &ports.items[i], to, how, ret));
+    return NULL;
+}
+
+static fallible prepare(struct container *c, enum prepare how, struct container_network *ret)
+{
+    own(db_endpoints) struct db_endpoints endpoints = { 0 };
+    const struct container_config *config;
+    struct db *db;
+    struct container_network n = { 0 };
+    *ret = n;
+    TRY(container_config(c, &config));
+    if (!network_mode_is_ours(config->network))
+        return NULL;
+    TRY(engine_db(c->engine, &db));
+    TRY(db_endpoint_list(db, c->row.id, NULL, &endpoints));
+    err *e = NULL;
+    for (size_t i = 0; !e && i < endpoints.n; i++)
+        e = prepare_link(c, &endpoints.items[i], how, &n);
+    if (!e)
+        e = prepare_ports(c, how, &n);
+    own_str struct str hold = { 0 };
+    for (size_t i = 0; i < n.reserve.n; i++)
+        str_printf(&hold, "%s%d", i ? " " : "", n.reserve.fds[i]);
+    if (hold.len)
+        n.hold = str_take(&hold);
+    if (e) {
+        container_network_clear(&n);
+        return e;
+    }
+    *ret = n;
+    return NULL;
+}
+
+fallible network_prepare(struct container *c, struct container_network *ret)
+{
+    return prepare(c, PREPARE_MAKE, ret);
+}
+
+fallible network_look(struct container *c, struct container_network *ret)
+{
+    return prepare(c, PREPARE_LOOK, ret);
+}
+
+fallible network_withdraw(const char *state_dir)
+{
+    own_fd int dir = open(state_dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dir < 0)
+        return errno == ENOENT ? NULL : err_sys(errno, "open '%s'", state_dir);
+    return firewall_withdraw(dir);
+}

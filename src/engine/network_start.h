@@ -1,0 +1,41 @@
+/*
+ * network_start.h: a container's networks, from its rows to what its start does.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_ENGINE_NETWORK_START_H
+#define HUSK_ENGINE_NETWORK_START_H
+
+#include "engine/engine.h"
+#include "engine/network_wish.h"
+#include "network/connect.h"
+#include "network/reserve.h"
+
+struct container;
+
+/* Finds each network of the wishes, and puts its ID in place of the name; makes the default network when it is asked
+ * for and not there. */
+fallible network_resolve(struct engine *e, struct network_wishes *w);
+/* The rows of a new container, with addresses: within the transaction that makes the container's. */
+fallible network_add_rows(struct engine *e, const char *container, struct network_wishes *w);
+
+/* What a container has. */
+struct container_network {
+    struct network_plan plan;
+    struct reserve reserve; /* published ports, until the monitor has them */
+    char *hold;             /* their descriptors for the monitor: "12 13"; NULL: none */
+    char *host_gateway;     /* the bridge's own address: what "host-gateway" is */
+    char *dns;              /* the first network's ID, whose names it asks for; NULL: none */
+};
+void container_network_clear(struct container_network *n);
+
+/**
+ * network_prepare - before a start: addresses are leased, ports reserved, bridges and the firewall's table are there.
+ * Errors: CONFLICT for an address or a port that another has, by its name.
+ */
+fallible network_prepare(struct container *c, struct container_network *ret);
+/* The same without making or changing anything: for explain and inspect. */
+fallible network_look(struct container *c, struct container_network *ret);
+/* Takes out what a run left outside of its namespace; nothing to do is no error. */
+fallible network_withdraw(const char *state_dir);
+
+#endif

@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "engine/network_wish.h"
+
+#include <net/if.h>
+#include <string.h>
+
+#include "base/parse.h"
+#include "engine/engine.h"
+#include "network/reserve.h"
+
+void network_wishes_clear(struct network_wishes *w)
+{
+    free(w->mode);
+    db_endpoints_clear(&w->networks);
+    db_ports_clear(&w->ports);
+    *w = (struct network_wishes){ 0 };
+}
+
+bool network_mode_is_ours(const char *mode)
+{
+    return !str_eq(mode, "none") && !str_eq(mode, "host") && !str_starts(mode, "container:") &&
+           !str_starts(mode, "ns:");
+}
+
+fallible network_interface_check(const char *name)
+{
+    size_t n = strlen(name);
+    if (!n || n >= IFNAMSIZ || strpbrk(name, "/: \t\n%") || str_eq(name, ".") || str_eq(name, "..") ||
+        str_eq(name, "lo"))
+        return err_new(ERR_INVALID, "'%s' is no name for a network interface: up to 15 letters, no '/', ':' or space",
+                       name);
+    return NULL;
+}
+
+/* ---- networks ---------------------------------------------------------------------------------------------------- */
+
+static fallible want_ip(const char *text, int family, struct ip *slot)
+{
+    struct ip ip;
+    TRY(ip_parse(text, &ip));
+    if (family && ip.family != family)
+        return err_new(ERR_INVALID, "'%s' is no IPv%d address", text, family == AF_INET ? 4 : 6);
+    *slot = ip;
+    return NULL;
+}
+
+static fallible want_mac(const char *text, char **slot)
+{
+    uint8_t mac[6];
+    TRY(mac_parse(text, mac));
+    free(*slot);
+    *slot = mem_strdup(text);
+    return NULL;
+}
+
+static bool is_dns_label(const char *text)
+{
+    size_t n = strlen(text);
+    return n && n <= 253 && strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") == n &&
+           text[0] != '.' && text[0] != '-';
+}
+
+static fallible want_alias(const char *text, struct db_endpoint *e)
+{
+    if (!is_dns_label(text))
+        return err_new(ERR_INVALID, "'%s' is no name for a host", text);
+    if (!strv_has(&e->aliases, text))
+        strv_add(&e->aliases, text);
+    return NULL;
+}
+
+static fallible set_wish(struct db_endpoint *e, const char *key, const char *value)
+{
+    if (str_eq(key, "name")) {
+        free(e->network);
+        e->network = mem_strdup(value);
+        return NULL;
+    }
+    if (str_eq(key, "ip")) { /* podman gives both families so, docker only IPv4 */
+        struct ip ip = { 0 };
+        TRY(want_ip(value, 0, &ip));
+        *(ip.family == AF_INET ? &e->want_ip4 : &e->want_ip6) = ip;
+        return NULL;
+    }
+    if (str_eq(key, "ip6"))
+        return want_ip(value, AF_INET6, &e->want_ip6);
+    if (str_eq(key, "mac") || str_eq(key, "mac-address"))
+        return want_mac(value, &e->want_mac);
+    if (str_eq(key, "alias"))
+        return want_alias(value, e);
+    if (str_eq(key, "interface") || str_eq(key, "interface_name")) {
+        TRY(network_interface_check(value));
+        free(e->interface);
+        e->interface = mem_strdup(value);
+        return NULL;
+    }
+    return err_new(ERR_INVALID, "'%s' is not one of ip, ip6, mac, alias, interface", key);
+}
+
+fallible network_wish_parse(const char *text, struct db_endpoint *ret)
+{
+    struct db_endpoint e = { 0 };
+    own_strv struct strv words = { 0 };
+    err *failed = NULL;
+    bool docker = str_starts(text, "name=");
+    size_t n = docker ? 0 : strcspn(text, ":");
+    if (!docker && str_starts(text, "cni:"))
+        n = 4 + strcspn(text + 4, ":");
+    if (!docker)
+        e.network = mem_strndup(text, n);
+    strv_split(&words, docker ? text : text[n] ? text + n + 1 : "", ',');
+    for (size_t i = 0; !failed && i < words.n; i++) {
+        char *equals = strchr(words.items[i], '=');
+        if (!equals) {
+            failed = err_new(ERR_INVALID, "'%s' has no value: say %s=...", words.items[i], words.items[i]);
+            break;
+        }
+        *equals = '\0';
+        failed = set_wish(&e, words.items[i], equals + 1);
+    }
+    if (!failed && (!e.network || !*e.network))
+        failed = err_new(ERR_INVALID, "'%s' names no network", text);
+    if (failed) {
+        db_endpoint_clear(&e);
+        return failed;
+    }
+    *ret = e;
+    return NULL;
+}
+
+static bool stands_alone(const char *word)
+{
+    return !network_mode_is_ours(word);
+}
+
+static fallible read_networks(const struct create_options *o, struct network_wishes *w)
+{
+    const struct strv *lists[] = { &o->network, &o->net };
+    size_t given = o->network.n + o->net.n;
+    for (size_t l = 0; l < ARRAY_SIZE(lists); l++)
+        for (size_t i = 0; i < lists[l]->n; i++) {
+            const char *word = lists[l]->items[i];
+            if (!*word) /* docker's word for the default */
+                continue;
+            if (stands_alone(word)) {
+                if (given > 1)
+                    return err_new(ERR_INVALID, "--network: '%s' and other networks exclude each other", word);
+                if (str_eq(word, "container:") || str_eq(word, "ns:"))
+                    return err_new(ERR_INVALID, "--network: '%s' is followed by a name: %sNAME", word, word);
+                w->mode = mem_strdup(word);
+                return NULL;
+            }
+            w->networks.items = mem_array(w->networks.items, w->networks.n + 1, sizeof *w->networks.items);
+            TRY_AS(network_wish_parse(word, &w->networks.items[w->networks.n]), "--network");
+            w->networks.n++;
+        }
+    return NULL;
+}
+
+/* Without a word: docker's default for root; an ordinary user's container has its loopback. */
+static void add_default(struct network_wishes *w, bool rootless)
+{
+    if (rootless) {
+        w->mode = mem_strdup("none");
+        return;
+    }
+    w->networks.items = mem_zalloc(sizeof *w->networks.items);
+    w->networks.items[w->networks.n++].network = mem_strdup("bridge");
+}
+
+static fallible finish_networks(struct network_wishes *w)
+{
+    for (size_t i = 0; i < w->networks.n; i++) {
+        struct db_endpoint *e = &w->networks.items[i];
+        e->position = (int64_t)i;
+        if (str_eq(e->network, "default") || str_eq(e->network, "private")) {
+            free(e->network);
+            e->network = mem_strdup("bridge");
+        }
+        if (!e->interface)
+            e->interface = mem_printf("eth%zu", i);
+        for (size_t j = 0; j < i; j++) {
+            if (str_eq(w->networks.items[j].interface, e->interface))
+                return err_new(ERR_INVALID, "--network: two interfaces with the name '%s'", e->interface);
+            if (str_eq(w->networks.items[j].network, e->network))
+                return err_new(ERR_INVALID, "--network: '%s' twice", e->network);
+        }
+    }
+    w->mode = mem_strdup(w->networks.items[0].network);
+    return NULL;
+}
+
+/* --ip and its like say it for the first network; with --network none and the like they say nothing. */
+static fallible add_single(const struct create_options *o, struct network_wishes *w)
+{
+    const char *asked = o->ip                ? "--ip"
+                        : o->ip6             ? "--ip6"
+                        : o->mac_address     ? "--mac-address"
+                        : o->network_alias.n ? "--network-alias"
+                                             : NULL;
+    if (!asked)
+        return NULL;
+    if (!w->networks.n)
+        return err_new(ERR_INVALID, "%s: with --network %s there is no interface of husk's that could have it", asked,
+                       w->mode);
+    struct db_endpoint *first = &w->networks.items[0];
+    if (o->ip)
+        TRY_AS(want_ip(o->ip, AF_INET, &first->want_ip4), "--ip");
+    if (o->ip6)
+        TRY_AS(want_ip(o->ip6, AF_INET6, &first->want_ip6), "--ip6");
+    if (o->mac_address)
+        TRY_AS(want_mac(o->mac_address, &first->want_mac), "--mac-address");
+    for (size_t i = 0; i < o->network_alias.n; i++) /* podman: on each network */
+        for (size_t n = 0; n < w->networks.n; n++)
+            TRY_AS(want_alias(o->network_alias.items[i], &w->networks.items[n]), "--network-alias");
+    return NULL;
+}
+
+/* ---- ports ----------------------------------------------------------------------------------------------------- */
+
+struct span {
+    int64_t first, last;
+};
+
+static fallible parse_span(const char *text, const char *whole, struct span *ret)
+{
+    const char *dash = strchr(text, '-');
+    own_mem char *first = dash ? mem_strndup(text, (size_t)(dash - text)) : mem_strdup(text);
+    err *e = parse_i64(first, 1, 65535, &ret->first);
+    ret->last = ret->first;
+    if (!e && dash)
+        e = parse_i64(dash + 1, ret->first, 65535, &ret->last);
+    if (!e)
+        return NULL;
+    err_free(e);
+    return err_new(ERR_INVALID,
+                   "'%s' is not [IP:][HOST:]CONTAINER[/tcp|udp|sctp], with ports from 1 to 65535 or FIRST-LAST", whole);
+}
+
+static void add_port(struct db_ports *l, const char *proto, int64_t container, const char *ip, int64_t host)
+{
+    l->items = mem_array(l->items, l->n + 1, sizeof *l->items);
+    l->items[l->n++] = (struct db_port){
+        .proto = mem_strdup(proto), .container_port = container, .host_ip = mem_strdup(ip), .want_port = host
+    };
+}
+
+/* Takes "/proto" off the text. */
+static fallible split_proto(char *text, const char **ret)
+{
+    char *slash = strrchr(text, '/');
+    *ret = "tcp";
+    if (!slash)
+        return NULL;
+    *slash = '\0';
+    *ret = slash + 1;
+    if (!proto_number(*ret))
+        return err_new(ERR_INVALID, "'%s' is not one of tcp, udp, sctp", *ret);
+    return NULL;
+}
+
+/* Takes what stands before the last colon off the text; NULL: there is none. Brackets hold colons together. */
+static char *split_last(char *text)
+{
+    char *colon = strrchr(text, ':'), *bracket = strrchr(text, ']');
+    if (!colon || (bracket && bracket > colon))
+        return NULL;
+    *colon = '\0';
+    return colon + 1;
+}
+
+/* One container port and several of the host's: the first that is free now. */
+static int64_t free_port(uint8_t proto, const char *ip, struct span host)
+{
+    struct ip at = { 0 };
+    if (*ip)
+        err_ignore(ip_parse(ip, &at), "it was parsed before");
+    for (int64_t p = host.first; p <= host.last; p++) {
+        struct reserve r = { 0 };
+        uint16_t port = (uint16_t)p;
+        err *e = reserve_port(&r, proto, &at, false, &port);
+        reserve_clear(&r);
+        if (!e)
+            return p;
+        err_free(e);
+    }
+    return host.first;
+}
+
+fallible network_port_parse(const char *text, struct db_ports *add_to)
+{
+    own_mem char *copy = mem_strdup(text);
+    const char *proto, *ip = "";
+    char *host = NULL, *container = copy;
+    struct span c, h = { 0, 0 };
+    struct ip address;
+    char ip_buf[IP_TEXT] = "";
+    TRY(split_proto(copy, &proto));
+    char *right = split_last(copy);
+    if (right) {
+        container = right;
+        host = copy;
+        if ((right = split_last(copy))) {
+            host = right;
+            ip = copy;
+        } else if (strchr(copy, '[') || (strchr(copy, '.') && strspn(copy, "0123456789.") == strlen(copy))) {
+            ip = copy; /* IP:CONTAINER is not docker's, but can mean nothing else */
+            host = NULL;
+        }
+    }
+    TRY(parse_span(container, text, &c));
+    if (host && *host)
+        TRY(parse_span(host, text, &h));
+    if (*ip) {
+        TRY(ip_parse(ip, &address));
+        ip = str_eq(ip, "0.0.0.0") ? "" : ip_text(&address, ip_buf);
+    }
+    int64_t n = c.last - c.first;
+    if (h.first && n == 0 && h.last > h.first)
+        h.first = h.last = free_port(proto_number(proto), ip, h);
+    if (h.first && h.last - h.first != n)
+        return err_new(ERR_INVALID, "'%s': %lld ports of the host for %lld of the container's", text,
+                       (long long)(h.last - h.first + 1), (long long)(n + 1));
+    for (int64_t i = 0; i <= n; i++)
+        add_port(add_to, proto, c.first + i, ip, h.first ? h.first + i : 0);
+    return NULL;
+}
+
+fallible network_expose_parse(const char *text, struct strv *add_to)
+{
+    own_mem char *copy = mem_strdup(text);
+    const char *proto;
+    struct span s;
+    TRY(split_proto(copy, &proto));
+    TRY(parse_span(copy, text, &s));
+    for (int64_t p = s.first; p <= s.last; p++) {
+        own_mem char *word = mem_printf("%lld/%s", (long long)p, proto);
+        if (!strv_has(add_to, word))
+            strv_add(add_to, word);
+    }
+    return NULL;
+}
+
+static bool is_published(const struct db_ports *l, const char *proto, int64_t port)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (l->items[i].container_port == port && str_eq(l->items[i].proto, proto))
+            return true;
+    return false;
+}
+
+static fallible read_ports(const struct create_options *o, const struct strv *exposed, struct network_wishes *w)
+{
+    for (size_t i = 0; i < o->publish.n; i++)
+        TRY_AS(network_port_parse(o->publish.items[i], &w->ports), "--publish");
+    for (size_t i = 0; o->publish_all && i < exposed->n; i++) {
+        own_mem char *word = mem_strdup(exposed->items[i]);
+        const char *proto;
+        struct span s;
+        TRY_AS(split_proto(word, &proto), "--publish-all");
+        TRY_AS(parse_span(word, exposed->items[i], &s), "--publish-all");
+        if (!is_published(&w->ports, proto, s.first))
+            add_port(&w->ports, proto, s.first, "", 0);
+    }
+    for (size_t i = 0; i < w->ports.n; i++)
+        for (size_t j = 0; j < i; j++) {
+            const struct db_port *a = &w->ports.items[i], *b = &w->ports.items[j];
+            if (a->want_port && a->want_port == b->want_port && str_eq(a->proto, b->proto) &&
+                str_eq(a->host_ip, b->host_ip))
+                return err_new(ERR_INVALID, "--publish: port %lld/%s of the host twice", (long long)a->want_port,
+                               a->proto);
+        }
+    if (w->ports.n && !w->networks.n && !str_eq(w->mode, "host"))
+        return err_new(ERR_INVALID,
+                       "--publish: with --network %s there is nothing that a port of the host's could lead to",
+                       w->mode);
+    if (str_eq(w->mode, "host")) /* docker discards them: the program has the host's ports already */
+        db_ports_clear(&w->ports);
+    return NULL;
+}
+
+fallible network_wishes_read(const struct create_options *o, const struct strv *exposed, struct network_wishes *ret)
+{
+    own(network_wishes) struct network_wishes w = { 0 };
+    TRY(read_networks(o, &w));
+    if (!w.mode && !w.networks.n)
+        add_default(&w, engine_is_rootless());
+    if (w.networks.n)
+        TRY(finish_networks(&w));
+    TRY(add_single(o, &w));
+    TRY(read_ports(o, exposed, &w));
+    *ret = w;
+    w = (struct network_wishes){ 0 };
+    return NULL;
+}

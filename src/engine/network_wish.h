@@ -1,0 +1,42 @@
+/*
+ * network_wish.h: the words of --network, --ip, --publish and the like, as rows for husk.db. Text in, structs out;
+ * nothing is looked up.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_ENGINE_NETWORK_WISH_H
+#define HUSK_ENGINE_NETWORK_WISH_H
+
+#include "engine/db_network.h"
+#include "engine/options.h"
+
+struct network_wishes {
+    char *mode;                   /* "none", "host", "container:NAME", "ns:PATH", or the first network's name */
+    struct db_endpoints networks; /* .network is a name yet, .container NULL */
+    struct db_ports ports;        /* .container NULL */
+};
+void network_wishes_clear(struct network_wishes *w);
+static inline void own_drop_network_wishes(struct network_wishes *w)
+{
+    network_wishes_clear(w);
+}
+
+/* Whether a mode is networks of husk's, so that the container has rows. */
+bool network_mode_is_ours(const char *mode);
+
+/**
+ * network_wishes_read - what the user said, with docker's and podman's defaults.
+ * @exposed: ports for --publish-all: "80/tcp", "53/udp"; the image's and --expose's.
+ * Errors: INVALID, with the option in front.
+ */
+fallible network_wishes_read(const struct create_options *o, const struct strv *exposed, struct network_wishes *ret);
+
+/* One --network: "NAME", "NAME:ip=,ip6=,mac=,alias=,interface=", or docker's "name=NAME,ip=,alias=,...". */
+fallible network_wish_parse(const char *text, struct db_endpoint *ret);
+/* "[IP:][HOST[-LAST]:]CONTAINER[-LAST][/tcp|udp|sctp]": one row for each port. */
+fallible network_port_parse(const char *text, struct db_ports *add_to);
+/* "PORT[-LAST][/PROTO]" as "80/tcp" each. */
+fallible network_expose_parse(const char *text, struct strv *add_to);
+/* The name of an interface: of 15 letters at most, none of them a slash or a space. */
+fallible network_interface_check(const char *name);
+
+#endif

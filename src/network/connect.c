@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "network/connect.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_bridge.h>
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+#include <linux/veth.h>
+#include <string.h>
+
+#include "network/connect_parts.h"
+#include "os/fs.h"
+#include "os/netlink.h"
+
+void network_link_clear(struct network_link *l)
+{
+    free(l->parent);
+    free(l->name);
+    free(l->routes);
+    free(l->mode);
+    *l = (struct network_link){ 0 };
+}
+
+void network_plan_clear(struct network_plan *p)
+{
+    for (size_t i = 0; i < p->links_n; i++)
+        network_link_clear(&p->links[i]);
+    free(p->links);
+    free(p->ports);
+    *p = (struct network_plan){ 0 };
+}
+
+void network_host_name(const char *id, int64_t position, char ret[IFNAMSIZ])
+{
+    (void)snprintf(ret, IFNAMSIZ, NETWORK_HOST_PREFIX "%.9s.%u", id, (unsigned char)position);
+}
+
+static fallible open_netns(pid_t pid, int *ret)
+{
+    char path[48];
+    (void)snprintf(path, sizeof path, "/proc/%d/ns/net", (int)pid);
+    *ret = open(path, O_RDONLY | O_CLOEXEC);
+    return *ret < 0 ? err_sys(errno, "open '%s'", path) : NULL;
+}
+
+/* The container's end, as it is to be there: on both ways to make it. */
+static void add_inside(struct netlink_batch *b, const struct network_link *l)
+{
+    netlink_batch_add_text(b, IFLA_IFNAME, l->name);
+    if (l->kind != NETWORK_IPVLAN) /* which has its parent's */
+        netlink_batch_add(b, IFLA_ADDRESS, l->mac, sizeof l->mac);
+    if (l->mtu)
+        netlink_batch_add_u32(b, IFLA_MTU, (uint32_t)l->mtu);
+}
+
+static const struct ifinfomsg down = { 0 };
+
+static void add_pair(struct netlink_batch *b, const struct network_link *l, int netns)
+{
+    netlink_batch_begin(b, "make the pair of interfaces", RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &down, sizeof down);
+    netlink_batch_add_text(b, IFLA_IFNAME, l->host);
+    netlink_batch_add_u32(b, IFLA_MASTER, l->index);
+    if (l->mtu)
+        netlink_batch_add_u32(b, IFLA_MTU, (uint32_t)l->mtu);
+    size_t info = netlink_batch_nest(b, IFLA_LINKINFO);
+    netlink_batch_add_text(b, IFLA_INFO_KIND, "veth");
+    size_t data = netlink_batch_nest(b, IFLA_INFO_DATA);
+    size_t peer = netlink_batch_nest(b, VETH_INFO_PEER);
+    netlink_batch_add_raw(b, &down, sizeof down);
+    add_inside(b, l);
+    netlink_batch_add_u32(b, IFLA_NET_NS_FD, (uint32_t)netns);
+    netlink_batch_end_nest(b, peer);
+    netlink_batch_end_nest(b, data);
+    netlink_batch_end_nest(b, info);
+}
+
+static uint32_t macvlan_mode(const char *mode)
+{
+    static const char *const words[] = { "bridge", "private", "vepa", "passthru" };
+    static const uint32_t modes[] = { MACVLAN_MODE_BRIDGE, MACVLAN_MODE_PRIVATE, MACVLAN_MODE_VEPA,
+                                      MACVLAN_MODE_PASSTHRU };
+    for (size_t i = 0; mode && i < ARRAY_SIZE(words); i++)
+        if (str_eq(mode, words[i]))
+            return modes[i];
+    return MACVLAN_MODE_BRIDGE;
+}
+
+static uint16_t ipvlan_mode(const char *mode)
+{
+    return str_eq(mode, "l3") ? IPVLAN_MODE_L3 : str_eq(mode, "l3s") ? IPVLAN_MODE_L3S : IPVLAN_MODE_L2;
+}
+
+static void add_child(struct netlink_batch *b, const struct network_link *l, int netns)
+{
+    netlink_batch_begin(b, "make the interface", RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &down, sizeof down);
+    netlink_batch_add_u32(b, IFLA_LINK, l->index);
+    netlink_batch_add_u32(b, IFLA_NET_NS_FD, (uint32_t)netns);
+    add_inside(b, l);
+    size_t info = netlink_batch_nest(b, IFLA_LINKINFO);
+    netlink_batch_add_text(b, IFLA_INFO_KIND, l->kind == NETWORK_MACVLAN ? "macvlan" : "ipvlan");
+    size_t data = netlink_batch_nest(b, IFLA_INFO_DATA);
+    if (l->kind == NETWORK_MACVLAN)
+        netlink_batch_add_u32(b, IFLA_MACVLAN_MODE, macvlan_mode(l->mode));
+    else
+        netlink_batch_add_u16(b, IFLA_IPVLAN_MODE, ipvlan_mode(l->mode));
+    netlink_batch_end_nest(b, data);
+    netlink_batch_end_nest(b, info);
+}
+
+/* The container's last run may be over while the kernel still takes its namespace down, and the host's end with it. */
+static fallible remove_stale(int host, const struct network_link *l, bool *ret_there)
+{
+    unsigned index;
+    TRY(link_index(host, l->host, &index));
+    *ret_there = index != 0;
+    return index ? link_remove(host, l->host) : NULL;
+}
+
+static fallible make_interface(int host, const struct network_link *l, int netns)
+{
+    own(netlink_batch) struct netlink_batch b = { 0 };
+    if (l->kind == NETWORK_BRIDGE)
+        add_pair(&b, l, netns);
+    else
+        add_child(&b, l, netns);
+    err *e = netlink_batch_ask(host, &b);
+    bool again = false;
+    if (err_errno(e) == EEXIST && l->kind == NETWORK_BRIDGE) {
+        TRY(remove_stale(host, l, &again));
+        if (again) {
+            err_free(e);
+            e = netlink_batch_ask(host, &b);
+        }
+    }
+    if (err_errno(e) == EEXIST) {
+        err_free(e);
+        return err_new(ERR_EXISTS,
+                       "there already is an interface '%s': choose another with --network ...:interface=NAME", l->name);
+    }
+    if (err_errno(e) == EOPNOTSUPP) {
+        static const char *const kinds[] = { "veth", "macvlan", "ipvlan" };
+        err_free(e);
+        return err_new(ERR_UNSUPPORTED,
+                       "this kernel has no %s interfaces: load its module '%s', or use a network of another "
+                       "driver",
+                       kinds[l->kind], kinds[l->kind]);
+    }
+    return e;
+}
+
+/*
+ * Of the host's end. Where the container is, the bridge is told: a container that was there a moment ago may have had
+ * the same address, and what is sent to it before it has sent anything itself would go to the other's end.
+ */
+static fallible set_port(int host, const struct network_link *l)
+{
+    own(netlink_batch) struct netlink_batch b = { 0 };
+    unsigned index;
+    if (l->kind != NETWORK_BRIDGE)
+        return NULL;
+    TRY(link_index(host, l->host, &index));
+    const struct ndmsg where = {
+        .ndm_family = PF_BRIDGE, .ndm_ifindex = (int)index, .ndm_state = NUD_NOARP, .ndm_flags = NTF_MASTER
+    };
+    network_set_up(&b, index, false); /* a bridge's port needs no address */
+    if (l->hairpin || l->apart) {
+        const struct ifinfomsg port = { .ifi_family = PF_BRIDGE, .ifi_index = (int)index };
+        netlink_batch_begin(&b, "set the bridge's port", RTM_SETLINK, 0, &port, sizeof port);
+        size_t info = netlink_batch_nest(&b, IFLA_PROTINFO);
+        if (l->hairpin)
+            netlink_batch_add_u8(&b, IFLA_BRPORT_MODE, 1);
+        if (l->apart)
+            netlink_batch_add_u8(&b, IFLA_BRPORT_ISOLATED, 1);
+        netlink_batch_end_nest(&b, info);
+    }
+    netlink_batch_begin(&b, "tell the bridge where it is", RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, &where,
+                        sizeof where);
+    netlink_batch_add(&b, NDA_LLADDR, l->mac, sizeof l->mac);
+    return netlink_batch_ask(host, &b);
+}
+
+static void add_route(struct netlink_batch *b, unsigned index, const struct prefix *to, const struct ip *via,
+                      uint32_t metric)
+{
+    const struct rtmsg r = {
+        .rtm_family = (unsigned char)via->family,
+        .rtm_dst_len = to ? (unsigned char)to->len : 0,
+        .rtm_table = RT_TABLE_MAIN,
+        .rtm_protocol = RTPROT_STATIC,
+        .rtm_type = RTN_UNICAST,
+        .rtm_flags = RTNH_F_ONLINK, /* a gateway may be outside of the subnet */
+    };
+    netlink_batch_begin(b, "add a route", RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, &r, sizeof r);
+    if (to)
+        netlink_batch_add(b, RTA_DST, to->ip.bytes, ip_size(&to->ip));
+    netlink_batch_add(b, RTA_GATEWAY, via->bytes, ip_size(via));
+    netlink_batch_add_u32(b, RTA_OIF, index);
+    if (metric)
+        netlink_batch_add_u32(b, RTA_PRIORITY, metric);
+}
+
+static fallible configure_inside(int inside, const struct network_link *l)
+{
+    own(netlink_batch) struct netlink_batch b = { 0 };
+    unsigned index;
+    TRY(link_index(inside, l->name, &index));
+    network_set_up(&b, index, ip_is_set(&l->ip6.ip));
+    network_add_address(&b, index, &l->ip4);
+    network_add_address(&b, index, &l->ip6);
+    if (ip_is_set(&l->gateway4))
+        add_route(&b, index, NULL, &l->gateway4, 0);
+    if (ip_is_set(&l->gateway6))
+        add_route(&b, index, NULL, &l->gateway6, 0);
+    for (size_t i = 0; i < l->routes_n; i++)
+        add_route(&b, index, &l->routes[i].to, &l->routes[i].via, l->routes[i].metric);
+    return netlink_batch_ask(inside, &b);
+}
+
+static fallible make_link(int host, int inside, int netns, const struct network_link *l)
+{
+    TRY(make_interface(host, l, netns));
+    err *e = set_port(host, l);
+    if (!e)
+        e = configure_inside(inside, l);
+    if (e)
+        err_ignore(link_remove(inside, l->name), "the first error says what went wrong");
+    return err_wrap(e, "interface '%s'", l->name);
+}
+
+fallible network_link_make(const struct network_link *l, pid_t pid)
+{
+    own_fd int netns = -1, host = -1, inside = -1;
+    TRY(open_netns(pid, &netns));
+    TRY(netlink_open(&host));
+    TRY(netlink_open_in(netns, &inside));
+    return make_link(host, inside, netns, l);
+}
+
+fallible network_link_remove(const char *name, pid_t pid)
+{
+    own_fd int netns = -1, inside = -1;
+    TRY(open_netns(pid, &netns));
+    TRY(netlink_open_in(netns, &inside));
+    return link_remove(inside, name);
+}
+
+static fallible add_default(int inside, unsigned index, const struct ip *gateway)
+{
+    own(netlink_batch) struct netlink_batch b = { 0 };
+    if (!ip_is_set(gateway))
+        return NULL;
+    add_route(&b, index, NULL, gateway, 0);
+    err *e = netlink_batch_ask(inside, &b);
+    if (err_errno(e) != EEXIST)
+        return e;
+    err_free(e);
+    return NULL;
+}
+
+fallible network_link_routes(const struct network_link *l, pid_t pid)
+{
+    own_fd int netns = -1, inside = -1;
+    unsigned index;
+    TRY(open_netns(pid, &netns));
+    TRY(netlink_open_in(netns, &inside));
+    TRY(link_index(inside, l->name, &index));
+    if (!index)
+        return NULL;
+    TRY(add_default(inside, index, &l->gateway4));
+    return add_default(inside, index, &l->gateway6);
+}
+
+fallible network_link_hairpin(const struct network_link *l)
+{
+    own_fd int host = -1;
+    TRY(netlink_open(&host));
+    return set_port(host, l);
+}
+
+static fallible publish(const struct network_plan *p)
+{
+    own(nft) struct nft n = { 0 };
+    own_fd int sock = -1;
+    if (!p->ports_n)
+        return NULL;
+    TRY(nft_open(&sock));
+    firewall_begin(&n);
+    for (size_t i = 0; i < p->ports_n; i++)
+        firewall_port(&n, NFT_ADD, &p->ports[i]);
+    return nft_commit(sock, &n);
+}
+
+fallible network_connect(const struct network_plan *p, pid_t pid, int dir_fd)
+{
+    own_fd int netns = -1, host = -1, inside = -1;
+    size_t made = 0;
+    TRY(open_netns(pid, &netns));
+    TRY(netlink_open(&host));
+    TRY(netlink_open_in(netns, &inside));
+    TRY(firewall_note(dir_fd, p->ports, p->ports_n));
+    err *e = NULL;
+    while (!e && made < p->links_n)
+        if (!(e = make_link(host, inside, netns, &p->links[made])))
+            made++;
+    if (!e)
+        e = publish(p);
+    if (!e)
+        return NULL;
+    while (made-- > 0)
+        err_ignore(link_remove(inside, p->links[made].name), "the first error says what went wrong");
+    err_ignore(firewall_withdraw(dir_fd), "the first error says what went wrong");
+    return e;
+}
+
+/* ---- explained ------------------------------------------------------------------------------------------------- */
+
+static void explain_link(const struct network_link *l, FILE *out)
+{
+    char mac[MAC_TEXT], text[PREFIX_TEXT];
+    const struct prefix *const addresses[] = { &l->ip4, &l->ip6 };
+    const struct ip *const gateways[] = { &l->gateway4, &l->gateway6 };
+    mac_text(l->mac, mac);
+    if (l->kind == NETWORK_BRIDGE)
+        fprintf(out, "ip link add %s master %s up type veth peer name %s address %s netns $pid\n", l->host, l->parent,
+                l->name, mac);
+    else
+        fprintf(out, "ip link add link %s name %s netns $pid type %s mode %s\n", l->parent, l->name,
+                l->kind == NETWORK_MACVLAN ? "macvlan" : "ipvlan",
+                l->mode                      ? l->mode
+                : l->kind == NETWORK_MACVLAN ? "bridge"
+                                             : "l2");
+    if (l->hairpin)
+        fprintf(out, "bridge link set dev %s hairpin on\n", l->host);
+    if (l->apart)
+        fprintf(out, "bridge link set dev %s isolated on\n", l->host);
+    if (l->kind == NETWORK_BRIDGE)
+        fprintf(out, "bridge fdb replace %s dev %s master static\n", mac, l->host);
+    for (size_t i = 0; i < ARRAY_SIZE(addresses); i++)
+        if (ip_is_set(&addresses[i]->ip))
+            fprintf(out, "nsenter -t $pid -n ip address add %s dev %s%s\n", prefix_text(addresses[i], text), l->name,
+                    addresses[i]->ip.family == AF_INET6 ? " nodad" : "");
+    fprintf(out, "nsenter -t $pid -n ip link set %s up\n", l->name);
+    for (size_t i = 0; i < ARRAY_SIZE(gateways); i++)
+        if (ip_is_set(gateways[i]))
+            fprintf(out, "nsenter -t $pid -n ip route add default via %s dev %s onlink\n", ip_text(gateways[i], text),
+                    l->name);
+    for (size_t i = 0; i < l->routes_n; i++) {
+        char via[IP_TEXT];
+        fprintf(out, "nsenter -t $pid -n ip route add %s via %s dev %s onlink\n", prefix_text(&l->routes[i].to, text),
+                ip_text(&l->routes[i].via, via), l->name);
+    }
+}
+
+void network_explain(const struct network_plan *p, FILE *out)
+{
+    for (size_t i = 0; i < p->links_n; i++)
+        explain_link(&p->links[i], out);
+    for (size_t i = 0; i < p->ports_n; i++)
+        firewall_explain_port(&p->ports[i], out);
+}

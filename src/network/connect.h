@@ -1,0 +1,113 @@
+/*
+ * connect.h: what a network is in the kernel: the host's bridge, and a container's interface on it.
+ *
+ * All of it by rtnetlink, in this process. A container's end is made in its own namespace from the start, so nothing of
+ * it is ever the host's, and the host's end dies with it. Source: rtnetlink(7), linux/if_link.h, linux/if_bridge.h,
+ * ip-link(8).
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_NETWORK_CONNECT_H
+#define HUSK_NETWORK_CONNECT_H
+
+#include <net/if.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "network/address.h"
+#include "network/firewall.h"
+
+/* ---- the host's side of a network ---- */
+
+struct network_bridge {
+    const char *name;
+    struct prefix address4, address6; /* its own, with the subnet's length; none: not of that family */
+    int mtu;                          /* 0: the kernel's */
+    int vlan;                         /* its ports are in this VLAN alone; 0: no VLANs */
+    bool loopback;                    /* 127.0.0.1 reaches published ports through it */
+    bool internal;                    /* nothing is forwarded: the host's switch is left alone */
+};
+/* Makes it when it is not there. *ret_made tells. */
+fallible bridge_ensure(int sock, const struct network_bridge *b, unsigned *ret_index, bool *ret_made);
+/* A missing one is no error. CONFLICT when it has ports that are not given up, and when it is no bridge. */
+fallible bridge_remove(int sock, const char *name);
+/* The names of the interfaces on it. */
+fallible bridge_ports(int sock, unsigned index, struct strv *ret);
+/* An interface's number; 0: there is none. */
+fallible link_index(int sock, const char *name, unsigned *ret);
+/* Interfaces whose names begin so. */
+fallible link_names(int sock, const char *prefix, struct strv *ret);
+/* The number of any interface with a name; a missing one is no error. */
+fallible link_remove(int sock, const char *name);
+
+/* The host's device that macvlan and ipvlan live on; "DEVICE.N" that is not there is made: VLAN N of DEVICE.
+ * *ret_index 0: there is no such device. */
+fallible parent_ensure(int sock, const char *name, unsigned *ret_index);
+/* Removes such a VLAN again; other devices stay. */
+fallible parent_remove(int sock, const char *name);
+
+/* A route of the host's that a subnet would cover or be covered by: its destination as text, "" when there is none.
+ * Default routes do not count. link: an interface whose routes do not count, or NULL. */
+fallible route_clash(int sock, const struct prefix *subnet, const char *link, char ret[PREFIX_TEXT + 24]);
+
+/* ---- one container's interface on it ---- */
+
+enum network_kind { NETWORK_BRIDGE, NETWORK_MACVLAN, NETWORK_IPVLAN };
+struct network_route {
+    struct prefix to;
+    struct ip via;
+    uint32_t metric; /* 0: the kernel's */
+};
+struct network_link {
+    enum network_kind kind;
+    char *parent;        /* the bridge, or the host's interface */
+    unsigned index;      /* its number */
+    char host[IFNAMSIZ]; /* the host's end of a veth pair */
+    char *name;          /* inside */
+    uint8_t mac[6];
+    struct prefix ip4, ip6;       /* its address with the subnet's length; none: not of that family */
+    struct ip gateway4, gateway6; /* of default routes; none: no such route */
+    struct network_route *routes;
+    size_t routes_n;
+    int mtu;
+    int vlan;     /* of a bridge's port */
+    char *mode;   /* macvlan: bridge, private, vepa, passthru; ipvlan: l2, l3, l3s; NULL: the first */
+    bool hairpin; /* it may reach itself through a published port */
+    bool apart;   /* other ports of the bridge that are so too are not reached */
+};
+void network_link_clear(struct network_link *l);
+
+/* All that a start does: links, then the ports' elements. */
+struct network_plan {
+    struct network_link *links;
+    size_t links_n;
+    struct firewall_port *ports;
+    size_t ports_n;
+};
+void network_plan_clear(struct network_plan *p);
+
+/* The host's end of a container's n-th link: from its ID, so that whose it is can be told. */
+void network_host_name(const char *id, int64_t position, char ret[IFNAMSIZ]);
+#define NETWORK_HOST_PREFIX "hk"
+
+/**
+ * network_connect - connect a network namespace as planned.
+ * @pid:    a process in it.
+ * @dir_fd: the state directory: gets FIREWALL_FILE before anything outside of the namespace is made.
+ * On an error what was made is gone again, but for links of a namespace that lives on: those are removed too.
+ * Errors: EXISTS when an interface has the name already.
+ */
+fallible network_connect(const struct network_plan *p, pid_t pid, int dir_fd);
+/* One link alone, live. */
+fallible network_link_make(const struct network_link *l, pid_t pid);
+/* Takes an interface out of a namespace; a missing one is no error. */
+fallible network_link_remove(const char *name, pid_t pid);
+
+/* Its default routes, where the namespace has none. */
+fallible network_link_routes(const struct network_link *l, pid_t pid);
+/* A bridge's port: it may reach itself from now on. */
+fallible network_link_hairpin(const struct network_link *l);
+
+/* The shell commands that do the same; $pid is the container's. */
+void network_explain(const struct network_plan *p, FILE *out);
+
+#endif

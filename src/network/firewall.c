@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "network/firewall.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/rtnetlink.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "os/fs.h"
+
+enum { IFNAME = 16, ATTEMPTS = 10, NOTE_MAX = 8 << 20 };
+
+/* ---- the table ------------------------------------------------------------------------------------------------- */
+
+static const struct nft_set sets[] = {
+    { "links", { NFT_TYPE_IFNAME }, { 0 }, false },
+    { "isolated", { NFT_TYPE_IFNAME }, { 0 }, false },
+    { "internal", { NFT_TYPE_IFNAME }, { 0 }, false },
+    { "pairs", { NFT_TYPE_IFNAME, NFT_TYPE_IFNAME }, { 0 }, false },
+    { "nets4", { NFT_TYPE_IP4 }, { 0 }, true },
+    { "nets6", { NFT_TYPE_IP6 }, { 0 }, true },
+    { "same4", { NFT_TYPE_IP4, NFT_TYPE_IP4 }, { 0 }, true },
+    { "same6", { NFT_TYPE_IP6, NFT_TYPE_IP6 }, { 0 }, true },
+    { "ports4", { NFT_TYPE_PROTO, NFT_TYPE_PORT }, { NFT_TYPE_IP4, NFT_TYPE_PORT }, false },
+    { "ports6", { NFT_TYPE_PROTO, NFT_TYPE_PORT }, { NFT_TYPE_IP6, NFT_TYPE_PORT }, false },
+    { "at4", { NFT_TYPE_IP4, NFT_TYPE_PROTO, NFT_TYPE_PORT }, { NFT_TYPE_IP4, NFT_TYPE_PORT }, false },
+    { "at6", { NFT_TYPE_IP6, NFT_TYPE_PROTO, NFT_TYPE_PORT }, { NFT_TYPE_IP6, NFT_TYPE_PORT }, false },
+};
+const char *const firewall_port_maps[] = { "ports4", "ports6", "at4", "at6", NULL };
+
+static const struct nft_chain chains[] = {
+    { "guard", "filter", NF_INET_PRE_ROUTING, -300 }, /* before connections are tracked */
+    { "forward", "filter", NF_INET_FORWARD, 0 },      { "prerouting", "nat", NF_INET_PRE_ROUTING, -100 },
+    { "output", "nat", NF_INET_LOCAL_OUT, -100 },     { "postrouting", "nat", NF_INET_POST_ROUTING, 100 },
+};
+
+/* Parts of rules, as nft(8) writes them. */
+
+static void is_family(struct nft *n, int family) /* meta nfproto ... */
+{
+    const uint8_t v = (uint8_t)family;
+    nft_meta(n, NFT_META_NFPROTO, NFT_R0);
+    nft_compare(n, NFT_EQUAL, NFT_R0, &v, sizeof v);
+}
+
+enum side_of { SOURCE, DESTINATION };
+
+static void load_address(struct nft *n, int family, enum side_of side, uint32_t reg) /* ip saddr, ip6 daddr ... */
+{
+    uint32_t len = family == AF_INET ? 4 : 16;
+    uint32_t offset = family == AF_INET ? 12 : 8; /* RFC 791, 3.1; RFC 8200, 3 */
+    nft_payload(n, NFT_PAYLOAD_NETWORK_HEADER, offset + (side == DESTINATION ? len : 0), len, reg);
+}
+
+static void interface_in(struct nft *n, uint32_t key, const char *set) /* iifname @set */
+{
+    nft_meta(n, key, NFT_R0);
+    nft_lookup(n, set, NFT_R0, 0);
+}
+
+static void in_loopback_net(struct nft *n, enum side_of side) /* ip saddr 127.0.0.0/8 */
+{
+    const uint8_t first = 127;
+    is_family(n, AF_INET);
+    nft_payload(n, NFT_PAYLOAD_NETWORK_HEADER, side == SOURCE ? 12 : 16, 1, NFT_R0);
+    nft_compare(n, NFT_EQUAL, NFT_R0, &first, sizeof first);
+}
+
+static void has_bits(struct nft *n, uint32_t key, uint32_t bits) /* ct state established,related; ct status dnat */
+{
+    const uint32_t zero = 0;
+    nft_ct(n, key, NFT_R0);
+    nft_bits(n, NFT_R0, bits);
+    nft_compare(n, NFT_UNEQUAL, NFT_R0, &zero, sizeof zero);
+}
+
+static void add_guard(struct nft *n)
+{
+    for (enum side_of side = SOURCE; side <= DESTINATION; side++) {
+        nft_rule_begin(n, "guard");
+        interface_in(n, NFT_META_IIFNAME, "links");
+        in_loopback_net(n, side);
+        nft_verdict(n, NF_DROP);
+        nft_rule_end(n);
+    }
+}
+
+static void add_forward(struct nft *n)
+{
+    enum { KNOWN = 1 << (IP_CT_ESTABLISHED + 1) | 1 << (IP_CT_RELATED + 1) };
+    nft_rule_begin(n, "forward"); /* ct state established,related accept */
+    has_bits(n, NFT_CT_STATE, KNOWN);
+    nft_verdict(n, NF_ACCEPT);
+    nft_rule_end(n);
+    nft_rule_begin(n, "forward"); /* iifname . oifname @pairs accept */
+    nft_meta(n, NFT_META_IIFNAME, NFT_R0);
+    nft_meta(n, NFT_META_OIFNAME, NFT_R0 + IFNAME / 4);
+    nft_lookup(n, "pairs", NFT_R0, 0);
+    nft_verdict(n, NF_ACCEPT);
+    nft_rule_end(n);
+    static const uint32_t ways[] = { NFT_META_IIFNAME, NFT_META_OIFNAME };
+    for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+        nft_rule_begin(n, "forward"); /* iifname @internal drop */
+        interface_in(n, ways[i], "internal");
+        nft_verdict(n, NF_DROP);
+        nft_rule_end(n);
+    }
+    nft_rule_begin(n, "forward"); /* ct status dnat accept: what is published is for all */
+    has_bits(n, NFT_CT_STATUS, IPS_DST_NAT);
+    nft_verdict(n, NF_ACCEPT);
+    nft_rule_end(n);
+    nft_rule_begin(n, "forward"); /* iifname @links oifname @isolated drop */
+    interface_in(n, NFT_META_IIFNAME, "links");
+    interface_in(n, NFT_META_OIFNAME, "isolated");
+    nft_verdict(n, NF_DROP);
+    nft_rule_end(n);
+    nft_rule_begin(n, "forward"); /* iifname @isolated oifname @links drop */
+    interface_in(n, NFT_META_IIFNAME, "isolated");
+    interface_in(n, NFT_META_OIFNAME, "links");
+    nft_verdict(n, NF_DROP);
+    nft_rule_end(n);
+}
+
+/* ip daddr . meta l4proto . th dport map @at4; fib daddr type local, meta l4proto . th dport map @ports4 */
+static void add_published(struct nft *n, const char *chain, int family)
+{
+    static const uint8_t loopback6[16] = { [15] = 1 };
+    const uint32_t local = RTN_LOCAL;
+    uint32_t words = family == AF_INET ? 1 : 4;
+    for (int own_address = 1; own_address >= 0; own_address--) {
+        uint32_t reg = NFT_R0;
+        nft_rule_begin(n, chain);
+        is_family(n, family);
+        if (own_address) {
+            load_address(n, family, DESTINATION, reg);
+            reg += words;
+        } else {
+            nft_address_type(n, NFT_R0);
+            nft_compare(n, NFT_EQUAL, NFT_R0, &local, sizeof local);
+        }
+        if (!own_address && family == AF_INET6) {
+            load_address(n, family, DESTINATION, NFT_R0);
+            nft_compare(n, NFT_UNEQUAL, NFT_R0, loopback6, sizeof loopback6);
+        }
+        nft_meta(n, NFT_META_L4PROTO, reg);
+        nft_payload(n, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, reg + 1);
+        nft_lookup(n,
+                   own_address         ? (family == AF_INET ? "at4" : "at6")
+                   : family == AF_INET ? "ports4"
+                                       : "ports6",
+                   NFT_R0, NFT_R0);
+        nft_dnat(n, family, NFT_R0, NFT_R0 + words);
+        nft_rule_end(n);
+    }
+}
+
+static void load_pair(struct nft *n, int family)
+{
+    is_family(n, family);
+    load_address(n, family, SOURCE, NFT_R0);
+    load_address(n, family, DESTINATION, NFT_R0 + (family == AF_INET ? 1 : 4));
+    nft_lookup(n, family == AF_INET ? "same4" : "same6", NFT_R0, 0);
+}
+
+static void add_postrouting(struct nft *n)
+{
+    static const int families[] = { AF_INET, AF_INET6 };
+    for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
+        /* Through a published port to a neighbour, or to itself: else the answer would not come back this way. */
+        nft_rule_begin(n, "postrouting"); /* ct status dnat ip saddr . ip daddr @same4 masquerade */
+        has_bits(n, NFT_CT_STATUS, IPS_DST_NAT);
+        load_pair(n, families[i]);
+        nft_masquerade(n);
+        nft_rule_end(n);
+        nft_rule_begin(n, "postrouting"); /* ip saddr . ip daddr @same4 return */
+        load_pair(n, families[i]);
+        nft_verdict(n, NFT_RETURN);
+        nft_rule_end(n);
+    }
+    nft_rule_begin(n, "postrouting"); /* ip saddr 127.0.0.0/8 oifname @links masquerade */
+    in_loopback_net(n, SOURCE);
+    interface_in(n, NFT_META_OIFNAME, "links");
+    nft_masquerade(n);
+    nft_rule_end(n);
+    nft_rule_begin(n, "postrouting"); /* oifname @links return: a neighbour network sees who it is */
+    interface_in(n, NFT_META_OIFNAME, "links");
+    nft_verdict(n, NFT_RETURN);
+    nft_rule_end(n);
+    for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
+        nft_rule_begin(n, "postrouting"); /* ip saddr @nets4 masquerade */
+        is_family(n, families[i]);
+        load_address(n, families[i], SOURCE, NFT_R0);
+        nft_lookup(n, families[i] == AF_INET ? "nets4" : "nets6", NFT_R0, 0);
+        nft_masquerade(n);
+        nft_rule_end(n);
+    }
+}
+
+static void add_table(struct nft *n)
+{
+    nft_table(n, NFT_ADD);
+    for (size_t i = 0; i < ARRAY_SIZE(sets); i++)
+        nft_add_set(n, &sets[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(chains); i++)
+        nft_add_chain(n, &chains[i]);
+    add_guard(n);
+    add_forward(n);
+    static const char *const ways[] = { "prerouting", "output" };
+    for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+        add_published(n, ways[i], AF_INET);
+        add_published(n, ways[i], AF_INET6);
+    }
+    add_postrouting(n);
+}
+
+/* The chain made last: with it all of the table is there, since it is made at once. */
+struct look {
+    bool found;
+};
+
+static err *is_ours(void *ctx, int family, const char *table, const char *chain, uint32_t hook, uint32_t policy)
+{
+    struct look *l = ctx;
+    l->found |= family == NFPROTO_INET && str_eq(table, FIREWALL_TABLE) && str_eq(chain, "postrouting");
+    return NULL;
+}
+
+/* Two may find it missing at once: the ruleset's generation makes one of them look again. */
+fallible firewall_ensure(int sock)
+{
+    for (int attempt = 0;; attempt++) {
+        own(nft) struct nft n = { 0 };
+        struct look look = { 0 };
+        uint32_t generation;
+        TRY(nft_generation(sock, &generation));
+        TRY(nft_each_chain(sock, is_ours, &look));
+        if (look.found)
+            return NULL;
+        nft_begin(&n, FIREWALL_TABLE, generation);
+        add_table(&n);
+        err *e = nft_commit(sock, &n);
+        if (err_errno(e) != ERESTART || attempt == ATTEMPTS)
+            return err_wrap(e, "make the table 'inet " FIREWALL_TABLE "'");
+        err_free(e);
+    }
+}
+
+/* ---- elements -------------------------------------------------------------------------------------------------- */
+
+fallible firewall_has(int sock, const char *bridge, bool *ret)
+{
+    char name[IFNAME] = "";
+    memcpy(name, bridge, strnlen(bridge, IFNAME - 1));
+    return nft_has(sock, FIREWALL_TABLE, "links", name, sizeof name, ret);
+}
+
+void firewall_begin(struct nft *n)
+{
+    nft_begin(n, FIREWALL_TABLE, 0);
+}
+
+void firewall_flush(struct nft *n)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(sets); i++)
+        nft_flush_set(n, sets[i].name);
+}
+
+static void add_subnet(struct nft *n, enum nft_what what, const struct firewall_net *net, const struct prefix *p)
+{
+    bool v4 = p->ip.family == AF_INET;
+    size_t len = ip_size(&p->ip);
+    if (!ip_is_set(&p->ip))
+        return;
+    struct ip first = prefix_first(p), last = prefix_last(p), after = ip_add(last, 1);
+    uint8_t begin[32], end[32];
+    for (size_t i = 0; i < 2; i++) {
+        memcpy(begin + i * len, first.bytes, len);
+        memcpy(end + i * len, last.bytes, len);
+    }
+    nft_element(n, what, v4 ? "same4" : "same6", &(struct nft_element){ .key = begin, .end = end, .key_len = 2 * len });
+    if (net->masquerade && !net->internal)
+        nft_interval(n, what, v4 ? "nets4" : "nets6", first.bytes, after.bytes, len);
+}
+
+void firewall_net(struct nft *n, enum nft_what what, const struct firewall_net *net)
+{
+    char pair[2 * IFNAME] = "";
+    size_t len = strnlen(net->bridge, IFNAME - 1);
+    memcpy(pair, net->bridge, len);
+    memcpy(pair + IFNAME, net->bridge, len);
+    const struct nft_element one = { .key = pair, .key_len = IFNAME }, two = { .key = pair, .key_len = 2 * IFNAME };
+    nft_element(n, what, "links", &one);
+    nft_element(n, what, "pairs", &two);
+    if (net->isolated)
+        nft_element(n, what, "isolated", &one);
+    if (net->internal)
+        nft_element(n, what, "internal", &one);
+    add_subnet(n, what, net, &net->subnet4);
+    add_subnet(n, what, net, &net->subnet6);
+}
+
+static void put(uint8_t *to, size_t *len, const void *bytes, size_t n)
+{
+    memcpy(to + *len, bytes, n);
+    *len += NLA_ALIGN(n);
+}
+
+static bool add_entry(const struct firewall_port *port, const struct ip *to, struct firewall_entry *ret)
+{
+    const uint16_t host = htobe16(port->host), container = htobe16(port->container);
+    bool v4 = to->family == AF_INET;
+    struct firewall_entry e = { .map = v4 ? "ports4" : "ports6" };
+    if (!ip_is_set(to) || (ip_is_set(&port->at) && port->at.family != to->family))
+        return false;
+    if (ip_is_set(&port->at)) {
+        e.map = v4 ? "at4" : "at6";
+        put(e.key, &e.key_len, port->at.bytes, ip_size(&port->at));
+    }
+    put(e.key, &e.key_len, &port->proto, sizeof port->proto);
+    put(e.key, &e.key_len, &host, sizeof host);
+    put(e.data, &e.data_len, to->bytes, ip_size(to));
+    put(e.data, &e.data_len, &container, sizeof container);
+    *ret = e;
+    return true;
+}
+
+size_t firewall_port_entries(const struct firewall_port *port, struct firewall_entry ret[2])
+{
+    size_t n = 0;
+    n += add_entry(port, &port->ip4, &ret[n]);
+    n += add_entry(port, &port->ip6, &ret[n]);
+    return n;
+}
+
+void firewall_port(struct nft *n, enum nft_what what, const struct firewall_port *port)
+{
+    struct firewall_entry entries[2];
+    size_t count = firewall_port_entries(port, entries);
+    for (size_t i = 0; i < count; i++)
+        nft_element(n, what, entries[i].map,
+                    &(struct nft_element){ .key = entries[i].key,
+                                           .key_len = entries[i].key_len,
+                                           .data = entries[i].data,
+                                           .data_len = entries[i].data_len });
+}
+
+/* ---- the file that undoes ---------------------------------------------------------------------------------------- */
+
+fallible firewall_note(int dir_fd, const struct firewall_port *ports, size_t n)
+{
+    own(nft) struct nft nft = { 0 };
+    size_t len = 0;
+    const void *bytes = "";
+    if (n) {
+        firewall_begin(&nft);
+        for (size_t i = 0; i < n; i++)
+            firewall_port(&nft, NFT_DELETE, &ports[i]);
+        bytes = nft_bytes(&nft, &len);
+    }
+    return fs_replace_at(dir_fd, FIREWALL_FILE, bytes, len, 0600, FS_SYNC_NONE);
+}
+
+fallible firewall_withdraw(int dir_fd)
+{
+    own_mem char *bytes = NULL;
+    size_t len = 0;
+    own_fd int sock = -1;
+    err *e = fs_read_at(dir_fd, FIREWALL_FILE, NOTE_MAX, &bytes, &len);
+    if (err_is(e, ERR_NOT_FOUND)) {
+        err_free(e);
+        return NULL;
+    }
+    TRY(e);
+    if (len) {
+        TRY(nft_open(&sock));
+        TRY_AS(nft_send(sock, bytes, len), "withdraw published ports");
+    }
+    if (unlinkat(dir_fd, FIREWALL_FILE, 0) < 0 && errno != ENOENT)
+        return err_sys(errno, "remove '%s'", FIREWALL_FILE);
+    return NULL;
+}
+
+/* ---- others' tables -------------------------------------------------------------------------------------------- */
+
+static err *look_for_drop(void *ctx, int family, const char *table, const char *chain, uint32_t hook, uint32_t policy)
+{
+    static const struct {
+        int family;
+        const char *word;
+    } words[] = { { NFPROTO_INET, "inet" }, { NFPROTO_IPV4, "ip" }, { NFPROTO_IPV6, "ip6" } };
+    struct str *out = ctx;
+    if (hook != NF_INET_FORWARD || policy != NF_DROP)
+        return NULL;
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+        if (words[i].family == family)
+            str_printf(
+                out,
+                "%sthe chain '%s' of the firewall's table '%s %s' drops what it does not know, so it must accept "
+                "what goes to and from husk's bridges: nft insert rule %s %s %s iifname BRIDGE accept, and the same "
+                "with oifname",
+                out->len ? "\n" : "", chain, words[i].word, table, words[i].word, table,
+                str_eq(chain, "FORWARD") ? "DOCKER-USER" : chain);
+    return NULL;
+}
+
+fallible firewall_obstacles(int sock, struct str *ret)
+{
+    return nft_each_chain(sock, look_for_drop, ret);
+}
+
+/* ---- explained ------------------------------------------------------------------------------------------------- */
+
+void firewall_explain_port(const struct firewall_port *port, FILE *out)
+{
+    static const char *const protos[] = { [IPPROTO_TCP] = "tcp", [IPPROTO_UDP] = "udp", [IPPROTO_SCTP] = "sctp" };
+    struct firewall_entry entries[2];
+    size_t n = firewall_port_entries(port, entries);
+    char text[IP_TEXT];
+    for (size_t i = 0; i < n; i++) {
+        const struct ip *to = strchr(entries[i].map, '4') ? &port->ip4 : &port->ip6;
+        fprintf(out, "nft add element inet " FIREWALL_TABLE " %s '{ ", entries[i].map);
+        if (ip_is_set(&port->at))
+            fprintf(out, "%s . ", ip_text(&port->at, text));
+        fprintf(out, "%s . %u : %s . %u }'\n", protos[port->proto], port->host, ip_text(to, text), port->container);
+    }
+}

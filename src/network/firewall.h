@@ -1,0 +1,85 @@
+/*
+ * firewall.h: husk's table of the firewall, `inet husk`: masquerading, isolation and published ports of bridges.
+ *
+ * The table is a fixed set of chains over sets and maps. A network is some elements of them, a published port one or
+ * two; nothing a container does makes a chain or a rule. Other tables are never touched, and since a packet must pass
+ * every table's chains, the host's own forward policy holds for what is published too.
+ *
+ *   links, isolated, internal   {bridge}
+ *   pairs                       {bridge . bridge}: each with itself, what stays within one network
+ *   nets4, nets6                [subnet]: masqueraded beyond the host
+ *   same4, same6                [subnet . subnet]: each with itself, not masqueraded, unless through a published port
+ *   ports4, ports6              {protocol . port : address . port}: of any of the host's addresses
+ *   at4, at6                    {host's address . protocol . port : address . port}
+ *
+ * The loopback's 127.0.0.1 reaches published ports by route_localnet on the bridges only, with rules that drop what
+ * comes from a bridge from or to 127.0.0.0/8 (CVE-2020-8558). IPv6 has nothing like it, so ::1 is left alone: a client
+ * is refused there at once and goes on to 127.0.0.1.
+ *
+ * `nft flush ruleset` takes all of it: firewall_has() tells, for the cost of one question, and the engine makes it
+ * anew.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_NETWORK_FIREWALL_H
+#define HUSK_NETWORK_FIREWALL_H
+
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "network/address.h"
+#include "network/nft.h"
+
+#define FIREWALL_TABLE "husk"
+
+/* One bridge network's part. */
+struct firewall_net {
+    const char *bridge;
+    struct prefix subnet4, subnet6; /* none: not of that family */
+    bool isolated, internal, masquerade;
+};
+/* One published port; for a family, where the container has an address of it. */
+struct firewall_port {
+    uint8_t proto;            /* IPPROTO_TCP ... */
+    uint16_t host, container; /* ports */
+    struct ip at;             /* the host's address; none: all of both families */
+    struct ip ip4, ip6;       /* the container's */
+};
+
+/* Whether the table is there with this bridge in it. */
+fallible firewall_has(int sock, const char *bridge, bool *ret);
+/* Makes the table when it is not there. */
+fallible firewall_ensure(int sock);
+
+/* The rest adds to a batch: between firewall_begin() and nft_commit(). */
+void firewall_begin(struct nft *n);
+void firewall_net(struct nft *n, enum nft_what what, const struct firewall_net *net);
+void firewall_port(struct nft *n, enum nft_what what, const struct firewall_port *port);
+void firewall_flush(struct nft *n); /* every element */
+
+/* For all addresses, or for one only, of one family: the map's element as it is in the kernel. */
+struct firewall_entry {
+    const char *map; /* "ports4" ... */
+    uint8_t key[24], data[20];
+    size_t key_len, data_len;
+};
+/* At most one of each family. */
+size_t firewall_port_entries(const struct firewall_port *port, struct firewall_entry ret[2]);
+/* The map's names, NULL-terminated. */
+extern const char *const firewall_port_maps[];
+
+/*
+ * What a start added is taken out again by a file, which is written before it: <state_dir>/network holds the batch that
+ * does it. It is there exactly while a container is connected.
+ */
+#define FIREWALL_FILE "network"
+fallible firewall_note(int dir_fd, const struct firewall_port *ports, size_t n);
+/* Carries the file out and removes it; a missing one is no error. */
+fallible firewall_withdraw(int dir_fd);
+
+/* Foreign chains in the way of forwarded packets, as a sentence each with a cure; "" when there are none. */
+fallible firewall_obstacles(int sock, struct str *ret);
+
+/* The shell commands that do the same. */
+void firewall_explain_port(const struct firewall_port *port, FILE *out);
+
+#endif

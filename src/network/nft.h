@@ -1,0 +1,93 @@
+/*
+ * nft.h: nf_tables by netlink: a batch of tables, chains, sets, rules and elements, carried out whole or not at all.
+ *
+ * Only what husk's own table needs, family inet. A failing batch costs the kernel milliseconds (it waits for a grace
+ * period), so nothing here is tried in the expectation that it may fail.
+ * Source: linux/netfilter/nf_tables.h, linux/netfilter/nfnetlink.h; nft(8) for the meaning.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_NETWORK_NFT_H
+#define HUSK_NETWORK_NFT_H
+
+#include "os/netlink.h"
+
+struct nft {
+    struct netlink_batch batch;
+    const char *table;
+    uint32_t sets; /* made so far: the kernel wants a number for each */
+    size_t list;   /* the open list of expressions or elements */
+    bool empty;    /* nothing but its beginning */
+};
+void nft_clear(struct nft *n);
+static inline void own_drop_nft(struct nft *n)
+{
+    nft_clear(n);
+}
+
+/* A socket for the network namespace of the caller. UNSUPPORTED where the kernel has no nf_tables. */
+fallible nft_open(int *ret_sock);
+/* The number of the ruleset as it is now: any change of any table's makes another. */
+fallible nft_generation(int sock, uint32_t *ret);
+
+/* generation 0: whatever it is; else the batch is refused with errno ERESTART when there is another by then. */
+void nft_begin(struct nft *n, const char *table, uint32_t generation);
+/* CONFLICT with errno ERESTART as above; else the kernel's error with what it was about. */
+fallible nft_commit(int sock, struct nft *n);
+/* The batch as bytes that nft_send() takes, in another process, at another time. Borrowed from n. */
+const void *nft_bytes(struct nft *n, size_t *ret_len);
+/* Elements that are not there are no error: then each is taken by itself. */
+fallible nft_send(int sock, void *bytes, size_t len);
+
+enum nft_what { NFT_ADD, NFT_DELETE };
+void nft_table(struct nft *n, enum nft_what what);
+struct nft_chain {
+    const char *name, *type; /* "filter", "nat" */
+    uint32_t hook;           /* NF_INET_* */
+    int32_t priority;
+};
+void nft_add_chain(struct nft *n, const struct nft_chain *c);
+/* Types by nft's numbers: they only matter to who prints the set. */
+enum nft_type { NFT_TYPE_IP4 = 7, NFT_TYPE_IP6 = 8, NFT_TYPE_PROTO = 12, NFT_TYPE_PORT = 13, NFT_TYPE_IFNAME = 41 };
+struct nft_set {
+    const char *name;
+    enum nft_type key[3], data[2]; /* 0: no more; data: of a map */
+    bool interval;
+};
+void nft_add_set(struct nft *n, const struct nft_set *s);
+void nft_flush_set(struct nft *n, const char *set);
+/* One element. end: of an interval, that it includes; NULL: none. data NULL: of a set. */
+struct nft_element {
+    const void *key, *end, *data;
+    size_t key_len, data_len;
+};
+void nft_element(struct nft *n, enum nft_what what, const char *set, const struct nft_element *e);
+/* An element of a set of single intervals (type IP4 or IP6): from first to last. */
+void nft_interval(struct nft *n, enum nft_what what, const char *set, const void *first, const void *after_last,
+                  size_t len);
+
+/* A rule: expressions between begin and end; registers are numbers of 32 bits, R(0) ... */
+enum { NFT_R0 = 8 };
+void nft_rule_begin(struct nft *n, const char *chain);
+void nft_rule_end(struct nft *n);
+void nft_meta(struct nft *n, uint32_t key, uint32_t reg);
+void nft_payload(struct nft *n, uint32_t base, uint32_t offset, uint32_t len, uint32_t reg);
+void nft_ct(struct nft *n, uint32_t key, uint32_t reg);
+void nft_bits(struct nft *n, uint32_t reg, uint32_t mask); /* of a number of 32 bits, host order */
+enum nft_compare { NFT_EQUAL, NFT_UNEQUAL };
+void nft_compare(struct nft *n, enum nft_compare how, uint32_t reg, const void *bytes, size_t len);
+void nft_address_type(struct nft *n, uint32_t reg);                         /* of the destination: RTN_* */
+void nft_lookup(struct nft *n, const char *set, uint32_t reg, uint32_t to); /* to 0: a set */
+void nft_dnat(struct nft *n, int family, uint32_t address_reg, uint32_t port_reg);
+void nft_masquerade(struct nft *n);
+void nft_verdict(struct nft *n, int verdict); /* NF_ACCEPT, NF_DROP, NFT_RETURN */
+
+/* Whether a set has an element; false too when there is no such set or table. */
+fallible nft_has(int sock, const char *table, const char *set, const void *key, size_t len, bool *ret);
+/* Each element of a set: key, and data of a map. NOT_FOUND without the set. */
+typedef err *nft_each_fn(void *ctx, const void *key, size_t key_len, const void *data, size_t data_len);
+fallible nft_each(int sock, const char *table, const char *set, nft_each_fn *fn, void *ctx);
+/* Each base chain of any table in a hook, with its policy (NF_ACCEPT ...). */
+typedef err *nft_chain_fn(void *ctx, int family, const char *table, const char *chain, uint32_t hook, uint32_t policy);
+fallible nft_each_chain(int sock, nft_chain_fn *fn, void *ctx);
+
+#endif

@@ -1,0 +1,38 @@
+/*
+ * reserve.h: a published port is the container's on the host too: a socket is bound to it, and never listens, so that
+ * no other program can take it while the container runs, and so that a taken one is found before anything is started.
+ *
+ * Nothing is ever received on it: what comes to the port is led away before (network/firewall.h). Source: ip(7),
+ * tcp(7), sock_diag(7), proc_pid_fd(5).
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_NETWORK_RESERVE_H
+#define HUSK_NETWORK_RESERVE_H
+
+#include "base/mem.h"
+#include "network/address.h"
+
+/* "tcp", "udp", "sctp" <-> IPPROTO_*; 0: none of these. */
+uint8_t proto_number(const char *word);
+const char *proto_word(uint8_t proto);
+
+/* Sockets that are kept; zero-initialised is none. */
+struct reserve {
+    int *fds;
+    size_t n;
+};
+void reserve_clear(struct reserve *r);
+
+/**
+ * reserve_port - bind to a port of the host's.
+ * @at:   one of its addresses; none: all of IPv4, and of IPv6 when that is asked for.
+ * @port: 0: any free one; answered.
+ * Errors: CONFLICT "port 80/tcp is taken by process 'nginx' (4711)", DENIED (an ordinary user's below 1024), INVALID
+ * for an address that the host does not have.
+ */
+fallible reserve_port(struct reserve *r, uint8_t proto, const struct ip *at, bool ipv6, uint16_t *port);
+
+/* Who holds a port: "process 'nginx' (4711)", or "" when nobody is found. Caller frees. */
+char *reserve_holder(uint8_t proto, const struct ip *at, uint16_t port);
+
+#endif
