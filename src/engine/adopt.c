@@ -11,6 +11,8 @@ fallible container_adopt(struct container *c)
     struct monitor_plan plan;
     struct log_words log = { 0 };
     TRY(container_lock(c));
+    if (monitor_alive(c->state_dir)) /* another was quicker */
+        return NULL;
     TRY(container_config(c, &config));
     TRY(runtime_state_read(c->state_dir, &r));
     TRY(self_path(&husk));

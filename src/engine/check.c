@@ -169,7 +169,7 @@ static fallible check_row(struct check *c, struct container *k)
     TRY(container_config(k, &config));
     TRY(container_state(k, &s));
     bool watched = monitor_alive(k->state_dir);
-    if (s.status == CONTAINER_RUNNING && !watched && !config->tty)
+    if (s.status == CONTAINER_RUNNING && !watched)
         problem(c, adopt, k->row.id, "container '%s': it runs without a monitor", k->row.name);
     else if (s.status == CONTAINER_EXITED && config->auto_remove && !watched)
         problem(c, remove_row, k->row.id, "container '%s': it was to be removed at its end", k->row.name);

@@ -48,6 +48,7 @@ fallible container_find(struct engine *e, const char *what, struct container **r
         return err_new(ERR_NOT_FOUND, "no such container: '%s'", what);
     TRY(db_container_find(db, what, &row));
     *ret = container_new(e, &row);
+    container_mend(*ret);
     return NULL;
 }
 

@@ -41,7 +41,7 @@ struct container {
 void container_free(struct container *c);
 OWN_TYPE(container, struct container *, container_free)
 
-/* By name, ID or unique prefix. NOT_FOUND, CONFLICT. */
+/* By name, ID or unique prefix. One whose monitor was killed is mended by the way. NOT_FOUND, CONFLICT. */
 fallible container_find(struct engine *e, const char *what, struct container **ret);
 /* The row's JSON, parsed on the first call. Borrowed. */
 fallible container_config(struct container *c, const struct container_config **ret);
@@ -183,7 +183,7 @@ void container_diff_skip(struct strv *ret);
 /* Its root as a tar, without what is mounted on it. */
 fallible container_export(struct container *c, int fd);
 
-/* Gives a running container whose monitor was killed another one. */
+/* Gives a running container whose monitor was killed another one; one that has a monitor keeps it. */
 fallible container_adopt(struct container *c);
 
 /* --filter KEY=VALUE, as docker's: id, name (a regular expression), label, label!, status, ancestor, exited, volume,

@@ -41,7 +41,13 @@ fallible container_exec_start(struct container *c, const struct exec_options *o,
 void container_note_sender(struct container *c, const char *verb, int signal, int first_signal, int64_t waited_s);
 #define SENDER_FILE "signal.json"
 
+/* When its monitor was killed: another watches over it, or its end is recorded, or its restart made up for. What goes
+ * wrong is in the debug log: the container is then as it was. Not with the lock held. mend.c. */
+void container_mend(struct container *c);
+
 /* Restart policies: restart.c. */
+/* How often one that has no exit record has been restarted. */
+int64_t container_restarts_running(const struct container *c);
 /* Whether it has a policy at all: only then the mark below and the lock of a stop matter. */
 bool container_may_restart(struct container *c);
 /* The mark that somebody stopped it, and with the lock held. A start takes it away. */

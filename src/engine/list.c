@@ -276,6 +276,7 @@ static fallible consider(struct container *c, const struct list_options *o, stru
     static const struct remove_options rm = { .force = false, .volumes = true };
     struct subject s = { c, state, NULL };
     *ret = false;
+    container_mend(c);
     TRY(container_state(c, state));
     if (is_leftover(c, state)) {
         err_ignore(container_remove(c, &rm), "somebody else removes it, or the next command does");

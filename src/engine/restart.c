@@ -72,13 +72,18 @@ fallible container_note_restarts(const struct container *c, int64_t count)
 
 int64_t container_restarts(const struct container *c)
 {
-    own_mem char *path = mem_printf("%s/" COUNT_FILE, c->state_dir), *text = NULL;
     own(monitor_exit) struct monitor_exit *x = NULL;
     err *e = monitor_exit_read(c->dir, &x);
     if (!e)
         return x->restart_count;
     err_ignore(e, "it runs");
-    e = fs_read_at(AT_FDCWD, path, 64, &text, NULL);
+    return container_restarts_running(c);
+}
+
+int64_t container_restarts_running(const struct container *c)
+{
+    own_mem char *path = mem_printf("%s/" COUNT_FILE, c->state_dir), *text = NULL;
+    err *e = fs_read_at(AT_FDCWD, path, 64, &text, NULL);
     bool there = !e;
     err_ignore(e, "it was started by somebody");
     return there ? strtoll(text, NULL, 10) : 0;

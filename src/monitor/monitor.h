@@ -115,7 +115,7 @@ fallible monitor_exec(const struct monitor_plan *plan, const struct monitor_fds 
 
 /**
  * monitor_adopt - give a running container whose monitor was killed another one. Returns when it watches.
- * The log goes on where it stopped. Not for containers with a terminal: their terminal died with the monitor. The exit
+ * The log goes on where it stopped; of one with a terminal, which died with the monitor, only its end is seen. The exit
  * code is known on kernels that keep it in the pidfd (6.15), else the record's error says that it is not.
  * Errors: CONFLICT when it has a monitor, NOT_FOUND when the container is dead.
  */

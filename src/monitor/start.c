@@ -4,16 +4,20 @@
 #include <linux/close_range.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "monitor/monitor.h"
 #include "monitor/plan.h"
 #include "os/fs.h"
 #include "os/linux.h"
 #include "os/sock.h"
+
+enum { LOCK_TRIES = 100 };
 
 /* ---- the program's stdio ---- */
 
@@ -126,11 +130,24 @@ static fallible become(const struct monitor_plan *plan, const struct monitor_fds
     return err_sys(errno, "run '%s'", program);
 }
 
+/* Who looks whether a monitor lives holds the lock for a moment. */
+static fallible lock_patiently(int dir_fd, int *ret_fd)
+{
+    const struct timespec pause = { .tv_nsec = 1000000 };
+    err *e = fs_lock_at(dir_fd, "monitor.lock", FS_LOCK_TRY, ret_fd);
+    for (int i = 0; i < LOCK_TRIES && err_is(e, ERR_CONFLICT); i++) {
+        err_free(e);
+        (void)nanosleep(&pause, NULL);
+        e = fs_lock_at(dir_fd, "monitor.lock", FS_LOCK_TRY, ret_fd);
+    }
+    return e;
+}
+
 fallible monitor_exec(const struct monitor_plan *plan, const struct monitor_fds *fds)
 {
     own_fd int dir_fd = -1, lock_fd = -1;
     TRY_AS(fs_open_dir_at(AT_FDCWD, plan->state_dir, FS_MUST_EXIST, &dir_fd), "start the monitor");
-    TRY_AS(fs_lock_at(dir_fd, "monitor.lock", FS_LOCK_TRY, &lock_fd), "start the monitor");
+    TRY_AS(lock_patiently(dir_fd, &lock_fd), "start the monitor");
     TRY_AS(become(plan, fds, dir_fd, lock_fd), "start the monitor");
     return NULL;
 }
@@ -139,18 +156,15 @@ fallible monitor_exec(const struct monitor_plan *plan, const struct monitor_fds 
 
 bool monitor_alive(const char *state_dir)
 {
-    own_fd int dir_fd = -1, lock_fd = -1;
-    own(err) err *e = fs_open_dir_at(AT_FDCWD, state_dir, FS_MUST_EXIST, &dir_fd);
-    if (e || faccessat(dir_fd, "monitor.lock", F_OK, 0) < 0)
-        return false;
-    e = fs_lock_at(dir_fd, "monitor.lock", FS_LOCK_TRY, &lock_fd);
-    return err_is(e, ERR_CONFLICT);
+    own_mem char *path = mem_printf("%s/monitor.lock", state_dir);
+    own_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0; /* shared: those who look do not see each other */
 }
 
 static fallible open_fifo(int dir_fd, const char *name, int *ret)
 {
     *ret = openat(dir_fd, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
-    if (*ret < 0)
+    if (*ret < 0 && errno != ENOENT) /* it had a terminal, or our streams: its end is seen all the same */
         return err_sys(errno, "open '%s'", name);
     return NULL;
 }

@@ -1,0 +1,217 @@
+#!/usr/bin/env bats
+# A monitor is killed at any instruction: the next command that touches the container takes it over, records its end or
+# makes up for its restart. And the power goes at any barrier: the containers that the disk knows are whole.
+# shellcheck disable=SC2016,SC2154,SC2086 # the dollars are the containers'; bats sets the others
+
+load helpers
+
+setup_file() {
+    husk_setup_file
+    load_busybox
+    as_user load_busybox
+}
+teardown() {
+    remove_all_containers
+    if mountpoint -q "$T/cut"; then umount "$T/cut"; fi
+    if mountpoint -q "$T/disk"; then umount "$T/disk"; fi
+}
+
+monitors_of() { grep -lzx "id[=]$1" /proc/[0-9]*/cmdline 2>/dev/null | cut -d/ -f3; }
+one_monitor() { [[ $(monitors_of "$1" | wc -l) -eq 1 ]]; }
+no_monitor() { [[ ! $(monitors_of "$1") ]]; }
+status_of() { $h inspect --format '{{.State.Status}}' "$1"; }
+status_is() { [[ $(status_of "$1") == "$2" ]]; }
+CHANGING=mkdir,mkdirat,openat,openat2,write,pwrite64,rename,renameat,renameat2,unlink,unlinkat,rmdir,clone,clone3,fork,vfork,flock,sendmsg,sendto,execve,execveat,ftruncate,fallocate,epoll_ctl,waitid,kill,pidfd_send_signal
+
+@test "adopted: state, exec, stop, pause, logs, the end and the restart policy go on" {
+    local h id monitor code
+    for h in husk 'as_user husk'; do
+        id=$($h run -d --name ad --restart on-failure:5 busybox sh -c 'trap "exit 0" TERM; i=0; while :; do i=$((i+1)); echo tick $i; sleep 0.05; done')
+        monitor=$(monitors_of "$id")
+        kill -KILL "$monitor"
+        wait_until 5 gone "$monitor"
+        # Whatever comes first; here an exec.
+        [[ $($h exec ad echo inside) == inside ]]
+        one_monitor "$id"
+        [[ $(status_of ad) == running ]]
+        run $h logs --tail 1 ad
+        expect 0 tick
+        # Again, and the program fails: the new monitor sees it, and restarts it.
+        kill -KILL "$(monitors_of "$id")"
+        $h ps >/dev/null
+        one_monitor "$id"
+        kill -KILL "$($h inspect --format '{{.State.Pid}}' ad)"
+        wait_until 10 eval '[[ $($h inspect --format "{{.RestartCount}} {{.State.Status}}" ad) == "1 running" ]]'
+        # Killed, and stopped by the next command.
+        kill -KILL "$(monitors_of "$id")"
+        $h stop ad
+        status_is ad exited
+        wait_until 5 no_monitor "$id"
+        run $h inspect --format '{{.State.ExitCode}}' ad
+        # The kernel tells the code of a process that is not one's child since 6.15.
+        [[ $output == 0 || $output == 255 ]]
+        $h rm ad
+        # With a terminal: it died with the monitor, and the end is seen.
+        id=$($h run -dt --name tt busybox sh -c 'trap "" HUP; sleep 1000')
+        sleep 0.2
+        kill -KILL "$(monitors_of "$id")"
+        $h ps >/dev/null
+        $h rm -f tt
+    done
+}
+
+@test "the monitor and the program are killed together: the end is recorded, and the policy asked" {
+    local h id
+    for h in husk 'as_user husk'; do
+        id=$($h run -d --name both busybox sleep 1000)
+        kill -KILL "$(monitors_of "$id")" "$($h inspect --format '{{.State.Pid}}' both)"
+        wait_until 10 status_is both exited
+        $h start both
+        status_is both running
+        $h rm -f both
+        id=$($h run -d --name back --restart always busybox sleep 1000)
+        pid=$($h inspect --format '{{.State.Pid}}' back)
+        kill -KILL "$(monitors_of "$id")" "$pid"
+        wait_until 10 eval '$h ps -q; [[ $($h inspect --format "{{.State.Status}} {{.RestartCount}}" back) == "running 1" ]]'
+        one_monitor "$id"
+        $h stop -t 0 back
+        $h rm back
+        # Killed while it waits to start it again
+        id=$($h run -d --name wait --restart always busybox false)
+        wait_until 20 eval '[[ $($h inspect --format "{{.RestartCount}}" wait) -ge 3 ]]'
+        wait_until 10 status_is wait restarting
+        kill -KILL $(monitors_of "$id") 2>/dev/null || true
+        wait_until 10 eval '$h ps -q >/dev/null; one_monitor '"$id"
+        $h rm -f wait
+        wait_until 10 no_monitor "$id"
+    done
+}
+
+# Whatever happened: what is said is so, and rm -f works the first time.
+truth() { # ID
+    local status pid
+    read -r status pid < <($h inspect --format '{{.State.Status}} {{.State.Pid}}' "$1") || return 1
+    case $status in
+    running) [[ -d /proc/$pid ]] || ! status_is "$1" running || { echo "it is said to run as $pid"; return 1; } ;;
+    exited | created | restarting) ;;
+    *) echo "it is $status"; return 1 ;;
+    esac
+    $h rm -f "$1" >/dev/null || return 1
+    ! $h inspect "$1" >/dev/null 2>&1 || { echo "it is still there"; return 1; }
+}
+
+@test "a monitor is killed at each of its steps to the end of a container, and the truth stays" {
+    local h=husk n id monitor tracer ended=0
+    for ((n = 1; n < 80; n++)); do
+        id=$(husk run -d busybox sh -c 'while [ ! -e /go ]; do sleep 0.02; done; echo last; exit 7')
+        monitor=$(monitors_of "$id")
+        strace -q -o "$T/tmp/trace" -p "$monitor" -e trace=$CHANGING -e "inject=$CHANGING:signal=KILL:when=$n" 2>/dev/null 3>&- &
+        tracer=$!
+        wait_until 5 grep -q "^TracerPid:[[:space:]]*$tracer" "/proc/$monitor/status"
+        husk exec "$id" touch /go || true
+        wait_until 10 gone "$monitor"
+        wait $tracer || true
+        if grep -q "killed by SIGKILL" "$T/tmp/trace"; then ended=$n; fi
+        wait_until 10 eval '[[ $(status_of '"$id"') == exited ]]'
+        run husk inspect --format '{{.State.ExitCode}}' "$id"
+        [[ $output == 7 || $output == 255 ]] || { echo "killed at step $n: exit code $output"; return 1; }
+        truth "$id" || { echo "killed at step $n"; return 1; }
+        ((ended == n)) || break # it got through
+    done
+    ((n > 8 && n < 80)) || { echo "$n steps"; return 1; }
+}
+
+@test "a restarting container is killed at each step of all that is its, and comes back or is stopped" {
+    local h=husk n id monitor tracer
+    for ((n = 1; n < 300; n += 7)); do
+        id=$(husk run -d --restart always busybox sh -c 'sleep 0.02; exit 1')
+        monitor=$(monitors_of "$id" | head -n 1)
+        [[ ! $monitor ]] || timeout 1 strace -f -qq -o /dev/null -p "$monitor" -e trace=$CHANGING \
+            -e "inject=$CHANGING:signal=KILL:when=$n" 2>/dev/null 3>&- || true
+        wait_until 10 eval 'husk ps -q >/dev/null; [[ $(status_of '"$id"') =~ ^(running|restarting)$ || $(husk inspect --format "{{.State.Error}}" '"$id"') ]]' ||
+            { echo "killed at step $n: $(status_of "$id")"; return 1; }
+        husk stop -t 0 "$id" >/dev/null
+        [[ $(status_of "$id") =~ ^(exited|created)$ ]] || { echo "killed at step $n: stopped, and is $(status_of "$id")"; return 1; }
+        wait_until 5 no_monitor "$id"
+        husk rm "$id" >/dev/null || { echo "killed at step $n"; return 1; }
+    done
+}
+
+@test "monitors are killed at two hundred moments of their lives, and the truth stays" {
+    local h i id
+    for h in husk 'as_user husk'; do
+        for ((i = 0; i < 100; i++)); do
+            id=$($h run -d busybox sh -c 'echo a; sleep 0.03; echo b; exit 7')
+            sleep "0.0$((RANDOM % 8))"
+            kill -KILL $(monitors_of "$id") 2>/dev/null || true
+            truth "$id" || { echo "round $i"; return 1; }
+        done
+    done
+}
+
+BARRIERS=fsync,fdatasync,syncfs,sync
+cut_power() { # NAME...: these were acknowledged before something was written to the disk
+    # A copy that is equal to the next one is of one moment: nothing was written while it was made.
+    until cp --sparse=always "$T/disk.img" "$T/cut.img" && cmp -s "$T/disk.img" "$T/cut.img"; do :; done
+    mount -o loop,noatime "$T/cut.img" "$T/cut"
+    local status_=0 id name run_=$TRUN/cut
+    mkdir -m 700 "$run_"
+    (
+        export HUSK_ROOT=$T/cut/root HUSK_RUN=$run_
+        husk ps -aq --no-trunc >"$T/tmp/ids" || exit 1
+        for name; do
+            husk inspect "$name" >/dev/null || { echo "'$name' was there and is lost"; exit 1; }
+        done
+        while read -r id; do
+            husk inspect "$id" >/dev/null || { echo "'$id' cannot be inspected"; exit 1; }
+            [[ $(husk inspect --format '{{.State.Status}}' "$id") =~ ^(created|exited)$ ]] || { echo "'$id' runs"; exit 1; }
+        done <"$T/tmp/ids"
+        touch -c -d "1 minute ago" "$T/cut/root/containers"/* # what has no row and is new may be about to get one
+        husk system check --repair >/dev/null || exit 1
+        husk system check >/dev/null || exit 1
+        while read -r id; do husk rm -f "$id" >/dev/null || { echo "'$id' cannot be removed"; exit 1; }; done <"$T/tmp/ids"
+        [[ ! $(husk ps -aq) && ! $(ls -A "$T/cut/root/containers") ]] || { husk ps -a; ls -lA "$T/cut/root/containers"; exit 1; }
+    ) || status_=1
+    umount "$T/cut"
+    rm -rf "$run_"
+    return $status_
+}
+
+@test "a power cut while containers are made, run, renamed, stopped and removed leaves whole ones" {
+    local i n=0
+    ((EUID == 0)) || skip "mounts need root"
+    truncate -s 64M "$T/disk.img"
+    mkfs.ext4 -q "$T/disk.img"
+    mkdir "$T/disk" "$T/cut"
+    mount -o loop,noatime,commit=300 "$T/disk.img" "$T/disk"
+    local HUSK_ROOT=$T/disk/root
+    export HUSK_ROOT
+    load_busybox
+    husk create --name first busybox true >/dev/null
+    sync -f "$T/disk"
+    for i in 1 2 3 4 5 6; do
+        husk create --name "c$i" -v "vol$i:/v" busybox true >/dev/null
+        cut_power first || { echo "after create $i"; return 1; }
+        husk run --name "r$i" busybox sh -c 'echo said >/file; echo said; exit 3' >/dev/null || true
+        cut_power first || { echo "after run $i"; return 1; }
+        husk run -d --name "d$i" --restart always busybox sleep 1000 >/dev/null
+        husk rename "d$i" "e$i"
+        sync -f "$T/disk"
+        cut_power first "c$i" "r$i" "e$i" || { echo "while running $i"; return 1; }
+        husk stop -t 0 "e$i" >/dev/null
+        cut_power first "c$i" "r$i" || { echo "after stop $i"; return 1; }
+        husk rm -f "c$i" "e$i" "r$i" >/dev/null
+        cut_power first || { echo "after rm $i"; return 1; }
+    done
+    # And at each barrier of one that is made and run.
+    for ((n = 1; n < 40; n++)); do
+        strace -f -qq -o /dev/null -e trace=$BARRIERS -e "inject=$BARRIERS:signal=KILL:when=$n" \
+            "$HUSK" run --name "b$n" busybox true >/dev/null 2>&1 3>&- && break
+        cut_power first || { echo "at barrier $n"; return 1; }
+        husk rm -f "b$n" >/dev/null
+    done
+    ((n < 40))
+    husk rm -fa >/dev/null
+    husk volume prune -af >/dev/null 2>&1 || husk volume prune -f >/dev/null
+    umount "$T/disk"
+}
