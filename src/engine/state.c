@@ -45,9 +45,15 @@ static bool was_started(const struct container *c)
     return has_file(c, "config.json");
 }
 
+/* It is not synced, since an end is nothing that anybody waits for: after a power cut it may be there without a word in
+ * it, and then nobody saw how the container ended. */
 static fallible exit_read(const struct container *c, struct monitor_exit **ret)
 {
     err *e = monitor_exit_read(c->dir, ret);
+    if (err_is(e, ERR_INVALID) || err_is(e, ERR_CORRUPT)) {
+        err_free(e);
+        return err_new(ERR_NOT_FOUND, "container '%s' has no exit record", c->row.name);
+    }
     if (!err_is(e, ERR_NOT_FOUND))
         return e;
     err_free(e);
