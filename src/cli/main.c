@@ -92,6 +92,7 @@ static const struct command *const commands[] = {
     &cmd_system,
     &cmd_version,
     &cmd_healthcheck,
+    &cmd_autostart,
     &cmd_health_probe,
     &cmd_container_cleanup,
     &cmd_container_restart,

@@ -125,6 +125,7 @@ OWN_TYPE(container_sender, struct container_sender *, container_sender_free)
 fallible container_sender(struct container *c, struct container_sender **ret);
 struct stop_options {
     int signal;               /* 0: its own, else TERM */
+    bool stays_wanted;        /* its policy may start it again after a reboot: no mark is left that it was stopped */
     const char *verb;         /* for whom, as container_sender has it; NULL: "stop" */
     struct opt_i64 timeout_s; /* -1: for ever; unset: its own, else 10 */
 };

@@ -53,6 +53,7 @@ bool container_may_restart(struct container *c);
 /* The mark that somebody stopped it, and with the lock held. A start takes it away. */
 bool container_was_stopped(const struct container *c);
 fallible container_mark_stopped(struct container *c);
+void container_unmark_stopped(const struct container *c); /* with the lock held, and when its monitor is gone */
 /* A monitor that waits to start it again looks at the mark now; returns when it has. */
 void container_end_backoff(struct container *c);
 /* In a new run-time folder: how often it has been restarted. */

@@ -47,6 +47,12 @@ fallible container_mark_stopped(struct container *c)
     return fd < 0 ? err_sys(errno, "write '%s/" RESTART_STOPPED "'", c->dir) : NULL;
 }
 
+void container_unmark_stopped(const struct container *c)
+{
+    if (c->lock_fd >= 0)
+        (void)unlinkat(c->lock_fd, RESTART_STOPPED, 0);
+}
+
 /* The monitor looks at the mark when somebody connects; that it closes the connection is its answer. */
 void container_end_backoff(struct container *c)
 {

@@ -91,6 +91,8 @@ fallible container_stop(struct container *c, const struct stop_options *o)
     TRY(container_mark_stopped(c));
     TRY(stop_marked(c, o));
     container_end_backoff(c);
+    if (o->stays_wanted)
+        container_unmark_stopped(c);
     if (!locked)
         container_unlock(c);
     return NULL;
