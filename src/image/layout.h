@@ -11,6 +11,7 @@
  *   <store>/index.lock            flock(2): held for the moment in which index.json is replaced
  *   <store>/tmp/                  staging; each entry (file or directory) is locked with flock(2) by who works on it;
  *                                 what nobody holds is rubbish, or a blob's first part that a pull may go on with
+ *   <store>/lists.lock            flock(2): held while a list of platforms is changed (transport/list.h)
  *   <store>/lock                  flock(2): shared for the moment in which an image gets a user or another name,
  * exclusive while a sweep looks for what nothing needs and moves it away
  *

@@ -17,6 +17,8 @@ static void ask(struct policy *p, const char *transport, const char *scope)
         abort();
     for (size_t i = 0; i < r->n; i++) {
         own_mem char *text = policy_rule_text(&r->items[i]);
+        if (!*text)
+            abort();
         (void)policy_identity_fits(&r->items[i], scope, "docker.io/library/a:1");
     }
 }
