@@ -14,6 +14,7 @@
 #include "cli/format.h"
 #include "cli/table.h"
 #include "engine/check.h"
+#include "engine/storage.h"
 #include "os/fs.h"
 
 struct info_opts {
@@ -103,6 +104,17 @@ static void describe_cgroups(json_t *doc)
         put(doc, "CgroupsWhy", json_string(why));
 }
 
+static fallible describe_storage(struct engine *e, json_t *doc)
+{
+    enum settings_driver driver;
+    own_mem char *why = NULL;
+    TRY(storage_driver(e, &driver, &why));
+    put(doc, "Storage", json_string(settings_driver_words[driver]));
+    if (why)
+        put(doc, "StorageWhy", json_string(why));
+    return NULL;
+}
+
 static fallible info_run(const void *opts_, struct args args)
 {
     const struct info_opts *o = opts_;
@@ -120,7 +132,7 @@ static fallible info_run(const void *opts_, struct args args)
     put(doc, "Architecture", json_string(u.machine));
     put(doc, "Processors", json_integer(sysconf(_SC_NPROCESSORS_ONLN)));
     put(doc, "Memory", json_integer((json_int_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE)));
-    put(doc, "Storage", json_string("overlay"));
+    TRY(describe_storage(engine, doc));
     describe_cgroups(doc);
     TRY(count_containers(engine, doc));
     TRY(count_images(engine, doc));

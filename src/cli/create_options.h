@@ -21,7 +21,9 @@ static const char *const words_unhealthy[] = { "none", "restart", "stop", "kill"
         OPT_FLAG('q', "quiet", T, create.quiet, "No progress of a pull"),                                              \
         OPT_STR(0, "platform", T, create.platform, "OS/ARCH", "The image's platform (default: this machine's)"),       \
         OPT_STR(0, "signature-policy", T, create.policy, "FILE", "Ask this signature policy instead of policy.json"),  \
-        OPT_STR(0, "rootfs", T, create.rootfs, "DIR", "No image: a directory is the root, used in place"),             \
+        OPT_STR(                                                                                                       \
+            0, "rootfs", T, create.rootfs, "DIR[:O]",                                                                  \
+            "No image: a directory is the root, used in place; with :O what is written goes into a layer over it"),    \
         OPT_STRS('l', "label", T, create.label, "KEY=VALUE", "A label"),                                               \
         OPT_STRS(0, "label-file", T, create.label_file, "FILE", "Labels, one a line"),                                 \
         OPT_STRS(0, "annotation", T, create.annotation, "KEY=VALUE", "An annotation of the OCI document"),             \

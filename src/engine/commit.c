@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "engine/container_parts.h"
+#include "engine/storage.h"
 #include "os/fs.h"
 
 static void fill_run(const struct container_config *k, struct oci_image_run *run)
@@ -46,7 +47,6 @@ static fallible make_plan(struct container *c, const struct commit_options *o, s
                        c->row.name);
     own(commit_plan) struct commit_plan *p = mem_zalloc(sizeof *p);
     p->run = mem_zalloc(sizeof *p->run);
-    p->upper = mem_printf("%s/upper", c->dir);
     p->manifest = mem_strdup(c->row.manifest);
     p->first_id = k->userns_first;
     p->author = mem_strdup(o->author);
@@ -130,10 +130,14 @@ fallible container_commit(struct container *c, const struct commit_options *o)
 {
     own(commit_plan) struct commit_plan *plan = NULL;
     own_mem char *id = NULL;
+    own_fd int stage = -1;
     bool paused = false;
     TRY(make_plan(c, o, &plan));
     TRY(pause_it(c, o->pause, &paused));
-    err *e = run_image_program(plan, &id);
+    err *e = storage_upper(c, &plan->upper, &stage);
+    if (!e)
+        e = run_image_program(plan, &id);
+    storage_upper_end(plan->upper, &stage);
     if (paused)
         err_ignore(container_unpause(c), "it was killed meanwhile");
     TRY(e);

@@ -79,8 +79,10 @@ struct container_config {
     struct container_health *health; /* NULL: none */
     struct strmap labels, annotations;
     /* the root */
-    struct strv layers; /* diffIDs, bottom first */
-    char *rootfs;       /* --rootfs: a directory used in place */
+    struct strv layers;  /* diffIDs, bottom first */
+    char *storage;       /* "fuse-overlayfs", "vfs"; NULL: the kernel's overlay (engine/storage.h) */
+    char *rootfs;        /* --rootfs: a directory used in place */
+    bool rootfs_overlay; /* --rootfs DIR:O: what is written goes into the container's own layer */
     bool read_only, auto_remove;
     struct container_mount *mounts;
     struct container_device *devices;

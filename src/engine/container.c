@@ -94,9 +94,9 @@ fallible container_root(struct container *c, struct rootfs_source *ret)
     struct layout *layout;
     struct rootfs_source root = { 0 };
     TRY(container_config(c, &config));
-    if (config->rootfs) {
+    if ((config->rootfs && !config->rootfs_overlay) || str_eq(config->storage, "vfs")) {
         root.kind = ROOTFS_DIR;
-        root.dir = mem_strdup(config->rootfs);
+        root.dir = str_eq(config->storage, "vfs") ? mem_printf("%s/fs", c->dir) : mem_strdup(config->rootfs);
         root.idmap = config->userns_first != 0;
         *ret = root;
         return NULL;
@@ -105,7 +105,11 @@ fallible container_root(struct container *c, struct rootfs_source *ret)
     root.kind = ROOTFS_OVERLAY;
     own_mem char *mountpoints = NULL;
     TRY(mountpoints_path(layout, &mountpoints));
-    err *e = lowers_of(c->engine, &config->layers, &root.lowers);
+    err *e = NULL;
+    if (config->rootfs)
+        strv_add(&root.lowers, config->rootfs);
+    else
+        e = lowers_of(c->engine, &config->layers, &root.lowers);
     if (e) {
         strv_free(&root.lowers);
         return e;
@@ -114,6 +118,8 @@ fallible container_root(struct container *c, struct rootfs_source *ret)
     root.upper = mem_printf("%s/upper", c->dir);
     root.work = mem_printf("%s/work", c->dir);
     root.idmap = config->userns_first != 0;
+    root.fuse = str_eq(config->storage, "fuse-overlayfs");
+    root.throw_away = config->auto_remove;
     *ret = root;
     return NULL;
 }

@@ -12,6 +12,7 @@
 #include "engine/names.h"
 #include "engine/network_start.h"
 #include "engine/secret.h"
+#include "engine/storage.h"
 #include "engine/userns.h"
 #include "engine/volume.h"
 #include "layers/layer.h"
@@ -141,6 +142,8 @@ static fallible fill(struct container *c, const char *name, const char *cidfile,
 {
     struct rootfs_source root = { 0 };
     TRY(make_folder(c));
+    if (str_eq(c->config->storage, "vfs"))
+        TRY_AS(storage_copy(c), "copy the image");
     TRY(container_root(c, &root));
     free(root.upper);
     free(root.work);
@@ -221,6 +224,22 @@ static fallible volumes_from(struct engine *e, const char *text, struct containe
     return NULL;
 }
 
+static fallible choose_storage(struct container *c)
+{
+    enum settings_driver driver;
+    if (c->config->rootfs && !c->config->rootfs_overlay)
+        return NULL;
+    TRY(storage_driver(c->engine, &driver, NULL));
+    if (driver == SETTINGS_DRIVER_VFS && c->config->rootfs)
+        return err_new(ERR_UNSUPPORTED,
+                       "--rootfs '%s:O': nothing can be mounted over it here (storage driver vfs): leave "
+                       "out ':O', or copy it",
+                       c->config->rootfs);
+    if (driver != SETTINGS_DRIVER_OVERLAY)
+        c->config->storage = mem_strdup(settings_driver_words[driver]);
+    return NULL;
+}
+
 static fallible configure(struct container *c, const struct create_options *o, const struct image *image,
                           char *const *args, size_t args_n)
 {
@@ -233,6 +252,7 @@ static fallible configure(struct container *c, const struct create_options *o, c
     }
     TRY(check_rootfs(c->config));
     TRY(check_layers(c->engine, c->config));
+    TRY(choose_storage(c));
     return pin_container(c->engine, "--pid", &c->config->pid);
 }
 

@@ -7,6 +7,8 @@
 
 #include "engine/container_parts.h"
 #include "engine/inside.h"
+#include "engine/lowers.h"
+#include "engine/storage.h"
 #include "layers/diff.h"
 #include "os/fs.h"
 #include "os/root.h"
@@ -90,13 +92,34 @@ static fallible tell_all(const struct str *text, diff_tell *tell, void *ctx)
     return NULL;
 }
 
+/* Its image's layers and its changes as an upper directory over them: as if it were an overlay. */
+static fallible vfs_root(struct container *c, struct rootfs_source *ret, int *ret_stage)
+{
+    struct rootfs_source root = { .kind = ROOTFS_OVERLAY };
+    err *e = lowers_of(c->engine, &c->config->layers, &root.lowers);
+    if (!e)
+        e = storage_upper(c, &root.upper, ret_stage);
+    if (e)
+        rootfs_source_free(&root);
+    else
+        *ret = root;
+    return e;
+}
+
 fallible container_diff(struct container *c, diff_tell *tell, void *ctx)
 {
     struct rootfs_source root = { 0 };
     int ends[2];
     struct child_work child;
     own_str struct str text = { 0 };
+    const struct container_config *config;
+    own_fd int stage = -1;
+    TRY(container_config(c, &config));
     TRY(container_root(c, &root));
+    if (str_eq(config->storage, "vfs")) {
+        rootfs_source_free(&root);
+        TRY(vfs_root(c, &root, &stage));
+    }
     if (root.kind != ROOTFS_OVERLAY) {
         rootfs_source_free(&root);
         return err_new(ERR_UNSUPPORTED, "container '%s' has a directory as its root, so nobody knows what it changed",
@@ -120,6 +143,7 @@ fallible container_diff(struct container *c, diff_tell *tell, void *ctx)
         else
             err_ignore(reading, "the child's error comes first");
     }
+    storage_upper_end(root.upper, &stage);
     rootfs_source_free(&root);
     TRY(e);
     return tell_all(&text, tell, ctx);

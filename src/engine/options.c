@@ -155,12 +155,28 @@ static fallible merge_mounts(const struct create_options *o, const struct oci_im
     return NULL;
 }
 
+/* DIR[:O|:idmap], as podman has it. A directory whose name ends so is named with a slash behind it. */
+static fallible merge_rootfs(const struct create_options *o, struct container_config *c)
+{
+    own_mem char *path = mem_strdup(o->rootfs);
+    char *colon = strrchr(path, ':');
+    bool overlay = colon && str_eq(colon, ":O"), idmap = colon && str_eq(colon, ":idmap");
+    if (overlay || idmap)
+        *colon = '\0';
+    /* with a user namespace of its own that is what happens anyway */
+    if (idmap && !(o->userns && str_eq(o->userns, "auto")))
+        return err_new(ERR_INVALID, "--rootfs '%s': files are id-mapped for a user namespace: add --userns auto",
+                       o->rootfs);
+    c->rootfs_overlay = overlay;
+    return paths_absolute(path, &c->rootfs);
+}
+
 static fallible merge_root(const struct create_options *o, const struct image *image, struct container_config *c)
 {
     if (image)
         strv_copy(&c->layers, image->config->rootfs->diff_ids.items, image->config->rootfs->diff_ids.n);
     if (o->rootfs)
-        TRY(paths_absolute(o->rootfs, &c->rootfs));
+        TRY(merge_rootfs(o, c));
     for (size_t i = 0; i < o->secret.n; i++) {
         c->secrets = mem_array(c->secrets, c->secrets_n + 1, sizeof *c->secrets);
         TRY_AS(secret_grammar(o->secret.items[i], &c->secrets[c->secrets_n]), "--secret");

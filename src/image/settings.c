@@ -14,6 +14,18 @@ enum { FILE_MAX = 64 << 10 };
 
 static const char *const layers_words[] = { "auto", "files", "erofs", NULL };
 
+const char *const settings_driver_words[] = { "auto", "overlay", "fuse-overlayfs", "vfs", NULL };
+
+static fallible set_driver(struct settings *s, const char *value)
+{
+    for (size_t i = 0; settings_driver_words[i]; i++)
+        if (str_eq(value, settings_driver_words[i])) {
+            s->driver = (enum settings_driver)i;
+            return NULL;
+        }
+    return err_new(ERR_INVALID, "'%.100s' is none of auto, overlay, fuse-overlayfs, vfs", value);
+}
+
 static fallible set_budget(struct settings *s, const char *value)
 {
     TRY(parse_bytes(value, &s->budget));
@@ -38,7 +50,9 @@ static fallible set_layers(struct settings *s, const char *value)
 static const struct {
     const char *key;
     err *(*set)(struct settings *s, const char *value);
-} keys[] = { { "budget", set_budget }, { "keep_blobs", set_keep_blobs }, { "layers", set_layers } };
+} keys[] = {
+    { "driver", set_driver }, { "budget", set_budget }, { "keep_blobs", set_keep_blobs }, { "layers", set_layers }
+};
 
 static fallible set(void *ctx, const char *section, const char *key, const char *value)
 {

@@ -7,7 +7,9 @@
  *   [storage]
  *   budget = 20G        # bytes that images may take; what is used least goes first. Default: none
  *   keep_blobs = yes    # no: a layer's packed bytes go when it is unpacked; such an image cannot be pushed or saved
- *   layers = auto       # files: unpacked; erofs: mounted as they came (root, where the kernel can); auto: husk chooses
+ *   driver = auto       # overlay: the kernel's; fuse-overlayfs; vfs: a copy for each container; auto: the first that
+ * works layers = auto       # files: unpacked; erofs: mounted as they came (root, where the kernel can); auto: husk
+ * chooses
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #ifndef HUSK_IMAGE_SETTINGS_H
@@ -18,11 +20,14 @@
 #include "base/err.h"
 
 enum settings_layers { SETTINGS_LAYERS_AUTO, SETTINGS_LAYERS_FILES, SETTINGS_LAYERS_EROFS };
+enum settings_driver { SETTINGS_DRIVER_AUTO, SETTINGS_DRIVER_OVERLAY, SETTINGS_DRIVER_FUSE, SETTINGS_DRIVER_VFS };
 struct settings {
     int64_t budget; /* bytes; 0: none */
     bool keep_blobs;
     enum settings_layers layers;
+    enum settings_driver driver;
 };
+extern const char *const settings_driver_words[]; /* in that order; ends with NULL */
 /* Files that are not there are no error. INVALID names file and line. Called before the process is root of anything. */
 fallible settings_read(struct settings *ret);
 /* One file's text over what is in s already. */

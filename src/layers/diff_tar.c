@@ -123,7 +123,7 @@ static const char *first_name(struct maker *m, const struct diff_entry *e)
 static bool kept_xattr(const char *name)
 {
     return !str_starts(name, "trusted.overlay.") && !str_starts(name, "user.overlay.") &&
-           !str_eq(name, "security.selinux");
+           !str_starts(name, "user.fuseoverlayfs.") && !str_eq(name, "security.selinux");
 }
 
 static void free_xattrs(struct tar_entry *t)

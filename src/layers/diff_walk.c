@@ -77,10 +77,20 @@ static bool is_whiteout(int dir_fd, const char *name, const struct stat *st)
     return S_ISREG(st->st_mode) && st->st_size == 0 && diff_mark(dir_fd, name, "whiteout", value, sizeof value) >= 0;
 }
 
+/* fuse-overlayfs has a name of its own for it where trusted.* cannot be written. */
 static bool is_opaque(int dir_fd)
 {
-    char value[4];
-    return diff_mark(dir_fd, "", "opaque", value, sizeof value) == 1 && value[0] == 'y';
+    char value[4], path[64];
+    if (diff_mark(dir_fd, "", "opaque", value, sizeof value) == 1)
+        return value[0] == 'y';
+    snprintf(path, sizeof path, "/proc/self/fd/%d", dir_fd);
+    return getxattr(path, "user.fuseoverlayfs.opaque", value, sizeof value) == 1 && value[0] == 'y';
+}
+
+/* What it also leaves in an opaque directory, for readers of other kinds. */
+static bool is_fuse_mark(const char *name)
+{
+    return str_eq(name, ".wh..wh..opq") || str_eq(name, ".wh..opq");
 }
 
 bool diff_below_has(const struct diff_below *below, const char *name, struct stat *ret_st, size_t *ret_layer)
@@ -152,6 +162,8 @@ static fallible walk_one(struct walk *w, int dir_fd, const char *name, const str
     if (fstatat(dir_fd, name, &e.st, AT_SYMLINK_NOFOLLOW) < 0)
         return errno == ENOENT ? NULL : err_sys(errno, "look at it"); /* a running container may have removed it */
     if (!w->d->whole && str_starts(name, ".wh.")) {
+        if (is_fuse_mark(name))
+            return NULL;
         log_warn("'/%s' is left out: a layer cannot hold a name that begins with '.wh.'", e.path);
         return NULL;
     }

@@ -35,4 +35,10 @@ char *target_path(const struct rootfs *r, int fd);
 char *path_normal(const char *path);
 /* The spec's own mount at this path, or NULL. */
 const struct oci_mount *mount_at(const struct oci_spec *spec, const char *path);
+/* rootfs/fuse.c: the source as a detached mount of fuse-overlayfs. The program ends when the mount is gone. UNSUPPORTED
+ * says why it cannot be had. */
+fallible fuse_overlay_mount(const struct rootfs_source *s, int *ret_mount_fd);
+/* The same, made in a user namespace by a child. */
+fallible fuse_overlay_mount_in(const struct rootfs_source *s, int userns_fd, int *ret_mount_fd);
+
 #endif

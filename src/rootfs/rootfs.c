@@ -151,15 +151,16 @@ bool rootfs_needs_prepare(const struct rootfs *r, bool parent_is_root)
     for (size_t i = 0; i < r->spec->mounts_n; i++)
         if (wants_idmap(r, i))
             return true;
-    return r->source->idmap && r->userns;
+    return (r->source->idmap && r->userns) || r->source->fuse;
 }
 
 fallible rootfs_prepare(struct rootfs *r, int userns_fd)
 {
-    if (r->userns)
+    bool only_fuse = r->source->fuse && geteuid() != 0; /* an ordinary user's binds are the child's to make, as ever */
+    if (r->userns || r->source->fuse)                   /* fuse-overlayfs is no process of the container's */
         TRY_AS(source_mount(r->source, userns_fd, false, mount_label(r), &r->prepared_root), "root file system");
     for (size_t i = 0; i < r->spec->mounts_n; i++)
-        if (prepared_mount(r, i) && (r->userns || wants_idmap(r, i)))
+        if (prepared_mount(r, i) && ((r->userns && !only_fuse) || wants_idmap(r, i)))
             TRY_AS(bind_copy(r, i, userns_fd, &r->prepared[i]), "mount '%s'", r->spec->mounts[i].destination);
         else if (r->userns && geteuid() == 0 && mount_is_layered(&r->spec->mounts[i]))
             TRY_AS(layered_mount(r, i, userns_fd, false, &r->prepared[i]), "mount '%s'",

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "rootfs/internal.h"
@@ -81,11 +82,14 @@ static fallible set_layer(int fs, const char *key, const char *path, int fd, str
     return NULL;
 }
 
-static fallible overlay_finish(int fs, bool in_userns, const char *label, int *ret_mount_fd)
+static fallible overlay_finish(int fs, const struct rootfs_source *s, bool in_userns, const char *label,
+                               int *ret_mount_fd)
 {
     /* In a user namespace trusted.* attributes cannot be written: whiteout and opaque marks live in user.* */
     if (in_userns && fsconfig(fs, FSCONFIG_SET_FLAG, "userxattr", NULL, 0) < 0)
         return refused(fs, errno, "userxattr");
+    if (s->throw_away && s->upper && fsconfig(fs, FSCONFIG_SET_FLAG, "volatile", NULL, 0) < 0)
+        log_debug("overlay: this kernel knows no 'volatile'"); /* before 5.10 */
     if (label && fsconfig(fs, FSCONFIG_SET_STRING, "context", label, 0) < 0)
         return refused(fs, errno, "context");
     if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
@@ -119,7 +123,7 @@ fallible overlay_mount_new(const struct rootfs_source *s, const int *lower_fds, 
         TRY(set_layer(fs, "upperdir", s->upper, -1, &held));
         TRY(set_layer(fs, "workdir", s->work, -1, &held));
     }
-    return overlay_finish(fs, in_userns, label, ret_mount_fd);
+    return overlay_finish(fs, s, in_userns, label, ret_mount_fd);
 }
 
 /* Layers as the numbers of their descriptors, with /proc/self/fd as the working directory: "7:8:9". */
@@ -157,7 +161,7 @@ fallible overlay_mount_old(const struct rootfs_source *s, const int *lower_fds, 
     if (!e && s->upper)
         e = set_layer(fs, "workdir", s->work, -1, &held);
     if (!e)
-        e = overlay_finish(fs, in_userns, label, ret_mount_fd);
+        e = overlay_finish(fs, s, in_userns, label, ret_mount_fd);
     if (fchdir(here) < 0 && !e)
         e = err_sys(errno, "come back from '/proc/self/fd'");
     return e;
@@ -190,12 +194,28 @@ static fallible overlay_mount(const struct rootfs_source *s, const int *lower_fd
     return e2;
 }
 
+/* overlayfs marks a volatile layer, and refuses one that is marked: after a power cut it may be damaged. But what is
+ * thrown away is gone then anyway, and any other end leaves the layer whole. */
+static void unmark_volatile(const struct rootfs_source *s)
+{
+    static const char *const marks[] = { "work/incompat/volatile/dirty", "work/incompat/volatile", "work/incompat" };
+    own_fd int work = open(s->work, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    for (size_t i = faccessat(work, marks[2], F_OK, 0) < 0 ? 3 : 0; i < ARRAY_SIZE(marks); i++)
+        (void)unlinkat(work, marks[i], i == 0 ? 0 : AT_REMOVEDIR);
+}
+
 static fallible overlay_source(const struct rootfs_source *s, int userns_fd, bool in_userns, const char *label,
                                int *ret_mount_fd)
 {
     own(held) struct held lowers = { 0 };
     if (s->lowers.n == 0)
         return err_new(ERR_INTERNAL, "overlay: no layer");
+    if (s->fuse && s->idmap)
+        return err_new(ERR_UNSUPPORTED,
+                       "fuse-overlayfs: its files cannot be id-mapped: leave out --userns auto, or set "
+                       "driver = vfs in [storage] of husk.conf");
+    if (s->fuse)
+        return userns_fd >= 0 ? fuse_overlay_mount_in(s, userns_fd, ret_mount_fd) : fuse_overlay_mount(s, ret_mount_fd);
     if (s->idmap && userns_fd >= 0) {
         for (size_t i = 0; i < s->lowers.n; i++)
             hold(&lowers, -1);
@@ -208,6 +228,8 @@ static fallible overlay_source(const struct rootfs_source *s, int userns_fd, boo
             TRY(mount_copy_path(s->lowers.items[0], MOUNT_ONE, ret_mount_fd));
         return mount_set(*ret_mount_fd, MOUNT_ONE, MOUNT_ATTR_RDONLY, 0, 0);
     }
+    if (s->throw_away && s->upper)
+        unmark_volatile(s);
     return overlay_mount(s, lowers.n ? lowers.fds : NULL, in_userns, label, ret_mount_fd);
 }
 

@@ -20,6 +20,8 @@ struct rootfs_source {
     struct strv lowers; /* ROOTFS_OVERLAY: absolute paths, topmost first */
     char *upper, *work; /* absolute; NULL: no writable layer (a read-only overlay) */
     bool idmap;         /* map the image's ids by the container's user namespace with idmapped mounts (root only) */
+    bool fuse;          /* ROOTFS_OVERLAY by fuse-overlayfs, a program that lives as long as the mount */
+    bool throw_away;    /* nobody needs what is written after a power cut: overlayfs may leave out every sync */
 };
 void rootfs_source_free(struct rootfs_source *s);
 

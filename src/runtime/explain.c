@@ -161,15 +161,17 @@ void explain_root(const void *ctx, FILE *out)
         str_printf(&options, "%s%s", i ? ":" : "", r->lowers.items[i]);
     if (r->upper && !s->script)
         str_printf(&options, ",upperdir=%s,workdir=%s", r->upper, r->work);
-    if (s->root.userns && !(s->own_userns && s->privileged))
+    if (s->root.userns && !(s->own_userns && s->privileged) && !r->fuse)
         str_add(&options, ",userxattr");
+    if (r->throw_away && r->upper)
+        str_add(&options, ",volatile");
     if (!r->upper && r->lowers.n == 1) {
         fprintf(out, "mount --bind -o ro ");
         quote(out, r->lowers.items[0]);
         fprintf(out, " \"$root\"\n");
         return;
     }
-    fprintf(out, "mount -t overlay overlay -o ");
+    fprintf(out, r->fuse ? "fuse-overlayfs -o " : "mount -t overlay overlay -o ");
     quote(out, options.text);
     if (r->upper && s->script)
         fprintf(out, ",upperdir=\"$work\"/upper,workdir=\"$work\"/work");
