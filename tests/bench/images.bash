@@ -17,6 +17,9 @@ images_begin() {
     mount -o loop "$run/disk" "$disk"
     in_peer_ns mount "$(findmnt -no SOURCE "$disk")" "$disk" # the same file system, in a namespace that was made before it
     mkdir "$disk/x" "$disk/data"
+    # skopeo and podman remember which registry has which blob, here and on later days: that would be no cold push
+    mkdir -p /var/lib/containers/cache
+    in_peer_ns mount -t tmpfs none /var/lib/containers/cache
     images_data
     images_registry
     images_daemons
@@ -224,12 +227,17 @@ images_kept() {
 
 case_push() {
     local -a commands
+    local name
     images_begin || return 0
     images_kept
     HUSK_ROOT=$disk/own "$husk" import "$disk/data/layer.tar.gz" own:1 >/dev/null # no name of it says that a registry has it
     commands=("husk" "env HUSK_ROOT=$disk/own $husk push --quiet own:1 $registry/p/husk-%I:1")
     ! has podman || commands+=("podman@$peer_ns" "$(podman_at "$disk/podman-kept") push --quiet --signature-policy $tmp/policy.json --tls-verify=false localhost/big:1 $registry/p/podman-%I:1")
-    ! has skopeo || commands+=("skopeo from husk's store" "skopeo copy --quiet --insecure-policy --dest-tls-verify=false oci:$disk/own:docker.io/library/own:1 docker://$registry/p/skopeo-%I:1")
+    ! has skopeo || commands+=("skopeo from husk's store@$peer_ns" "skopeo copy --quiet --insecure-policy --dest-tls-verify=false oci:$disk/own:docker.io/library/own:1 docker://$registry/p/skopeo-%I:1")
+    for name in podman "skopeo from husk's store"; do
+        echo "nsenter --mount=$peer_ns sh -c 'rm -f /var/lib/containers/cache/*'" >"$tmp/after.$name"
+    done
+    in_peer_ns sh -c 'rm -f /var/lib/containers/cache/*'
     image_compare push "push to a registry that has nothing of it" 3 "${commands[@]}"
 }
 
