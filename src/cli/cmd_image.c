@@ -146,9 +146,10 @@ LOOK_COMMAND(verify, "verify", "Check the signatures of an image");
 const char *const image_trust_words[] = { "key", "serve", "sign", "verify", NULL };
 
 static const struct command *const image_commands[] = {
-    &look_blame,   &look_cat,        &look_diff,    &look_files,  &cmd_history, &cmd_image_inspect,
-    &cmd_image_ls, &cmd_image_prune, &cmd_image_rm, &cmd_tag,     &look_tree,   &look_waste,
-    &look_serve,   &look_key,        &look_sign,    &look_verify, NULL,
+    &look_blame,        &look_cat,     &look_diff,       &look_files,       &cmd_history,
+    &cmd_image_inspect, &cmd_image_ls, &cmd_image_mount, &cmd_image_umount, &cmd_image_unmount,
+    &cmd_image_prune,   &cmd_image_rm, &cmd_tag,         &look_tree,        &look_waste,
+    &look_serve,        &look_key,     &look_sign,       &look_verify,      NULL,
 };
 
 const struct command cmd_image = {

@@ -18,6 +18,7 @@ static const struct bind_field mount_fields[] = {
     BIND_BOOL(T, chown, "chown"),
     BIND_BOOL(T, idmap, "idmap"),
     BIND_BOOL(T, overlay, "overlay"),
+    BIND_STRS(T, layers, "layers"),
     BIND_STR(T, upper, "upper"),
     BIND_STR(T, work, "work"),
     BIND_STR(T, subpath, "subpath"),

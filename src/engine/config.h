@@ -11,7 +11,7 @@
 
 /* A mount that a user or the image asked for. */
 struct container_mount {
-    char *type;          /* "bind", "volume", "tmpfs" */
+    char *type;          /* "bind", "volume", "tmpfs", "image" ... */
     char *source;        /* bind: absolute host path; volume: its name (NULL until made: anonymous); tmpfs: NULL */
     char *target;        /* absolute and clean */
     char *propagation;   /* bind: "rprivate" ...; NULL: the default */
@@ -23,7 +23,9 @@ struct container_mount {
     bool idmap;          /* its files are shown with the container's ids */
     bool overlay;        /* O: changes go to a layer of the container's own, which each start begins anew */
     char *upper, *work;  /* O: the layer is here instead, and stays */
-    char *subpath;       /* volume: a path inside it */
+    char *subpath;       /* volume, image: a path inside it */
+    struct strv layers;  /* image: diffIDs, bottom first; its source is the name that it had */
+    bool writable;       /* rw was said; not kept */
     /* volume: what it is made with when it is not there yet */
     struct strv driver_options;
     struct strmap labels;

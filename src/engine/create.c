@@ -9,6 +9,7 @@
 
 #include "engine/container_parts.h"
 #include "engine/grammar.h"
+#include "engine/image_mount.h"
 #include "engine/names.h"
 #include "engine/network_start.h"
 #include "engine/secret.h"
@@ -253,6 +254,7 @@ static fallible configure(struct container *c, const struct create_options *o, c
     TRY(check_rootfs(c->config));
     TRY(check_layers(c->engine, c->config));
     TRY(choose_storage(c));
+    TRY(image_mount_resolve(c->engine, c->config));
     return pin_container(c->engine, "--pid", &c->config->pid);
 }
 
@@ -284,6 +286,11 @@ fallible container_create(struct engine *e, const struct create_options *o, char
         TRY(image_for_container(e, &wish, &image, &store_lock));
         args++;
         args_n--;
+    }
+    if (store_lock < 0 && o->mount.n) { /* of images, perhaps */
+        struct layout *l;
+        TRY(engine_layout(e, &l));
+        TRY(layout_lock(l, LAYOUT_ADDING, &store_lock));
     }
     random_hex(id, 32);
     struct db_container row = {

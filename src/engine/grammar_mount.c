@@ -32,6 +32,7 @@ void container_mount_clear(struct container_mount *m)
     free(m->work);
     strv_free(&m->options);
     strv_free(&m->driver_options);
+    strv_free(&m->layers);
     strmap_free(&m->labels);
     *m = (struct container_mount){ 0 };
 }
@@ -294,15 +295,16 @@ typedef err *word_fn(struct container_mount *m, const char *value);
 
 static err *set_type(struct container_mount *m, const char *value)
 {
-    static const char *const types[] = { "bind", "volume", "tmpfs", "ramfs", "devpts" };
+    static const char *const types[] = { "bind", "volume", "image", "tmpfs", "ramfs", "devpts" };
     if (strcmp(value, "npipe") == 0 || strcmp(value, "cluster") == 0)
-        return err_new(ERR_UNSUPPORTED, "type '%s' is docker's on %s: husk has bind, volume, tmpfs, ramfs, devpts",
-                       value, *value == 'n' ? "Windows" : "a swarm");
+        return err_new(ERR_UNSUPPORTED,
+                       "type '%s' is docker's on %s: husk has bind, volume, image, tmpfs, ramfs, devpts", value,
+                       *value == 'n' ? "Windows" : "a swarm");
     if (strcmp(value, "glob") == 0)
         return err_new(ERR_UNSUPPORTED, "type 'glob': husk matches no patterns: write a --mount for each path, or bind "
                                         "the directory that they are in");
     if (!IS_ONE_OF(value, types))
-        return err_new(ERR_INVALID, "type '%s' is not one of bind, volume, tmpfs, ramfs, devpts", value);
+        return err_new(ERR_INVALID, "type '%s' is not one of bind, volume, image, tmpfs, ramfs, devpts", value);
     free(m->type);
     m->type = mem_strdup(value);
     return NULL;
@@ -319,6 +321,7 @@ static err *set_writable(struct container_mount *m, const char *value)
     bool writable = true;
     TRY(value ? parse_bool(value, &writable) : NULL);
     m->read_only = !writable;
+    m->writable = writable;
     return NULL;
 }
 
@@ -446,7 +449,7 @@ static const struct mount_key {
     { "bind-create-src", MAYBE, set_bind_create, "bind" },
     { "volume-nocopy", MAYBE, set_nocopy, "volume" },
     { "volume-subpath", VALUE, set_subpath, "volume" },
-    { "subpath", VALUE, set_subpath, "volume" },
+    { "subpath", VALUE, set_subpath, "volume image" },
     { "volume-label", VALUE, add_label, "volume" },
     { "volume-driver", VALUE, set_driver, "volume" },
     { "volume-opt", VALUE, add_driver_option, "volume" },
@@ -549,6 +552,13 @@ static fallible mount_source(struct container_mount *m, const char *source)
         if (!source)
             return err_new(ERR_INVALID, "source=PATH is missing");
         TRY(paths_absolute(source, &m->source));
+    } else if (is_type(m, "image")) {
+        if (!source)
+            return err_new(ERR_INVALID, "source=IMAGE is missing");
+        m->source = mem_strdup(source);
+        m->overlay = m->writable; /* read-only unless told otherwise */
+        m->read_only = !m->writable;
+        return NULL;
     } else if (source) {
         TRY(grammar_name("volume name", source));
         m->source = mem_strdup(source);

@@ -30,6 +30,9 @@ fallible image_kept(struct engine *e, struct strv *ret_digests)
         const struct container_config *c = config;
         for (size_t k = 0; c && k < c->layers.n; k++)
             strv_add(ret_digests, c->layers.items[k]);
+        for (size_t k = 0; c && k < c->mounts_n; k++)
+            for (size_t layer = 0; layer < c->mounts[k].layers.n; layer++)
+                strv_add(ret_digests, c->mounts[k].layers.items[layer]);
         container_config_free(config);
         db_container_clear(&rows[i]);
     }

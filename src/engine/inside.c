@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "engine/image_mount.h"
 #include "engine/userns.h"
 #include "engine/volume.h"
 #include "os/linux.h"
@@ -173,12 +174,26 @@ static fallible inside_running(struct inside_work *w, const struct container_sta
 
 /* ---- one that does not ---- */
 
+static fallible place_image(const struct container *c, const struct container_mount *m, int target)
+{
+    own_fd int mount = -1;
+    struct rootfs_source s = { .kind = ROOTFS_OVERLAY };
+    err *e = image_mount_lowers(c->engine, m, &s.lowers);
+    if (!e)
+        e = source_mount(&s, -1, engine_is_rootless() || ids_in_userns(), NULL, &mount);
+    rootfs_source_free(&s);
+    TRY(e);
+    TRY(mount_set(mount, MOUNT_ONE, MOUNT_ATTR_RDONLY, 0, 0));
+    return mount_place(mount, target);
+}
+
 /* What is mounted on it when it runs, but for what is made new then: in our own mount namespace, on its folder. */
 static fallible place_mount(const struct container *c, const struct container_mount *m, int root)
 {
     own_fd int target = -1, mount = -1;
     bool volume = strcmp(m->type, "volume") == 0;
-    if (!m->source || (!volume && strcmp(m->type, "bind") != 0))
+    bool image = strcmp(m->type, "image") == 0;
+    if (!m->source || (!volume && !image && strcmp(m->type, "bind") != 0))
         return NULL;
     err *e = root_open(root, m->target, O_PATH, &target);
     if (err_is(e, ERR_NOT_FOUND)) { /* made when it starts */
@@ -186,6 +201,8 @@ static fallible place_mount(const struct container *c, const struct container_mo
         return NULL;
     }
     TRY(e);
+    if (image)
+        return place_image(c, m, target);
     own_fd int top = -1, source = -1;
     own_mem char *path = mount_source_path(c->engine, m);
     top = open(path, O_PATH | O_CLOEXEC);

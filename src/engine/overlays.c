@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "engine/container_parts.h"
+#include "engine/image_mount.h"
 #include "engine/volume.h"
 #include "os/fs.h"
 #include "os/userns.h"
@@ -47,7 +48,10 @@ static fallible prepare(struct container *c, size_t i, bool *cleared)
     if (!m->overlay || m->upper)
         return NULL;
     own_mem char *all = mem_printf("%s/overlays", c->dir), *dir = overlay_dir(c->dir, i);
-    own_mem char *source = mount_source_path(c->engine, m);
+    own_strv struct strv lowers = { 0 };
+    if (strcmp(m->type, "image") == 0)
+        TRY(image_mount_lowers(c->engine, m, &lowers));
+    own_mem char *source = lowers.n ? mem_strdup(lowers.items[0]) : mount_source_path(c->engine, m);
     if (!*cleared)
         TRY(engine_remove_tree(all));
     *cleared = true;

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "cgroup/cgroup.h"
 #include "engine/container_parts.h"
+#include "engine/image_mount.h"
 #include "engine/userns.h"
 #include "os/ids.h"
 
@@ -69,6 +70,17 @@ static bool has_cgroups(void)
     return cgroup_host_usable(host, &why);
 }
 
+struct lists {
+    struct strv *items;
+    size_t n;
+};
+static void own_drop_lists(struct lists *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        strv_free(&l->items[i]);
+    free(l->items);
+}
+
 static fallible make_spec(struct container *c, const struct rootfs_source *root, enum plan_limits limits,
                           struct oci_spec **ret)
 {
@@ -89,6 +101,12 @@ static fallible make_spec(struct container *c, const struct rootfs_source *root,
         in.uids = &uids;
         in.gids = &gids;
     }
+    own(lists) struct lists images = { mem_zalloc((config->mounts_n + 1) * sizeof(struct strv)), config->mounts_n };
+    for (size_t i = 0; i < config->mounts_n; i++)
+        if (strcmp(config->mounts[i].type, "image") == 0)
+            TRY_AS(image_mount_lowers(c->engine, &config->mounts[i], &images.items[i]), "mount '%s'",
+                   config->mounts[i].target);
+    in.image_lowers = images.items;
     return spec_make(&in, ret);
 }
 

@@ -16,6 +16,7 @@ struct spec_input {
     const char *id;
     const struct container_config *config;
     const struct rootfs_source *root;
+    const struct strv *image_lowers;  /* parallel to config->mounts: of those that are images */
     const char *dir;                  /* where hosts, hostname and resolv.conf are */
     const char *volumes;              /* <root>/volumes */
     const char *folder;               /* the container's own */

@@ -101,11 +101,36 @@ static void add_overlay(const struct spec_input *in, struct oci_mount *to, const
     strv_add_printf(&to->options, "lowerdir=%s", source);
     strv_add_take(&to->options, m->upper ? mem_printf("upperdir=%s", m->upper) : mem_printf("upperdir=%s/upper", own));
     strv_add_take(&to->options, m->work ? mem_printf("workdir=%s", m->work) : mem_printf("workdir=%s/work", own));
-    if (strcmp(m->type, "volume") == 0 && !m->device && in->config->userns_first)
+    if (((strcmp(m->type, "volume") == 0 && !m->device) || strcmp(m->type, "image") == 0) && in->config->userns_first)
         strv_add(&to->options, "idmap"); /* as with a bind of it */
     strv_copy(&to->options, m->options.items, m->options.n);
     if (m->read_only)
         strv_add(&to->options, "ro");
+}
+
+/* An image: one directory is bound, several and one to write into are an overlay. */
+static void add_image(const struct spec_input *in, struct oci_mount *to, const struct container_mount *m)
+{
+    const struct strv *lowers = &in->image_lowers[m - in->config->mounts];
+    own_str struct str all = { 0 };
+    for (size_t i = 0; i < lowers->n; i++)
+        str_printf(&all, "%s%s", i ? ":" : "", lowers->items[i]);
+    if (m->overlay) {
+        add_overlay(in, to, m, all.text);
+    } else if (lowers->n > 1) {
+        to->type = mem_strdup("overlay");
+        to->source = mem_strdup("overlay");
+        strv_add_printf(&to->options, "lowerdir=%s", all.text);
+        strv_add(&to->options, "ro");
+    } else {
+        to->type = mem_strdup("bind");
+        to->source = str_take(&all);
+        strv_add(&to->options, "bind");
+        strv_add(&to->options, "rprivate");
+        strv_add(&to->options, "ro");
+    }
+    if (in->config->userns_first && !m->overlay)
+        strv_add(&to->options, "idmap");
 }
 
 static void add_bind(const struct spec_input *in, struct oci_mount *to, const struct container_mount *m)
@@ -126,6 +151,10 @@ static void add_user_mount(const struct spec_input *in, struct oci_spec *spec, c
     to->destination = mem_strdup(m->target);
     if (!m->source) {
         add_new_fs(spec, to, m);
+        return;
+    }
+    if (strcmp(m->type, "image") == 0) {
+        add_image(in, to, m);
         return;
     }
     own_mem char *source = strcmp(m->type, "volume") != 0 ? mem_strdup(m->source)

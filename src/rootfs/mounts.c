@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "os/fs.h"
@@ -182,9 +183,18 @@ static fallible mount_new(struct rootfs *r, size_t i)
 bool mount_is_layered(const struct oci_mount *m)
 {
     for (size_t i = 0; str_eq(m->type, "overlay") && i < m->options.n; i++)
-        if (str_starts(m->options.items[i], "upperdir=/"))
+        if (str_starts(m->options.items[i], "upperdir=/") || str_starts(m->options.items[i], "lowerdir=/"))
             return true;
     return false;
+}
+
+/* "/a:/b", topmost first; a directory with a colon in its name stands alone. */
+static void add_lowers(struct strv *lowers, const char *text)
+{
+    if (access(text, F_OK) == 0)
+        strv_add(lowers, text);
+    else
+        strv_split(lowers, text, ':');
 }
 
 fallible layered_mount(const struct rootfs *r, size_t i, int userns_fd, bool in_userns, int *ret_mount_fd)
@@ -195,15 +205,16 @@ fallible layered_mount(const struct rootfs *r, size_t i, int userns_fd, bool in_
     for (size_t k = 0; k < m->options.n; k++) {
         const char *word = m->options.items[k];
         if (str_starts(word, "lowerdir="))
-            strv_add(&s.lowers, word + strlen("lowerdir="));
+            add_lowers(&s.lowers, word + strlen("lowerdir="));
         else if (str_starts(word, "upperdir=") && !s.upper)
             s.upper = mem_strdup(word + strlen("upperdir="));
         else if (str_starts(word, "workdir=") && !s.work)
             s.work = mem_strdup(word + strlen("workdir="));
     }
     s.idmap = r->options[i].idmap;
-    err *e = s.lowers.n && s.work ? source_mount(&s, userns_fd, in_userns, label && *label ? label : NULL, ret_mount_fd)
-                                  : err_new(ERR_INVALID, "an overlay needs lowerdir=, upperdir= and workdir=");
+    err *e = s.lowers.n && !s.upper == !s.work
+                 ? source_mount(&s, userns_fd, in_userns, label && *label ? label : NULL, ret_mount_fd)
+                 : err_new(ERR_INVALID, "an overlay needs lowerdir=, and upperdir= with workdir=");
     rootfs_source_free(&s);
     TRY(e);
     return mount_apply(*ret_mount_fd, &r->options[i]);

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "engine/image_mount.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "engine/container.h"
+#include "engine/lowers.h"
+#include "engine/paths.h"
+#include "image/ref.h"
+#include "layers/diff_walk.h"
+#include "layers/layer.h"
+#include "os/fs.h"
+#include "os/ids.h"
+#include "os/mount.h"
+
+enum { MOUNTS_MAX = 16 << 20 };
+
+static bool is_image(const struct container_mount *m)
+{
+    return str_eq(m->type, "image");
+}
+
+/* ---- a container's mounts ---- */
+
+static fallible resolve_one(struct engine *e, struct layout *l, const struct container_config *config,
+                            struct container_mount *m)
+{
+    own(image) struct image *image = NULL;
+    own_strv struct strv paths = { 0 };
+    TRY(image_find(l, m->source, NULL, &image));
+    strv_free(&m->layers);
+    strv_copy(&m->layers, image->config->rootfs->diff_ids.items, image->config->rootfs->diff_ids.n);
+    for (size_t i = 0; i < m->layers.n; i++)
+        if (!layer_exists(l, m->layers.items[i]))
+            return err_new(ERR_NOT_FOUND, "layer %s of image '%s' is not in the store: pull the image again",
+                           m->layers.items[i], m->source);
+    TRY(image_mount_lowers(e, m, &paths));
+    if (config->storage && (paths.n > 1 || m->overlay))
+        return err_new(ERR_UNSUPPORTED,
+                       "this image needs an overlay there, which the storage driver %s has only for a container's root",
+                       config->storage);
+    return NULL;
+}
+
+fallible image_mount_resolve(struct engine *e, struct container_config *config)
+{
+    struct layout *l;
+    for (size_t i = 0; i < config->mounts_n; i++) {
+        if (!is_image(&config->mounts[i]))
+            continue;
+        TRY(engine_layout(e, &l));
+        TRY_AS(resolve_one(e, l, config, &config->mounts[i]), "mount '%s'", config->mounts[i].target);
+    }
+    return NULL;
+}
+
+enum found { FOUND_NOTHING, FOUND_DIR, FOUND_FILE, FOUND_END };
+
+static bool is_opaque(int dir)
+{
+    char value[4];
+    return diff_mark(dir, "", "opaque", value, sizeof value) == 1 && value[0] == 'y';
+}
+
+/* One part of the path: what it is in this layer. *fd goes one directory on. */
+static fallible step(int *fd, const char *part, enum found *ret, bool *ret_hides)
+{
+    struct stat st;
+    *ret = FOUND_NOTHING;
+    if (fstatat(*fd, part, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? NULL : err_sys(errno, "look at '%s'", part);
+    if (S_ISLNK(st.st_mode))
+        return err_new(ERR_INVALID, "subpath: '%s' is a link: name what it leads to", part);
+    *ret = S_ISDIR(st.st_mode)                                  ? FOUND_DIR
+           : S_ISCHR(st.st_mode) && st.st_rdev == makedev(0, 0) ? FOUND_END
+                                                                : FOUND_FILE;
+    if (*ret != FOUND_DIR)
+        return NULL;
+    int below = openat(*fd, part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (below < 0)
+        return err_sys(errno, "open '%s'", part);
+    close_now(fd);
+    *fd = below;
+    *ret_hides |= is_opaque(below);
+    return NULL;
+}
+
+/* FOUND_END: neither this layer nor one below has it. *ret_hides: those below are not looked at. */
+static fallible look(const char *layer, const struct strv *parts, enum found *ret, bool *ret_hides)
+{
+    own_fd int fd = open(layer, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(errno, "open layer '%s'", layer);
+    *ret_hides = false;
+    *ret = FOUND_DIR;
+    for (size_t i = 0; i < parts->n && *ret == FOUND_DIR; i++) {
+        TRY(step(&fd, parts->items[i], ret, ret_hides));
+        if (*ret == FOUND_FILE && i + 1 < parts->n)
+            *ret = FOUND_END;
+    }
+    return NULL;
+}
+
+static fallible subpaths(const struct strv *layers, const char *subpath, struct strv *ret)
+{
+    own_strv struct strv parts = { 0 };
+    own_mem char *absolute = mem_printf("/%s", subpath), *clean = paths_clean(absolute);
+    if (clean[1])
+        strv_split(&parts, clean + 1, '/');
+    for (size_t i = 0; i < layers->n; i++) {
+        enum found found;
+        bool hides = false;
+        TRY(look(layers->items[i], &parts, &found, &hides));
+        if (found == FOUND_DIR || (found == FOUND_FILE && !ret->n))
+            strv_add_printf(ret, "%s%s", layers->items[i], clean[1] ? clean : "");
+        if (found == FOUND_END || found == FOUND_FILE || hides)
+            break;
+    }
+    return ret->n ? NULL : err_new(ERR_NOT_FOUND, "the image has no '%s'", subpath);
+}
+
+fallible image_mount_lowers(struct engine *e, const struct container_mount *m, struct strv *ret_paths)
+{
+    own_strv struct strv layers = { 0 };
+    TRY(lowers_of(e, &m->layers, m->subpath ? &layers : ret_paths));
+    return m->subpath ? subpaths(&layers, m->subpath, ret_paths) : NULL;
+}
+
+/* ---- husk image mount ---- */
+
+char *image_mount_path(const struct engine *e, const char *digest)
+{
+    return mem_printf("%s/mounts/%s", e->run, digest_hex(digest));
+}
+
+/* Asked of the kernel's own list: what lies there may be of the same file system. */
+static bool is_mounted(const char *path)
+{
+    own_mem char *list = NULL, *wanted = mem_printf(" %s ", path);
+    own(err) err *e = fs_read_at(AT_FDCWD, "/proc/self/mountinfo", MOUNTS_MAX, &list, NULL);
+    return !e && strstr(list, wanted);
+}
+
+static fallible check_may_mount(void)
+{
+    if (geteuid() == 0)
+        return NULL;
+    return err_new(ERR_DENIED,
+                   "an ordinary user mounts only in a namespace of his own: run it, and what looks at the files, "
+                   "inside `husk unshare`");
+}
+
+fallible image_mount(struct engine *e, const char *what, char **ret_path)
+{
+    struct layout *l;
+    own(image) struct image *image = NULL;
+    own_fd int lock = -1, mount = -1, target = -1;
+    struct rootfs_source s = { .kind = ROOTFS_OVERLAY };
+    TRY(check_may_mount());
+    TRY(engine_layout(e, &l));
+    TRY(layout_lock(l, LAYOUT_ADDING, &lock));
+    TRY(image_find(l, what, NULL, &image));
+    own_mem char *path = image_mount_path(e, image->manifest_digest);
+    if (!is_mounted(path)) {
+        TRY(lowers_of(e, &image->config->rootfs->diff_ids, &s.lowers));
+        err *failed = source_mount(&s, -1, ids_in_userns(), NULL, &mount);
+        rootfs_source_free(&s);
+        TRY_AS(failed, "mount image '%s'", what);
+        own_fd int run = -1;
+        TRY(paths_open_run(e->run, &run));
+        TRY(fs_open_dir_at(AT_FDCWD, path, FS_MAKE, &target));
+        TRY(mount_set(mount, MOUNT_ONE, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV, 0, 0));
+        TRY(mount_place(mount, target));
+    }
+    *ret_path = take(path);
+    return NULL;
+}
+
+static fallible unmount_one(struct engine *e, const char *digest)
+{
+    own_mem char *path = image_mount_path(e, digest), *folder = mem_printf("%s/mounts", e->run);
+    if (is_mounted(path) && umount2(path, UMOUNT_NOFOLLOW) < 0)
+        return err_sys(errno, "unmount '%s'", path);
+    if (rmdir(path) < 0 && errno != ENOENT)
+        return err_sys(errno, "remove '%s'", path);
+    (void)rmdir(folder); /* when it is empty */
+    return NULL;
+}
+
+fallible image_mounts(struct engine *e, struct strv *ret_digests)
+{
+    own_mem char *folder = mem_printf("%s/mounts", e->run);
+    own_dir DIR *dir = opendir(folder);
+    if (!dir)
+        return errno == ENOENT ? NULL : err_sys(errno, "read '%s'", folder);
+    for (const struct dirent *x; (x = readdir(dir));) {
+        own_mem char *path = mem_printf("%s/%s", folder, x->d_name);
+        if (x->d_name[0] != '.' && is_mounted(path))
+            strv_add_printf(ret_digests, "sha256:%s", x->d_name);
+    }
+    return NULL;
+}
+
+fallible image_unmount(struct engine *e, const char *what, struct strv *ret_digests)
+{
+    struct layout *l;
+    own(image) struct image *image = NULL;
+    own_strv struct strv mounted = { 0 };
+    TRY(check_may_mount());
+    TRY(image_mounts(e, &mounted));
+    if (what) {
+        TRY(engine_layout(e, &l));
+        TRY(image_find(l, what, NULL, &image));
+        if (!strv_has(&mounted, image->manifest_digest))
+            return err_new(ERR_NOT_FOUND, "image '%s' is not mounted here", what);
+    }
+    for (size_t i = 0; i < mounted.n; i++) {
+        if (image && !str_eq(mounted.items[i], image->manifest_digest))
+            continue;
+        TRY(unmount_one(e, mounted.items[i]));
+        strv_add(ret_digests, mounted.items[i]);
+    }
+    return NULL;
+}
