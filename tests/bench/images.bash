@@ -269,7 +269,7 @@ case_load() {
         echo "nsenter --mount=$peer_ns sh -c 'umount $disk/x/*/overlay'" | tee "$tmp/after.podman" >"$tmp/after.podman, oci-archive"
     fi
     if [[ $dockerd_pid ]]; then
-        "${docker_cli[@]}" rmi "$registry/b/big:1" >/dev/null 2>&1
+        "${docker_cli[@]}" rmi "$registry/b/big:1" >/dev/null 2>&1 || true
         commands+=("docker+$dockerd_pid" "${docker_cli[*]} load --quiet --input $disk/data/docker.tar")
         echo "${docker_cli[*]} rmi big:1" >"$tmp/after.docker"
     fi

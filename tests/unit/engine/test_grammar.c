@@ -110,10 +110,10 @@ TEST(mounts_have_dockers_grammar)
         { "type=bind,source=/a", NULL, "'type=bind,source=/a': target=PATH is missing" },
         { "type=bind,target=/b", NULL, "'type=bind,target=/b': source=PATH is missing" },
         { "type=npipe,target=/b", NULL,
-          "'type=npipe,target=/b': type 'npipe' is docker's on Windows: husk has bind, volume, tmpfs, ramfs, "
+          "'type=npipe,target=/b': type 'npipe' is docker's on Windows: husk has bind, volume, image, tmpfs, ramfs, "
           "devpts" },
         { "type=ram,target=/b", NULL,
-          "'type=ram,target=/b': type 'ram' is not one of bind, volume, tmpfs, ramfs, devpts" },
+          "'type=ram,target=/b': type 'ram' is not one of bind, volume, image, tmpfs, ramfs, devpts" },
         { "type=bind,sorce=/a,target=/b", NULL,
           "'type=bind,sorce=/a,target=/b': unknown key 'sorce': did you mean 'source'?" },
         { "type=tmpfs,source=/a,target=/b", NULL, "'type=tmpfs,source=/a,target=/b': a tmpfs has no source" },
