@@ -4,14 +4,14 @@
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "cli/cli.h"
-#include "cli/create_options.h"
+#include "cli/create_more_options.h"
 
 struct create_opts {
     struct create_options create;
 };
 
 #define T struct create_opts
-static const struct opt create_options[] = { CREATE_OPTIONS(T), OPT_END };
+static const struct opt create_options[] = { CREATE_OPTIONS(T), CREATE_MORE_OPTIONS(T), OPT_END };
 #undef T
 
 static fallible create_run(const void *opts_, struct args args)

@@ -3,16 +3,20 @@
  * Compatible with: docker run, podman run.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "cli/cli.h"
-#include "cli/create_options.h"
+#include "cli/create_more_options.h"
+#include "engine/image_remove.h"
 #include "monitor/attach.h"
 
 struct run_opts {
     struct create_options create;
-    bool detach;
+    bool detach, rmi;
+    struct opt_i64 preserve_fds;
     const char *detach_keys, *sig_proxy;
     struct strv attach;
 };
@@ -23,7 +27,11 @@ static const struct opt run_options[] = {
     OPT_STRS('a', "attach", T, attach, "STREAM", "Only these of stdin, stdout, stderr"),
     OPT_STR(0, "sig-proxy", T, sig_proxy, "BOOL", "Pass our signals on to it (default true)"),
     OPT_STR(0, "detach-keys", T, detach_keys, "KEYS", "What leaves it running when typed (default ctrl-p,ctrl-q)"),
+    OPT_I64(0, "preserve-fds", T, preserve_fds, "N", "Our N open descriptors from 3 on are the program's too"),
+    OPT_FLAG(0, "rmi", T, rmi,
+             "Remove the image as well when it ends, unless another container needs it; implies --rm"),
     CREATE_OPTIONS(T),
+    CREATE_MORE_OPTIONS(T),
     OPT_END,
 };
 #undef T
@@ -55,6 +63,13 @@ static fallible check(const struct run_opts *o, struct args args)
 {
     if (!o->create.rootfs && args.n < 1)
         return err_new(ERR_INVALID, "needs IMAGE, or --rootfs DIR: see '--help'");
+    if (o->preserve_fds.set && (o->preserve_fds.v < 0 || o->preserve_fds.v > 1000))
+        return err_new(ERR_INVALID, "--preserve-fds: it is from 0 to 1000");
+    for (int fd = 3; fd < 3 + o->preserve_fds.v; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            return err_new(ERR_INVALID, "--preserve-fds: descriptor %d is not open", fd);
+    if (o->rmi && (o->detach || o->create.rootfs))
+        return err_new(ERR_INVALID, "--rmi: it is for an image and without --detach: somebody has to wait for the end");
     if (o->detach && o->attach.n)
         return err_new(ERR_INVALID, "--detach and --attach exclude each other");
     if (o->create.tty && o->create.interactive && !o->detach && !isatty(STDIN_FILENO))
@@ -71,23 +86,42 @@ static fallible undo_rm(struct container *c, const struct run_opts *o, err *take
     return take_e;
 }
 
+static void remove_image(struct engine *engine, const char *id)
+{
+    own_strv struct strv lines = { 0 };
+    err *e = image_remove(engine, id, false, &lines);
+    if (err_is(e, ERR_CONFLICT)) {
+        err_ignore(e, "others need it, or it has more names");
+        return;
+    }
+    if (e)
+        log_warn("--rmi: %s", err_text(e));
+    err_ignore(e, "the program's status matters more");
+}
+
 static fallible run_run(const void *opts_, struct args args)
 {
-    const struct run_opts *o = opts_;
+    struct run_opts with_rm = *(const struct run_opts *)opts_;
+    const struct run_opts *o = &with_rm;
     own(engine) struct engine *engine = NULL;
     own(container) struct container *c = NULL;
     own_fd int sock = -1;
+    with_rm.create.rm |= with_rm.rmi;
     struct attach_wish wish = { 0 };
     TRY(check(o, args));
     TRY(streams(o, &wish));
     TRY(engine_open(&engine));
     TRY(container_create(engine, &o->create, args.v, (size_t)args.n, &c));
+    c->preserve_fds = (int)o->preserve_fds.v;
     TRY(undo_rm(c, o, container_start(c, o->detach ? NULL : &sock)));
     if (o->detach) {
         printf("%s\n", c->row.id);
         return NULL;
     }
-    return attach_and_leave(c, sock, &wish);
+    err *end = attach_and_leave(c, sock, &wish);
+    if (o->rmi)
+        remove_image(engine, c->row.image_id);
+    return end;
 }
 
 const struct command cmd_run = {

@@ -103,7 +103,8 @@ static const char *const words_unhealthy[] = { "none", "restart", "stop", "kill"
         OPT_STR(0, "ipc", T, create.ipc, "MODE", "private (default), host, none (no /dev/shm)"),                       \
         OPT_STR(0, "uts", T, create.uts, "MODE", "private (default), host"),                                           \
         OPT_STR(0, "cgroupns", T, create.cgroupns, "MODE", "private (default), host"),                                 \
-        OPT_STR(0, "userns", T, create.userns, "MODE", "auto, host (root's default)"),                                 \
+        OPT_STR(0, "userns", T, create.userns, "MODE",                                                                 \
+                "host (root's default), auto[:size=N], keep-id[:uid=N,gid=N], private, container:NAME"),               \
         OPT_STRS(0, "sysctl", T, create.sysctl, "KEY=VALUE", "A kernel setting of its namespaces"),                    \
         OPT_GROUP("Rights"),                                                                                           \
         OPT_FLAG(0, "privileged", T, create.privileged,                                                                \

@@ -45,6 +45,12 @@ static fallible make_plan(struct container *c, const struct commit_options *o, s
                        "container '%s' has a directory as its root and no image to put a layer on: use `husk export` "
                        "and `husk import`",
                        c->row.name);
+    if (k->uid_map.n > 1 || k->gid_map.n > 1 || (k->uid_map.n && engine_is_rootless()))
+        return err_new(
+            ERR_UNSUPPORTED,
+            "container '%s' has a map of several ranges, and its files' owners cannot be told back: use `husk "
+            "export` while it runs",
+            c->row.name);
     own(commit_plan) struct commit_plan *p = mem_zalloc(sizeof *p);
     p->run = mem_zalloc(sizeof *p->run);
     p->manifest = mem_strdup(c->row.manifest);

@@ -51,6 +51,11 @@ struct container_resources {
     struct opt_i64 pids_limit;                        /* -1: unlimited; absent: the default */
     char *cpuset_cpus, *cpuset_mems;
     struct strv device_rules; /* "c 1:3 rwm" */
+    struct opt_i64 blkio_weight, cpu_rt_period, cpu_rt_runtime;
+    struct strv blkio_weight_device, device_read_bps, device_write_bps, device_read_iops,
+        device_write_iops; /* "/dev/sda:1mb" */
+    struct strmap unified; /* files of cgroup v2 and what is written to them */
+    bool oom_kill_disable;
 };
 struct container_log {
     char *driver; /* "json-file", "journald", "passthrough" or "none" */
@@ -100,7 +105,8 @@ struct container_config {
     char *net_rate;      /* of each of its interfaces: network/rate.h; NULL: no limit */
     bool publish_all;
     char *pid, *ipc, *uts, *userns, *cgroupns;
-    int64_t userns_first; /* --userns auto: the host's id of the container's 0; 0: no such map */
+    int64_t userns_first;                  /* root's user namespaces: the host's id of the container's 0; 0: none */
+    int64_t userns_first_gid, userns_size; /* 0: as userns_first; USERNS_IDS */
     char *hostname, *domainname;
     struct strv add_hosts, dns, dns_search, dns_options, group_add;
     struct strmap sysctl;
@@ -114,6 +120,13 @@ struct container_config {
     struct opt_i64 oom_score_adj;
     struct container_log *log;
     char *isolation;
+    /* what few have */
+    struct opt_i64 umask;
+    char *personality, *rdt_class, *pidfile, *monitor_pidfile, *passwd_entry, *group_entry;
+    struct strv chrootdirs, requires, hostusers;
+    struct strv uid_map, gid_map; /* "INSIDE:OUTSIDE:COUNT", outside as the host counts; empty: the default */
+    int64_t storage_bytes, storage_project;
+    bool no_cgroup;
 };
 extern const struct bind_type container_config_type, container_mount_type;
 

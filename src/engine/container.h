@@ -34,7 +34,8 @@ struct container {
     struct db_container row;
     struct container_config *config; /* parsed by container_config(); NULL before */
     char *dir, *state_dir;
-    int lock_fd; /* -1: not locked */
+    int lock_fd;      /* -1: not locked */
+    int preserve_fds; /* how many of our descriptors from 3 on the next start hands to the program */
     /* Of the start that comes next: how often it was restarted, and the wait before; 0: somebody starts it */
     int64_t restarts, restart_delay_ns;
 };
@@ -76,6 +77,7 @@ struct image_wish {
     const char *name, *platform, *pull;
     const char *policy; /* a signature policy's file; NULL: policy.json */
     bool quiet;
+    const char *authfile, *cert_dir, *creds, *tls_verify; /* husk-image's options of a pull; NULL: not given */
 };
 /* Runs husk-image with these arguments (NULL at the end); what it prints goes to stderr. It has said by itself what
  * failed: the error is err_exit(125). */

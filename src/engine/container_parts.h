@@ -70,6 +70,8 @@ fallible container_add_secret_env(struct container *c, struct strv *env);
 /* A file of ours becomes one of a user of the container's. */
 fallible container_give_file(const struct oci_spec *spec, int fd, uint32_t uid, uint32_t gid, mode_t mode);
 
+fallible container_write_accounts(struct container *c, const struct rootfs_source *root, const struct oci_spec *spec);
+
 struct monitor_plan;
 struct log_words;
 /* What the monitor is told of a container that runs as init; husk and log are borrowed by the plan. */

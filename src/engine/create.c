@@ -18,12 +18,32 @@
 #include "engine/volume.h"
 #include "layers/layer.h"
 #include "os/fs.h"
+#include "os/quota.h"
 
 enum { NAME_ATTEMPTS = 50 };
 
 fallible name_check(const char *name)
 {
     return grammar_name("container name", name);
+}
+
+/* --storage-opt size=: one project for both directories, between which overlayfs renames. */
+static fallible limit_storage(struct container *c)
+{
+    static const char *const parts[] = { "upper", "work" };
+    char hex[9];
+    if (!c->config->storage_bytes)
+        return NULL;
+    random_hex(hex, 4);
+    c->config->storage_project = (int64_t)(strtoul(hex, NULL, 16) | 0x10000);
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+        own_fd int fd = openat(c->lock_fd, parts[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0)
+            return err_sys(errno, "open '%s/%s'", c->dir, parts[i]);
+        TRY_AS(quota_set(fd, (uint32_t)c->config->storage_project, (uint64_t)c->config->storage_bytes, 0),
+               "--storage-opt");
+    }
+    return NULL;
 }
 
 /* The folder with its lock held from its first moment, so that nobody sweeps it while it has no row yet. */
@@ -42,8 +62,10 @@ static fallible make_folder(struct container *c)
     for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
         if (mkdirat(c->lock_fd, parts[i], 0755) < 0) /* upper's mode is what the container's / has */
             return err_sys(errno, "make '%s/%s'", c->dir, parts[i]);
+    TRY(limit_storage(c));
     uid_t owner = (uid_t)c->config->userns_first; /* of the container's / */
-    if (owner && fchownat(c->lock_fd, "upper", owner, owner, 0) < 0)
+    gid_t group = c->config->userns_first_gid ? (gid_t)c->config->userns_first_gid : owner;
+    if (owner && fchownat(c->lock_fd, "upper", owner, group, 0) < 0)
         return err_sys(errno, "give '%s/upper' to the container", c->dir);
     return NULL;
 }
@@ -241,6 +263,28 @@ static fallible choose_storage(struct container *c)
     return NULL;
 }
 
+/* The same ids as another container's, which both have from now on. Namespaces of their own: what one may, it may in
+ * its own world. */
+static fallible join_userns(struct container *c)
+{
+    own(container) struct container *other = NULL;
+    const struct container_config *theirs;
+    if (!str_starts(c->config->userns, "container:"))
+        return NULL;
+    TRY_AS(container_find(c->engine, c->config->userns + strlen("container:"), &other), "--userns");
+    TRY(container_config(other, &theirs));
+    if (!theirs->userns_first && !engine_is_rootless())
+        return err_new(ERR_INVALID, "--userns: container '%s' has no user namespace", other->row.name);
+    c->config->userns_first = theirs->userns_first;
+    c->config->userns_first_gid = theirs->userns_first_gid;
+    c->config->userns_size = theirs->userns_size;
+    strv_copy(&c->config->uid_map, theirs->uid_map.items, theirs->uid_map.n);
+    strv_copy(&c->config->gid_map, theirs->gid_map.items, theirs->gid_map.n);
+    free(c->config->userns);
+    c->config->userns = mem_printf("container:%s", other->row.id);
+    return NULL;
+}
+
 static fallible configure(struct container *c, const struct create_options *o, const struct image *image,
                           char *const *args, size_t args_n)
 {
@@ -255,6 +299,13 @@ static fallible configure(struct container *c, const struct create_options *o, c
     TRY(check_layers(c->engine, c->config));
     TRY(choose_storage(c));
     TRY(image_mount_resolve(c->engine, c->config));
+    for (size_t i = 0; i < c->config->requires.n; i++) {
+        own(container) struct container *other = NULL;
+        TRY_AS(container_find(c->engine, c->config->requires.items[i], &other), "--requires");
+        free(c->config->requires.items[i]);
+        c->config->requires.items[i] = mem_strdup(other->row.id);
+    }
+    TRY(join_userns(c));
     return pin_container(c->engine, "--pid", &c->config->pid);
 }
 
@@ -272,6 +323,20 @@ static fallible plan_networks(struct container *c, const struct create_options *
     return pin_container(c->engine, "--network", &c->config->network);
 }
 
+static fallible remove_old(struct engine *e, const char *name)
+{
+    own(container) struct container *old = NULL;
+    err *missing = container_find(e, name, &old);
+    if (err_is(missing, ERR_NOT_FOUND)) {
+        err_free(missing);
+        return NULL;
+    }
+    TRY(missing);
+    if (strcmp(old->row.name, name) != 0)
+        return NULL; /* its ID begins so: another's */
+    return container_remove(old, &(struct remove_options){ .force = true });
+}
+
 fallible container_create(struct engine *e, const struct create_options *o, char *const *args, size_t args_n,
                           struct container **ret)
 {
@@ -282,10 +347,29 @@ fallible container_create(struct engine *e, const struct create_options *o, char
     char id[65];
     if (o->name)
         TRY_AS(name_check(o->name), "--name");
+    if (o->replace && o->name)
+        TRY_AS(remove_old(e, o->name), "--replace");
+    own_mem char *parts = o->arch || o->os || o->variant
+                              ? mem_printf("%s/%s%s%s", o->os ? o->os : "linux",
+                                           o->arch ? o->arch : platform_of_host() + strlen("linux/"),
+                                           o->variant ? "/" : "", o->variant ? o->variant : "")
+                              : NULL;
+    if (parts && o->platform)
+        return err_new(ERR_INVALID, "--platform and --os, --arch, --variant exclude each other");
+    if (parts)
+        TRY_AS(platform_parse(parts, &platform), "--arch");
     if (o->platform)
         TRY_AS(platform_parse(o->platform, &platform), "--platform");
     if (!o->rootfs) {
-        struct image_wish wish = { args[0], platform, o->pull, o->policy, o->quiet };
+        struct image_wish wish = { .name = args[0],
+                                   .platform = platform,
+                                   .pull = o->pull,
+                                   .policy = o->policy,
+                                   .quiet = o->quiet,
+                                   .authfile = o->authfile,
+                                   .cert_dir = o->cert_dir,
+                                   .creds = o->creds,
+                                   .tls_verify = o->tls_verify };
         TRY(image_for_container(e, &wish, &image, &store_lock));
         args++;
         args_n--;

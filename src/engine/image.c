@@ -15,7 +15,7 @@
 fallible image_program_run(const char *const *args)
 {
     own_mem char *program = NULL;
-    const char *argv[16];
+    const char *argv[24];
     size_t n = 1;
     int status;
     TRY(self_find_program("husk-image", &program));
@@ -30,7 +30,13 @@ fallible image_program_run(const char *const *args)
 
 static fallible pull(const struct image_wish *wish)
 {
-    const char *args[10] = { "pull" };
+    const struct {
+        const char *option, *value;
+    } more[] = { { "--authfile", wish->authfile },
+                 { "--cert-dir", wish->cert_dir },
+                 { "--creds", wish->creds },
+                 { "--tls-verify", wish->tls_verify } };
+    const char *args[10 + 2 * ARRAY_SIZE(more)] = { "pull" };
     size_t n = 1;
     if (wish->quiet)
         args[n++] = "--quiet";
@@ -42,6 +48,11 @@ static fallible pull(const struct image_wish *wish)
         args[n++] = "--signature-policy";
         args[n++] = wish->policy;
     }
+    for (size_t i = 0; i < ARRAY_SIZE(more); i++)
+        if (more[i].value) {
+            args[n++] = more[i].option;
+            args[n++] = more[i].value;
+        }
     args[n++] = wish->name;
     return image_program_run(args);
 }

@@ -264,8 +264,15 @@ static fallible inside_stopped(struct inside_work *w)
     struct child_work child;
     own_fd int userns = -1;
     TRY(container_config(w->c, &config));
-    if (config->userns_first)
-        TRY(source_userns((uint32_t)config->userns_first, USERNS_IDS, &userns));
+    if (engine_is_rootless() && config->uid_map.n)
+        return err_new(ERR_UNSUPPORTED,
+                       "container '%s' does not run, and its files have the owners of a map of its own: start it first",
+                       w->c->row.name);
+    if (config->userns_first) {
+        own(id_map) struct id_map uids = { 0 }, gids = { 0 };
+        TRY(userns_maps_of(config, &uids, &gids));
+        TRY(source_userns(&uids, &gids, &userns));
+    }
     w->userns_fd = userns;
     TRY(child_begin(work_stopped, w, &child));
     return child_end(&child);

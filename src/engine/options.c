@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "engine/grammar.h"
 #include "engine/network_wish.h"
+#include "engine/options_parts.h"
 #include "engine/paths.h"
 #include "engine/secret.h"
 #include "monitor/restart.h"
@@ -25,9 +26,8 @@ enum { MEMORY_MIN_BYTES = 6 << 20 };
 
 static fallible merge_env(const struct create_options *o, const struct oci_image_run *image, struct container_config *c)
 {
-    strv_add(&c->env, DEFAULT_PATH);
-    for (size_t i = 0; image && i < image->env.n; i++)
-        strv_setenv(&c->env, image->env.items[i]);
+    static const struct strv none = { 0 };
+    TRY(options_base_env(o, DEFAULT_PATH, image ? &image->env : &none, &c->env));
     for (size_t i = 0; i < o->env_file.n; i++)
         TRY_AS(grammar_env_file(o->env_file.items[i], &c->env), "--env-file");
     for (size_t i = 0; i < o->env.n; i++)
@@ -254,6 +254,8 @@ static fallible merge_world(const struct create_options *o, const struct oci_ima
 {
     for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
         const char *wish = *(const char *const *)((const char *)o + modes[i].wish);
+        if (modes[i].wish == offsetof(struct create_options, userns))
+            continue; /* options_merge_userns() */
         TRY(merge_mode(&modes[i], wish, (char **)((char *)c + modes[i].field)));
     }
     bool own_uts = strcmp(c->uts, "host") != 0;
@@ -461,6 +463,7 @@ fallible options_merge_limits(const struct create_options *o, struct container_c
     c->resources = mem_zalloc(sizeof *c->resources);
     TRY(merge_memory(o, c->resources));
     TRY(merge_cpu(o, c->resources));
+    TRY(options_more_limits(o, c->resources));
     if (o->pids_limit.set && o->pids_limit.v < -1)
         return err_new(ERR_INVALID, "--pids-limit: a number, or -1 for no limit");
     c->resources->pids_limit = o->pids_limit;
@@ -497,10 +500,12 @@ fallible options_merge(const struct create_options *o, const struct image *image
     TRY(merge_root(o, image, c));
     TRY(merge_mounts(o, run, c));
     TRY(merge_world(o, run, c));
+    TRY(options_merge_userns(o, c));
     TRY(merge_rights(o, c));
     TRY(merge_isolation(o, c));
     TRY(options_merge_limits(o, c));
     TRY(options_merge_log(o, c));
+    TRY(options_merge_more(o, c));
     *ret = take(c);
     return NULL;
 }

@@ -52,6 +52,20 @@ struct create_options {
     const char *log_driver;
     struct strv log_opt;
     const char *isolation;
+    /* few have these: engine/options_more.c */
+    struct strv env_merge, unsetenv, blkio_weight_device, device_read_bps, device_write_bps, device_read_iops,
+        device_write_iops, cgroup_conf, storage_opt, chrootdirs, requires, hostuser, uidmap, gidmap;
+    const char *umask, *tz, *personality, *rdt_class, *init_path, *image_volume, *cgroups, *pidfile, *conmon_pidfile,
+        *passwd_entry, *group_entry, *arch, *os, *variant, *authfile, *cert_dir, *creds, *tls_verify, *subuidname,
+        *subgidname;
+    struct opt_i64 blkio_weight, cpu_rt_period, cpu_rt_runtime;
+    struct opt_bool read_only_tmpfs, passwd;
+    bool env_host, http_proxy, unsetenv_all, oom_kill_disable, replace;
+    struct {
+        const char *gpus, *kernel_memory, *runtime, *cpu_count, *cpu_percent, *io_maxbandwidth, *io_maxiops,
+            *decryption_key, *preserve_fd, *sdnotify, *seccomp_policy;
+        bool use_api_socket;
+    } refused;
 };
 
 /* Bytes of a log before it is rotated, how many files are kept, and how long, unless --log-opt says otherwise. */

@@ -42,10 +42,9 @@ static fallible userns_maps(const struct container_config *c, bool joins, struct
     }
     if (joins && rootless)
         return NULL; /* it lives in the joined container's */
-    if (!rootless && c->userns_first) {
-        id_map_add(uids, 0, (uint32_t)c->userns_first, USERNS_IDS);
-        id_map_add(gids, 0, (uint32_t)c->userns_first, USERNS_IDS);
+    if (c->uid_map.n || (!rootless && c->userns_first)) {
         *ret_own = true;
+        return userns_maps_of(c, uids, gids);
     }
     if (!rootless)
         return NULL;
@@ -96,7 +95,7 @@ static fallible make_spec(struct container *c, const struct rootfs_source *root,
     bool joins = in.join_network || in.join_pid;
     TRY(userns_maps(config, joins, &uids, &gids, &own_userns));
     in.join_user = joins && engine_is_rootless();
-    in.limits = limits == PLAN_LIMITS && (!engine_is_rootless() || has_cgroups());
+    in.limits = limits == PLAN_LIMITS && !config->no_cgroup && (!engine_is_rootless() || has_cgroups());
     if (own_userns) {
         in.uids = &uids;
         in.gids = &gids;
@@ -146,7 +145,10 @@ fallible container_plan(struct container *c, enum plan_limits limits, enum plan_
         .network = ret->network.plan.links_n ? &ret->network.plan : NULL,
         .parent_user_fd = c->engine->usernet && ret->network.plan.links_n ? &c->engine->usernet->user_fd : NULL,
         .root = &ret->root,
-        .cgroup = config->cgroup_manager ? RUNTIME_CGROUP_SYSTEMD : RUNTIME_CGROUP_AUTO,
+        .cgroup = config->no_cgroup        ? RUNTIME_CGROUP_NONE
+                  : config->cgroup_manager ? RUNTIME_CGROUP_SYSTEMD
+                                           : RUNTIME_CGROUP_AUTO,
+        .preserve_fds = c->preserve_fds,
         .cgroup_optional = !spec_wants_cgroup(config),
         .seccomp_cache_dir = ret->seccomp_cache,
         .stdio = { -1, -1, -1 },

@@ -51,9 +51,12 @@ bool spec_wants_cgroup(const struct container_config *c)
 {
     const struct container_resources *r = c->resources;
     return c->cgroup_parent || c->cgroup_manager ||
-           (r && (r->memory.set || r->memory_swap.set || r->memory_reservation.set || r->memory_swappiness.set ||
-                  r->cpu_period.set || r->cpu_quota.set || r->cpu_shares.set ||
-                  (r->pids_limit.set && r->pids_limit.v > 0) || r->cpuset_cpus || r->cpuset_mems || r->device_rules.n));
+           (r &&
+            (r->memory.set || r->memory_swap.set || r->memory_reservation.set || r->memory_swappiness.set ||
+             r->cpu_period.set || r->cpu_quota.set || r->cpu_shares.set || (r->pids_limit.set && r->pids_limit.v > 0) ||
+             r->cpuset_cpus || r->cpuset_mems || r->device_rules.n || r->blkio_weight.set || r->blkio_weight_device.n ||
+             r->device_read_bps.n || r->device_write_bps.n || r->device_read_iops.n || r->device_write_iops.n ||
+             r->unified.n || r->cpu_rt_period.set || r->cpu_rt_runtime.set || r->oom_kill_disable));
 }
 
 static void copy_words(struct strv *to, const char *const *words, size_t n)
@@ -182,6 +185,8 @@ static fallible make_process(const struct spec_input *in, const char *hostname, 
     uint64_t all;
     TRY(users_resolve(in->root, c->user, &c->group_add, &user));
     p->user = make_user(&user, in->gids && in->gids->n == 1 && in->gids->ranges[0].count == 1);
+    if (c->umask.set)
+        p->user->umask = (struct opt_u64){ true, (uint64_t)c->umask.v };
     p->terminal = c->tty;
     make_env(p, c, hostname, user.home);
     container_user_clear(&user);
@@ -271,9 +276,13 @@ fallible spec_make(const struct spec_input *in, struct oci_spec **ret)
     make_namespaces(in, spec);
     TRY(spec_add_mounts(in, spec));
     TRY(spec_add_devices(in, spec));
-    spec_add_resources(in, spec);
+    TRY(spec_add_resources(in, spec));
     TRY(make_seccomp(c, capabilities, &spec->linux_->seccomp));
     spec->linux_->cgroups_path = spec_cgroup_path(in->id, c);
+    if (c->personality)
+        spec->linux_->personality = json_pack("{s:s}", "domain", c->personality);
+    if (c->rdt_class)
+        spec->linux_->intel_rdt = json_pack("{s:s}", "closID", c->rdt_class);
     for (size_t i = 0; i < c->sysctl.n; i++)
         strmap_set(&spec->linux_->sysctl, c->sysctl.items[i].key, c->sysctl.items[i].value);
     for (size_t i = 0; i < c->annotations.n; i++)
@@ -302,6 +311,7 @@ fallible spec_make_exec(const struct oci_spec *spec, const struct container_conf
     TRY(users_resolve(root, o->user ? o->user : c->user, o->user ? NULL : &c->group_add, &user));
     p = mem_zalloc(sizeof *p);
     p->user = make_user(&user, spec->linux_->gid_mappings_n == 1 && spec->linux_->gid_mappings[0].size == 1);
+    p->user->umask = own_process->user->umask;
     p->terminal = o->tty;
     for (size_t i = 0; i < own_process->env.n; i++)
         if (!str_starts(own_process->env.items[i], "HOME=") || strv_getenv(&c->env, "HOME"))

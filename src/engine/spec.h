@@ -37,6 +37,9 @@ bool spec_wants_cgroup(const struct container_config *c);
 /* Where the layer of the container's n-th mount is (O): "FOLDER/overlays/N". Caller frees. */
 char *overlay_dir(const char *folder, size_t n);
 
+/* Whether its /etc/passwd and /etc/group are written by husk. */
+bool container_has_accounts(const struct container_config *c);
+
 /* The process of an exec: the container's own with another command. */
 struct exec_options {
     struct strv env, env_file;

@@ -143,12 +143,15 @@ fallible spec_add_devices(const struct spec_input *in, struct oci_spec *spec)
 
 static void add_memory(const struct container_resources *from, struct oci_resources *to)
 {
-    if (!from->memory.set && !from->memory_swap.set && !from->memory_reservation.set && !from->memory_swappiness.set)
+    if (!from->memory.set && !from->memory_swap.set && !from->memory_reservation.set && !from->memory_swappiness.set &&
+        !from->oom_kill_disable)
         return;
     to->memory = mem_zalloc(sizeof *to->memory);
     to->memory->limit = from->memory;
     to->memory->swap = from->memory_swap;
     to->memory->reservation = from->memory_reservation;
+    if (from->oom_kill_disable)
+        to->memory->disable_oom_killer = (struct opt_bool){ true, true };
     if (from->memory_swappiness.set)
         to->memory->swappiness = (struct opt_u64){ true, (uint64_t)from->memory_swappiness.v };
 }
@@ -156,7 +159,7 @@ static void add_memory(const struct container_resources *from, struct oci_resour
 static void add_cpu(const struct container_resources *from, struct oci_resources *to)
 {
     if (!from->cpu_period.set && !from->cpu_quota.set && !from->cpu_shares.set && !from->cpuset_cpus &&
-        !from->cpuset_mems)
+        !from->cpuset_mems && !from->cpu_rt_period.set && !from->cpu_rt_runtime.set)
         return;
     to->cpu = mem_zalloc(sizeof *to->cpu);
     if (from->cpu_period.set)
@@ -164,17 +167,69 @@ static void add_cpu(const struct container_resources *from, struct oci_resources
     if (from->cpu_shares.set)
         to->cpu->shares = (struct opt_u64){ true, (uint64_t)from->cpu_shares.v };
     to->cpu->quota = from->cpu_quota;
+    if (from->cpu_rt_period.set)
+        to->cpu->realtime_period = (struct opt_u64){ true, (uint64_t)from->cpu_rt_period.v };
+    to->cpu->realtime_runtime = from->cpu_rt_runtime;
     to->cpu->cpus = mem_strdup(from->cpuset_cpus);
     to->cpu->mems = mem_strdup(from->cpuset_mems);
 }
 
-void spec_add_resources(const struct spec_input *in, struct oci_spec *spec)
+static fallible throttle(const struct strv *from, bool bytes, struct oci_throttle_device **to, size_t *to_n)
+{
+    for (size_t i = 0; i < from->n; i++) {
+        struct stat st;
+        const char *colon = strrchr(from->items[i], ':');
+        own_mem char *path = mem_strndup(from->items[i], (size_t)(colon - from->items[i]));
+        int64_t rate;
+        TRY(check_device(path, &st));
+        if (!S_ISBLK(st.st_mode))
+            return err_new(ERR_INVALID, "device '%s': it is no block device", path);
+        TRY(bytes ? parse_bytes(colon + 1, &rate) : parse_i64(colon + 1, 1, INT64_MAX, &rate));
+        *to = mem_array(*to, *to_n + 1, sizeof **to);
+        (*to)[(*to_n)++] = (struct oci_throttle_device){ major(st.st_rdev), minor(st.st_rdev), (uint64_t)rate };
+    }
+    return NULL;
+}
+
+static fallible weights(const struct strv *from, struct oci_block_io *to)
+{
+    struct oci_throttle_device *rates = NULL;
+    size_t n = 0;
+    err *e = throttle(from, false, &rates, &n);
+    to->weight_device = n ? mem_zalloc(n * sizeof *to->weight_device) : NULL;
+    to->weight_device_n = n;
+    for (size_t i = 0; i < n; i++)
+        to->weight_device[i] =
+            (struct oci_weight_device){ rates[i].major, rates[i].minor, { true, rates[i].rate }, { 0 } };
+    free(rates);
+    return e;
+}
+
+static fallible add_block_io(const struct container_resources *from, struct oci_resources *to)
+{
+    if (!from->blkio_weight.set && !from->blkio_weight_device.n && !from->device_read_bps.n &&
+        !from->device_write_bps.n && !from->device_read_iops.n && !from->device_write_iops.n)
+        return NULL;
+    struct oci_block_io *b = to->block_io = mem_zalloc(sizeof *b);
+    if (from->blkio_weight.set)
+        b->weight = (struct opt_u64){ true, (uint64_t)from->blkio_weight.v };
+    TRY_AS(weights(&from->blkio_weight_device, b), "--blkio-weight-device");
+    TRY_AS(throttle(&from->device_read_bps, true, &b->read_bps, &b->read_bps_n), "--device-read-bps");
+    TRY_AS(throttle(&from->device_write_bps, true, &b->write_bps, &b->write_bps_n), "--device-write-bps");
+    TRY_AS(throttle(&from->device_read_iops, false, &b->read_iops, &b->read_iops_n), "--device-read-iops");
+    return err_wrap(throttle(&from->device_write_iops, false, &b->write_iops, &b->write_iops_n), "--device-write-iops");
+}
+
+fallible spec_add_resources(const struct spec_input *in, struct oci_spec *spec)
 {
     const struct container_resources *from = in->config->resources;
     struct opt_i64 pids = { in->limits, PIDS_DEFAULT };
     if (from) {
         add_memory(from, resources(spec));
         add_cpu(from, resources(spec));
+        TRY(add_block_io(from, resources(spec)));
+        for (size_t i = 0; i < from->unified.n; i++)
+            strmap_set(&resources(spec)->unified, from->unified.items[i].key, from->unified.items[i].value);
         if (from->pids_limit.set)
             pids = from->pids_limit;
     }
@@ -182,4 +237,5 @@ void spec_add_resources(const struct spec_input *in, struct oci_spec *spec)
         resources(spec)->pids = mem_zalloc(sizeof *resources(spec)->pids);
         resources(spec)->pids->limit = pids;
     }
+    return NULL;
 }

@@ -71,6 +71,17 @@ static void add_generated_files(const struct spec_input *in, struct oci_spec *sp
         own_mem char *source = mem_printf("%s/%s", in->dir, files[i]);
         if (!user_has(in->config, target))
             add_mount(spec, target, "bind", source, "rbind,rprivate");
+        for (size_t k = 0; k < in->config->chrootdirs.n; k++) {
+            own_mem char *there = mem_printf("%s%s", in->config->chrootdirs.items[k], target);
+            add_mount(spec, there, "bind", source, "rbind,rprivate");
+        }
+    }
+    static const char *const accounts[] = { "passwd", "group" };
+    for (size_t i = 0; container_has_accounts(in->config) && i < ARRAY_SIZE(accounts); i++) {
+        own_mem char *target = mem_printf("/etc/%s", accounts[i]);
+        own_mem char *source = mem_printf("%s/%s", in->dir, accounts[i]);
+        if (!user_has(in->config, target))
+            add_mount(spec, target, "bind", source, "rbind,rprivate");
     }
 }
 

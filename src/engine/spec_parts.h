@@ -11,6 +11,6 @@
 fallible spec_add_mounts(const struct spec_input *in, struct oci_spec *spec);
 /* --device and --privileged: nodes and cgroup rules. */
 fallible spec_add_devices(const struct spec_input *in, struct oci_spec *spec);
-void spec_add_resources(const struct spec_input *in, struct oci_spec *spec);
+fallible spec_add_resources(const struct spec_input *in, struct oci_spec *spec);
 
 #endif

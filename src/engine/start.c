@@ -28,7 +28,8 @@ static fallible write_text(const struct container *c, int dir, const char *name,
     if (fd < 0)
         return err_sys(errno, "write '%s/%s'", c->state_dir, name);
     uid_t owner = (uid_t)c->config->userns_first; /* the container's root may edit them */
-    if (owner && fchown(fd, owner, owner) < 0)
+    gid_t group = c->config->userns_first_gid ? (gid_t)c->config->userns_first_gid : owner;
+    if (owner && fchown(fd, owner, group) < 0)
         return err_sys(errno, "give '%s/%s' to the container", c->state_dir, name);
     return fs_write_fd(fd, text, strlen(text), name);
 }
@@ -203,6 +204,8 @@ static fallible start_planned(struct container *c, enum plan_limits limits, int 
     if (!e)
         e = container_write_secrets(c, plan.spec);
     if (!e)
+        e = container_write_accounts(c, &plan.root, plan.spec);
+    if (!e)
         e = write_config(c, plan.spec);
     if (!e) /* from here on no file is written of it */
         e = container_add_secret_env(c, &plan.spec->process->env);
@@ -236,6 +239,24 @@ static fallible start_locked(struct container *c, int *ret_sock)
     return e;
 }
 
+/* --requires: they were there before this one, so there is no circle. */
+static fallible start_required(struct container *c)
+{
+    const struct container_config *config;
+    TRY(container_config(c, &config));
+    for (size_t i = 0; i < config->requires.n; i++) {
+        own(container) struct container *other = NULL;
+        TRY_AS(container_find(c->engine, config->requires.items[i], &other), "--requires");
+        err *e = container_start(other, NULL);
+        if (err_is(e, ERR_UNCHANGED)) {
+            err_free(e);
+            e = NULL;
+        }
+        TRY_AS(e, "--requires '%s'", other->row.name);
+    }
+    return NULL;
+}
+
 fallible container_start(struct container *c, int *ret_sock)
 {
     struct container_state s = { 0 };
@@ -251,6 +272,7 @@ fallible container_start(struct container *c, int *ret_sock)
         TRY(container_mark_stopped(c));
         container_end_backoff(c);
     }
+    TRY(start_required(c));
     TRY_AS(start_locked(c, ret_sock), "start container");
     container_unlock(c);
     return NULL;

@@ -21,6 +21,17 @@ static void keep_times(const struct container *c, const struct steps_times *time
         log_debug("start.times: not kept");
 }
 
+static void write_pid(const char *path, pid_t pid)
+{
+    own_mem char *text = mem_printf("%d\n", (int)pid);
+    if (!path)
+        return;
+    err *e = fs_replace_at(AT_FDCWD, path, text, strlen(text), 0644, FS_SYNC_NONE);
+    if (e)
+        log_warn("pid file: %s", err_text(e));
+    err_ignore(e, "the container runs all the same");
+}
+
 static void kill_and_reap(int pidfd)
 {
     int status;
@@ -74,6 +85,8 @@ static fallible become_monitor(const struct start_child *s, struct runtime_creat
     fds->pidfd = created->pidfd;
     fds->client_fd = s->client_fd;
     keep_times(c, &created->times);
+    write_pid(c->config->pidfile, created->init.pid);
+    write_pid(c->config->monitor_pidfile, getpid()); /* it is what this process becomes */
     container_say(c, "start", NULL);
     if (write(s->answer_fd, &(char){ START_RUNS }, 1) !=
         1) /* the command is gone; the container is wanted all the same */

@@ -75,8 +75,9 @@ static fallible apply(const struct container *c, const struct container_resource
     struct oci_linux l = { 0 };
     spec.linux_ = &l;
     struct container_config config = { .resources = (struct container_resources *)r };
-    spec_add_resources(&(struct spec_input){ .config = &config }, &spec);
-    err *e = cgroup_host_open(&host);
+    err *e = spec_add_resources(&(struct spec_input){ .config = &config }, &spec);
+    if (!e)
+        e = cgroup_host_open(&host);
     if (!e)
         e = cgroup_open(host, state->cgroup_path, &group);
     if (!e && l.resources)

@@ -10,6 +10,7 @@
 
 #include "engine/config.h"
 #include "engine/engine.h"
+#include "os/ids.h"
 
 enum { USERNS_IDS = 65536 };
 
@@ -19,5 +20,10 @@ enum { USERNS_IDS = 65536 };
  * Errors: UNSUPPORTED without subordinate ids, with the lines that cure it; EXHAUSTED.
  */
 fallible userns_allocate(struct engine *e, struct container_config *config, int *ret_lock);
+
+/* The container_config's "INSIDE:OUTSIDE:COUNT" as a map. */
+fallible userns_map_read(const struct strv *texts, struct id_map *ret);
+/* The maps of a container of root's that has some (userns_first is set). */
+fallible userns_maps_of(const struct container_config *c, struct id_map *uids, struct id_map *gids);
 
 #endif

@@ -18,16 +18,12 @@ static void add_all(struct id_map *to, const struct oci_id_mapping *from, size_t
 }
 
 /* A process that lives only to hold a user namespace until its descriptor is taken. */
-fallible userns_for_maps(const struct oci_mount *m, int *ret_fd)
+fallible source_userns(const struct id_map *uids, const struct id_map *gids, int *ret_fd)
 {
-    own(id_map) struct id_map uids = { 0 };
-    own(id_map) struct id_map gids = { 0 };
     own_fd int pidfd = -1;
     int pair[2], status = 0;
     pid_t pid = 0;
     char path[48];
-    add_all(&uids, m->uid_mappings, m->uid_mappings_n);
-    add_all(&gids, m->gid_mappings, m->gid_mappings_n);
     TRY(sock_pair(pair));
     own_fd int ours = pair[0];
     own_fd int theirs = pair[1];
@@ -39,7 +35,7 @@ fallible userns_for_maps(const struct oci_mount *m, int *ret_fd)
         _exit(0);
     }
     close_now(&theirs);
-    err *e = ids_write_maps(pid, &uids, &gids);
+    err *e = ids_write_maps(pid, uids, gids);
     (void)snprintf(path, sizeof path, "/proc/%d/ns/user", (int)pid);
     if (!e) {
         *ret_fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -51,11 +47,11 @@ fallible userns_for_maps(const struct oci_mount *m, int *ret_fd)
     return e;
 }
 
-fallible source_userns(uint32_t first, uint32_t count, int *ret_fd)
+fallible userns_for_maps(const struct oci_mount *m, int *ret_fd)
 {
-    struct oci_id_mapping range = { .container_id = 0, .host_id = first, .size = count };
-    const struct oci_mount m = {
-        .uid_mappings = &range, .gid_mappings = &range, .uid_mappings_n = 1, .gid_mappings_n = 1
-    };
-    return userns_for_maps(&m, ret_fd);
+    own(id_map) struct id_map uids = { 0 };
+    own(id_map) struct id_map gids = { 0 };
+    add_all(&uids, m->uid_mappings, m->uid_mappings_n);
+    add_all(&gids, m->gid_mappings, m->gid_mappings_n);
+    return source_userns(&uids, &gids, ret_fd);
 }

@@ -28,8 +28,9 @@ void rootfs_source_free(struct rootfs_source *s);
 /* The source as one detached mount. userns_fd: for source->idmap, else -1. in_userns: file attributes as user.* */
 fallible source_mount(const struct rootfs_source *source, int userns_fd, bool in_userns, const char *label,
                       int *ret_mount_fd);
-/* A user namespace that holds one range of ids and nothing else: for userns_fd above. */
-fallible source_userns(uint32_t first, uint32_t count, int *ret_fd);
+/* A user namespace that holds maps and nothing else: for userns_fd above. */
+struct id_map;
+fallible source_userns(const struct id_map *uids, const struct id_map *gids, int *ret_fd);
 /* Copies a directory's content (directories, files, links; owners and modes too) into an empty one: into a new tmpfs
  * before it covers it, into a volume when it is first used. */
 fallible copy_up(int from_fd, int to_fd);

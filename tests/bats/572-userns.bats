@@ -1,0 +1,167 @@
+#!/usr/bin/env bats
+# User namespaces: maps of root's that layers are mounted through, an ordinary user's own id kept, ranges that nobody
+# else has.
+# shellcheck disable=SC2016,SC2086,SC2154 # dollars for the container's shell; bats sets the others
+
+load helpers
+
+setup_file() {
+    husk_setup_file
+    load_busybox
+    as_user load_busybox
+}
+
+teardown() {
+    remove_all_containers
+}
+
+# In a mount namespace of its own: the machine's /etc/subuid stays as it is.
+with_subids() { # LINES COMMAND...
+    printf '%s\n' "$1" >"$T/tmp/subids"
+    shift
+    unshare --mount --propagation private bash -c '
+        mount --bind "$1/subids" /etc/subuid && mount --bind "$1/subids" /etc/subgid || exit 99
+        shift; "$@"' bash "$T/tmp" "$@"
+}
+
+@test "root: uidmap and gidmap; the image's files keep their owners, and so do the container's" {
+    ((EUID == 0)) || return 0
+    run husk run --rm --uidmap 0:200000:1000 busybox sh -c 'cat /proc/self/uid_map /proc/self/gid_map; stat -c %u:%g / /bin/busybox; touch /f; stat -c %u /f'
+    expect 0 "~0 +200000 +1000.*0 +200000 +1000.*0:0.0:0.0"
+    run husk run --rm --uidmap 0:200000:10 --uidmap 10:300000:5 --gidmap 0:400000:20 busybox \
+        sh -c 'cat /proc/self/uid_map; chown 12:15 /root; stat -c %u:%g /root; stat -c %g /'
+    expect 0 "~10 +300000 +5.*12:15.0"
+    husk create --name box --uidmap 0:200000:10 --uidmap 10:300000:5 --gidmap 0:400000:20 busybox sh -c 'echo x >/f; chown 12:15 /f'
+    husk start -a box
+    [[ $(stat -c %u:%g "$HUSK_ROOT/containers/$(husk inspect -f '{{.Id}}' box)/upper/f") == 300002:400015 ]]
+    [[ $(husk export box | tar --numeric-owner -tv --wildcards '*f' 2>/dev/null | grep -E ' f$| \./f$' | awk '{print $2}') == 12/15 ]]
+    run husk commit box mapped
+    expect 1 "a map of several ranges"
+    # one range can be told back
+    husk run --name one --uidmap 0:200000:1000 busybox sh -c 'echo x >/f; chown 7 /f'
+    husk commit one mapped
+    [[ $(husk run --rm mapped stat -c %u /f) == 7 ]]
+    check_table husk <<'TABLE'
+run --rm --uidmap 0:0:10 busybox true                          | 125 | would be the host's root
+run --rm --uidmap 1:1000:10 busybox true                       | 125 | the container's 0 is not mapped
+run --rm --uidmap 0:1000:10 --uidmap 5:9000:10 busybox true    | 125 | overlap
+run --rm --uidmap 0:1000 --uidmap 1:1000 busybox true          | 125 | overlap
+run --rm --uidmap 0 busybox true                               | 125 | it is [+][u][g]INSIDE:FROM
+run --rm --uidmap 0:1000:0 busybox true                        | 125 | a range of no ids
+run --rm --userns keep-id busybox true                         | 125 | it is for ordinary users
+run --rm --userns nomap busybox true                           | 125 | it is for ordinary users
+run --rm --userns ns:/proc/1/ns/user busybox true              | 125 | --userns container:NAME
+run --rm --userns auto --uidmap 0:1000:9 busybox true          | 125 | exclude each other
+run --rm --userns odd busybox true                             | 125 | is not one of host, auto, keep-id
+run --rm --subuidname nosuchname busybox true                  | 125 | has no line in /etc/subuid
+TABLE
+}
+
+@test "root: auto of any size, subuidname, and another container's ids; ranges never overlap and come back" {
+    ((EUID == 0)) || return 0
+    run with_subids $'root:1000000:3000\nnobody:2000000:500' bash -c '
+        "$HUSK" create --name ca --userns auto:size=1000 busybox cat /proc/self/uid_map
+        "$HUSK" create --name cb --userns auto:size=500 busybox cat /proc/self/uid_map
+        "$HUSK" create --name cc --userns auto:size=1500 busybox cat /proc/self/uid_map
+        "$HUSK" create --name cd --userns auto:size=1 busybox true
+        "$HUSK" create --name ce --userns container:ca busybox cat /proc/self/uid_map
+        for c in ca cb cc ce; do "$HUSK" start -a $c; done
+        "$HUSK" rm cb
+        "$HUSK" create --name cf --userns auto:size=500 busybox cat /proc/self/uid_map
+        "$HUSK" start -a cf
+        "$HUSK" run --rm --subuidname nobody busybox cat /proc/self/uid_map'
+    echo "$output"
+    [[ $(grep -cE '^ +0 +1000000 +1000$' <<<"$output") == 2 ]]
+    [[ $(grep -cE '^ +0 +1001000 +500$' <<<"$output") == 2 ]]
+    [[ $(grep -cE '^ +0 +1001500 +1500$' <<<"$output") == 1 ]]
+    [[ $(grep -cE '^ +0 +2000000 +500$' <<<"$output") == 1 ]]
+    [[ $output == *"ranges in /etc/subuid are in use"* ]]
+}
+
+@test "root: twenty at once get twenty ranges" {
+    ((EUID == 0)) || return 0
+    run with_subids root:1000000:20000 bash -c '
+        for i in $(seq 20); do "$HUSK" create --userns auto:size=1000 busybox true >/dev/null & done; wait
+        "$HUSK" inspect -f "{{.HostConfig.UsernsMode}}" $("$HUSK" ps -aq) | sort | uniq -c
+        sqlite3 "$HUSK_ROOT/husk.db" "SELECT json_extract(config, \"\$.usernsFirst\") FROM container" 2>/dev/null | sort -u | wc -l'
+    expect 0 "20 auto"
+    [[ ! $(command -v sqlite3) || $output == *$'\n20' ]]
+}
+
+@test "root: a bind with idmap shows the container's ids, without it the host's" {
+    ((EUID == 0)) || return 0
+    mkdir "$T/tmp/bind"
+    touch "$T/tmp/bind/f"
+    chown 3:4 "$T/tmp/bind/f"
+    [[ $(husk run --rm --uidmap 0:200000:1000 -v "$T/tmp/bind:/b:idmap" busybox stat -c %u:%g /b/f) == 3:4 ]]
+    [[ $(husk run --rm --uidmap 0:200000:1000 -v "$T/tmp/bind:/b" busybox stat -c %u:%g /b/f) == 65534:65534 ]]
+    husk run --rm --uidmap 0:200000:1000 -v "$T/tmp/bind:/b:idmap" busybox touch /b/new
+    [[ $(stat -c %u "$T/tmp/bind/new") == 0 ]]
+}
+
+@test "a user: what the container's root writes to a bind is his; with keep-id what his own id writes" {
+    local me dir
+    me=$(as_user id -u)
+    dir=$T/tmp/mine
+    as_user mkdir "$dir"
+    as_user husk run --rm -v "$dir:/b" busybox touch /b/as-root
+    [[ $(stat -c %u "$dir/as-root") == "$me" ]]
+    [[ $(as_user husk run --rm --userns keep-id -v "$dir:/b" busybox sh -c 'id -u; touch /b/kept; stat -c %u /b/kept') == "$me"$'\n'"$me" ]]
+    [[ $(stat -c %u "$dir/kept") == "$me" ]]
+    [[ $(as_user husk run --rm --userns keep-id:uid=33,gid=34 -v "$dir:/b" busybox sh -c 'id -u; id -g; touch /b/kept33') == $'33\n34' ]]
+    [[ $(stat -c %u "$dir/kept33") == "$me" ]]
+    [[ $(as_user husk run --rm --userns keep-id busybox id -un) == "$HUSK_USER" ]]
+    # the map has all ids, his in the middle
+    [[ $(as_user husk run --rm --userns keep-id:uid=33,gid=34 busybox sh -c 'cat /proc/self/uid_map | wc -l') == 3 ]]
+}
+
+@test "a user: uidmap counts what he has, @ the host's ids, and nobody else's" {
+    local me
+    me=$(as_user id -u)
+    [[ $(as_user husk run --rm --uidmap 0:0:1 --uidmap 1:1:10 busybox awk '{print $1, $3}' /proc/self/uid_map | paste -sd,) == "0 1,1 10" ]]
+    [[ $(as_user husk run --rm --uidmap "0:@$me:1" busybox awk '{print $1, $2}' /proc/self/uid_map) == "0 $me" ]]
+    [[ $(as_user husk run --rm --uidmap +u100:5:1 busybox awk '{s+=$3} END {print NR, s > 65000}' /proc/self/uid_map 2>&1) == ?* ]]
+    run as_user husk run --rm --uidmap 0:99999999:1 busybox true
+    expect 125 "none of those that /etc/subuid"
+    run as_user husk run --rm --uidmap 0:@0:1 busybox true
+    ((status == 125))
+    run as_user husk run --rm --userns nomap busybox true
+    expect 125 "say keep-id"
+    run as_user husk run --rm --subuidname root busybox true
+    expect 125 "his own subordinate ids alone"
+}
+
+@test "a setuid program in a layer becomes the container's root, as sudo must; not with no-new-privileges" {
+    local h
+    cp -a "$IMAGES/rootfs" "$T/sudo"
+    printf '#include <stdio.h>\n#include <unistd.h>\nint main(void) { printf("%%d %%d\\n", getuid(), geteuid()); return setuid(0) != 0; }\n' >"$T/suid.c"
+    gcc -static -o "$T/sudo/bin/suid" "$T/suid.c"
+    chmod 4755 "$T/sudo/bin/suid"
+    tar -C "$T/sudo" --owner=0 --group=0 -cf "$T/sudo.tar" .
+    chmod 644 "$T/sudo.tar"
+    for h in husk "as_user husk"; do
+        $h import "$T/sudo.tar" withsuid
+        [[ $($h run --rm -u 1000 withsuid suid) == "1000 0" ]]
+        run $h run --rm -u 1000 --security-opt no-new-privileges withsuid suid
+        expect 1 "=1000 1000"
+        # in the writable layer as well, and in a volume never nosuid unless asked
+        [[ $($h run --rm -u 1000 -v suidvol:/v withsuid sh -c 'true' && $h run --rm -v suidvol:/v withsuid cp -p /bin/suid /v/suid && $h run --rm -u 1000 -v suidvol:/v withsuid /v/suid) == "1000 0" ]]
+        run $h run --rm -u 1000 -v suidvol:/v:nosuid withsuid /v/suid
+        expect 1 "=1000 1000"
+        $h volume rm suidvol
+    done
+    [[ $(husk run --rm --uidmap 0:200000:2000 -u 1000 withsuid suid) == "1000 0" ]]
+}
+
+@test "root: an image's size costs a new map nothing: no file is copied or given away" {
+    ((EUID == 0)) || return 0
+    local layer before
+    mkdir -p "$T/big/bin" && cp -a "$IMAGES/rootfs/." "$T/big/"
+    for i in $(seq 2000); do echo "$i" >"$T/big/f$i"; done
+    head -c 64M /dev/zero >"$T/big/large"
+    tar -C "$T/big" -cf "$T/big.tar" . && husk import "$T/big.tar" big
+    before=$(find "$HUSK_ROOT/layers" -printf '%i %u %C@\n' | sort | sha256sum)
+    [[ $(husk run --rm --uidmap 0:200000:1000 big stat -c %u /f7) == 0 ]]
+    [[ $(husk run --rm --uidmap 0:300000:1000 big stat -c %u /f7) == 0 ]]
+    [[ $(find "$HUSK_ROOT/layers" -printf '%i %u %C@\n' | sort | sha256sum) == "$before" ]]
+}
