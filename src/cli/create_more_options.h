@@ -39,6 +39,12 @@
         OPT_STR(0, "tz", T, create.tz, "ZONE", "Its time zone, such as Europe/Berlin, or local"),                      \
         OPT_STR(0, "personality", T, create.personality, "NAME", "LINUX or LINUX32"),                                  \
         OPT_STR(0, "init-path", T, create.init_path, "FILE", "The host's program that --init uses as PID 1"),          \
+        OPT_FLAG(0, "nested", T, create.nested,                                                                        \
+                 "Another husk, podman or buildah runs in it: every right in its own user namespace, nothing hidden"), \
+        OPT_STR(0, "init-chain", T, create.init_chain, "H1,H2,...",                                                    \
+                "Programs of the container's that each run the next, before its own"),                                 \
+        OPT_STR(0, "systemd", T, create.systemd, "HOW", "Whether it runs systemd: auto (default), always, false"),     \
+        OPT_BYTES(0, "shm-size-systemd", T, create.shm_size_systemd, "BYTES", "Size of each tmpfs that systemd gets"), \
         OPT_STR(0, "image-volume", T, create.image_volume, "HOW", "The image's volumes: anonymous, tmpfs, ignore"),    \
         OPT_SWITCH(0, "read-only-tmpfs", T, create.read_only_tmpfs,                                                    \
                    "With --read-only: a tmpfs on /run, /tmp and /var/tmp"),                                            \

@@ -199,6 +199,9 @@ static const struct bind_field config_fields[] = {
     BIND_I64(T, storage_bytes, "storageBytes"),
     BIND_I64(T, storage_project, "storageProject"),
     BIND_BOOL(T, no_cgroup, "noCgroup"),
+    BIND_STR(T, systemd, "systemd"),
+    BIND_I64(T, systemd_shm_bytes, "systemdShmBytes"),
+    BIND_STRS(T, init_chain, "initChain"),
     BIND_END,
 };
 #undef T

@@ -127,6 +127,9 @@ struct container_config {
     struct strv uid_map, gid_map; /* "INSIDE:OUTSIDE:COUNT", outside as the host counts; empty: the default */
     int64_t storage_bytes, storage_project;
     bool no_cgroup;
+    char *systemd;             /* "always": its first program is systemd; NULL: it is not */
+    int64_t systemd_shm_bytes; /* of the tmpfs that systemd gets; 0: the kernel's default */
+    struct strv init_chain;    /* programs that each run the next, the container's own last */
 };
 extern const struct bind_type container_config_type, container_mount_type;
 

@@ -72,6 +72,10 @@ fallible container_give_file(const struct oci_spec *spec, int fd, uint32_t uid, 
 
 fallible container_write_accounts(struct container *c, const struct rootfs_source *root, const struct oci_spec *spec);
 
+/* c->systemd is "auto", "always" or NULL before, "always" or NULL after; systemd_mode.c. */
+fallible container_find_init(struct container_config *c, const struct rootfs_source *root);
+fallible container_use_systemd(struct container_config *c);
+
 struct monitor_plan;
 struct log_words;
 /* What the monitor is told of a container that runs as init; husk and log are borrowed by the plan. */

@@ -171,7 +171,9 @@ static fallible fill(struct container *c, const char *name, const char *cidfile,
     free(root.upper);
     free(root.work);
     root.upper = root.work = NULL;
-    err *e = volumes_prepare(c->engine, c->config, &root, made);
+    err *e = c->config->systemd || c->config->init ? container_find_init(c->config, &root) : NULL;
+    if (!e)
+        e = volumes_prepare(c->engine, c->config, &root, made);
     rootfs_source_free(&root);
     TRY(e);
     if (cidfile)

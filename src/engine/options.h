@@ -58,9 +58,11 @@ struct create_options {
     const char *umask, *tz, *personality, *rdt_class, *init_path, *image_volume, *cgroups, *pidfile, *conmon_pidfile,
         *passwd_entry, *group_entry, *arch, *os, *variant, *authfile, *cert_dir, *creds, *tls_verify, *subuidname,
         *subgidname;
+    const char *systemd, *init_chain;
+    struct opt_i64 shm_size_systemd;
     struct opt_i64 blkio_weight, cpu_rt_period, cpu_rt_runtime;
     struct opt_bool read_only_tmpfs, passwd;
-    bool env_host, http_proxy, unsetenv_all, oom_kill_disable, replace;
+    bool nested, env_host, http_proxy, unsetenv_all, oom_kill_disable, replace;
     struct {
         const char *gpus, *kernel_memory, *runtime, *cpu_count, *cpu_percent, *io_maxbandwidth, *io_maxiops,
             *decryption_key, *preserve_fd, *sdnotify, *seccomp_policy;

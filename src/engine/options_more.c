@@ -6,9 +6,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "engine/engine.h"
 #include "engine/grammar.h"
 #include "engine/options_parts.h"
 #include "engine/paths.h"
+#include "os/ids.h"
 
 extern char **environ;
 
@@ -330,6 +332,49 @@ static fallible merge_accounts(const struct create_options *o, struct container_
     return NULL;
 }
 
+static fallible merge_systemd(const struct create_options *o, struct container_config *c)
+{
+    const char *how = o->systemd ? o->systemd : "auto";
+    bool on = true;
+    if (!str_eq(how, "auto") && !str_eq(how, "always"))
+        TRY_AS(parse_bool(how, &on), "--systemd: auto, always or false");
+    c->systemd = on ? mem_strdup(str_eq(how, "always") ? "always" : "auto") : NULL;
+    c->systemd_shm_bytes = o->shm_size_systemd.v;
+    return NULL;
+}
+
+/* A,B: A runs B runs the program. Each is a path in the container, with its arguments after it. */
+static fallible merge_init_chain(const struct create_options *o, struct container_config *c)
+{
+    own_strv struct strv words = { 0 };
+    if (!o->init_chain)
+        return NULL;
+    strv_split(&words, o->init_chain, ',');
+    for (size_t i = 0; i < words.n; i++) {
+        if (words.items[i][0] != '/')
+            return err_new(ERR_INVALID, "--init-chain: '%s' must be an absolute path in the container", words.items[i]);
+        strv_add(&c->init_chain, words.items[i]);
+    }
+    return NULL;
+}
+
+/* What a container engine inside needs of the kernel: a whole /proc (a new one may be mounted only where nothing hides
+ * parts of the old), every capability of its own user namespace, and the calls that make namespaces and change roots.
+ * All of it is worth nothing outside of that user namespace, so there must be one. */
+static fallible merge_nested(const struct create_options *o, struct container_config *c)
+{
+    if (!o->nested)
+        return NULL;
+    if (!engine_is_rootless() && !c->uid_map.n && strcmp(c->userns, "auto") != 0 && !ids_in_userns())
+        return err_new(ERR_INVALID, "--nested: as root it needs a user namespace, or what runs in there could change "
+                                    "the host: give --userns auto or --uidmap");
+    strv_add(&c->cap_add, "ALL");
+    c->unmask = true;
+    if (!c->seccomp)
+        c->seccomp_unconfined = true;
+    return NULL;
+}
+
 fallible options_merge_more(const struct create_options *o, struct container_config *c)
 {
     TRY(refuse(o));
@@ -347,5 +392,8 @@ fallible options_merge_more(const struct create_options *o, struct container_con
     c->rdt_class = mem_strdup(o->rdt_class);
     if (o->replace && !o->name)
         return err_new(ERR_INVALID, "--replace: it is for a container with a name: give --name");
+    TRY(merge_nested(o, c));
+    TRY(merge_systemd(o, c));
+    TRY(merge_init_chain(o, c));
     return merge_init_path(o, c);
 }

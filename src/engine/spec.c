@@ -190,8 +190,12 @@ static fallible make_process(const struct spec_input *in, const char *hostname, 
     p->terminal = c->tty;
     make_env(p, c, hostname, user.home);
     container_user_clear(&user);
+    strv_copy(&p->args, c->init_chain.items, c->init_chain.n);
     strv_copy(&p->args, c->entrypoint.items, c->entrypoint.n);
     strv_copy(&p->args, c->cmd.items, c->cmd.n);
+    if (c->systemd)
+        strv_add_printf(&p->env, "container_uuid=%.8s-%.4s-%.4s-%.4s-%.12s", in->id, in->id + 8, in->id + 12,
+                        in->id + 16, in->id + 20);
     p->cwd = mem_strdup(c->workdir ? c->workdir : "/");
     p->no_new_privileges = c->no_new_privileges;
     p->oom_score_adj = c->oom_score_adj;

@@ -23,6 +23,20 @@ static bool user_has(const struct container_config *c, const char *target)
     return false;
 }
 
+/* Its own group of cgroup v2 in place of all: it divides that, and in v1's hierarchies it could lift its limits. */
+static fallible add_systemd_cgroup(const struct spec_input *in, struct oci_spec *spec)
+{
+    if (access("/sys/fs/cgroup/cgroup.controllers", F_OK) < 0 &&
+        access("/sys/fs/cgroup/unified/cgroup.procs", F_OK) < 0)
+        return err_new(ERR_UNSUPPORTED, "--systemd: it divides a control group of cgroup v2, and this host has none: "
+                                        "boot it with cgroup v2, or say --systemd=false");
+    if (!in->limits)
+        return err_new(ERR_DENIED, "--systemd: it divides its control group, and you may make none: have one delegated "
+                                   "(with systemd: loginctl enable-linger, and run husk in the user's session)");
+    add_mount(spec, "/sys/fs/cgroup", "cgroup2", "cgroup", "nosuid,noexec,nodev,relatime,rw");
+    return NULL;
+}
+
 /* In a user namespace that does not own the network (or pid, ipc) namespace the kernel refuses a new sysfs (proc,
  * mqueue): then the host's own is bound, which shows the same. */
 static void add_default_mounts(const struct spec_input *in, struct oci_spec *spec)
@@ -48,7 +62,7 @@ static void add_default_mounts(const struct spec_input *in, struct oci_spec *spe
     else
         add_mount(spec, "/sys", "sysfs", "sysfs", sys);
     own_mem char *cgroup = mem_printf("nosuid,noexec,nodev,relatime,%s", ro);
-    if (!(userns && host_net))
+    if (!(userns && host_net) && !c->systemd)
         add_mount(spec, "/sys/fs/cgroup", "cgroup", "cgroup", cgroup);
     if (!host_ipc)
         add_mount(spec, "/dev/mqueue", "mqueue", "mqueue", "nosuid,noexec,nodev");
@@ -217,6 +231,8 @@ fallible spec_add_mounts(const struct spec_input *in, struct oci_spec *spec)
 {
     const struct container_config *c = in->config;
     add_default_mounts(in, spec);
+    if (c->systemd)
+        TRY(add_systemd_cgroup(in, spec));
     add_generated_files(in, spec);
     TRY(add_device_binds(in, spec));
     const struct container_mount **sorted = mem_array(NULL, c->mounts_n + 1, sizeof *sorted);

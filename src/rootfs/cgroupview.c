@@ -74,7 +74,7 @@ fallible cgroup_view_mount(struct rootfs *r, size_t i, int target_fd)
     const struct mount_options *o = &r->options[i];
     /* Without a namespace of its own the container could move itself out of its limits (CVE-2023-25809). */
     bool writable = r->cgroupns;
-    if (r->cgroups_n == 0 || (r->cgroups_n == 1 && !*r->cgroups[0].name))
+    if (r->cgroups_n == 0 || str_eq(r->spec->mounts[i].type, "cgroup2") || (r->cgroups_n == 1 && !*r->cgroups[0].name))
         return view_v2(r, o, target_fd);
     return view_v1(r, o, writable, target_fd);
 }

@@ -1,0 +1,105 @@
+#!/usr/bin/env bats
+# Inits of the image's own: systemd on a host without systemd, s6-overlay and OpenRC as PID 1, and chains of helpers.
+# shellcheck disable=SC2016,SC2086,SC2154 # dollars for the container's shell; $h is a word; bats sets the others
+
+load helpers
+
+setup_file() {
+    husk_setup_file
+    load_busybox
+    as_user load_busybox
+    # Images whose first program is called as an init's is.
+    cp -a "$IMAGES/rootfs" "$T/inits"
+    rm -f "$T/inits/sbin/init" "$T/inits/init"
+    mkdir -p "$T/inits/sbin" "$T/inits/helpers"
+    printf '#!/bin/sh\necho "init is $$"\nexec "$@"\n' >"$T/inits/init"
+    cp "$T/inits/init" "$T/inits/sbin/init"
+    printf '#!/bin/sh\necho "one $$"\nexec "$@"\n' >"$T/inits/helpers/one"
+    printf '#!/bin/sh\necho "two $$"\nexec "$@"\n' >"$T/inits/helpers/two"
+    printf '#!/bin/sh\nexit 7\n' >"$T/inits/helpers/bad"
+    chmod 755 "$T/inits/init" "$T/inits/sbin/init" "$T/inits/helpers/"*
+    tar -C "$T/inits" --owner=0 --group=0 -cf "$T/inits.tar" .
+    chmod 644 "$T/inits.tar"
+    husk import "$T/inits.tar" inits
+    as_user husk import "$T/inits.tar" inits
+}
+
+user_husk() { as_user husk "$@"; }
+WHO="husk user_husk"
+
+teardown() {
+    remove_all_containers
+}
+
+@test "an init of the image's is PID 1, and --init beside it is refused" {
+    local h
+    for h in $WHO; do
+        check_table $h <<'TABLE'
+run --rm inits /init true                    | 0   | =init is 1
+run --rm inits /sbin/init true               | 0   | =init is 1
+run --rm --init inits /init true             | 125 | wants to be the first process
+run --rm --init inits /sbin/init true        | 125 | wants to be the first process
+run --rm --init inits sh -c 'echo $$'        | 0   | !=1
+run --rm --systemd=sometimes inits true      | 125 | --systemd: auto, always or false
+run --rm --systemd=false --init inits /init true | 125 | wants to be the first process
+TABLE
+    done
+}
+
+@test "init-chain: each runs the next, in one process; one that fails ends the container with its status" {
+    local h
+    for h in $WHO; do
+        [[ $($h run --rm --init-chain /helpers/one,/helpers/two inits sh -c 'echo "end $$"') == $'one 1\ntwo 1\nend 1' ]]
+        [[ $($h run --rm --init-chain /helpers/one inits cat /proc/1/cmdline | tr '\0' ' ') == $'one 1\ncat /proc/1/cmdline ' ]]
+        # from a volume
+        $h run --rm -v helpers:/h inits cp /helpers/two /h/
+        [[ $($h run --rm -v helpers:/h --init-chain /h/two busybox echo end) == $'two 1\nend' ]]
+        $h volume rm helpers
+        check_table $h <<'TABLE'
+run --rm --init-chain /helpers/one,/helpers/none inits true | 127 |
+run --rm --init-chain /helpers/bad inits true               | 7   |
+run --rm --init-chain /helpers/none inits true              | 127 | /helpers/none
+run --rm --init-chain helpers/one inits true                | 125 | must be an absolute path
+TABLE
+    done
+}
+
+@test "systemd: what it needs is there, as root" {
+    ((EUID == 0)) || return 0
+    skip_unless_kernel "no cgroup v2" sh -c 'test -e /sys/fs/cgroup/cgroup.controllers || test -e /sys/fs/cgroup/unified/cgroup.procs'
+    run husk run --rm --systemd=always inits sh -c '
+        echo "$container ${#container_uuid}"
+        for d in /run /run/lock /tmp /var/log/journal; do stat -f -c %T $d; done
+        mkdir /sys/fs/cgroup/mine && echo divided; rmdir /sys/fs/cgroup/mine; cat /proc/self/cgroup | grep -c ^0::/$'
+    expect 0 $'=oci 36\ntmpfs\ntmpfs\ntmpfs\ntmpfs\ndivided\n1'
+    [[ $(husk inspect -f '{{.Config.StopSignal}}' "$(husk create --systemd=always inits true)") == SIGRTMIN+3 ]]
+    [[ $(husk inspect -f '{{.Config.StopSignal}}' "$(husk create inits true)") == SIGTERM ]]
+    run husk run --rm --systemd=always --cgroups disabled inits true
+    expect 125 "it divides its control group, so it needs one"
+}
+
+@test "systemd reaches 'running' in a container of root's, and stops by its signal" {
+    ((EUID == 0)) || return 0
+    skip_unless_kernel "no cgroup v2" sh -c 'test -e /sys/fs/cgroup/cgroup.controllers || test -e /sys/fs/cgroup/unified/cgroup.procs'
+    local debian
+    debian=${HUSK_VM_CACHE:-/var/tmp/husk-vm}/systemd-1 # the test machine's Debian
+    [[ -d $debian ]] || "$HUSK_TOP/tests/vm/run" --systemd --make
+    mkdir "$T/sd" "$T/sd/upper" "$T/sd/work" "$T/sd/root"
+    run unshare --mount --propagation private bash -c '
+        set -e
+        mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$2/root"
+        "$HUSK" run -d --name sd --rootfs "$2/root" /sbin/init
+        for i in $(seq 100); do
+            state=$("$HUSK" exec sd systemctl is-system-running) || true
+            [[ $state != running ]] || break
+            sleep 0.2
+        done
+        echo "state: $state"
+        [[ $state == running ]] || "$HUSK" exec sd systemctl --failed --no-pager
+        "$HUSK" exec sd systemd-run --wait --quiet /bin/true && echo "a unit ran"
+        "$HUSK" stop -t 30 sd
+        "$HUSK" inspect -f "exit {{.State.ExitCode}}" sd
+        "$HUSK" rm -f sd' bash "$debian" "$T/sd"
+    expect 0 "state: running"
+    expect 0 $'a unit ran\nsd\nexit 0'
+}
