@@ -88,6 +88,7 @@ static const struct command *const commands[] = {
     &cmd_volume,
     &cmd_network,
     &cmd_secret,
+    &cmd_debug,
     &cmd_info,
     &cmd_system,
     &cmd_version,

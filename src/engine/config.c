@@ -20,6 +20,7 @@ static const struct bind_field mount_fields[] = {
     BIND_BOOL(T, overlay, "overlay"),
     BIND_STRS(T, layers, "layers"),
     BIND_STR(T, upper, "upper"),
+    BIND_STRS(T, lowers, "lowers"),
     BIND_STR(T, work, "work"),
     BIND_STR(T, subpath, "subpath"),
     BIND_STRS(T, driver_options, "driverOptions"),

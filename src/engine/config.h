@@ -23,6 +23,7 @@ struct container_mount {
     bool idmap;          /* its files are shown with the container's ids */
     bool overlay;        /* O: changes go to a layer of the container's own, which each start begins anew */
     char *upper, *work;  /* O: the layer is here instead, and stays */
+    struct strv lowers;  /* O: more directories below the source */
     char *subpath;       /* volume, image: a path inside it */
     struct strv layers;  /* image: diffIDs, bottom first; its source is the name that it had */
     bool writable;       /* rw was said; not kept */

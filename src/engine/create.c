@@ -287,6 +287,24 @@ static fallible join_userns(struct container *c)
     return NULL;
 }
 
+/* The root that another container has when it does not run, with a layer of ours over it: nothing of it is changed. */
+static fallible show_stopped(struct container *c, const char *id)
+{
+    own(container) struct container *other = NULL;
+    struct rootfs_source root = { 0 };
+    TRY(container_find(c->engine, id, &other));
+    TRY(container_root(other, &root));
+    struct container_mount *m = container_config_add_mount(c->config);
+    m->type = mem_strdup("bind");
+    m->target = mem_strdup("/container");
+    m->overlay = true;
+    m->source = mem_strdup(root.kind == ROOTFS_DIR ? root.dir : root.upper);
+    if (root.kind == ROOTFS_OVERLAY)
+        strv_copy(&m->lowers, root.lowers.items, root.lowers.n);
+    rootfs_source_free(&root);
+    return NULL;
+}
+
 static fallible configure(struct container *c, const struct create_options *o, const struct image *image,
                           char *const *args, size_t args_n)
 {
@@ -308,6 +326,9 @@ static fallible configure(struct container *c, const struct create_options *o, c
         c->config->requires.items[i] = mem_strdup(other->row.id);
     }
     TRY(join_userns(c));
+    if (o->debug_of)
+        TRY(show_stopped(c, o->debug_of));
+    TRY(pin_container(c->engine, "--uts", &c->config->uts));
     return pin_container(c->engine, "--pid", &c->config->pid);
 }
 

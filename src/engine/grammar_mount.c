@@ -31,6 +31,7 @@ void container_mount_clear(struct container_mount *m)
     free(m->upper);
     free(m->work);
     strv_free(&m->options);
+    strv_free(&m->lowers);
     strv_free(&m->driver_options);
     strv_free(&m->layers);
     strmap_free(&m->labels);

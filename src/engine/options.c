@@ -210,7 +210,7 @@ static const struct mode {
     }
     MODE("--pid", pid, "private host", true),
     MODE("--ipc", ipc, "private host none", false),
-    MODE("--uts", uts, "private host", false),
+    MODE("--uts", uts, "private host", true),
     MODE("--userns", userns, "default host auto", false),
     MODE("--cgroupns", cgroupns, "private host", false),
 #undef MODE

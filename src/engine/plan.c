@@ -92,9 +92,15 @@ static fallible make_spec(struct container *c, const struct rootfs_source *root,
     in.config = config;
     TRY(join_pid(c->engine, "--network", config->network, &in.join_network));
     TRY(join_pid(c->engine, "--pid", config->pid, &in.join_pid));
-    bool joins = in.join_network || in.join_pid;
-    TRY(userns_maps(config, joins, &uids, &gids, &own_userns));
-    in.join_user = joins && engine_is_rootless();
+    TRY(join_pid(c->engine, "--uts", config->uts, &in.join_uts));
+    bool joins = in.join_network || in.join_pid || in.join_uts;
+    /* Root joins another's user namespace with its processes, which belong to it. */
+    bool with_user = in.join_pid && str_eq(config->userns, config->pid);
+    if (!with_user)
+        TRY(userns_maps(config, joins, &uids, &gids, &own_userns));
+    else
+        own_userns = false;
+    in.join_user = joins && (engine_is_rootless() || with_user);
     in.limits = limits == PLAN_LIMITS && !config->no_cgroup && (!engine_is_rootless() || has_cgroups());
     if (own_userns) {
         in.uids = &uids;

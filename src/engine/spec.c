@@ -33,8 +33,8 @@ static const char *const readonly_paths[] = { "/proc/bus", "/proc/fs", "/proc/ir
 
 char *spec_hostname(const char *id, const struct container_config *c)
 {
-    if (strcmp(c->uts, "host") == 0)
-        return NULL;
+    if (strcmp(c->uts, "private") != 0)
+        return NULL; /* the host's, or another container's */
     return c->hostname ? mem_strdup(c->hostname) : mem_strndup(id, 12);
 }
 
@@ -246,7 +246,7 @@ static void add_network_namespace(const struct spec_input *in, struct oci_spec *
 static void make_namespaces(const struct spec_input *in, struct oci_spec *spec)
 {
     const struct container_config *c = in->config;
-    pid_t any = in->join_network ? in->join_network : in->join_pid;
+    pid_t any = in->join_pid ? in->join_pid : in->join_network ? in->join_network : in->join_uts;
     if (in->join_user)
         add_namespace(spec, "user", "private", any, "user");
     else if (in->uids)
@@ -255,7 +255,7 @@ static void make_namespaces(const struct spec_input *in, struct oci_spec *spec)
     add_namespace(spec, "pid", c->pid, in->join_pid, "pid");
     add_network_namespace(in, spec);
     add_namespace(spec, "ipc", c->ipc, 0, "ipc");
-    add_namespace(spec, "uts", c->uts, 0, "uts");
+    add_namespace(spec, "uts", c->uts, in->join_uts, "uts");
     add_namespace(spec, "cgroup", c->cgroupns, 0, "cgroup");
     if (!in->join_user) {
         add_mappings(in->uids, &spec->linux_->uid_mappings, &spec->linux_->uid_mappings_n);

@@ -124,6 +124,8 @@ static void add_overlay(const struct spec_input *in, struct oci_mount *to, const
     to->type = mem_strdup("overlay");
     to->source = mem_strdup("overlay");
     strv_add_printf(&to->options, "lowerdir=%s", source);
+    for (size_t k = 0; k < m->lowers.n; k++)
+        strv_add_printf(&to->options, "lowerdir=%s", m->lowers.items[k]);
     strv_add_take(&to->options, m->upper ? mem_printf("upperdir=%s", m->upper) : mem_printf("upperdir=%s/upper", own));
     strv_add_take(&to->options, m->work ? mem_printf("workdir=%s", m->work) : mem_printf("workdir=%s/work", own));
     if (((strcmp(m->type, "volume") == 0 && !m->device) || strcmp(m->type, "image") == 0) && in->config->userns_first)

@@ -91,7 +91,7 @@ teardown() {
 run --rm --mount type=volume,src=vol,dst=/m,subpath=evil busybox cat /m/passwd | 125 | vol/_data/evil'
 run --rm --mount type=volume,src=vol,dst=/m,subpath=none busybox true          | 125 | vol/_data/none'
 run --rm --mount type=volume,src=vol,dst=/m,subpath=../x busybox true          | 125 | must be relative, without '..'
-run --rm --mount type=bind,src=/tmp,dst=/m,subpath=x busybox true              | 125 | 'subpath' is for type=volume only
+run --rm --mount type=bind,src=/tmp,dst=/m,subpath=x busybox true              | 125 | 'subpath' is for type=volume
 TABLE
         $h rm box
     done

@@ -18,7 +18,7 @@ mkdir -p /run/h /l/root
 cp -a /bin /l/root/
 echo "level $n: $(id -u), $(wc -l </proc/self/status | grep -c .)"
 [ "$n" != 4 ] || exit 0
-/in/bin/husk run --rm --nested -v /in:/in:ro -v /l --rootfs /l/root sh /in/level $((n + 1)) || exit
+/in/bin/husk run --rm --nested --network none -v /in:/in:ro -v /l --rootfs /l/root sh /in/level $((n + 1)) || exit
 [ -z "$(/in/bin/husk ps -aq)" ] && echo "nothing left in $n"
 END
 }
@@ -30,13 +30,13 @@ teardown() {
 want=$'level 1: 0, 1\nlevel 2: 0, 1\nlevel 3: 0, 1\nlevel 4: 0, 1\nnothing left in 3\nnothing left in 2\nnothing left in 1'
 
 @test "an ordinary user's husk runs husk runs husk runs husk" {
-    run as_user husk run --rm --nested -v "$T/in:/in:ro" -v /l busybox sh /in/level 1
+    run as_user husk run --rm --nested --network none -v "$T/in:/in:ro" -v /l busybox sh /in/level 1
     expect 0 "=$want"
 }
 
 @test "root's does with a map, and is refused without" {
     ((EUID == 0)) || return 0
-    run husk run --rm --nested --uidmap 0:200000:65536 -v "$T/in:/in:ro" -v /l busybox sh /in/level 1
+    run husk run --rm --nested --network none --uidmap 0:200000:65536 -v "$T/in:/in:ro" -v /l busybox sh /in/level 1
     expect 0 "=$want"
     run husk run --rm --nested busybox true
     expect 125 "give --userns auto or --uidmap"
@@ -45,6 +45,6 @@ want=$'level 1: 0, 1\nlevel 2: 0, 1\nlevel 3: 0, 1\nlevel 4: 0, 1\nnothing left 
 @test "a container inside without --nested says which rule forbids it, and nothing stays" {
     run as_user husk run --rm -v "$T/in:/in:ro" -v /l busybox sh -c '
         export HUSK_ROOT=/l/r HUSK_RUN=/run/h; mkdir -p /run/h /l/root; cp -a /bin /l/root/
-        /in/bin/husk run --rm --rootfs /l/root true; echo "status $?"; /in/bin/husk ps -aq'
+        /in/bin/husk run --rm --network none --rootfs /l/root true; echo "status $?"; /in/bin/husk ps -aq'
     expect 0 "status 125"
 }
