@@ -22,7 +22,7 @@ def merged(rows, theirs):
 
 
 def tables(programs):
-    """husk's commands, with those that husk-image and husk-look carry out."""
+    """husk's commands, with those that husk-image, husk-look and husk-build carry out."""
     rows = ask(programs[0])
     for program in programs[1:]:
         rows = merged(rows, ask(program))

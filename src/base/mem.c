@@ -214,3 +214,10 @@ bool str_ends(const char *s, const char *suffix)
     size_t n = strlen(s), m = strlen(suffix);
     return n >= m && memcmp(s + n - m, suffix, m) == 0;
 }
+
+void strv_pop(struct strv *v)
+{
+    v->n--;
+    free(v->items[v->n]);
+    v->items[v->n] = NULL;
+}

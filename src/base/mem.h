@@ -60,6 +60,8 @@ void strv_add_take(struct strv *v, char *take_item);
 void strv_add_printf(struct strv *v, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void strv_copy(struct strv *to, char *const *items, size_t n);
 bool strv_has(const struct strv *v, const char *item);
+/* Drops the last item, which there must be. */
+void strv_pop(struct strv *v);
 /* Splits at every c; "" gives no items. */
 void strv_split(struct strv *v, const char *text, char c);
 /* Sets "KEY=value" in an environment list, replacing an entry with the same key. */

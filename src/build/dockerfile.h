@@ -102,6 +102,9 @@ fallible dockerfile_parse_one(const char *text, const char *name, struct dockerf
 /* An error of this kind of place. */
 err *df_error(const char *name, struct df_place place, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* The name of the here-document that a word announces ("<<-'EOF'"), or NULL; caller frees. */
+char *df_heredoc_name(const char *word);
+
 /* The last flag of this name, or NULL. Borrowed. */
 const struct df_flag *df_flag(const struct df_instruction *i, const char *name);
 /* Of a flag that is true or false; not given: false. */

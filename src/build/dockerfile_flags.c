@@ -103,6 +103,12 @@ bool df_heredoc_word(const char *word, struct df_heredoc *ret)
     return true;
 }
 
+char *df_heredoc_name(const char *word)
+{
+    struct df_heredoc h = { 0 };
+    return df_heredoc_word(word, &h) ? h.name : NULL;
+}
+
 /* The next word of the shape <<NAME on the line that is not inside quotes; *at is moved behind it. */
 static bool next_heredoc(const char *text, size_t *at, size_t *ret_start, struct df_heredoc *ret)
 {

@@ -26,6 +26,7 @@ static const struct command *const commands[] = {
     &cmd_load,
     &cmd_import,
     &cmd_commit_layer,
+    &cmd_download,
     &cmd_bootstrap,
     &cmd_rootfs,
     &cmd_save,

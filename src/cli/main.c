@@ -34,6 +34,10 @@ IMAGE_COMMAND(bootstrap, "bootstrap", "Make a Debian base image from the system'
 IMAGE_COMMAND(rootfs, "rootfs", "Make root file systems");
 IMAGE_COMMAND(verify, "verify", "Compare the bytes of images with their digests");
 
+/* The same for husk-build. */
+IMAGE_COMMAND(build, "build", "Make an image of a Dockerfile");
+IMAGE_COMMAND(builder, "builder", "Manage the build cache");
+
 static const struct command *const commands[] = {
     // clang-format off: one a line, since many hands add to it
     &cmd_run,
@@ -79,6 +83,8 @@ static const struct command *const commands[] = {
     &image_bootstrap,
     &image_rootfs,
     &image_verify,
+    &image_build,
+    &image_builder,
     &cmd_images,
     &cmd_rmi,
     &cmd_tag,
@@ -181,6 +187,21 @@ static void run_image_command(int argc, char **argv)
     }
 }
 
+/* Before the image commands: these rows are husk-build's. `husk image build` is `husk build`. */
+static void run_build_command(int argc, char **argv)
+{
+    static const char *const words[] = { "build", "builder", "bud" };
+    if (argc > 2 && strcmp(argv[1], "image") == 0 && strcmp(argv[2], "build") == 0) {
+        argc--;
+        argv++;
+    }
+    for (size_t i = 0; argc > 1 && i < ARRAY_SIZE(words); i++)
+        if (strcmp(argv[1], words[i]) == 0 && !run_program("husk-build", argv[1], argv)) {
+            fprintf(stderr, "husk %s: there is no husk-build beside husk in libexec/husk: install it\n", argv[1]);
+            _exit(125);
+        }
+}
+
 /* `husk image WORD` that another program carries out; argv stays as it is. */
 static void run_image_word(int argc, char **argv, const char *const *words, const char *program)
 {
@@ -209,6 +230,7 @@ int main(int argc, char **argv)
         return 0;
     }
     run_image_word(argc, argv, image_trust_words, "husk-image"); /* before: `husk verify` is another one */
+    run_build_command(argc, argv);
     run_image_command(argc, argv);
     run_image_word(argc, argv, image_look_words, "husk-look");
     return command_main("husk", "A container engine without a daemon", commands, argc, argv, run_other);

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/parse.h"
+#include "engine/build_cache.h"
 #include "engine/config.h"
 #include "engine/image_rows.h"
 #include "engine/lowers.h"
@@ -42,7 +43,11 @@ fallible image_kept(struct engine *e, struct strv *ret_digests)
 
 static err *kept_now(void *ctx, struct strv *ret)
 {
-    return image_kept(ctx, ret);
+    struct engine *e = ctx;
+    struct layout *l;
+    TRY(engine_layout(e, &l));
+    TRY(build_cache_keep(l, ret));
+    return image_kept(e, ret);
 }
 
 static fallible sweep(struct engine *e, const struct strv *without, bool dry_run, struct sweep_result *ret)

@@ -303,8 +303,7 @@ static fallible clear_place(struct layout *l, const char *path)
     return fs_remove_tree_at(l->fd, aside);
 }
 
-/* *ret_ours false: another process was first with the same layer. */
-static fallible publish_layer(struct layout *l, const char *staged, const char *diff_id, bool *ret_ours)
+fallible layer_publish(struct layout *l, const char *staged, const char *diff_id, bool *ret_ours)
 {
     own_mem char *path = mem_printf("layers/%s", digest_hex(diff_id));
     *ret_ours = true;
@@ -353,7 +352,7 @@ static fallible unpack_staged(struct work *w, char **ret_diff_id)
         *w->ret_aside = take(staged);
         *w->ret_aside_fd = take_fd(&stage_fd);
     } else {
-        err *e = publish_layer(w->layout, staged, diff_id, &ours);
+        err *e = layer_publish(w->layout, staged, diff_id, &ours);
         if (e || !ours)
             err_ignore(fs_remove_tree_at(w->layout->fd, staged), "a sweep will remove it");
         TRY(e);

@@ -43,4 +43,8 @@ fallible layer_unpack_blob(struct layout *l, const char *blob_digest, const char
 fallible layer_unpack_aside(struct layout *l, const char *blob_digest, const char *diff_id, char **ret_name,
                             int *ret_fd);
 
+/* A staged directory with all that a layer has (fs/, size), synced, is put in place: one that was made elsewhere.
+ * *ret_ours false: another process was first with the same layer, and the staged one is still there. */
+fallible layer_publish(struct layout *l, const char *staged, const char *diff_id, bool *ret_ours);
+
 #endif

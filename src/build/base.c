@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * FROM: what a stage begins with.
+ */
+#include <string.h>
+
+#include "build/build_parts.h"
+#include "engine/container.h"
+#include "layers/layer.h"
+
+fallible build_find_image(struct build *b, const char *name, const char *platform, struct image **ret)
+{
+    const char *policy = b->o->pull_policy ? b->o->pull_policy : b->o->pull ? "always" : "missing";
+    own(image) struct image *image = NULL;
+    own_fd int lock = -1;
+    struct image_wish wish = {
+        .name = name, .platform = platform ? platform : b->o->platform, .pull = policy, .quiet = true
+    };
+    TRY(image_for_container(b->engine, &wish, &image, &lock));
+    for (size_t i = 0; i < image->config->rootfs->diff_ids.n; i++)
+        if (!layer_use(b->layout, image->config->rootfs->diff_ids.items[i]))
+            return err_new(ERR_NOT_FOUND, "image '%s': a layer is missing: `husk pull` it again", name);
+    for (size_t i = 0; i < image->manifest->layers_n; i++)
+        (void)layout_use_blob(b->layout, image->manifest->layers[i].digest, -1);
+    *ret = take(image);
+    return NULL;
+}
+
+static fallible add_triggers(struct stage_run *r)
+{
+    struct strv *list = &r->state->config->config->on_build;
+    for (size_t i = 0; i < list->n; i++) {
+        struct dockerfile *f = NULL;
+        own_mem char *name = mem_printf("ONBUILD of its base, %zu", i + 1);
+        TRY(dockerfile_parse_one(list->items[i], name, &f));
+        r->triggers = mem_array(r->triggers, r->triggers_n + 1, sizeof *r->triggers);
+        r->triggers[r->triggers_n++] = f;
+    }
+    strv_free(list);
+    return NULL;
+}
+
+static void list_items(const struct build *b, const struct stage *s, struct stage_run *r)
+{
+    r->items = mem_array(NULL, r->triggers_n + (s->end - s->first) + 1, sizeof *r->items);
+    for (size_t i = 0; i < r->triggers_n; i++)
+        r->items[r->n++] = &r->triggers[i]->items[0];
+    for (size_t i = s->first; i < s->end; i++)
+        r->items[r->n++] = &b->file->items[i];
+}
+
+/* The variables that a new image has anyway. */
+static void default_env(struct build_state *s)
+{
+    if (!strv_getenv(&s->config->config->env, "PATH"))
+        strv_setenv(&s->config->config->env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+}
+
+static fallible check_platform(struct build *b, const struct stage *s, const struct image *image)
+{
+    const char *want = s->platform ? s->platform : b->o->platform;
+    const struct oci_image_config *c = image->config;
+    if (want || !c->architecture || !c->os)
+        return NULL;
+    own_mem char *have = mem_printf("%s/%s", c->os, c->architecture);
+    if (strncmp(platform_of_host(), have, strlen(have)) != 0) {
+        build_warn(b, s->from->place, "InvalidBaseImagePlatform", "image '%s' is for %s, and this machine is %s",
+                   s->image, have, platform_of_host());
+    }
+    return NULL;
+}
+
+fallible build_from(struct build *b, size_t index)
+{
+    const struct stage *s = &b->stages->items[index];
+    struct stage_run *r = &b->runs[index];
+    if (s->base_kind == BASE_SCRATCH) {
+        r->state = build_state_scratch(s->platform ? s->platform : b->platform);
+    } else if (s->base_kind == BASE_STAGE) {
+        TRY(build_state_copy(b->runs[s->base].state, &r->state));
+    } else {
+        own(image) struct image *image = NULL;
+        TRY(build_find_image(b, s->image, s->platform, &image));
+        TRY(check_platform(b, s, image));
+        TRY(build_state_of_image(image, &r->state));
+    }
+    default_env(r->state);
+    TRY(add_triggers(r));
+    list_items(b, s, r);
+    return NULL;
+}

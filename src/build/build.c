@@ -1,0 +1,519 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "build/build.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/parse.h"
+#include "build/build_parts.h"
+#include "build/check.h"
+#include "build/verify.h"
+#include "codec/pool.h"
+#include "engine/paths.h"
+#include "image/ref.h"
+#include "os/fs.h"
+#include "os/proc.h"
+#include "os/userns.h"
+
+enum { SECRET_MAX = 500 << 10, TICK_MS = 100 };
+
+/* ---- what others ask ---- */
+
+err *build_at(const struct build *b, const struct df_instruction *i, err *e)
+{
+    if (!e || err_is(e, ERR_CANCELLED))
+        return e;
+    return err_wrap(e, "%s:%d", b->file->name, i->place.line);
+}
+
+struct expand build_expand(struct build *b, const struct stage_run *r)
+{
+    return (struct expand){ .env = { &r->state->config->config->env, &r->state->args },
+                            .escape = b->file->escape,
+                            .ret_unset = &b->unset };
+}
+
+/* Names that an instruction asked for and nobody set. */
+static void warn_unset(struct build *b, const struct df_instruction *i)
+{
+    for (size_t k = 0; k < b->unset.n; k++)
+        build_warn(b, i->place, "UndefinedVar", "nothing sets '$%s'", b->unset.items[k]);
+    strv_free(&b->unset);
+}
+
+fallible build_expand_arg(struct build *b, const struct stage_run *r, const struct df_instruction *i, size_t arg,
+                          char **ret)
+{
+    struct expand e = build_expand(b, r);
+    return expand_word(&e, i->args.items[arg], ret);
+}
+
+int64_t build_newest(const struct build *b, const struct build_state *s)
+{
+    return b->epoch.set ? b->epoch.v : s->newest_s;
+}
+
+char *build_title(const struct build *b, const struct stage_run *r)
+{
+    char name[64];
+    const struct df_instruction *i = r->items[r->next];
+    own_mem char *text = mem_strdup(i->text);
+    for (char *c = text; *c; c++)
+        if (*c == '\n' || *c == '\t')
+            *c = ' ';
+    return mem_printf("[%s %zu/%zu] %s", stage_title(b->stages, (size_t)(r - b->runs), name), r->next + 1, r->n, text);
+}
+
+/* ---- stages side by side ---- */
+
+static bool is_ready(const struct build *b, size_t stage, const struct df_instruction *i)
+{
+    const struct stage *s = &b->stages->items[stage];
+    if (!i)
+        return s->base_kind != BASE_STAGE || b->runs[s->base].status == STAGE_DONE;
+    for (size_t f = 0; f < i->flags_n; f++) {
+        const struct df_flag *flag = &i->flags[f];
+        own(build_mount) struct build_mount m = { 0 };
+        const char *word = i->kind == DF_COPY && strcmp(flag->name, "from") == 0 ? flag->value : NULL;
+        if (i->kind == DF_RUN && strcmp(flag->name, "mount") == 0) {
+            err_ignore(build_mount_parse(flag->value, NULL, &m), "the step says so");
+            word = m.from;
+        }
+        int other = word ? stages_find(b->stages, word, stage) : STAGE_NONE;
+        if (other != STAGE_NONE && b->runs[other].status != STAGE_DONE)
+            return false;
+    }
+    return true;
+}
+
+/* As far as it goes without waiting. */
+static fallible advance(struct build *b, size_t stage, size_t limit)
+{
+    struct stage_run *r = &b->runs[stage];
+    if (!r->state) {
+        if (!is_ready(b, stage, NULL))
+            return NULL;
+        TRY(build_at(b, b->stages->items[stage].from, build_from(b, stage)));
+        r->status = STAGE_READY;
+    }
+    for (; r->next < r->n; r->next++) {
+        const struct df_instruction *i = r->items[r->next];
+        bool done = false, works = false;
+        TRY(build_at(b, i, instruct(b, r, i, &done)));
+        warn_unset(b, i);
+        if (done)
+            continue;
+        if (!is_ready(b, stage, i) || b->working >= limit)
+            return NULL;
+        TRY(build_at(b, i, step_begin(b, stage, i, &works)));
+        warn_unset(b, i);
+        if (works) {
+            r->status = STAGE_WORKS;
+            b->working++;
+            return NULL;
+        }
+    }
+    r->status = STAGE_DONE;
+    return NULL;
+}
+
+static bool drain(struct build *b, struct stage_run *r, int *fd, bool result)
+{
+    char buf[65536];
+    ssize_t n = read(*fd, buf, sizeof buf);
+    if (n < 0)
+        return errno == EINTR;
+    if (n == 0) {
+        close_now(fd);
+        return false;
+    }
+    if (result)
+        str_add_n(&r->result, buf, (size_t)n);
+    else
+        progress_output(b->progress, r->number, buf, (size_t)n);
+    return true;
+}
+
+static fallible finish(struct build *b, size_t stage)
+{
+    struct stage_run *r = &b->runs[stage];
+    int status = 0;
+    while (r->out_fd >= 0 && drain(b, r, &r->out_fd, false))
+        ;
+    close_now(&r->out_fd);
+    while (waitpid(r->pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    r->pid = 0;
+    b->working--;
+    const struct df_instruction *i = r->items[r->next];
+    TRY(build_at(b, i, step_end(b, stage, status)));
+    r->next++;
+    r->status = STAGE_READY;
+    return NULL;
+}
+
+/* Waits until something happens at a step. */
+static fallible wait_some(struct build *b, int signals)
+{
+    struct pollfd *fds = mem_zalloc((2 * b->stages->n + 1) * sizeof *fds);
+    size_t n = 0;
+    err *e = NULL;
+    for (size_t i = 0; i < b->stages->n; i++) {
+        fds[n++] = (struct pollfd){ .fd = b->runs[i].pid ? b->runs[i].result_fd : -1, .events = POLLIN };
+        fds[n++] = (struct pollfd){ .fd = b->runs[i].pid ? b->runs[i].out_fd : -1, .events = POLLIN };
+    }
+    fds[n] = (struct pollfd){ .fd = signals, .events = POLLIN };
+    if (poll(fds, n + 1, TICK_MS) < 0 && errno != EINTR)
+        e = err_sys(errno, "wait for the steps");
+    if (!e && fds[n].revents)
+        e = err_new(ERR_CANCELLED, "the build was told to end");
+    for (size_t i = 0; !e && i < b->stages->n; i++) {
+        struct stage_run *r = &b->runs[i];
+        if (fds[2 * i + 1].revents)
+            (void)drain(b, r, &r->out_fd, false);
+        if (fds[2 * i].revents && !drain(b, r, &r->result_fd, true))
+            e = finish(b, i);
+    }
+    free(fds);
+    progress_tick(b->progress);
+    return e;
+}
+
+/* After an error: no step may live on. */
+static void end_all(struct build *b)
+{
+    for (size_t i = 0; b->runs && i < b->stages->n; i++) {
+        struct stage_run *r = &b->runs[i];
+        if (!r->pid)
+            continue;
+        (void)kill(r->pid, SIGTERM); /* a RUN step ends its container first */
+        while (waitpid(r->pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+        close_now(&r->result_fd);
+        close_now(&r->out_fd);
+        r->pid = 0;
+    }
+}
+
+static fallible walk(struct build *b, int signals)
+{
+    size_t limit = pool_cores() + 1; /* one more: steps wait for disks and networks */
+    for (;;) {
+        for (size_t i = 0; i < b->stages->n; i++)
+            if (b->stages->items[i].used && b->runs[i].status != STAGE_DONE && b->runs[i].status != STAGE_WORKS)
+                TRY(advance(b, i, limit));
+        if (b->runs[b->stages->target].status == STAGE_DONE)
+            return NULL;
+        if (b->working)
+            TRY(wait_some(b, signals));
+    }
+}
+
+static fallible walk_all(struct build *b)
+{
+    sigset_t set, old;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGHUP);
+    (void)sigprocmask(SIG_BLOCK, &set, &old);
+    own_fd int signals = signalfd(-1, &set, SFD_CLOEXEC);
+    err *e = walk(b, signals);
+    end_all(b);
+    (void)sigprocmask(SIG_SETMASK, &old, NULL);
+    return e;
+}
+
+/* ---- what the options bring ---- */
+
+static fallible read_build_args(struct build *b)
+{
+    const char *epoch = getenv("SOURCE_DATE_EPOCH");
+    for (size_t i = 0; i < b->o->build_args.n; i++) {
+        const char *text = b->o->build_args.items[i];
+        const char *equals = strchr(text, '='), *value = equals ? NULL : getenv(text);
+        if (equals == text)
+            return err_new(ERR_INVALID, "--build-arg '%s': expected NAME=VALUE", text);
+        if (equals)
+            strv_setenv(&b->build_args, text);
+        else if (value) {
+            own_mem char *pair = mem_printf("%s=%s", text, value);
+            strv_setenv(&b->build_args, pair);
+        }
+    }
+    if (strv_getenv(&b->build_args, "SOURCE_DATE_EPOCH"))
+        epoch = strv_getenv(&b->build_args, "SOURCE_DATE_EPOCH");
+    if (!epoch || !*epoch)
+        return NULL;
+    b->epoch.set = true;
+    TRY_AS(parse_i64(epoch, 0, INT64_C(253402300799), &b->epoch.v), "SOURCE_DATE_EPOCH");
+    strv_add(&b->used_args, "SOURCE_DATE_EPOCH");
+    return NULL;
+}
+
+static void add_platform(struct build *b, const char *prefix, const char *platform)
+{
+    own_strv struct strv parts = { 0 };
+    strv_split(&parts, platform, '/');
+    strv_add_printf(&b->platform_args, "%sPLATFORM=%s", prefix, platform);
+    strv_add_printf(&b->platform_args, "%sOS=%s", prefix, parts.items[0]);
+    strv_add_printf(&b->platform_args, "%sARCH=%s", prefix, parts.n > 1 ? parts.items[1] : "");
+    strv_add_printf(&b->platform_args, "%sVARIANT=%s", prefix, parts.n > 2 ? parts.items[2] : "");
+}
+
+static fallible read_platform(struct build *b)
+{
+    if (b->o->platform && strchr(b->o->platform, ','))
+        return err_new(ERR_UNSUPPORTED, "--platform '%s': expected one platform", b->o->platform);
+    if (b->o->platform)
+        TRY_AS(platform_parse(b->o->platform, &b->platform), "--platform");
+    else
+        b->platform = mem_strdup(platform_of_host());
+    add_platform(b, "TARGET", b->platform);
+    add_platform(b, "BUILD", platform_of_host());
+    return NULL;
+}
+
+static void add_secret(struct build *b, const char *id, char *take_bytes, size_t n)
+{
+    b->secrets = mem_array(b->secrets, b->secrets_n + 1, sizeof *b->secrets);
+    b->secrets[b->secrets_n++] = (struct build_secret){ mem_strdup(id), take_bytes, n };
+}
+
+/* "id=NAME[,src=FILE][,env=NAME][,type=file|env]" */
+static fallible read_secret(struct build *b, const char *text)
+{
+    own_strv struct strv parts = { 0 };
+    const char *id = NULL, *file = NULL, *env = NULL;
+    char *bytes = NULL;
+    size_t n = 0;
+    strv_split(&parts, text, ',');
+    for (size_t i = 0; i < parts.n; i++) {
+        const char *p = parts.items[i], *value = strchr(p, '=');
+        if (!value)
+            return err_new(ERR_INVALID, "--secret '%s': expected id=NAME,src=FILE or id=NAME,env=NAME", text);
+        value++;
+        if (str_starts(p, "id="))
+            id = value;
+        else if (str_starts(p, "src=") || str_starts(p, "source="))
+            file = value;
+        else if (str_starts(p, "env="))
+            env = value;
+        else if (!str_starts(p, "type="))
+            return err_new(ERR_INVALID, "--secret '%s': unknown key '%s': expected id, src, env or type", text, p);
+    }
+    if (!id)
+        id = file ? strrchr(file, '/') ? strrchr(file, '/') + 1 : file : env;
+    if (!id || !*id)
+        return err_new(ERR_INVALID, "--secret '%s': expected id=NAME", text);
+    if (file && env)
+        return err_new(ERR_INVALID, "--secret '%s': expected src or env, not both", text);
+    if (!file) {
+        const char *value = getenv(env ? env : id);
+        if (!value && env)
+            return err_new(ERR_NOT_FOUND, "--secret: there is no environment variable '%s'", env);
+        if (value) {
+            add_secret(b, id, mem_strdup(value), strlen(value));
+            return NULL;
+        }
+        file = id;
+    }
+    TRY_AS(fs_read_at(AT_FDCWD, file, SECRET_MAX, &bytes, &n), "--secret '%s'", id);
+    add_secret(b, id, bytes, n);
+    return NULL;
+}
+
+/* "default", "id=SOCKET" */
+static fallible read_ssh(struct build *b, const char *text)
+{
+    own_mem char *id = mem_strndup(text, strcspn(text, "="));
+    const char *socket = text[strlen(id)] ? text + strlen(id) + 1 : getenv("SSH_AUTH_SOCK");
+    struct stat st;
+    if (!socket || !*socket)
+        return err_new(ERR_NOT_FOUND, "--ssh %s: no agent: SSH_AUTH_SOCK is not set", id);
+    if (stat(socket, &st) < 0)
+        return err_sys(errno, "--ssh %s: '%s'", id, socket);
+    if (!S_ISSOCK(st.st_mode))
+        return err_new(ERR_UNSUPPORTED,
+                       "--ssh %s: '%s' is no agent's socket: give keys to ssh-agent and name its socket", id, socket);
+    strv_add_printf(&b->ssh, "%s=%s", id, socket);
+    return NULL;
+}
+
+static fallible check_names(const struct build_options *o)
+{
+    for (size_t i = 0; i < o->tags.n; i++) {
+        own(ref) struct ref *ref = NULL;
+        TRY_AS(ref_parse(o->tags.items[i], &ref), "--tag");
+        if (ref->digest)
+            return err_new(ERR_INVALID, "--tag: '%s': a new image's digest cannot be chosen", o->tags.items[i]);
+    }
+    return NULL;
+}
+
+static fallible read_options(struct build *b)
+{
+    TRY(check_names(b->o));
+    if (b->o->network && strcmp(b->o->network, "default") != 0 && strcmp(b->o->network, "none") != 0 &&
+        strcmp(b->o->network, "host") != 0)
+        return err_new(ERR_UNSUPPORTED,
+                       "--network '%s': expected host (the default) or none: RUN has no other networks", b->o->network);
+    TRY(progress_out_new(b->o->quiet ? "quiet" : b->o->progress, &b->progress));
+    TRY(read_build_args(b));
+    TRY(read_platform(b));
+    for (size_t i = 0; i < b->o->secrets.n; i++)
+        TRY(read_secret(b, b->o->secrets.items[i]));
+    for (size_t i = 0; i < b->o->ssh.n; i++)
+        TRY(read_ssh(b, b->o->ssh.items[i]));
+    return NULL;
+}
+
+static const char *const known_args[] = { "HTTP_PROXY", "http_proxy", "HTTPS_PROXY",      "https_proxy",
+                                          "FTP_PROXY",  "ftp_proxy",  "NO_PROXY",         "no_proxy",
+                                          "ALL_PROXY",  "all_proxy",  "SOURCE_DATE_EPOCH" };
+
+static void warn_unused(struct build *b)
+{
+    for (size_t i = 0; i < b->build_args.n; i++) {
+        own_mem char *name = mem_strndup(b->build_args.items[i], strcspn(b->build_args.items[i], "="));
+        bool known =
+            strv_has(&b->used_args, name) || strv_getenv(&b->stages->globals, name) || str_starts(name, "BUILDKIT_");
+        for (size_t k = 0; k < ARRAY_SIZE(known_args); k++)
+            known = known || strcmp(known_args[k], name) == 0;
+        if (known)
+            continue;
+        own_mem char *text = mem_printf("warning: no ARG took --build-arg %s", name);
+        progress_note(b->progress, text);
+    }
+}
+
+/* ---- from beginning to end ---- */
+
+static fallible open_store(struct build *b)
+{
+    own_mem char *name = layout_stage_name("build");
+    if (setenv("HUSK_ROOT", b->engine->root, 1) < 0 || setenv("HUSK_RUN", b->engine->run, 1) < 0)
+        return err_sys(errno, "set the environment"); /* of the programs that we run as root of our namespace */
+    TRY(userns_enter());
+    TRY(engine_layout(b->engine, &b->layout));
+    TRY(layout_begin_adding(b->layout, &b->adding, &b->adding_fd));
+    TRY(layout_sweep_staging(b->layout, 24 * 3600));
+    TRY(build_run_sweep(b->engine));
+    TRY(build_cache_open(b->layout, &b->cache));
+    TRY(layout_stage(b->layout, name, LAYOUT_STAGE_DIR, &b->dir_fd));
+    b->dir_name = take(name);
+    return NULL;
+}
+
+static fallible verify(struct build *b, const char *id)
+{
+    own(image) struct image *image = NULL;
+    TRY_AS(image_find(b->layout, b->o->verify, b->o->platform, &image), "--verify");
+    return build_verify(b->layout, image, b->runs[b->stages->target].state, id);
+}
+
+static fallible build_here(struct build *b)
+{
+    own_mem char *id = NULL;
+    bool stop = false;
+    TRY(open_store(b));
+    TRY(build_context_open(b));
+    TRY(check_file(b, &stop));
+    if (stop)
+        return NULL;
+    struct stages_input in = { &b->build_args, &b->platform_args, b->o->target };
+    TRY(stages_of(b->file, &in, &b->stages));
+    b->runs = mem_zalloc(b->stages->n * sizeof *b->runs);
+    for (size_t i = 0; i < b->stages->n; i++)
+        b->runs[i].result_fd = b->runs[i].out_fd = -1;
+    err *e = walk_all(b);
+    hashes_save(b->context.hashes);
+    if (e) {
+        for (size_t i = 0; i < b->stages->n; i++) {
+            const char *tail = progress_tail(b->progress, b->runs[i].number);
+            if (tail && b->runs[i].status == STAGE_WORKS)
+                fprintf(stderr, "%s%s", tail, tail[strlen(tail) - 1] == '\n' ? "" : "\n");
+        }
+        return e;
+    }
+    warn_unused(b);
+    TRY(build_output(b, b->runs[b->stages->target].state, &id));
+    if (b->o->verify)
+        TRY(verify(b, id));
+    build_cache_trim(&b->cache);
+    printf("%s\n", id);
+    return NULL;
+}
+
+static void run_clear(struct stage_run *r)
+{
+    free(r->items);
+    for (size_t i = 0; i < r->triggers_n; i++)
+        dockerfile_free(r->triggers[i]);
+    free(r->triggers);
+    build_state_free(r->state);
+    str_free(&r->result);
+    free(r->key);
+    free(r->created_by);
+    free(r->slot);
+    step_parts_clear(&r->parts);
+}
+
+static void build_close(struct build *b)
+{
+    for (size_t i = 0; b->runs && i < b->stages->n; i++)
+        run_clear(&b->runs[i]);
+    free(b->runs);
+    stages_free(b->stages);
+    build_context_close(b);
+    if (b->dir_name) {
+        own_mem char *path = mem_printf("tmp/%s", b->dir_name);
+        err_ignore(fs_remove_tree_at(b->layout->fd, path), "a sweep will remove it");
+    }
+    free(b->dir_name);
+    close_now(&b->dir_fd);
+    build_cache_close(&b->cache);
+    if (b->adding)
+        layout_end_adding(b->layout, b->adding, &b->adding_fd);
+    free(b->adding);
+    strv_free(&b->platform_args);
+    strv_free(&b->build_args);
+    strv_free(&b->used_args);
+    strv_free(&b->ssh);
+    strv_free(&b->unset);
+    strv_free(&b->skip_checks);
+    for (size_t i = 0; i < b->secrets_n; i++) {
+        free((char *)(uintptr_t)b->secrets[i].id);
+        free((char *)(uintptr_t)b->secrets[i].bytes);
+    }
+    free(b->secrets);
+    free(b->platform);
+    progress_out_free(b->progress);
+    engine_free(b->engine);
+}
+
+fallible build_run_all(const struct build_options *given)
+{
+    struct build_options with = *given, *o = &with;
+    if (o->verify && o->tags.n)
+        return err_new(ERR_INVALID, "--verify gives no names: leave --tag out");
+    o->no_cache = o->no_cache || o->verify;
+    struct build b = {
+        .o = o, .adding_fd = -1, .dir_fd = -1, .context = { .fd = -1 }, .cache = { NULL, -1, -1, -1, -1 }
+    };
+    err *e = read_options(&b);
+    if (!e)
+        e = engine_open(&b.engine);
+    if (!e)
+        e = build_here(&b);
+    build_close(&b);
+    return e;
+}

@@ -1,0 +1,43 @@
+/*
+ * build.h: a Dockerfile becomes an image.
+ *
+ * Stages are walked side by side, each instruction in its order; what only changes the config is done at once, what
+ * makes a layer is looked up in the cache (build/cache.h) or done in a process of its own (build/step.h), as many at a
+ * time as there are cores. Stages that the target does not need are not touched. docs/design/build.md has the whole.
+ *
+ * Where more plugs in: another kind of output takes the finished state where build_output() makes an image of it; a
+ * context from elsewhere is made a directory in build_context_open(); a further cache is asked in step_begin() where
+ * build_cache_find() has no answer; several platforms are several builds with other platform_args.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_BUILD_BUILD_H
+#define HUSK_BUILD_BUILD_H
+
+#include "engine/engine.h"
+#include "engine/options.h"
+
+struct build_options {
+    const char *context; /* a directory, or "-": a tar (or a Dockerfile) on standard input */
+    const char *file;    /* NULL: Dockerfile or Containerfile of the context; "-": standard input */
+    const char *target, *platform, *iidfile, *progress, *verify;
+    const char *network; /* of RUN: host, default (the same) or none; NULL: host */
+    struct strv tags, build_args, labels, annotations, secrets, ssh, no_cache_filter;
+    bool no_cache, quiet, pull, check, explain_cache;
+    const char *pull_policy;      /* always, missing, never; NULL: missing, or always with pull */
+    struct create_options create; /* of RUN's containers: hosts, limits, rights */
+};
+/* Prints what it does on stderr and the image's ID on stdout. Must be called before any thread exists: an ordinary user
+ * becomes root of their user namespace. */
+fallible build_run_all(const struct build_options *o);
+
+/* What the cache takes: husk builder du. */
+struct build_usage {
+    uint64_t bytes, mount_bytes;
+    size_t entries, mounts;
+};
+fallible build_usage(struct engine *e, struct build_usage *ret);
+/* Forgets all entries (their layers go with the next sweep, if no image has them), and the cache mounts that nobody
+ * uses when `mounts` is set. */
+fallible build_prune(struct engine *e, bool mounts, struct build_usage *ret_removed);
+
+#endif

@@ -1,0 +1,145 @@
+/*
+ * build_parts.h: what the files of a running build share.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_BUILD_BUILD_PARTS_H
+#define HUSK_BUILD_BUILD_PARTS_H
+
+#include "build/build.h"
+#include "build/cache.h"
+#include "build/copy.h"
+#include "build/dockerfile.h"
+#include "build/expand.h"
+#include "build/hashes.h"
+#include "build/layer.h"
+#include "build/progress.h"
+#include "build/run.h"
+#include "build/stages.h"
+
+struct build_context {
+    char *path; /* absolute */
+    int fd;
+    struct ignore *ignore;
+    struct hashes *hashes;
+    char *temporary; /* "tmp/...": to be removed, or NULL */
+};
+
+enum run_status { STAGE_WAITS, STAGE_READY, STAGE_WORKS, STAGE_DONE };
+/* A stage on its way. */
+struct stage_run {
+    enum run_status status;
+    const struct df_instruction **items; /* triggers of its base, then its own */
+    size_t n, next;
+    struct dockerfile **triggers; /* parsed; owned */
+    size_t triggers_n;
+    struct build_state *state; /* NULL before FROM */
+    bool cmd_set;
+    /* the step at work */
+    pid_t pid;
+    int result_fd, out_fd;
+    struct str result;
+    int number;
+    char *key, *created_by, *slot;
+    struct step_parts parts;
+};
+struct build {
+    const struct build_options *o;
+    struct engine *engine;
+    struct layout *layout;
+    struct build_cache cache;
+    struct dockerfile *file;
+    char *file_path;
+    struct stages *stages;
+    struct stage_run *runs; /* parallel to the stages */
+    struct build_context context;
+    char *adding; /* the session: image/layout.h */
+    int adding_fd;
+    char *dir_name; /* "build-..." in the store's tmp; the descriptor is its lock */
+    int dir_fd;
+    struct strv platform_args, build_args;
+    struct strv used_args; /* build args that some ARG took */
+    char *platform;
+    struct opt_i64 epoch; /* SOURCE_DATE_EPOCH */
+    struct build_secret *secrets;
+    size_t secrets_n;
+    struct strv ssh; /* "id=socket" */
+    struct progress_out *progress;
+    int steps;
+    size_t working;
+    struct strv unset;       /* variables that were asked for and not there, since the last look */
+    struct strv skip_checks; /* rules that are not told; "all" */
+    size_t warned;
+};
+
+/* Where an instruction is, in front of an error. NULL stays NULL. */
+err *build_at(const struct build *b, const struct df_instruction *i, err *e);
+/* The variables that an instruction sees. */
+struct expand build_expand(struct build *b, const struct stage_run *r);
+fallible build_expand_arg(struct build *b, const struct stage_run *r, const struct df_instruction *i, size_t arg,
+                          char **ret);
+int64_t build_newest(const struct build *b, const struct build_state *s);
+/* "[name 2/5] RUN x"; caller frees. */
+char *build_title(const struct build *b, const struct stage_run *r);
+
+/* A rule of build/check.h, with the place in front. */
+void build_warn(struct build *b, struct df_place place, const char *rule, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* context.c */
+fallible build_context_open(struct build *b);
+void build_context_close(struct build *b);
+/* base.c: FROM, --from=IMAGE */
+fallible build_from(struct build *b, size_t stage);
+fallible build_find_image(struct build *b, const char *name, const char *platform, struct image **ret);
+/* instruct.c: what changes the config alone. *ret_done false: it is none of them. */
+fallible instruct(struct build *b, struct stage_run *r, const struct df_instruction *i, bool *ret_done);
+/* The command of a shell form: the shell and the text. */
+void instruct_shell(const struct build_state *s, const char *text, struct strv *ret);
+/* "[\"a\" \"b\"]" */
+char *instruct_quoted(const struct strv *words);
+
+/*
+ * step.c: an instruction that makes a layer. Looks it up, or forks: then *ret_works, and the stage works until its
+ * result_fd ends. step_end() takes what came.
+ */
+fallible step_begin(struct build *b, size_t stage, const struct df_instruction *i, bool *ret_works);
+fallible step_end(struct build *b, size_t stage, int wait_status);
+/* step_run.c, step_copy.c: the parts that go into it, and the work in the child. */
+struct build_step {
+    struct build *b;
+    size_t stage;
+    struct stage_run *run;
+    const struct df_instruction *i;
+    int64_t newest_s; /* after it */
+    struct run_step exec;
+    struct sources sources;
+    struct strv patterns;
+    int source_fd;
+    struct strv from; /* diffIDs that it copies from */
+    bool from_layers;
+    struct strv texts;   /* here-documents: name, text, ... */
+    char *checksum;      /* of what is fetched; NULL: any */
+    struct strv remotes; /* ADD: addresses of files and git repositories */
+    char *dest;
+    bool dest_is_dir;
+    char *chown;
+    struct copy_mode mode;
+    struct copy_owner owner;
+    struct ignore *exclude;
+};
+void step_clear(struct build_step *s);
+fallible step_run_plan(struct build_step *s, struct step_parts *parts, char **ret_created_by);
+fallible step_run_work(struct build_step *s, const char *dir);
+fallible step_copy_plan(struct build_step *s, struct step_parts *parts, char **ret_created_by);
+fallible step_copy_work(struct build_step *s, const char *dir, int upper_fd);
+fallible step_workdir_plan(struct build_step *s, struct step_parts *parts, char **ret_created_by);
+fallible step_workdir_work(struct build_step *s, int upper_fd);
+/* The here-documents as files: the destination, or files in it. */
+fallible step_put_texts(struct build_step *s, struct copy_target *t, bool into_dir);
+/* The layers of a stage or an image that --from or from= names. */
+fallible step_from(struct build_step *s, const char *word, struct strv *ret_layers);
+
+/* output.c */
+fallible build_output(struct build *b, const struct build_state *s, char **ret_id);
+
+#endif

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "build/check.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#include "base/parse.h"
+
+struct checking {
+    struct build *b;
+    bool error;
+};
+
+void build_warn(struct build *b, struct df_place place, const char *rule, const char *format, ...)
+{
+    va_list ap;
+    if (strv_has(&b->skip_checks, "all") || strv_has(&b->skip_checks, rule))
+        return;
+    va_start(ap, format);
+    own_mem char *text = mem_vprintf(format, ap);
+    va_end(ap);
+    own_mem char *line = mem_printf("warning: %s:%d:%d: %s: %s", b->file->name, place.line, place.column, rule, text);
+    progress_note(b->progress, line);
+    b->warned++;
+}
+
+#define say(c, place, rule, ...) build_warn((c)->b, (place), (rule), __VA_ARGS__)
+
+/* "skip=A,B;error=true" */
+static fallible read_directive(struct checking *c)
+{
+    const struct dockerfile *f = c->b->file;
+    own_strv struct strv parts = { 0 };
+    if (!f->check)
+        return NULL;
+    strv_split(&parts, f->check, ';');
+    for (size_t i = 0; i < parts.n; i++) {
+        const char *p = parts.items[i] + strspn(parts.items[i], " ");
+        if (str_starts(p, "skip=")) {
+            strv_split(&c->b->skip_checks, p + 5, ',');
+        } else if (str_starts(p, "error=")) {
+            err *e = parse_bool(p + 6, &c->error);
+            if (e) {
+                err_free(e);
+                return df_error(f->name, f->check_place, "check=%s: expected error=true or error=false", p);
+            }
+        } else {
+            return df_error(f->name, f->check_place, "check=%s: expected skip=NAMES or error=true", p);
+        }
+    }
+    return NULL;
+}
+
+static bool has_upper(const char *s)
+{
+    for (; *s; s++)
+        if (isupper((unsigned char)*s))
+            return true;
+    return false;
+}
+
+static bool has_lower(const char *s)
+{
+    for (; *s; s++)
+        if (islower((unsigned char)*s))
+            return true;
+    return false;
+}
+
+static void check_casing(struct checking *c)
+{
+    const struct dockerfile *f = c->b->file;
+    size_t upper = 0, lower = 0;
+    for (size_t i = 0; i < f->n; i++) {
+        upper += !has_lower(f->items[i].word);
+        lower += !has_upper(f->items[i].word);
+    }
+    for (size_t i = 0; i < f->n; i++) {
+        const char *word = f->items[i].word;
+        bool want_upper = upper >= lower;
+        if (want_upper ? has_lower(word) : has_upper(word))
+            say(c, f->items[i].place, "ConsistentInstructionCasing",
+                "'%s' should be in %s case, as most instructions are", word, want_upper ? "upper" : "lower");
+    }
+}
+
+static void check_from(struct checking *c, const struct df_instruction *i, struct strv *names)
+{
+    const struct df_flag *platform = df_flag(i, "platform");
+    if (platform && (str_eq(platform->value, "$TARGETPLATFORM") || str_eq(platform->value, "${TARGETPLATFORM}")))
+        say(c, platform->place, "RedundantTargetPlatform", "--platform=%s is the default", platform->value);
+    if (platform && !strchr(platform->value, '$'))
+        say(c, platform->place, "FromPlatformFlagConstDisallowed", "--platform=%s is a constant: %s", platform->value,
+            "the stage is built for it whatever was asked for");
+    if (i->args.n != 3)
+        return;
+    const char *name = i->args.items[2], *as = i->args.items[1];
+    if (has_upper(name))
+        say(c, i->places[2], "StageNameCasing", "stage name '%s' should be in lower case", name);
+    if (strcmp(name, "scratch") == 0 || strcmp(name, "context") == 0)
+        say(c, i->places[2], "ReservedStageName", "'%s' has a meaning of its own: give the stage another name", name);
+    if (has_lower(i->word) != has_lower(as))
+        say(c, i->places[1], "FromAsCasing", "'%s' and '%s' should be in the same case", i->word, as);
+    for (size_t k = 0; k < names->n; k++)
+        if (strcasecmp(names->items[k], name) == 0)
+            say(c, i->places[2], "DuplicateStageName", "stage '%s' is there already", name);
+    strv_add(names, name);
+}
+
+/* CMD, ENTRYPOINT, HEALTHCHECK: the last one counts. */
+static void check_repeated(struct checking *c)
+{
+    static const enum df_kind kinds[] = { DF_CMD, DF_ENTRYPOINT, DF_HEALTHCHECK };
+    const struct dockerfile *f = c->b->file;
+    for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
+        const struct df_instruction *last = NULL;
+        for (size_t i = 0; i < f->n; i++) {
+            if (f->items[i].kind == DF_FROM)
+                last = NULL;
+            if (f->items[i].kind != kinds[k])
+                continue;
+            if (last)
+                say(c, last->place, "MultipleInstructionsDisallowed",
+                    "%s is given again in line %d, which counts alone", last->word, f->items[i].place.line);
+            last = &f->items[i];
+        }
+    }
+}
+
+static bool secret_word(const char *name)
+{
+    static const char *const words[] = { "apikey",   "auth",  "credential", "credentials", "key",
+                                         "password", "pword", "passwd",     "secret",      "token" };
+    own_strv struct strv parts = { 0 };
+    own_mem char *lower = mem_strdup(name);
+    for (char *x = lower; *x; x++)
+        *x = (char)tolower((unsigned char)*x);
+    strv_split(&parts, lower, '_');
+    for (size_t i = 0; i < parts.n && !strstr(lower, "public"); i++)
+        for (size_t k = 0; k < ARRAY_SIZE(words); k++)
+            if (strcmp(parts.items[i], words[k]) == 0)
+                return true;
+    return false;
+}
+
+static void check_names(struct checking *c, const struct df_instruction *i)
+{
+    for (size_t k = 0; k < i->args.n; k += i->kind == DF_ENV ? 2 : 1) {
+        own_mem char *name = mem_strndup(i->args.items[k], strcspn(i->args.items[k], "="));
+        if (secret_word(name))
+            say(c, i->places[k], "SecretsUsedInArgOrEnv", "%s %s: a secret in the image's config can be read by all",
+                df_kind_name(i->kind), name);
+    }
+}
+
+static void check_expose(struct checking *c, const struct df_instruction *i)
+{
+    for (size_t k = 0; k < i->args.n; k++) {
+        const char *port = i->args.items[k];
+        size_t colon = strcspn(port, ":");
+        if (port[colon] && !strchr(port, '$'))
+            say(c, i->places[k], "ExposeInvalidFormat", "'%s': EXPOSE takes no address and no port of the host", port);
+        const char *slash = strchr(port, '/');
+        if (slash && has_upper(slash))
+            say(c, i->places[k], "ExposeProtoCasing", "'%s': the protocol should be in lower case", port);
+    }
+}
+
+static void check_instruction(struct checking *c, const struct df_instruction *i, bool *workdir)
+{
+    switch (i->kind) {
+    case DF_MAINTAINER:
+        say(c, i->place, "MaintainerDeprecated", "use LABEL org.opencontainers.image.authors=%s",
+            i->args.n ? i->args.items[0] : "");
+        break;
+    case DF_ENV:
+    case DF_LABEL:
+        if (i->old_pair)
+            say(c, i->place, "LegacyKeyValueFormat", "'%s KEY=VALUE' should be used, not '%s KEY VALUE'", i->word,
+                i->word);
+        if (i->kind == DF_ENV)
+            check_names(c, i);
+        break;
+    case DF_ARG:
+        check_names(c, i);
+        break;
+    case DF_CMD:
+    case DF_ENTRYPOINT:
+        if (!i->json && i->args.n)
+            say(c, i->place, "JSONArgsRecommended", "the JSON form passes signals on to the program: %s [\"...\"]",
+                i->word);
+        break;
+    case DF_WORKDIR:
+        if (i->args.n && i->args.items[0][0] != '/' && i->args.items[0][0] != '$' && !*workdir)
+            say(c, i->place, "WorkdirRelativePath", "'%s' is relative to what the base image has", i->args.items[0]);
+        *workdir = true;
+        break;
+    case DF_EXPOSE:
+        check_expose(c, i);
+        break;
+    case DF_COPY:
+    case DF_ADD:
+        for (size_t k = 0; k + 1 < i->args.n && !df_flag(i, "from"); k++)
+            if (!strpbrk(i->args.items[k], "$*?[<") && !strstr(i->args.items[k], "://") &&
+                ignore_matches(c->b->context.ignore, i->args.items[k]) &&
+                !ignore_may_enter(c->b->context.ignore, i->args.items[k]))
+                say(c, i->places[k], "CopyIgnoredFile", "'%s' is kept out by .dockerignore", i->args.items[k]);
+        break;
+    case DF_FROM:
+    case DF_HEALTHCHECK:
+    case DF_ONBUILD:
+    case DF_RUN:
+    case DF_SHELL:
+    case DF_STOPSIGNAL:
+    case DF_USER:
+    case DF_VOLUME:
+    case DF_KINDS:
+        break;
+    }
+}
+
+/* "# comment" right above a stage or an ARG that is not about it: "# NAME description". Experimental in BuildKit, and
+ * so left out: InvalidDefinitionDescription. What needs values is seen in the build: UndefinedVar, UndefinedArgInFrom,
+ * InvalidDefaultArgInFrom, InvalidBaseImagePlatform. */
+static void check_all(struct checking *c)
+{
+    const struct dockerfile *f = c->b->file;
+    own_strv struct strv names = { 0 };
+    bool workdir = false;
+    check_casing(c);
+    check_repeated(c);
+    for (size_t i = 0; i < f->empty_continuations_n; i++)
+        say(c, f->empty_continuations[i], "NoEmptyContinuation", "an empty line inside a continued one");
+    for (size_t i = 0; i < f->n; i++) {
+        if (f->items[i].kind == DF_FROM) {
+            check_from(c, &f->items[i], &names);
+            workdir = false;
+        }
+        check_instruction(c, &f->items[i], &workdir);
+    }
+}
+
+/* "docker/dockerfile:1.7-labs" and its like are the language that is read here. */
+static fallible check_syntax(const struct build *b)
+{
+    static const char *const known[] = { "docker/dockerfile", "docker.io/docker/dockerfile",
+                                         "docker/dockerfile-upstream", "docker.io/docker/dockerfile-upstream" };
+    const char *syntax = b->file->syntax;
+    if (!syntax)
+        return NULL;
+    for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
+        size_t n = strlen(known[i]);
+        if (strncmp(syntax, known[i], n) == 0 && (!syntax[n] || syntax[n] == '@'))
+            return NULL;
+        if (strncmp(syntax, known[i], n) == 0 && syntax[n] == ':' &&
+            (syntax[n + 1] == '1' || isalpha((unsigned char)syntax[n + 1])))
+            return NULL;
+    }
+    return df_error(
+        b->file->name, b->file->syntax_place,
+        "syntax=%s: husk reads docker/dockerfile:1 and runs no frontend from an image: expected that, or no "
+        "syntax line",
+        syntax);
+}
+
+fallible check_file(struct build *b, bool *ret_stop)
+{
+    struct checking c = { .b = b };
+    *ret_stop = b->o->check;
+    err *e = check_syntax(b);
+    if (!e)
+        e = read_directive(&c);
+    if (!e)
+        check_all(&c);
+    TRY(e);
+    if (b->warned && (c.error || b->o->check))
+        return err_new(ERR_INVALID, "%s: %zu warning%s of checks", b->file->name, b->warned, b->warned == 1 ? "" : "s");
+    return NULL;
+}

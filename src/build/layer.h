@@ -1,0 +1,31 @@
+/*
+ * layer.h: an upper directory becomes a layer of the store: packed as a blob, and moved as it is to layers/HEX/fs, so
+ * nothing is unpacked again.
+ *
+ * The same tree makes the same bytes: entries are sorted (layers/diff.h), times later than newest_s are set to it in
+ * the tree and so in the tar, and the packing is always the same: zstd, level 1.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_BUILD_LAYER_H
+#define HUSK_BUILD_LAYER_H
+
+#include "build/state.h"
+
+/* Bytes that must not be in a layer. */
+struct build_secret {
+    const char *id;
+    const char *bytes;
+    size_t n;
+};
+struct layer_input {
+    const char *dir;  /* "tmp/build-.../3": has upper/, is consumed. Below the store */
+    int64_t newest_s; /* 0: times stay as they are */
+    const struct build_secret *secrets;
+    size_t secrets_n;
+};
+/* Within layout_begin_adding(). Errors: DENIED: a secret is in it; those of diff_put(). */
+fallible build_layer_make(struct layout *l, const struct layer_input *in, struct build_layer *ret);
+/* A layer whose blob was swept, packed again; CORRUPT when other bytes come out. */
+fallible build_layer_repack(struct layout *l, const struct build_layer *layer);
+
+#endif

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What comes out: an image of the store. Another kind of output begins with the same state.
+ */
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "build/build_parts.h"
+#include "image/blob.h"
+#include "image/ref.h"
+#include "os/fs.h"
+
+static void add_labels(const struct build *b, struct oci_image_run *run)
+{
+    for (size_t i = 0; i < b->o->labels.n; i++) {
+        const char *text = b->o->labels.items[i];
+        own_mem char *key = mem_strndup(text, strcspn(text, "="));
+        strmap_set(&run->labels, key, text[strlen(key)] ? text + strlen(key) + 1 : "");
+    }
+}
+
+/* An image without layers is no image to most readers: one of nothing is made. */
+static fallible put_layers(struct build *b, const struct build_state *s, struct oci_manifest *m)
+{
+    m->layers = mem_zalloc((s->layers_n + 1) * sizeof *m->layers);
+    for (size_t i = 0; i < s->layers_n; i++) {
+        const struct build_layer *l = &s->layers[i];
+        if (l->tar_size > 0)
+            TRY(build_layer_repack(b->layout, l));
+        else if (!layout_use_blob(b->layout, l->digest, l->size))
+            log_debug("build: the base image's layer %s is not kept packed", l->digest);
+        m->layers[m->layers_n++] = (struct oci_descriptor){ .media_type = mem_strdup(l->media_type),
+                                                            .digest = mem_strdup(l->digest),
+                                                            .size = l->size };
+    }
+    return NULL;
+}
+
+static fallible put_config(struct build *b, const struct build_state *s, char **ret_id, size_t *ret_size)
+{
+    own(build_state) struct build_state *copy = NULL;
+    char buf[40];
+    TRY(build_state_copy(s, &copy));
+    struct oci_image_config *c = copy->config;
+    add_labels(b, c->config);
+    free(c->created);
+    c->created = mem_strdup(build_time(build_newest(b, s), buf));
+    own_mem char *text = bind_write(&oci_image_config_type, c, BIND_COMPACT);
+    *ret_size = strlen(text);
+    return blob_put(b->layout, text, *ret_size, ret_id);
+}
+
+static fallible write_manifest(struct build *b, const struct build_state *s, const char *id, size_t size,
+                               char **ret_digest, int64_t *ret_size)
+{
+    own(oci_manifest) struct oci_manifest *m = mem_zalloc(sizeof *m);
+    m->schema_version = 2;
+    m->media_type = mem_strdup(MEDIA_OCI_MANIFEST);
+    m->config = mem_zalloc(sizeof *m->config);
+    *m->config = (struct oci_descriptor){ .media_type = mem_strdup(MEDIA_OCI_CONFIG),
+                                          .digest = mem_strdup(id),
+                                          .size = (int64_t)size };
+    TRY(put_layers(b, s, m));
+    for (size_t i = 0; i < b->o->annotations.n; i++) {
+        const char *text = b->o->annotations.items[i];
+        own_mem char *key = mem_strndup(text, strcspn(text, "="));
+        if (!text[strlen(key)])
+            return err_new(ERR_INVALID, "--annotation '%s': expected KEY=VALUE", text);
+        strmap_set(&m->annotations, key, text + strlen(key) + 1);
+    }
+    own_mem char *text = bind_write(&oci_manifest_type, m, BIND_COMPACT);
+    *ret_size = (int64_t)strlen(text);
+    return blob_put(b->layout, text, strlen(text), ret_digest);
+}
+
+static fallible name_it(struct build *b, const struct oci_descriptor *target)
+{
+    own_fd int lock = -1;
+    TRY(layout_lock(b->layout, LAYOUT_ADDING, &lock));
+    if (b->o->tags.n == 0)
+        return layout_add_unnamed(b->layout, target);
+    for (size_t i = 0; i < b->o->tags.n; i++) {
+        own(ref) struct ref *ref = NULL;
+        TRY(ref_parse(b->o->tags.items[i], &ref));
+        own_mem char *full = ref_full(ref);
+        TRY(layout_set_name(b->layout, full, target));
+    }
+    return NULL;
+}
+
+fallible build_output(struct build *b, const struct build_state *s, char **ret_id)
+{
+    own_mem char *id = NULL, *digest = NULL;
+    size_t size = 0;
+    int64_t manifest_size = 0;
+    TRY(put_config(b, s, &id, &size));
+    TRY(write_manifest(b, s, id, size, &digest, &manifest_size));
+    struct oci_descriptor target = { .media_type = (char *)MEDIA_OCI_MANIFEST,
+                                     .digest = digest,
+                                     .size = manifest_size };
+    TRY(name_it(b, &target));
+    if (b->o->iidfile)
+        TRY_AS(fs_replace_at(AT_FDCWD, b->o->iidfile, id, strlen(id), 0644, FS_SYNC_NONE), "--iidfile");
+    *ret_id = take(id);
+    return NULL;
+}

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "build/run.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "base/log.h"
+#include "build/run_mounts.h"
+#include "engine/hosts.h"
+#include "engine/lowers.h"
+#include "engine/paths.h"
+#include "engine/spec.h"
+#include "layers/mountpoints.h"
+#include "os/fs.h"
+#include "os/ids.h"
+#include "os/proc.h"
+#include "runtime/runtime.h"
+
+/* ---- the configuration ---- */
+
+static fallible make_config(const struct run_step *s, struct container_config **ret)
+{
+    struct create_options o = *s->options;
+    struct oci_image_run run = { .env = s->env, .user = (char *)s->user, .working_dir = (char *)s->workdir };
+    struct oci_rootfs rootfs = { .diff_ids = *s->layers };
+    struct oci_image_config config = { .config = &run, .rootfs = &rootfs };
+    struct image image = { .config = &config };
+    o.entrypoint = "";
+    o.privileged = s->insecure;
+    o.hostname = o.hostname ? o.hostname : "husk-build";
+    o.userns = "host";
+    TRY(options_merge(&o, &image, s->argv.items, s->argv.n, ret));
+    free((*ret)->network);
+    (*ret)->network = mem_strdup(s->network);
+    return NULL;
+}
+
+static fallible make_root(const struct run_step *s, struct rootfs_source *ret)
+{
+    struct layout *l;
+    own_mem char *mountpoints = NULL;
+    TRY(engine_layout(s->engine, &l));
+    TRY(mountpoints_path(l, &mountpoints));
+    ret->kind = ROOTFS_OVERLAY;
+    TRY(lowers_of(s->engine, s->layers, &ret->lowers));
+    strv_add_take(&ret->lowers, take(mountpoints));
+    strv_add_take(&ret->lowers, mem_printf("%s/points", s->dir)); /* the lowest: what the image has lies over it */
+    ret->upper = mem_printf("%s/upper", s->dir);
+    ret->work = mem_printf("%s/work", s->dir);
+    return NULL;
+}
+
+static fallible write_text(int dir, const char *name, const char *text)
+{
+    return fs_replace_at(dir, name, text, strlen(text), 0644, FS_SYNC_NONE);
+}
+
+static fallible write_files(int dir, const struct container_config *c, const struct oci_spec *spec)
+{
+    own_mem char *hosts = NULL, *resolv = NULL;
+    own_mem char *hostname = mem_printf("%s\n", spec->hostname ? spec->hostname : "localhost");
+    TRY(hosts_text(c, spec->hostname, &(struct container_network){ 0 }, &hosts));
+    TRY(resolv_text(c, &resolv));
+    TRY(write_text(dir, "hosts", hosts));
+    TRY(write_text(dir, "resolv.conf", resolv));
+    return write_text(dir, "hostname", hostname);
+}
+
+/* In the user's namespace, which does not own the host's network, the kernel refuses a new sysfs: the host's own is
+ * bound, which shows the same. */
+static void remake(struct oci_mount *m, const char *type, const char *source, const char *options)
+{
+    free(m->type);
+    free(m->source);
+    strv_free(&m->options);
+    m->type = mem_strdup(type);
+    m->source = mem_strdup(source);
+    strv_split(&m->options, options, ',');
+}
+
+static void bind_sys(struct oci_spec *spec)
+{
+    for (size_t i = 0; i < spec->mounts_n; i++) {
+        struct oci_mount *m = &spec->mounts[i];
+        if (str_eq(m->destination, "/sys"))
+            remake(m, "bind", "/sys", "rbind,nosuid,noexec,nodev,ro");
+        else if (str_eq(m->destination, "/sys/fs/cgroup")) /* the host's groups are nobody's business */
+            remake(m, "tmpfs", "tmpfs", "nosuid,noexec,nodev,ro,size=0k,mode=555");
+    }
+}
+
+/* ---- its life ---- */
+
+struct running {
+    const struct run_step *s;
+    char id[65];
+    char *state_dir;
+    int state_fd; /* locked */
+};
+
+static fallible make_state_dir(struct running *r)
+{
+    own_fd int run = -1;
+    random_hex(r->id, 32);
+    r->state_dir = mem_printf("%s/%s", r->s->engine->run, r->id);
+    TRY(paths_open_run(r->s->engine->run, &run));
+    if (mkdirat(run, r->id, 0700) < 0)
+        return err_sys(errno, "make '%s'", r->state_dir);
+    r->state_fd = open(r->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (r->state_fd < 0 || flock(r->state_fd, LOCK_EX | LOCK_NB) < 0)
+        return err_sys(errno, "lock '%s'", r->state_dir);
+    return write_text(r->state_fd, "build", "");
+}
+
+/* Waits for its end; a signal to end us ends it. */
+static fallible wait_for(int pidfd, int *ret_code)
+{
+    sigset_t set, old;
+    int status = 0;
+    bool cancelled = false;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGHUP);
+    (void)sigprocmask(SIG_BLOCK, &set, &old);
+    own_fd int signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    struct pollfd fds[] = { { .fd = pidfd, .events = POLLIN }, { .fd = signals, .events = POLLIN } };
+    for (;;) {
+        if (poll(fds, 2, -1) < 0 && errno != EINTR)
+            break;
+        if ((fds[1].revents & POLLIN) && !cancelled) {
+            cancelled = true;
+            fds[1].fd = -1;
+            err_ignore(proc_signal(pidfd, SIGKILL), "it may be gone already");
+        }
+        if (fds[0].revents & POLLIN)
+            break;
+    }
+    err *e = proc_wait(pidfd, -1, &status);
+    (void)sigprocmask(SIG_SETMASK, &old, NULL);
+    TRY(e);
+    *ret_code = proc_exit_code(status);
+    return cancelled ? err_new(ERR_CANCELLED, "the build was told to end") : NULL;
+}
+
+static fallible create(const struct running *r, const struct oci_spec *spec, const struct rootfs_source *root,
+                       bool optional, struct runtime_created *created)
+{
+    own_mem char *seccomp = mem_printf("%s/seccomp", r->s->engine->run);
+    own_mem char *staging = mem_printf("%s/stage", r->s->dir); /* the new root covers it, and it alone */
+    if (mkdir(staging, 0700) < 0 && errno != EEXIST)
+        return err_sys(errno, "make '%s'", staging);
+    own_fd int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    struct runtime_create c = {
+        .id = r->id,
+        .state_dir = r->state_dir,
+        .staging = staging,
+        .spec = spec,
+        .root = root,
+        .cgroup_optional = optional,
+        .seccomp_cache_dir = seccomp,
+        .stdio = { null, r->s->out_fd, r->s->out_fd },
+        .console_sock = -1,
+        .init = false,
+        .detach_session = true,
+    };
+    return runtime_create(&c, created);
+}
+
+static fallible run_spec(const struct running *r, const struct container_config *config, struct rootfs_source *root,
+                         bool limits, int *ret_code)
+{
+    own(oci_spec) struct oci_spec *spec = NULL;
+    struct runtime_created created = { .pidfd = -1 };
+    struct spec_input in = {
+        .id = r->id, .config = config, .root = root, .dir = r->state_dir, .volumes = "", .limits = limits
+    };
+    TRY(spec_make(&in, &spec));
+    if (ids_in_userns() && str_eq(r->s->network, "host"))
+        bind_sys(spec);
+    TRY(run_mounts_add(r->s, spec));
+    TRY(write_files(r->state_fd, config, spec));
+    TRY(create(r, spec, root, !spec_wants_cgroup(config), &created));
+    err *e = wait_for(created.pidfd, ret_code);
+    err *finished = runtime_finish(&created);
+    if (e) {
+        err_ignore(finished, "the first error says what went wrong");
+        return e;
+    }
+    return finished;
+}
+
+static fallible run_here(struct running *r, int *ret_code)
+{
+    own(container_config) struct container_config *config = NULL;
+    struct rootfs_source root = { 0 };
+    TRY(make_state_dir(r));
+    TRY(make_config(r->s, &config));
+    err *e = make_root(r->s, &root);
+    if (!e)
+        e = run_mounts_prepare(r->s);
+    if (!e)
+        e = run_spec(r, config, &root, true, ret_code);
+    if ((err_is(e, ERR_DENIED) || err_is(e, ERR_UNSUPPORTED)) && !spec_wants_cgroup(config)) {
+        err_ignore(e, "again without the default limits, which nobody asked for; another cause will come again");
+        e = run_spec(r, config, &root, false, ret_code);
+    }
+    rootfs_source_free(&root);
+    return e;
+}
+
+fallible build_run(const struct run_step *s, int *ret_code)
+{
+    struct running r = { .s = s, .state_fd = -1 };
+    err *e = run_here(&r, ret_code);
+    if (r.state_fd >= 0)
+        err_ignore(fs_remove_tree_at(AT_FDCWD, r.state_dir), "`husk system check` finds it");
+    close_now(&r.state_fd);
+    free(r.state_dir);
+    return e;
+}
+
+/* ---- what killed builds left ---- */
+
+static fallible sweep_one(struct engine *e, const char *name)
+{
+    own_mem char *path = mem_printf("%s/%s", e->run, name), *mark = mem_printf("%s/build", path);
+    own_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || access(mark, F_OK) < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
+        return NULL;
+    log_debug("build: ending what a killed build left: %s", name);
+    err_ignore(runtime_delete(path, true), "it may have been killed before it had a state");
+    return fs_remove_tree_at(AT_FDCWD, path);
+}
+
+fallible build_run_sweep(struct engine *e)
+{
+    own_dir DIR *dir = opendir(e->run);
+    if (!dir)
+        return errno == ENOENT ? NULL : err_sys(errno, "read '%s'", e->run);
+    for (const struct dirent *x; (x = readdir(dir));)
+        if (strlen(x->d_name) == 64)
+            TRY(sweep_one(e, x->d_name));
+    return NULL;
+}

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * A step that makes a layer: what goes into it is written down, looked up, and done in a child when nobody did it yet.
+ * The child inherits all that we know; it answers with START_DONE and a cache entry in JSON, or an encoded error.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "build/build_parts.h"
+#include "engine/build_cache.h"
+#include "layers/layer.h"
+#include "os/fs.h"
+#include "os/proc.h"
+
+enum { STEP_DONE = 'D' };
+
+void step_clear(struct build_step *s)
+{
+    strv_free(&s->exec.argv);
+    strv_free(&s->exec.env);
+    for (size_t i = 0; i < s->exec.mounts_n; i++) {
+        build_mount_clear(&s->exec.mounts[i].mount);
+        strv_free(&s->exec.mounts[i].lowers);
+    }
+    free(s->exec.mounts);
+    free(s->exec.script);
+    free(s->exec.script_target);
+    strv_free(&s->remotes);
+    free(s->checksum);
+    strv_free(&s->patterns);
+    strv_free(&s->from);
+    strv_free(&s->texts);
+    close_now(&s->source_fd);
+    free(s->dest);
+    free(s->chown);
+    ignore_free(s->exclude);
+}
+
+fallible step_from(struct build_step *s, const char *word, struct strv *ret_layers)
+{
+    int other = stages_find(s->b->stages, word, s->stage);
+    if (other != STAGE_NONE) {
+        const struct strv *ids = &s->b->runs[other].state->config->rootfs->diff_ids;
+        strv_copy(ret_layers, ids->items, ids->n);
+        return NULL;
+    }
+    if (strcmp(word, "scratch") == 0)
+        return NULL;
+    own(image) struct image *image = NULL;
+    TRY(build_find_image(s->b, word, NULL, &image));
+    strv_copy(ret_layers, image->config->rootfs->diff_ids.items, image->config->rootfs->diff_ids.n);
+    return NULL;
+}
+
+static fallible plan(struct build_step *s, struct step_parts *parts, char **ret_created_by)
+{
+    own_mem char *below = build_state_key(s->run->state);
+    step_part(parts, "layers-below", "%s", below);
+    step_part(parts, "platform", "%s/%s", s->run->state->config->os, s->run->state->config->architecture);
+    if (s->b->epoch.set)
+        step_part(parts, "source-date-epoch", "%lld", (long long)s->b->epoch.v);
+    s->newest_s = s->run->state->newest_s;
+    if (s->i->kind == DF_RUN)
+        return step_run_plan(s, parts, ret_created_by);
+    if (s->i->kind == DF_WORKDIR)
+        return step_workdir_plan(s, parts, ret_created_by);
+    return step_copy_plan(s, parts, ret_created_by);
+}
+
+/* ---- the child ---- */
+
+static fallible prepare_dir(const struct build *b, const char *name)
+{
+    static const char *const parts[] = { "upper", "work" };
+    if (mkdirat(b->dir_fd, name, 0700) < 0)
+        return err_sys(errno, "make a directory for the step");
+    own_fd int fd = openat(b->dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+        if (fd < 0 || mkdirat(fd, parts[i], 0755) < 0) /* upper's mode is what the root has */
+            return err_sys(errno, "make a directory for the step");
+    return NULL;
+}
+
+static fallible do_work(struct build_step *s, const char *name, struct build_layer *ret)
+{
+    struct build *b = s->b;
+    own_mem char *relative = mem_printf("tmp/%s/%s", b->dir_name, name), *upper = mem_printf("%s/upper", relative);
+    own_mem char *dir = mem_printf("%s/%s", b->layout->path, relative);
+    TRY(prepare_dir(b, name));
+    own_fd int upper_fd = openat(b->layout->fd, upper, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (upper_fd < 0)
+        return err_sys(errno, "open '%s'", upper);
+    if (s->i->kind == DF_RUN)
+        TRY(step_run_work(s, dir));
+    else if (s->i->kind == DF_WORKDIR)
+        TRY(step_workdir_work(s, upper_fd));
+    else
+        TRY(step_copy_work(s, dir, upper_fd));
+    struct layer_input in = { .dir = relative,
+                              .newest_s = s->b->epoch.set   ? s->b->epoch.v
+                                          : s->newest_s > 0 ? s->newest_s
+                                                            : 1,
+                              .secrets = b->secrets,
+                              .secrets_n = b->secrets_n };
+    return build_layer_make(b->layout, &in, ret);
+}
+
+static void child(struct build_step *s, int answer_fd) __attribute__((noreturn));
+static void child(struct build_step *s, int answer_fd)
+{
+    struct build_layer layer = { 0 };
+    char text[ERR_ENCODED_MAX], name[16];
+    (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 0);
+    sigset_t none;
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    snprintf(name, sizeof name, "%d", s->run->number);
+    err *e = do_work(s, name, &layer);
+    size_t n = 0;
+    if (e) {
+        n = err_encode(e, text, sizeof text);
+    } else {
+        struct build_entry entry = { .diff_id = layer.diff_id,
+                                     .digest = layer.digest,
+                                     .media_type = layer.media_type,
+                                     .size = layer.size,
+                                     .tar_size = layer.tar_size,
+                                     .empty = layer.empty };
+        own_mem char *json = bind_write(&build_entry_type, &entry, BIND_COMPACT);
+        n = (size_t)snprintf(text, sizeof text, "%c%s", STEP_DONE, json);
+    }
+    if (write(answer_fd, text, n) != (ssize_t)n)
+        log_debug("build: nobody hears the answer");
+    err_ignore(fs_remove_tree_at(s->b->dir_fd, name), "it goes with the build's own");
+    _exit(e ? 1 : 0);
+}
+
+static fallible start(struct build_step *s)
+{
+    int answer[2], out[2];
+    struct stage_run *r = s->run;
+    if (pipe2(answer, O_CLOEXEC) < 0)
+        return err_sys(errno, "make a pipe");
+    own_fd int answer_read = answer[0], answer_write = answer[1];
+    if (pipe2(out, O_CLOEXEC) < 0)
+        return err_sys(errno, "make a pipe");
+    own_fd int out_read = out[0], out_write = out[1];
+    s->exec.out_fd = out_write;
+    (void)fflush(NULL);
+    r->pid = fork();
+    if (r->pid < 0)
+        return err_sys(errno, "fork");
+    if (r->pid == 0) {
+        close_now(&answer_read);
+        close_now(&out_read);
+        child(s, answer_write);
+    }
+    r->result_fd = take_fd(&answer_read);
+    r->out_fd = take_fd(&out_read);
+    return NULL;
+}
+
+/* ---- before and after it ---- */
+
+static void use(struct build *b, struct stage_run *r, const struct build_layer *layer, int64_t newest_s)
+{
+    r->state->newest_s = newest_s;
+    build_state_add(r->state, layer, r->created_by, build_newest(b, r->state));
+}
+
+static bool may_use_cache(const struct build *b, size_t stage)
+{
+    char title[64];
+    if (b->o->no_cache)
+        return false;
+    return !strv_has(&b->o->no_cache_filter, stage_title(b->stages, stage, title));
+}
+
+static fallible begin(struct build_step *s, bool *ret_works)
+{
+    struct build *b = s->b;
+    struct stage_run *r = s->run;
+    own(build_cached) struct build_cached found = { 0 };
+    bool hit = false;
+    own_mem char *why = NULL, *title = NULL;
+    char stage[64];
+    free(r->created_by);
+    free(r->key);
+    free(r->slot);
+    step_parts_clear(&r->parts);
+    r->created_by = r->key = r->slot = NULL;
+    TRY(plan(s, &r->parts, &r->created_by));
+    r->key = step_key(&r->parts);
+    r->slot = mem_printf("%s\n%s\n%zu", b->file_path, stage_title(b->stages, s->stage, stage), r->next);
+    r->number = ++b->steps;
+    title = build_title(b, r);
+    if (may_use_cache(b, s->stage))
+        TRY(build_cache_find(&b->cache, r->key, &found, &hit));
+    if (!hit && b->o->explain_cache)
+        why = may_use_cache(b, s->stage) ? build_cache_why(&b->cache, r->slot, &r->parts) : mem_strdup("--no-cache");
+    progress_step(b->progress, r->number, title);
+    if (why) {
+        own_mem char *text = mem_printf("#%d runs: %s", r->number, why);
+        progress_note(b->progress, text);
+    }
+    *ret_works = !hit;
+    if (hit) {
+        use(b, r, &found.layer, found.newest_s);
+        progress_end(b->progress, r->number, PROGRESS_CACHED, NULL);
+        return NULL;
+    }
+    r->state->newest_s = s->newest_s;
+    return start(s);
+}
+
+fallible step_begin(struct build *b, size_t stage, const struct df_instruction *i, bool *ret_works)
+{
+    struct build_step s = { .b = b, .stage = stage, .run = &b->runs[stage], .i = i, .source_fd = -1 };
+    *ret_works = false;
+    err *e = begin(&s, ret_works);
+    step_clear(&s);
+    return e;
+}
+
+fallible step_end(struct build *b, size_t stage, int wait_status)
+{
+    struct stage_run *r = &b->runs[stage];
+    void *read = NULL;
+    err *e = NULL;
+    if (r->result.len == 0)
+        e = err_new(ERR_UNAVAILABLE, "the step's process ended without a word (status %d)",
+                    proc_exit_code(wait_status));
+    else if (r->result.text[0] != STEP_DONE)
+        e = err_decode(r->result.text, r->result.len);
+    else
+        e = bind_read(&build_entry_type, r->result.text + 1, r->result.len - 1, &read);
+    str_free(&r->result);
+    if (e) {
+        progress_end(b->progress, r->number, PROGRESS_FAILED, NULL);
+        return e;
+    }
+    own(build_entry) struct build_entry *entry = read;
+    struct build_cached cached = {
+        .layer = { .diff_id = entry->diff_id,
+                   .digest = entry->digest,
+                   .media_type = entry->media_type,
+                   .size = entry->size,
+                   .tar_size = entry->tar_size,
+                   .empty = entry->empty },
+        .newest_s = r->state->newest_s,
+        .what = r->created_by,
+    };
+    use(b, r, &cached.layer, cached.newest_s);
+    err_ignore(build_cache_put(&b->cache, r->key, &cached), "the next build does it again");
+    build_cache_note(&b->cache, r->slot, &r->parts);
+    progress_end(b->progress, r->number, PROGRESS_DONE, NULL);
+    return NULL;
+}

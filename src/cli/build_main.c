@@ -1,0 +1,180 @@
+/*
+ * husk-build: `husk build` and `husk builder`; called as buildah, `bud` is another word for it.
+ * Compatible with: docker build, docker buildx build, podman build, buildah bud.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/opt.h"
+#include "build/build.h"
+#include "engine/image_remove.h"
+
+struct build_opts {
+    struct build_options build;
+    const char *format;
+    bool load;
+};
+
+static const char *const words_progress[] = { "auto", "plain", "tty", "rawjson", "quiet", NULL };
+static const char *const words_network[] = { "default", "host", "none", NULL };
+static const char *const words_pull[] = { "always", "missing", "never", "true", "false", NULL };
+
+#define T struct build_opts
+static const struct opt build_opts_table[] = {
+    OPT_GROUP("What is built"),
+    OPT_STR('f', "file", T, build.file, "FILE",
+            "The Dockerfile (default: Dockerfile or Containerfile of the context); - for standard input"),
+    OPT_STRS('t', "tag", T, build.tags, "NAME", "A name of the image; may be given several times"),
+    OPT_STR(0, "target", T, build.target, "STAGE", "The stage to build (default: the last)"),
+    OPT_STRS(0, "build-arg", T, build.build_args, "NAME[=VALUE]", "A value for ARG; without one, our own variable's"),
+    OPT_STRS(0, "label", T, build.labels, "KEY=VALUE", "A label of the image"),
+    OPT_STRS(0, "annotation", T, build.annotations, "KEY=VALUE", "An annotation of the manifest"),
+    OPT_STR(0, "platform", T, build.platform, "OS/ARCH", "What it is built for (default: this machine's)"),
+    OPT_STRS(0, "secret", T, build.secrets, "id=NAME,src=FILE|env=NAME", "A secret for RUN --mount=type=secret"),
+    OPT_STRS(0, "ssh", T, build.ssh, "default|ID=SOCKET", "An agent for RUN --mount=type=ssh"),
+    OPT_GROUP("The cache"),
+    OPT_FLAG(0, "no-cache", T, build.no_cache, "Do every step again"),
+    OPT_STRS(0, "no-cache-filter", T, build.no_cache_filter, "STAGE", "Do every step of this stage again"),
+    OPT_STR(0, "pull", T, build.pull_policy, "POLICY", "Images of FROM: always, missing (default) or never",
+            .words = words_pull),
+    OPT_FLAG(0, "explain-cache", T, build.explain_cache, "Say of each step that runs why it was not in the cache"),
+    OPT_GROUP("What it says"),
+    OPT_STR(0, "progress", T, build.progress, "KIND", "auto (default), plain, tty, rawjson or quiet",
+            .words = words_progress),
+    OPT_FLAG('q', "quiet", T, build.quiet, "Print the image's ID alone"),
+    OPT_STR(0, "iidfile", T, build.iidfile, "FILE", "Write the image's ID to a file"),
+    OPT_STR(0, "verify", T, build.verify, "IMAGE", "Build it again and compare: the first file that differs is told"),
+    OPT_FLAG(0, "check", T, build.check, "Look for mistakes and build nothing"),
+    OPT_GROUP("The containers of RUN"),
+    OPT_STR(0, "network", T, build.network, "MODE", "host (default) or none", .words = words_network),
+    OPT_STRS(0, "add-host", T, build.create.add_host, "NAME:IP", "A line of /etc/hosts"),
+    OPT_STRS(0, "dns", T, build.create.dns, "IP", "A name server, instead of the host's"),
+    OPT_STRS(0, "cap-add", T, build.create.cap_add, "CAPABILITY", "One more capability"),
+    OPT_STRS(0, "cap-drop", T, build.create.cap_drop, "CAPABILITY", "One capability less"),
+    OPT_STRS(0, "device", T, build.create.device, "HOST[:PATH][:rwm]", "A device of the host"),
+    OPT_STRS('v', "volume", T, build.create.volume, "DIR:TARGET[:OPTIONS]", "A directory of the host"),
+    OPT_STRS(0, "security-opt", T, build.create.security_opt, "OPTION", "As of husk run"),
+    OPT_STRS(0, "ulimit", T, build.create.ulimit, "NAME=SOFT[:HARD]", "A limit of its processes"),
+    OPT_BYTES(0, "shm-size", T, build.create.shm_size, "BYTES", "Size of /dev/shm (default 64m)"),
+    OPT_BYTES('m', "memory", T, build.create.memory, "BYTES", "Memory"),
+    OPT_BYTES(0, "memory-swap", T, build.create.memory_swap, "BYTES",
+              "Memory and swap together; -1: swap without limit"),
+    OPT_I64('c', "cpu-shares", T, build.create.cpu_shares, "N", "Its weight among others"),
+    OPT_I64(0, "cpu-period", T, build.create.cpu_period, "MICROSECONDS", "Period of the CPU quota"),
+    OPT_I64(0, "cpu-quota", T, build.create.cpu_quota, "MICROSECONDS", "Time it may run in each period"),
+    OPT_STR(0, "cpuset-cpus", T, build.create.cpuset_cpus, "LIST", "The processors it may run on"),
+    OPT_STR(0, "cpuset-mems", T, build.create.cpuset_mems, "LIST", "The memory nodes it may use"),
+    OPT_STR(0, "cgroup-parent", T, build.create.cgroup_parent, "PATH", "The control group above its own"),
+    OPT_END,
+};
+#undef T
+
+static fallible build_cmd(const void *opts_, struct args args)
+{
+    struct build_options o = ((const struct build_opts *)opts_)->build;
+    o.context = args.n ? args.v[0] : ".";
+    if (o.pull_policy && strcmp(o.pull_policy, "true") == 0)
+        o.pull_policy = "always";
+    if (o.pull_policy && strcmp(o.pull_policy, "false") == 0)
+        o.pull_policy = "missing";
+    return build_run_all(&o);
+}
+
+#define BUILD_COMMAND(id, word)                                                                                        \
+    static const struct command id = {                                                                                 \
+        .name = word,                                                                                                  \
+        .args = "[CONTEXT]",                                                                                           \
+        .summary = "Make an image of a Dockerfile",                                                                    \
+        .detail = "CONTEXT is the directory that COPY takes files from (default: .), or - for a tar on standard "      \
+                  "input. Files are read in place; what .dockerignore names is not there.",                            \
+        .opts = build_opts_table,                                                                                      \
+        .opts_size = sizeof(struct build_opts),                                                                        \
+        .max_args = 1,                                                                                                 \
+        .complete_args = COMPLETE_FILE,                                                                                \
+        .fail_exit = 1,                                                                                                \
+        .run = build_cmd,                                                                                              \
+    }
+BUILD_COMMAND(cmd_build, "build");
+
+/* ---- husk builder ---- */
+
+struct prune_opts {
+    bool all, force;
+};
+#define T struct prune_opts
+static const struct opt prune_options[] = {
+    OPT_FLAG('a', "all", T, all, "Cache mounts (RUN --mount=type=cache) too"),
+    OPT_FLAG('f', "force", T, force, "Do not ask"),
+    OPT_END,
+};
+#undef T
+static const struct opt no_options[] = { OPT_END };
+
+static fallible prune_run(const void *opts_, struct args args)
+{
+    const struct prune_opts *o = opts_;
+    own(engine) struct engine *e = NULL;
+    struct build_usage u = { 0 };
+    struct sweep_result swept = { 0 };
+    char bytes[32];
+    (void)args;
+    if (!o->force && isatty(STDIN_FILENO)) {
+        fputs("The build cache will be removed. Go on? [y/N] ", stderr);
+        int c = getchar();
+        if (c != 'y' && c != 'Y')
+            return NULL;
+    }
+    TRY(engine_open(&e));
+    TRY(build_prune(e, o->all, &u));
+    TRY(image_sweep(e, false, &swept));
+    printf("Total reclaimed space: %s\n", format_bytes(u.mount_bytes + swept.bytes, bytes));
+    return NULL;
+}
+
+static fallible du_run(const void *opts_, struct args args)
+{
+    own(engine) struct engine *e = NULL;
+    struct build_usage u = { 0 };
+    char layers[32], mounts[32];
+    (void)opts_;
+    (void)args;
+    TRY(engine_open(&e));
+    TRY(build_usage(e, &u));
+    printf("%-12s %8s  %s\n", "TYPE", "COUNT", "SIZE");
+    printf("%-12s %8zu  %s\n", "steps", u.entries, format_bytes(u.bytes, layers));
+    printf("%-12s %8zu  %s\n", "cache mounts", u.mounts, format_bytes(u.mount_bytes, mounts));
+    return NULL;
+}
+
+static const struct command cmd_prune = {
+    .name = "prune",
+    .summary = "Forget what builds made",
+    .detail = "Layers that an image or a container has stay.",
+    .opts = prune_options,
+    .opts_size = sizeof(struct prune_opts),
+    .max_args = 0,
+    .fail_exit = 1,
+    .run = prune_run,
+};
+static const struct command cmd_du = { .name = "du",
+                                       .summary = "Show what the build cache takes",
+                                       .opts = no_options,
+                                       .opts_size = 1,
+                                       .fail_exit = 1,
+                                       .run = du_run };
+static const struct command *const builder_sub[] = { &cmd_build, &cmd_du, &cmd_prune, NULL };
+static const struct command cmd_builder = {
+    .name = "builder", .args = "COMMAND", .summary = "Manage the build cache", .sub = builder_sub
+};
+
+BUILD_COMMAND(cmd_bud, "bud");
+
+static const struct command *const commands[] = { &cmd_build, &cmd_builder, &cmd_bud, NULL };
+
+int main(int argc, char **argv)
+{
+    (void)umask(022);
+    return command_main("husk", "Make images of Dockerfiles", commands, argc, argv, NULL);
+}

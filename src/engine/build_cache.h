@@ -1,0 +1,24 @@
+/*
+ * build_cache.h: the build cache as the engine must know it: its entries name layers that a sweep keeps.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_ENGINE_BUILD_CACHE_H
+#define HUSK_ENGINE_BUILD_CACHE_H
+
+#include "codec/bind.h"
+#include "image/layout.h"
+
+/* <root>/build/cache/<hex>: build/cache.h explains. */
+struct build_entry {
+    char *diff_id, *digest, *media_type, *what;
+    int64_t size, tar_size, newest;
+    bool empty;
+};
+extern const struct bind_type build_entry_type;
+void build_entry_free(struct build_entry *e);
+OWN_TYPE(build_entry, struct build_entry *, build_entry_free)
+
+/* Adds the diffIDs that entries name. An entry that cannot be read keeps nothing: it is a miss. */
+fallible build_cache_keep(struct layout *l, struct strv *ret_digests);
+
+#endif

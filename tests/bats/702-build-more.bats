@@ -1,0 +1,113 @@
+#!/usr/bin/env bats
+# build: what comes from a network, what is built again and compared, and the networks of RUN.
+# shellcheck disable=SC2016,SC2086,SC2154 # dollars for the container's shell; $h is words; bats sets the others
+
+load helpers
+
+setup_file() {
+    husk_setup_file
+    load_busybox
+    as_user load_busybox
+    mkdir -m 755 "$T/c" "$T/www"
+}
+teardown_file() {
+    [[ ! ${SERVER-} ]] || kill "$SERVER"
+    husk_teardown_file
+}
+
+user_husk() { as_user husk "$@"; }
+WHO="husk user_husk"
+C=
+
+@test "build: --verify says that it is the same, or names the first file that differs" {
+    local h
+    C=$T/c
+    echo 1 >"$C/a"
+    printf 'FROM busybox\nCOPY a /a\nRUN echo fixed >/b\n' >"$C/Dockerfile"
+    printf 'FROM busybox\nCOPY a /a\nRUN date +%%N >/d/now 2>/dev/null || { mkdir /d; cat /proc/uptime /proc/sys/kernel/random/uuid >/d/now; }\n' >"$C/Changing"
+    for h in $WHO; do
+        "$h" build -q -t same:1 "$C"
+        run "$h" build -q --verify same:1 "$C"
+        expect 0
+        "$h" build -q -f "$C/Changing" -t other:1 "$C"
+        run "$h" build -q -f "$C/Changing" --verify other:1 "$C"
+        expect 1 "--verify docker.io/library/other:1: layer 3 of 3: '/d/now' differs: its contents"
+        run "$h" build -q --verify nosuch:1 "$C"
+        expect 1 '--verify'
+        run "$h" build -q --verify same:1 -t x "$C"
+        expect 1 'leave --tag out'
+    done
+}
+
+@test "build: SOURCE_DATE_EPOCH is the newest time of all" {
+    local h
+    C=$T/c
+    for h in $WHO; do
+        "$h" build -q --build-arg SOURCE_DATE_EPOCH=86400 -t epoch:1 "$C"
+        [[ $("$h" run --rm epoch:1 stat -c %Y /a /b | sort -u) == 86400 ]]
+        [[ $("$h" inspect --type image -f '{{.Created}}' epoch:1) == 1970-01-02T00:00:00* ]]
+    done
+}
+
+@test "build: RUN has the host's network, or none" {
+    local h
+    C=$T/c
+    for h in $WHO; do
+        "$h" build -q -t net:1 -f - "$C" <<'D'
+FROM busybox
+RUN readlink /proc/self/ns/net >/host && test -s /etc/resolv.conf && ls /sys/class/net
+RUN --network=none ls /sys/class/net >/none
+D
+        [[ $("$h" run --rm net:1 cat /none) == lo ]]
+        [[ $("$h" run --rm net:1 cat /host) == "$(readlink /proc/self/ns/net)" ]]
+        "$h" build -q --network none -t net:2 -f - "$C" <<<$'FROM busybox\nRUN ls /sys/class/net >/none'
+        [[ $("$h" run --rm net:2 cat /none) == lo ]]
+        run "$h" build -q --network bridge "$C"
+        expect 1 'is not one of default, host, none'
+    done
+}
+
+@test "build: ADD fetches files, checks what they hash to, and clones repositories" {
+    local h sum port
+    C=$T/c
+    echo fetched >"$T/www/file.txt"
+    mkdir "$T/www/in"
+    echo inside >"$T/www/in/f"
+    tar -C "$T/www" -czf "$T/www/in.tar.gz" in
+    sum=$(sha256sum <"$T/www/file.txt")
+    git init -q "$T/www/origin"
+    git -C "$T/www/origin" config user.email t@example.com
+    git -C "$T/www/origin" config user.name t
+    mkdir "$T/www/origin/sub"
+    echo versioned >"$T/www/origin/sub/v"
+    git -C "$T/www/origin" add . && git -C "$T/www/origin" commit -qm one
+    git clone -q --bare "$T/www/origin" "$T/www/repo.git"
+    git -C "$T/www/repo.git" update-server-info
+    python3 -u -m http.server --bind 127.0.0.1 --directory "$T/www" 0 >"$T/tmp/server" 2>&1 3>&- &
+    SERVER=$!
+    wait_until 20 grep -q 'port [0-9]' "$T/tmp/server"
+    port=$(sed -n 's/.*port \([0-9]*\).*/\1/p' "$T/tmp/server" | head -n 1)
+    for h in $WHO; do
+        "$h" build -q -t add:1 -f - "$C" <<D
+FROM busybox
+ADD http://127.0.0.1:$port/file.txt /got/
+ADD --checksum=sha256:${sum%% *} --chmod=0755 http://127.0.0.1:$port/file.txt /as
+ADD --unpack http://127.0.0.1:$port/in.tar.gz /un/
+ADD http://127.0.0.1:$port/repo.git /repo
+ADD --keep-git-dir http://127.0.0.1:$port/repo.git#HEAD /kept
+ADD http://127.0.0.1:$port/repo.git#HEAD:sub /sub
+D
+        [[ $("$h" run --rm add:1 sh -c 'cat /got/file.txt /as /un/in/f; stat -c %a /got/file.txt /as') == $'fetched\nfetched\ninside\n600\n755' ]]
+        [[ $("$h" run --rm add:1 sh -c 'cat /repo/sub/v /kept/sub/v /sub/v; ls -d /repo/.git /kept/.git 2>/dev/null') == $'versioned\nversioned\nversioned\n/kept/.git' ]]
+        run "$h" build -q -f - "$C" <<<"FROM busybox
+ADD --checksum=sha256:$(printf '0%.0s' {1..64}) http://127.0.0.1:$port/file.txt /x"
+        [[ $status -ne 0 && $output == *"instead of sha256:0000"* ]]
+        run "$h" build -q -f - "$C" <<<"FROM busybox
+ADD http://127.0.0.1:$port/nothere /x"
+        [[ $status -ne 0 && $output == *404* ]]
+        run "$h" build -q -f - "$C" <<<$'FROM busybox\nADD --checksum=md5:1 http://127.0.0.1/x /x'
+        expect 1 'expected sha256:'
+    done
+    kill "$SERVER"
+    SERVER=
+}
