@@ -16,7 +16,7 @@ fallible container_adopt(struct container *c)
     TRY(container_config(c, &config));
     TRY(runtime_state_read(c->state_dir, &r));
     TRY(self_path(&husk));
-    TRY(log_words_make(c, &log));
+    err_ignore(log_words_make(c, &log), "a journal that is gone must not leave the container without a monitor");
     monitor_plan_of(c, r->init, husk, &log, &plan);
     plan.started_ns = r->created_ns;
     plan.cgroup_path = r->cgroup_path;
