@@ -17,7 +17,14 @@ teardown() {
 }
 
 monitors_of() { grep -lzx "id[=]$1" /proc/[0-9]*/cmdline 2>/dev/null | cut -d/ -f3; }
-one_monitor() { [[ $(monitors_of "$1" | wc -l) -eq 1 ]]; }
+one_monitor() { [[ $(monitors_of "$1" | wc -l) -eq 1 ]] || { echo "monitors: $(monitors_of "$1")"; return 1; }; }
+kill_monitor() { # ID; it holds its lock until it is dead
+    local pid
+    wait_until 5 one_monitor "$1"
+    pid=$(monitors_of "$1")
+    kill -KILL "$pid"
+    wait_until 5 gone "$pid"
+}
 no_monitor() { [[ ! $(monitors_of "$1") ]]; }
 status_of() { $h inspect --format '{{.State.Status}}' "$1"; }
 status_is() { [[ $(status_of "$1") == "$2" ]]; }
@@ -32,18 +39,18 @@ CHANGING=mkdir,mkdirat,openat,openat2,write,pwrite64,rename,renameat,renameat2,u
         wait_until 5 gone "$monitor"
         # Whatever comes first; here an exec.
         [[ $($h exec ad echo inside) == inside ]]
-        one_monitor "$id"
+        wait_until 5 one_monitor "$id"
         [[ $(status_of ad) == running ]]
         run $h logs --tail 1 ad
         expect 0 tick
         # Again, and the program fails: the new monitor sees it, and restarts it.
-        kill -KILL "$(monitors_of "$id")"
+        kill_monitor "$id"
         $h ps >/dev/null
-        one_monitor "$id"
+        wait_until 5 one_monitor "$id"
         kill -KILL "$($h inspect --format '{{.State.Pid}}' ad)"
         wait_until 10 eval '[[ $($h inspect --format "{{.RestartCount}} {{.State.Status}}" ad) == "1 running" ]]'
         # Killed, and stopped by the next command.
-        kill -KILL "$(monitors_of "$id")"
+        kill_monitor "$id"
         $h stop ad
         status_is ad exited
         wait_until 5 no_monitor "$id"
@@ -54,7 +61,7 @@ CHANGING=mkdir,mkdirat,openat,openat2,write,pwrite64,rename,renameat,renameat2,u
         # With a terminal: it died with the monitor, and the end is seen.
         id=$($h run -dt --name tt busybox sh -c 'trap "" HUP; sleep 1000')
         sleep 0.2
-        kill -KILL "$(monitors_of "$id")"
+        kill_monitor "$id"
         $h ps >/dev/null
         $h rm -f tt
     done
@@ -73,7 +80,7 @@ CHANGING=mkdir,mkdirat,openat,openat2,write,pwrite64,rename,renameat,renameat2,u
         pid=$($h inspect --format '{{.State.Pid}}' back)
         kill -KILL "$(monitors_of "$id")" "$pid"
         wait_until 10 eval '$h ps -q; [[ $($h inspect --format "{{.State.Status}} {{.RestartCount}}" back) == "running 1" ]]'
-        one_monitor "$id"
+        wait_until 5 one_monitor "$id"
         $h stop -t 0 back
         $h rm back
         # Killed while it waits to start it again
