@@ -14,6 +14,7 @@
 #include "oci/oci.h"
 #include "os/fs.h"
 #include "os/proc.h"
+#include "process/seccomp.h"
 
 struct create_opts {
     const char *bundle, *config, *console_socket, *pid_file, *pidfd_socket;
@@ -127,35 +128,71 @@ static fallible make(const struct create_opts *o, struct runtime_create *c, stru
     return e;
 }
 
+/* A configuration on its way to the runtime; its seccomp profile is not read when its filter is known by its text. */
+struct reading {
+    char *bundle, *text, *cache;
+    struct seccomp_text profile;
+    struct seccomp_filter filter; /* n 0: not known */
+    struct oci_spec *spec;        /* without linux.seccomp when it is */
+};
+static inline void own_drop_reading(struct reading *r)
+{
+    free(r->bundle);
+    free(r->text);
+    free(r->cache);
+    seccomp_filter_free(&r->filter);
+    oci_spec_free(r->spec);
+}
+
+static fallible read_config(const struct create_opts *o, struct reading *r)
+{
+    own_mem char *root = NULL;
+    size_t len = 0;
+    TRY(oci_root(&root));
+    TRY(oci_bundle_text(o->bundle, o->config, &r->bundle, &r->text, &len));
+    r->cache = oci_seccomp_cache_of(root);
+    if (!o->config || !*o->config) /* one by another name is written down whole */
+        r->profile = seccomp_text_find(r->text, len);
+    if (seccomp_text_cached(r->text, r->profile, r->cache, &r->filter))
+        len = seccomp_text_cut(r->text, len, r->profile);
+    return oci_spec_read(r->text, len, &r->spec);
+}
+
+static void keep_filter(const struct reading *r)
+{
+    if (!r->filter.n && r->spec->linux_)
+        seccomp_text_keep(r->text, r->profile, r->spec->linux_->seccomp, r->cache);
+}
+
 static fallible create(const struct create_opts *o, const char *id, enum begin begin, struct making *m)
 {
-    own(oci_spec) struct oci_spec *spec = NULL;
-    own_mem char *bundle = NULL;
+    own(reading) struct reading r = { 0 };
     own_fd int console = -1;
     int preserve = 0;
     TRY(oci_check_preserved(o->preserve_fds, &preserve));
     TRY(oci_check_id(id));
-    TRY(oci_bundle(o->bundle, o->config, &bundle, &spec));
+    TRY(read_config(o, &r));
+    struct oci_spec *spec = r.spec;
     TRY(check_terminal(o, spec, begin == BEGIN_NOW && !o->detach));
     if (!spec->root)
         return err_new(ERR_INVALID, "config.json: root: missing");
     if (o->console_socket)
         TRY(oci_connect_console(o->console_socket, &console));
     own_mem char *root =
-        spec->root->path[0] == '/' ? mem_strdup(spec->root->path) : mem_printf("%s/%s", bundle, spec->root->path);
+        spec->root->path[0] == '/' ? mem_strdup(spec->root->path) : mem_printf("%s/%s", r.bundle, spec->root->path);
     TRY(oci_make_state_dir(id, &m->dir));
-    own_mem char *cache = oci_seccomp_cache(m->dir);
     const struct rootfs_source source = { .kind = ROOTFS_DIR, .dir = root };
     struct runtime_create c = {
         .id = id,
-        .bundle = bundle,
+        .bundle = r.bundle,
         .state_dir = m->dir,
         .spec = spec,
         .root = &source,
         .cgroup = oci_cgroup(),
         .cgroup_optional = oci_is_rootless(),
         .cgroup_v1_readers = true,
-        .seccomp_cache_dir = cache,
+        .seccomp_cache_dir = r.cache,
+        .filter = r.filter.n ? &r.filter : NULL,
         .stdio = { -1, -1, -1 },
         .console_sock = console,
         .ret_console_fd = begin == BEGIN_NOW ? &m->master : NULL,
@@ -168,6 +205,8 @@ static fallible create(const struct create_opts *o, const char *id, enum begin b
     err *e = make(o, &c, spec, m);
     if (e)
         err_ignore(fs_remove_tree_at(AT_FDCWD, m->dir), "the start's error matters more");
+    else
+        keep_filter(&r);
     return e;
 }
 

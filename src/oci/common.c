@@ -67,16 +67,29 @@ char *oci_seccomp_cache(const char *state_dir)
     return mem_printf("%.*s/.seccomp", (int)(strrchr(state_dir, '/') - state_dir), state_dir);
 }
 
-fallible oci_bundle(const char *bundle, const char *config, char **ret_path, struct oci_spec **ret_spec)
+char *oci_seccomp_cache_of(const char *root)
+{
+    return mem_printf("%s/.seccomp", root);
+}
+
+fallible oci_bundle_text(const char *bundle, const char *config, char **ret_path, char **ret_text, size_t *ret_len)
 {
     const char *name = config && *config ? config : "config.json";
     own_fd int dir = -1;
-    own_mem char *text = NULL;
-    size_t len = 0;
     const char *where = bundle && *bundle ? bundle : ".";
     TRY_AS(fs_open_dir_at(AT_FDCWD, where, FS_MUST_EXIST, &dir), "bundle '%s'", where);
     own_mem char *path = fs_fd_path(dir);
-    TRY_AS(fs_read_at(dir, name, CONFIG_MAX, &text, &len), "bundle '%s'", path);
+    TRY_AS(fs_read_at(dir, name, CONFIG_MAX, ret_text, ret_len), "bundle '%s'", path);
+    *ret_path = take(path);
+    return NULL;
+}
+
+fallible oci_bundle(const char *bundle, const char *config, char **ret_path, struct oci_spec **ret_spec)
+{
+    own_mem char *path = NULL;
+    own_mem char *text = NULL;
+    size_t len = 0;
+    TRY(oci_bundle_text(bundle, config, &path, &text, &len));
     TRY(oci_spec_read(text, len, ret_spec));
     *ret_path = take(path);
     return NULL;

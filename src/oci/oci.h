@@ -36,10 +36,13 @@ fallible oci_state_dir(const char *id, char **ret);
 
 /* Where compiled filters are kept: beside the containers' folders. Caller frees. */
 char *oci_seccomp_cache(const char *state_dir);
+char *oci_seccomp_cache_of(const char *root);
 
 /* bundle: NULL is the working directory. config: NULL is config.json in it; relative to the bundle. The absolute path
  * of the bundle, and its configuration. */
 fallible oci_bundle(const char *bundle, const char *config, char **ret_path, struct oci_spec **ret_spec);
+/* The same without reading it: its text. */
+fallible oci_bundle_text(const char *bundle, const char *config, char **ret_path, char **ret_text, size_t *ret_len);
 /* The ids of the containers whose names an extended regular expression matches (anywhere, as crun has it). */
 fallible oci_matching(const char *regex, struct strv *ret_ids);
 /* Calls act for the container named, or with regex for each that it matches: goes on after a failure, which is logged,

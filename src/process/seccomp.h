@@ -16,7 +16,7 @@
  *     their arguments are behind a pointer, and libseccomp would let the call through unchecked.
  * For one system call: a rule without conditions wins over those with; of those, the first that matches.
  *
- * The cache: a compiled filter is kept in cache_dir/HASH, HASH being 64 bits of FNV-1a over the input as text. No
+ * The cache: a compiled filter is kept in cache_dir/HASH, HASH being 64 bits over the input as text. No
  * cryptographic hash is needed, since the file begins with the whole input, which is compared before the filter is
  * used:
  *
@@ -60,6 +60,26 @@ fallible seccomp_compile(const struct oci_seccomp *profile, struct seccomp_filte
 /* The same through the cache; cache_dir NULL: without. The folder is made when missing; a cache that cannot be written
  * or read is no error. */
 fallible seccomp_compile_cached(const struct oci_seccomp *profile, const char *cache_dir, struct seccomp_filter *ret);
+
+/*
+ * The same before the configuration is read: most of what a profile costs is its text (17 KB of JSON for Docker's), and
+ * engines give every container the same one. A filter is also kept under the text of the object as it stands in
+ * config.json, byte by byte, and where that is known nobody needs to read it.
+ */
+struct seccomp_text {
+    size_t at, n; /* the object of linux.seccomp; n 0: there is none, or it is nothing that is kept */
+};
+/* Where the object stands in a config.json. Only a key written without escapes counts, and of several the first: what
+ * the text around it means is for its reader to say, who reads on whatever is found here. */
+struct seccomp_text seccomp_text_find(const char *json, size_t n);
+/* The kept filter of exactly this text. */
+bool seccomp_text_cached(const char *json, struct seccomp_text t, const char *cache_dir, struct seccomp_filter *ret);
+/* Writes null in its place, which is as if it were absent. Answers the document's new length. */
+size_t seccomp_text_cut(char *json, size_t n, struct seccomp_text t);
+/* Keeps one for the next time, unless an agent is to be told: that needs the object itself. profile: what the text was
+ * read as, and compiled well. */
+void seccomp_text_keep(const char *json, struct seccomp_text t, const struct oci_seccomp *profile,
+                       const char *cache_dir);
 
 /* INVALID for a filter that refuses execve: it is there before the program, so nothing could start, and husk-init may
  * not even be able to say so. With a tracer or an agent it is theirs to decide. */

@@ -609,6 +609,7 @@ static void plan_program(struct start *s)
         .process = spec->process,
         .seccomp = l ? l->seccomp : NULL,
         .seccomp_cache_dir = s->c->seccomp_cache_dir,
+        .filter = s->c->filter,
         .annotations = &spec->annotations,
         .personality = l ? l->personality : NULL,
         .memory_policy = l ? l->memory_policy : NULL,

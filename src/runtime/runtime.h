@@ -35,7 +35,8 @@ struct runtime_create {
     bool cgroup_optional;   /* no cgroup possible here and no limit asked: go on without, as an ordinary user must */
     bool cgroup_v1_readers; /* the caller reads statistics by itself: see cgroup_host_for_v1_readers() */
     const char *seccomp_cache_dir;
-    int stdio[3];        /* become 0, 1, 2; -1: inherited as they are */
+    const struct seccomp_filter *filter; /* the configuration's, compiled already and without a listener, or NULL */
+    int stdio[3];                        /* become 0, 1, 2; -1: inherited as they are */
     int console_sock;    /* process.terminal: the pty master is sent over this connected socket; -1: none */
     int *ret_console_fd; /* process.terminal and no console_sock: the master is answered here */
     bool wait_for_start; /* create: the program waits for runtime_start(); else it runs at once */

@@ -69,3 +69,30 @@ kept() { oci exec c1 true && [[ -s $TRUN/oci/c1/exec.template ]]; }
     oci delete --force c1
     assert_gone c1
 }
+
+# The first start keeps the filter under the text of its profile, the later ones do not read that text again.
+@test "run: a profile that is known by its text filters all the same, and a changed one counts at once" {
+    profile() { jq -nc --argjson errno "$1" '{defaultAction: "SCMP_ACT_ALLOW", syscalls: [{names: ["mkdir", "mkdirat"], action: "SCMP_ACT_ERRNO", errnoRet: $errno}]}'; }
+    bundle '.process.args = ["sh", "-c", "mkdir /tmp/x; grep Seccomp: /proc/self/status"] | .linux.seccomp = '"$(profile 95)"
+    for _ in 1 2 3; do
+        run oci run -b "$B" c1
+        expect 0 "=mkdir: can't create directory '/tmp/x': Operation not supported"$'\nSeccomp:\t2'
+    done
+    (($(ls "$TRUN/oci/.seccomp" | wc -l) == 2)) # by its words and by its text
+    change '.linux.seccomp = '"$(profile 28)"
+    run oci run -b "$B" c1
+    expect 0 "=mkdir: can't create directory '/tmp/x': No space left on device"$'\nSeccomp:\t2'
+    # by another name the configuration is written down, with its profile
+    change '.linux.seccomp = '"$(profile 95)"
+    mv "$B/config.json" "$B/other.json"
+    oci run -d -b "$B" -f other.json c2 >/dev/null
+    jq -e '.linux.seccomp.defaultAction == "SCMP_ACT_ALLOW"' "$TRUN/oci/c2/config.json"
+    oci delete --force c2
+    # and one that a start cannot take is refused each time
+    mv "$B/other.json" "$B/config.json"
+    change '.linux.seccomp = {defaultAction: "SCMP_ACT_ERRNO"}'
+    for _ in 1 2; do
+        run oci run -b "$B" c1
+        expect 1 'execve'
+    done
+}

@@ -466,3 +466,77 @@ TEST(the_cache_keeps_a_bounded_number_of_files)
     CHECK(n <= SECCOMP_CACHE_MAX + 2);
     CHECK_OK(fs_remove_tree_at(AT_FDCWD, dir));
 }
+
+/* ---- by the text ---- */
+
+static void finds(const char *json, const char *object)
+{
+    struct seccomp_text t = seccomp_text_find(json, strlen(json));
+    CHECK(t.n == strlen(object) && memcmp(json + t.at, object, t.n) == 0);
+}
+
+TEST(the_object_is_found_in_the_text_where_a_reader_would_find_it)
+{
+    finds("{\"a\":{\"linux\":{\"seccomp\":{\"x\":1}}},\"linux\" : "
+          "{\"b\":[{\"seccomp\":{\"y\":1}}],\n\"seccomp\"\t:\r{\"z\":\"}\\\"\"} }}",
+          "{\"z\":\"}\\\"\"}");
+    finds("{\"s\":\"\\\"linux\\\":{\\\"seccomp\\\":{\\\"x\\\":1}}\",\"linux\":{\"seccomp\":{\"v\":[1,{}]}}}",
+          "{\"v\":[1,{}]}");
+    finds("{\"linux\":{\"secc\\u006fmp\":{\"v\":1}}}", "");
+    finds("{\"linux\":{\"seccomp\":null}}", "");
+    finds("{\"linux\":[{\"seccomp\":{\"v\":1}}]}", "");
+    finds("{\"linux\":{\"seccomp\":{\"v\":1", "");
+    finds("{\"linux\":{\"seccomp\":{\"v\\", "");
+    finds("{\"linux\":}", "");
+    finds("", "");
+}
+
+#define CONFIG(errno_text)                                                                                             \
+    "{\"ociVersion\":\"1.0.0\",\"linux\":{\"seccomp\":{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":" \
+    "[\"mkdir\"],\"action\":\"SCMP_ACT_ERRNO\",\"errnoRet\":" errno_text "}]}}}"
+
+TEST(a_filter_is_known_by_its_text_byte_by_byte)
+{
+    char dir[] = "/tmp/husk-seccomp-XXXXXX";
+    char known[] = CONFIG("17"), other[] = CONFIG("18");
+    struct seccomp_filter made = { 0 }, kept = { 0 };
+    struct oci_spec *spec = NULL, *blank = NULL;
+    CHECK(mkdtemp(dir) != NULL);
+    struct seccomp_text t = seccomp_text_find(known, strlen(known));
+    CHECK_OK(oci_spec_read(known, strlen(known), &spec));
+    CHECK(!seccomp_text_cached(known, t, dir, &kept));
+    seccomp_text_keep(known, t, spec->linux_->seccomp, dir);
+    CHECK(seccomp_text_cached(known, t, dir, &kept));
+    CHECK_OK(seccomp_compile(spec->linux_->seccomp, &made));
+    CHECK(made.n == kept.n && memcmp(made.insns, kept.insns, made.n * sizeof *made.insns) == 0);
+    CHECK(!seccomp_text_cached(other, t, dir, &kept));
+    CHECK_OK(oci_spec_read(known, seccomp_text_cut(known, strlen(known), t), &blank));
+    CHECK(blank->linux_ && !blank->linux_->seccomp);
+    seccomp_filter_free(&made);
+    seccomp_filter_free(&kept);
+    oci_spec_free(spec);
+    oci_spec_free(blank);
+    CHECK_OK(fs_remove_tree_at(AT_FDCWD, dir));
+}
+
+TEST(a_profile_with_an_agent_or_that_nothing_can_start_under_is_not_kept_by_its_text)
+{
+    const char *texts[] = {
+        "{\"linux\":{\"seccomp\":{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"mkdir\"],\"action\":"
+        "\"SCMP_ACT_NOTIFY\"}]}}}",
+        "{\"linux\":{\"seccomp\":{\"defaultAction\":\"SCMP_ACT_ERRNO\"}}}",
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+        char dir[] = "/tmp/husk-seccomp-XXXXXX";
+        struct seccomp_filter kept = { 0 };
+        void *profile = NULL;
+        CHECK(mkdtemp(dir) != NULL);
+        struct seccomp_text t = seccomp_text_find(texts[i], strlen(texts[i]));
+        CHECK(t.n > 0);
+        CHECK_OK(bind_read(&oci_seccomp_type, texts[i] + t.at, t.n, &profile));
+        seccomp_text_keep(texts[i], t, profile, dir);
+        CHECK(!seccomp_text_cached(texts[i], t, dir, &kept));
+        bind_free(&oci_seccomp_type, profile);
+        CHECK_OK(fs_remove_tree_at(AT_FDCWD, dir));
+    }
+}
