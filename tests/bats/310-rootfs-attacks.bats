@@ -47,7 +47,7 @@ no_dev='del(.mounts[] | select(.destination | startswith("/dev")))'
     [[ ${lines[0]} == c ]]
     victim_is_whole
     # with a terminal, and no devpts to take one from
-    change '.process.terminal = true'
+    change
     printf 'end\n' >"$T/tmp/script"
     run python3 "$BATS_TEST_DIRNAME/terminal.py" "$T/tmp/script" "$HUSK_OCI" --root "$TRUN/oci" run -b "$B" c1
     output_has "/dev/pts/ptmx"
@@ -75,6 +75,32 @@ no_dev='del(.mounts[] | select(.destination | startswith("/dev")))'
     run oci run -b "$B" c1
     [[ ${lines[0]} == 0 && ${lines[1]} == 1:3 && ${lines[2]} == 0 ]]
     [[ $(</proc/sys/kernel/core_pattern) == "$before" ]]
+}
+
+# What the name of a terminal says is the enemy's to choose: here ptmx is a true one, and the number leads to the host.
+@test "CVE-2025-52565: the terminal's name in /dev/pts is a link to a file of the host" {
+    bundle "$(sh_c 'echo written >/dev/console; stat -c %t /dev/console; stat -L -c %t /proc/self/fd/0; echo done')"
+    mkdir -p "$T/tmp/terms/pts"
+    mknod -m 666 "$T/tmp/terms/ptmx" c 5 2
+    local n
+    for n in 0 1 2 3; do ln -s "$VICTIM/file" "$T/tmp/terms/$n"; done
+    # the kernel takes the terminals of a ptmx from the "pts" beside it
+    change 'del(.mounts[] | select(.destination == "/dev/pts"))' ".mounts += [
+        {destination: \"/dev/pts\", source: \"$T/tmp/terms\", options: [\"bind\"]},
+        {destination: \"/dev/pts/pts\", type: \"devpts\", source: \"devpts\", options: [\"newinstance\", \"ptmxmode=0666\"]}]"
+    change '.process.terminal = true'
+    printf 'see done\nend\n' >"$T/tmp/script"
+    run python3 "$BATS_TEST_DIRNAME/terminal.py" "$T/tmp/script" "$HUSK_OCI" --root "$TRUN/oci" run -b "$B" c1
+    output_has written
+    [[ $(grep -c '^88' <<<"$output") == 2 ]] # a slave of the kernel's, on both: what was written came out
+    victim_is_whole
+    # and the same by exec
+    change "$(sh_c 'sleep 1000')" '.process.terminal = false'
+    oci run -d -b "$B" c2 >/dev/null
+    run python3 "$BATS_TEST_DIRNAME/terminal.py" "$T/tmp/script" "$HUSK_OCI" --root "$TRUN/oci" exec -t c2 sh -c 'echo written; stat -L -c %t /proc/self/fd/0; echo done'
+    output_has written
+    grep -q '^88' <<<"$output"
+    victim_is_whole
 }
 
 @test "CVE-2025-52881, 2019-19921: /proc can only be a proc file system" {
