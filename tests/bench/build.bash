@@ -1,0 +1,60 @@
+# build.bash: the case of tests/bench/run that is about builds. Sourced by it.
+# shellcheck shell=bash disable=SC2154
+#
+# The same trees for husk and for buildah, which runs its containers with runc. What is cold is cold for both: each runs
+# every step again. The stores are on the disk that TMPDIR is on; cp(1) copies beside them.
+
+build_trees() {
+    local i
+    mkdir -p "$tmp/build/ten" "$tmp/build/big/tree" "$tmp/build/two" "$tmp/build/copy/t"
+    echo file >"$tmp/build/ten/f"
+    cat >"$tmp/build/ten/Dockerfile" <<'END'
+FROM localhost/busybox
+WORKDIR /app
+RUN echo 1 >a
+RUN echo 2 >b
+COPY f /app/
+RUN mkdir -p d/e && echo 3 >d/e/f
+ENV X=1
+RUN echo $X >x
+RUN cat a b x >y
+RUN rm a
+COPY f /g
+RUN echo end >z
+END
+    for ((i = 0; i < 10000; i++)); do
+        ((i % 50)) || mkdir "$tmp/build/big/tree/$((i / 50))"
+        echo "file $i" >"$tmp/build/big/tree/$((i / 50))/$i"
+    done
+    printf 'FROM localhost/busybox\nCOPY . /all\nRUN echo >/x\nCOPY tree/1 /y\nRUN ls /y >/z\n' >"$tmp/build/big/Dockerfile"
+    for ((i = 0; i < 20000; i++)); do
+        ((i % 100)) || mkdir "$tmp/build/copy/t/$((i / 100))"
+        head -c $((i % 7 * 1500 + 200)) /usr/bin/python3 >"$tmp/build/copy/t/$((i / 100))/$i"
+    done
+    printf 'FROM scratch\nCOPY t /t\n' >"$tmp/build/copy/Dockerfile"
+    printf 'FROM localhost/busybox AS a\nRUN sleep 2; echo 1 >/a\nFROM localhost/busybox AS b\nRUN sleep 2; echo 2 >/b\nFROM scratch\nCOPY --from=a /a /\nCOPY --from=b /b /\n' >"$tmp/build/two/Dockerfile"
+}
+
+case_build() {
+    local saved=$rounds
+    local -a buildah=() commands
+    rounds=$((rounds > 5 ? 5 : rounds))
+    build_trees
+    "$husk" tag busybox localhost/busybox
+    if command -v buildah >/dev/null && command -v runc >/dev/null; then
+        buildah=(buildah --root "$tmp/buildah" --runroot "$run/buildah" --storage-driver overlay)
+        skopeo copy --quiet "docker-archive:$tmp/images/busybox.tar" \
+            "containers-storage:[overlay@$tmp/buildah+$run/buildah]localhost/busybox:latest" >/dev/null
+    fi
+    commands=("husk build" "$husk build -q --no-cache $tmp/build/ten")
+    ((${#buildah[@]} == 0)) || commands+=("buildah bud" "${buildah[*]} bud -q --layers --no-cache --runtime runc -t b:1 $tmp/build/ten")
+    compare build-cold "ten steps, nothing cached: build" -w 1 "${commands[@]}"
+    commands=("husk build" "$husk build -q $tmp/build/big")
+    ((${#buildah[@]} == 0)) || commands+=("buildah bud" "${buildah[*]} bud -q --layers --runtime runc -t b:2 $tmp/build/big")
+    compare build-cached "all cached, 10,000 files: build" -w 1 "${commands[@]}"
+    commands=("husk build" "$husk build -q --no-cache $tmp/build/copy" "cp -a" "cp -a --reflink=auto $tmp/build/copy/t $tmp/build/out-%I")
+    compare build-copy "COPY of 20,000 files" -w 1 "${commands[@]}"
+    compare build-stages "two stages of 2 seconds" -w 0 "husk build" "$husk build -q --no-cache $tmp/build/two"
+    ((${#buildah[@]} == 0)) || "${buildah[@]}" rmi --all --force >/dev/null 2>&1 || true
+    rounds=$saved
+}
