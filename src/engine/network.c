@@ -157,9 +157,10 @@ static void add_neighbour(struct neighbours *l, struct db_endpoint *e, const cha
         strv_free(&names);
         return;
     }
+    char *container = take(e->container);
     l->items = mem_array(l->items, l->n + 1, sizeof *l->items);
     l->items[l->n++] = (struct neighbour){
-        .container = take(e->container), .name = mem_strdup(name), .names = names, .ip4 = e->ip4, .ip6 = e->ip6
+        .container = container, .name = mem_strdup(name), .names = names, .ip4 = e->ip4, .ip6 = e->ip6
     };
 }
 

@@ -105,7 +105,7 @@ static fallible take_parts(const struct template_head *h, const char *json, cons
 static bool find_kept(int dir, struct template *ret)
 {
     own_mem char *bytes = NULL;
-    struct template_head h;
+    struct template_head h = { 0 };
     struct stamp now;
     const char *text = NULL;
     const void *insns = NULL;
