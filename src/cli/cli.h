@@ -17,6 +17,7 @@ extern const struct command cmd_run, cmd_create, cmd_start, cmd_stop, cmd_restar
     cmd_autostart;
 extern const struct command cmd_image_mount, cmd_image_umount, cmd_image_unmount;
 /* The same under the name that they have below `husk container` and `husk image`. */
+extern const struct command cmd_network_graph;
 extern const struct command cmd_container_ls, cmd_container_prune, cmd_image_ls, cmd_image_rm, cmd_image_inspect,
     cmd_image_prune, cmd_system_df, cmd_system_prune, cmd_container_inspect;
 

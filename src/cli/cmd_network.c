@@ -445,17 +445,9 @@ NETWORK_COMMAND(
     "looks for\nthat by itself and does the same.");
 
 static const struct command *const network_commands[] = {
-    &cmd_network_connect,
-    &cmd_network_create,
-    &cmd_network_disconnect,
-    &cmd_network_exists,
-    &cmd_network_inspect,
-    &cmd_network_ls,
-    &cmd_network_prune,
-    &cmd_network_reload,
-    &cmd_network_rm,
-    &cmd_network_update,
-    NULL,
+    &cmd_network_connect, &cmd_network_create,  &cmd_network_disconnect, &cmd_network_exists,
+    &cmd_network_graph,   &cmd_network_inspect, &cmd_network_ls,         &cmd_network_prune,
+    &cmd_network_reload,  &cmd_network_rm,      &cmd_network_update,     NULL,
 };
 
 const struct command cmd_network = {

@@ -88,6 +88,8 @@ static const char *const words_unhealthy[] = { "none", "restart", "stop", "kill"
         OPT_STR(0, "mac-address", T, create.mac_address, "MAC", "Its hardware address there"),                         \
         OPT_STRS('p', "publish", T, create.publish, "[IP:][HOST:]CONTAINER[/PROTO]",                                   \
                  "A port of the host that leads to one of the container; ranges: 8000-8009:80-89; no HOST: any"),      \
+        OPT_STR(0, "net-rate", T, create.net_rate, "RATE",                                                             \
+                "What its interfaces pass at most: 10mbit, or in=10mbit,out=500kbit"),                                 \
         OPT_FLAG('P', "publish-all", T, create.publish_all, "Every exposed port, each at any free one of the host's"), \
         OPT_STRS(0, "expose", T, create.expose, "PORT[/PROTO]", "A port for --publish-all, beside the image's"),       \
         OPT_STR('h', "hostname", T, create.hostname, "NAME", "Its host name (default: its ID)"),                       \

@@ -340,6 +340,9 @@ static fallible plan_networks(struct container *c, const struct create_options *
     TRY(network_wishes_read(o, &c->config->exposed, ret));
     TRY(network_resolve(c->engine, ret));
     c->config->network = mem_strdup(ret->mode);
+    if (c->config->net_rate && !network_mode_is_ours(ret->mode))
+        return err_new(ERR_INVALID, "--net-rate: with --network %s there is no interface of husk's to limit",
+                       ret->mode);
     return pin_container(c->engine, "--network", &c->config->network);
 }
 

@@ -24,6 +24,11 @@ void engine_free(struct engine *e)
         return;
     db_free(e->db);
     layout_free(e->layout);
+    if (e->usernet) {
+        usernet_set_door(NULL);
+        usernet_close(e->usernet);
+        free(e->usernet);
+    }
     free(e->root);
     free(e->run);
     free(e);

@@ -7,11 +7,13 @@
 
 #include "engine/db.h"
 #include "image/layout.h"
+#include "usernet/usernet.h"
 
 struct engine {
-    char *root, *run;      /* engine/paths.h */
-    struct db *db;         /* through engine_db() */
-    struct layout *layout; /* through engine_layout() */
+    char *root, *run;        /* engine/paths.h */
+    struct db *db;           /* through engine_db() */
+    struct layout *layout;   /* through engine_layout() */
+    struct usernet *usernet; /* through network_door(): of an ordinary user, once a network is touched */
 };
 /* Finds the folders and opens nothing. */
 fallible engine_open(struct engine **ret);

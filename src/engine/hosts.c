@@ -130,7 +130,7 @@ static bool is_loopback(const char *ip)
 }
 
 /* The host's lines that hold in the container too. */
-static fallible host_lines(const struct container_config *c, struct str *out)
+static fallible host_lines(const struct container_config *c, const struct container_network *network, struct str *out)
 {
     own_mem char *host = NULL;
     own_strv struct strv lines = { 0 };
@@ -139,12 +139,12 @@ static fallible host_lines(const struct container_config *c, struct str *out)
     for (size_t i = 0; i < lines.n; i++) {
         const char *line = lines.items[i];
         if (starts_word(line, "nameserver")) {
-            if (c->dns.n || (!host_network(c) && is_loopback(after_word(line))))
+            if (network->dns.n || c->dns.n || (!host_network(c) && is_loopback(after_word(line))))
                 continue;
         } else if (starts_word(line, "search") || starts_word(line, "domain")) {
             if (c->dns_search.n)
                 continue;
-        } else if (!starts_word(line, "options") || c->dns_options.n) {
+        } else if (!starts_word(line, "options") || c->dns_options.n || network->dns.n) {
             continue;
         }
         str_printf(out, "%s\n", line);
@@ -162,14 +162,19 @@ static void add_list(struct str *out, const char *word, const struct strv *items
     str_add_char(out, '\n');
 }
 
-fallible resolv_text(const struct container_config *c, char **ret)
+/* On a network with names the gateway is asked, which asks --dns in its turn. ndots:0: a container's name is one word,
+ * and is to be asked as it is before a search domain is put behind it. */
+fallible resolv_text(const struct container_config *c, const struct container_network *network, char **ret)
 {
     own_str struct str out = { 0 };
-    for (size_t i = 0; i < c->dns.n; i++)
-        str_printf(&out, "nameserver %s\n", c->dns.items[i]);
+    const struct strv *servers = network->dns.n ? &network->dns : &c->dns;
+    for (size_t i = 0; i < servers->n; i++)
+        str_printf(&out, "nameserver %s\n", servers->items[i]);
     add_list(&out, "search", &c->dns_search);
     add_list(&out, "options", &c->dns_options);
-    TRY(host_lines(c, &out));
+    if (network->dns.n && !c->dns_options.n)
+        str_add(&out, "options ndots:0\n");
+    TRY(host_lines(c, network, &out));
     *ret = str_take(&out);
     return NULL;
 }

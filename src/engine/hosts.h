@@ -11,7 +11,8 @@
 /* localhost, the container's own name, and what --add-host says; with --network host the host's lines first. */
 fallible hosts_text(const struct container_config *c, const char *hostname, const struct container_network *network,
                     char **ret);
-/* The host's servers (never loopback ones, unless the network is the host's), or --dns, --dns-search, --dns-option. */
-fallible resolv_text(const struct container_config *c, char **ret);
+/* The network's resolver; without one the host's servers (never loopback ones, unless the network is the host's), or
+ * --dns; and --dns-search, --dns-option. */
+fallible resolv_text(const struct container_config *c, const struct container_network *network, char **ret);
 
 #endif

@@ -305,7 +305,7 @@ static fallible set_subnets(struct engine *e, const struct network_options *o, c
             return err_new(ERR_INVALID, "--ipam-driver none: there are no addresses, so no --subnet");
         return NULL;
     }
-    TRY(netlink_open(&sock));
+    TRY(netlink_open_here(&sock));
     TRY(network_list(e, &others));
     err *failed = NULL;
     for (size_t i = 0; !failed && i < o->subnet.n; i++)

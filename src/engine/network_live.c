@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "engine/network_door.h"
 #include "engine/network_lease.h"
 #include "engine/network_parts.h"
 #include "engine/network_start.h"
@@ -20,6 +21,13 @@ static fallible running_pid(struct container *c, pid_t *ret)
     *ret = runs && network_is_connected(c->engine, c->row.id) ? s.init.pid : 0;
     container_state_clear(&s);
     return NULL;
+}
+
+/* What a running container has is where its networks are. */
+static fallible running_there(struct engine *e, struct container *c, pid_t *ret)
+{
+    TRY(running_pid(c, ret));
+    return *ret ? network_door(e, NETWORK_DOOR_INSIDE) : NULL;
 }
 
 static fallible add_elements(const struct network_plan *p)
@@ -111,9 +119,11 @@ static fallible connect_live(struct engine *e, struct network *n, struct db_endp
     struct network_link link;
     TRY(network_ensure(e, n, &kernel));
     TRY(network_link_of(n, at, kernel.index, NETWORK_NO_DEFAULT_ROUTE, &link));
+    own_fd int sock = -1;
+    struct db_endpoints only = { at, 1 };
     err *failed = network_link_make(&link, pid);
     network_link_clear(&link);
-    return failed;
+    return failed ? failed : network_names(e, &only, &sock);
 }
 
 fallible network_connect_container(struct engine *e, struct network *n, struct container *c, struct db_endpoint *at)
@@ -133,7 +143,7 @@ fallible network_connect_container(struct engine *e, struct network *n, struct c
     at->container = mem_strdup(c->row.id);
     at->network = mem_strdup(n->row.id);
     TRY(place(c, &there, at));
-    TRY(running_pid(c, &pid));
+    TRY(running_there(e, c, &pid));
     TRY(add_row(e, n, db, at));
     err *failed = pid ? connect_live(e, n, at, pid) : NULL;
     if (!failed && pid)
@@ -157,7 +167,7 @@ fallible network_disconnect(struct engine *e, struct network *n, struct containe
     TRY(db_endpoint_list(db, c->row.id, n->row.id, &there));
     if (!there.n)
         return err_new(ERR_NOT_FOUND, "container '%s' is not on network '%s'", c->row.name, n->row.name);
-    TRY(running_pid(c, &pid));
+    TRY(running_there(e, c, &pid));
     TRY(db_endpoint_remove(db, c->row.id, n->row.id));
     err *failed = pid ? network_link_remove(there.items[0].interface, pid) : NULL;
     if (failed) {
@@ -195,7 +205,7 @@ fallible network_port_add(struct engine *e, struct container *c, struct db_ports
     TRY(container_lock(c));
     TRY(must_be_ours(c));
     TRY(engine_db(e, &db));
-    TRY(running_pid(c, &pid));
+    TRY(running_there(e, c, &pid));
     for (size_t i = 0; i < ports->n; i++) {
         free(ports->items[i].container);
         ports->items[i].container = mem_strdup(c->row.id);
@@ -230,7 +240,7 @@ fallible network_port_remove(struct engine *e, struct container *c, const struct
     TRY(container_lock(c));
     TRY(engine_db(e, &db));
     TRY(db_port_list(db, c->row.id, &there));
-    TRY(running_pid(c, &pid));
+    TRY(running_there(e, c, &pid));
     for (size_t i = 0; i < ports->n; i++)
         if (!find_port(&there, &ports->items[i]))
             return err_new(ERR_NOT_FOUND, "container '%s' has not published %lld/%s so", c->row.name,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <string.h>
 
+#include "engine/network_door.h"
 #include "engine/network_lease.h"
 #include "engine/network_parts.h"
 #include "engine/network_start.h"
@@ -58,8 +59,23 @@ static fallible add_containers(struct engine *e, struct nft *n)
     return failed;
 }
 
+/* Without a holder there is nothing in the kernel, and nothing to be done about it. */
+static fallible is_there(struct engine *e, bool *ret)
+{
+    err *failed = network_door(e, NETWORK_DOOR_FIND);
+    *ret = !failed;
+    if (!err_is(failed, ERR_NOT_FOUND))
+        return failed;
+    err_free(failed);
+    return NULL;
+}
+
 fallible network_reload(struct engine *e)
 {
+    bool there;
+    TRY(is_there(e, &there));
+    if (!there)
+        return NULL;
     own(nft) struct nft n = { 0 };
     own_fd int sock = -1, route = -1;
     TRY(nft_open(&sock));
@@ -75,6 +91,8 @@ fallible network_reload(struct engine *e)
 fallible network_obstacles(struct str *ret)
 {
     own_fd int sock = -1;
+    if (usernet_needed() && !netlink_has_door()) /* nothing is there that anything could be in the way of */
+        return NULL;
     TRY(nft_open(&sock));
     return firewall_obstacles(sock, ret);
 }
@@ -145,6 +163,9 @@ fallible network_remove(struct engine *e, struct network *n, bool force)
         TRY(disconnect_all(e, n));
     else
         TRY(must_be_unused(e, n));
-    TRY(forget_network(n));
+    bool there;
+    TRY(is_there(e, &there));
+    if (there)
+        TRY(forget_network(n));
     return db_network_remove(db, n->row.id, n->row.name, DB_MUST_BE_UNUSED);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "engine/network_door.h"
 #include "engine/network_lease.h"
 #include "engine/network_parts.h"
 #include "os/fs.h"
@@ -16,17 +17,13 @@ void container_network_clear(struct container_network *n)
     reserve_clear(&n->reserve);
     free(n->hold);
     free(n->host_gateway);
-    free(n->dns);
-    *n = (struct container_network){ 0 };
+    strv_free(&n->dns);
+    close_now(&n->dns_sock);
+    *n = (struct container_network){ .dns_sock = -1 };
 }
 
 fallible network_resolve(struct engine *e, struct network_wishes *w)
 {
-    if (w->networks.n && engine_is_rootless())
-        return err_new(ERR_UNSUPPORTED,
-                       "--network %s: an ordinary user's containers have --network none, host and "
-                       "container:NAME: run as root for the others",
-                       w->networks.items[0].network);
     for (size_t i = 0; i < w->networks.n; i++) {
         own(network) struct network *n = NULL;
         struct db_endpoint *at = &w->networks.items[i];
@@ -130,6 +127,7 @@ fallible network_ensure(struct engine *e, const struct network *n, struct networ
 {
     own_fd int sock = -1;
     *ret = (struct network_kernel){ 0 };
+    TRY(network_door(e, n->config->internal ? NETWORK_DOOR_INSIDE : NETWORK_DOOR_OUTSIDE));
     TRY(netlink_open(&sock));
     if (str_eq(n->row.driver, "bridge"))
         return ensure_bridge(e, n, sock, ret);
@@ -252,13 +250,23 @@ static fallible prepare_link(struct container *c, struct db_endpoint *at, enum p
     TRY(network_link_of(n, at, kernel.index, first ? NETWORK_DEFAULT_ROUTE : NETWORK_NO_DEFAULT_ROUTE,
                         &p->links[p->links_n]));
     p->links_n++;
+    const struct container_config *config;
+    TRY(container_config(c, &config));
+    if (config->net_rate)
+        TRY_AS(rate_parse(config->net_rate, &p->links[p->links_n - 1].rate), "--net-rate");
     TRY(network_range(n, AF_INET, &r4));
     if (!ret->host_gateway && p->links[p->links_n - 1].kind == NETWORK_BRIDGE && ip_is_set(&r4.gateway)) {
         char text[IP_TEXT];
         ret->host_gateway = mem_strdup(ip_text(&r4.gateway, text));
     }
-    if (!ret->dns && !n->config->no_dns)
-        ret->dns = mem_strdup(n->row.id);
+    if (!ret->dns.n && network_has_names(n)) {
+        struct ip gateways[2];
+        char text[IP_TEXT];
+        size_t count = 0;
+        TRY(network_gateways(n, gateways, &count));
+        for (size_t i = 0; i < count; i++)
+            strv_add(&ret->dns, ip_text(&gateways[i], text));
+    }
     return NULL;
 }
 
@@ -297,7 +305,9 @@ static fallible prepare_port(struct container *c, struct db_port *p, const struc
     if (*p->host_ip)
         TRY(ip_parse(p->host_ip, &at));
     if (how == PREPARE_MAKE) {
-        err *e = reserve_port(&ret->reserve, proto_number(p->proto), &at, ip_is_set(&to->ip6.ip), &port);
+        /* An ordinary user's are carried by a process, which leads IPv6 to an IPv4 address, too. */
+        bool both = ip_is_set(&to->ip6.ip) || usernet_needed();
+        err *e = reserve_port(&ret->reserve, proto_number(p->proto), &at, both, &port);
         if (err_is(e, ERR_CONFLICT) && p->want_port)
             e = name_holder(c, p, e);
         TRY(e);
@@ -345,7 +355,7 @@ static fallible prepare(struct container *c, enum prepare how, struct container_
     own(db_endpoints) struct db_endpoints endpoints = { 0 };
     const struct container_config *config;
     struct db *db;
-    struct container_network n = { 0 };
+    struct container_network n = { .dns_sock = -1 };
     *ret = n;
     TRY(container_config(c, &config));
     if (!network_mode_is_ours(config->network))
@@ -357,6 +367,12 @@ static fallible prepare(struct container *c, enum prepare how, struct container_
         e = prepare_link(c, &endpoints.items[i], how, &n);
     if (!e)
         e = prepare_ports(c, how, &n);
+    if (!e && how == PREPARE_MAKE && usernet_needed()) {
+        e = network_publish_user(c, &n.plan, &n.reserve);
+        reserve_clear(&n.reserve); /* the holder has them */
+    }
+    if (!e && how == PREPARE_MAKE)
+        e = network_names(c->engine, &endpoints, &n.dns_sock);
     own_str struct str hold = { 0 };
     for (size_t i = 0; i < n.reserve.n; i++)
         str_printf(&hold, "%s%d", i ? " " : "", n.reserve.fds[i]);
@@ -385,5 +401,6 @@ fallible network_withdraw(const char *state_dir)
     own_fd int dir = open(state_dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (dir < 0)
         return errno == ENOENT ? NULL : err_sys(errno, "open '%s'", state_dir);
-    return firewall_withdraw(dir);
+    const char *slash = strrchr(state_dir, '/');
+    return usernet_end(slash ? slash + 1 : state_dir, dir);
 }

@@ -24,7 +24,8 @@ struct container_network {
     struct reserve reserve; /* published ports, until the monitor has them */
     char *hold;             /* their descriptors for the monitor: "12 13"; NULL: none */
     char *host_gateway;     /* the bridge's own address: what "host-gateway" is */
-    char *dns;              /* the first network's ID, whose names it asks for; NULL: none */
+    struct strv dns;        /* the gateway's addresses on its first network with names, which answers them */
+    int dns_sock;           /* the resolver's, which does not end while it is open; -1: none */
 };
 void container_network_clear(struct container_network *n);
 

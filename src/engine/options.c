@@ -12,6 +12,7 @@
 #include "engine/paths.h"
 #include "engine/secret.h"
 #include "monitor/restart.h"
+#include "network/rate.h"
 #include "os/fs.h"
 #include "os/proc.h"
 #include "process/landlock.h"
@@ -272,6 +273,11 @@ static fallible merge_world(const struct create_options *o, const struct oci_ima
         strv_add_take(&c->add_hosts, take(host));
     }
     TRY(check_ips(&o->dns, "--dns"));
+    if (o->net_rate) {
+        struct rate rate;
+        TRY_AS(rate_parse(o->net_rate, &rate), "--net-rate");
+        c->net_rate = mem_strdup(o->net_rate);
+    }
     for (size_t i = 0; image && i < image->exposed_ports.n; i++)
         TRY_AS(network_expose_parse(image->exposed_ports.items[i], &c->exposed), "the image's exposed ports");
     for (size_t i = 0; i < o->expose.n; i++)

@@ -149,6 +149,7 @@ fallible container_plan(struct container *c, enum plan_limits limits, enum plan_
         .staging = c->dir, /* the state_dir has files that are bound into it */
         .spec = ret->spec,
         .network = ret->network.plan.links_n ? &ret->network.plan : NULL,
+        .parent_user_fd = c->engine->usernet && ret->network.plan.links_n ? &c->engine->usernet->user_fd : NULL,
         .root = &ret->root,
         .cgroup = config->no_cgroup        ? RUNTIME_CGROUP_NONE
                   : config->cgroup_manager ? RUNTIME_CGROUP_SYSTEMD

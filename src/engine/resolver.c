@@ -101,7 +101,15 @@ fallible resolver_forget(int sock, const char *network)
     return ask(sock, RESOLVER_FORGET, network, NULL, 0, &yes);
 }
 
-static fallible bind_one(const struct ip *gateway, int type, int *ret_fd)
+static fallible make_socket(const struct usernet *u, int family, int type, int *ret_fd)
+{
+    if (u)
+        return usernet_socket(u, -1, family, type, 0, ret_fd);
+    *ret_fd = socket(family, type | SOCK_CLOEXEC, 0);
+    return *ret_fd < 0 ? err_sys(errno, "make a socket") : NULL;
+}
+
+static fallible bind_one(const struct usernet *u, const struct ip *gateway, int type, int *ret_fd)
 {
     union {
         struct sockaddr any;
@@ -111,8 +119,9 @@ static fallible bind_one(const struct ip *gateway, int type, int *ret_fd)
     const int on = 1, bytes = RECEIVE_BYTES;
     bool v6 = gateway->family == AF_INET6;
     char text[IP_TEXT];
-    own_fd int fd = socket(gateway->family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
+    own_fd int fd = -1;
+    TRY(make_socket(u, gateway->family, type, &fd));
+    if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
         return err_sys(errno, "make a socket");
     a.any.sa_family = (sa_family_t)gateway->family;
     if (v6) {
@@ -132,17 +141,17 @@ static fallible bind_one(const struct ip *gateway, int type, int *ret_fd)
     return NULL;
 }
 
-fallible resolver_give(int sock, const char *network, const struct ip *gateways, size_t n)
+fallible resolver_give(const struct usernet *u, int sock, const char *network, const struct ip *gateways, size_t n)
 {
     int fds[RESOLVER_FDS_MAX] = { -1, -1, -1, -1 };
     size_t made = 0;
     bool yes = false;
     err *e = NULL;
     for (size_t i = 0; i < n && made + 2 <= RESOLVER_FDS_MAX && !e; i++) {
-        e = bind_one(&gateways[i], SOCK_DGRAM, &fds[made]);
+        e = bind_one(u, &gateways[i], SOCK_DGRAM, &fds[made]);
         made += !e;
         if (!e)
-            e = bind_one(&gateways[i], SOCK_STREAM, &fds[made]);
+            e = bind_one(u, &gateways[i], SOCK_STREAM, &fds[made]);
         made += !e;
     }
     if (!e)

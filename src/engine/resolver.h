@@ -39,8 +39,8 @@ fallible resolver_connect(const struct engine *e, int *ret_sock, bool *ret_fresh
 /* The same, but *ret_sock is -1 when it does not run. */
 fallible resolver_find(const struct engine *e, int *ret_sock);
 bool resolver_has(int sock, const char *network);
-/* Binds port 53 of these addresses in the network namespace of the caller, and hands the sockets over. */
-fallible resolver_give(int sock, const char *network, const struct ip *gateways, size_t n);
+/* Binds port 53 of these addresses, in the user's networks where there are such, and hands the sockets over. */
+fallible resolver_give(const struct usernet *u, int sock, const char *network, const struct ip *gateways, size_t n);
 fallible resolver_forget(int sock, const char *network);
 
 #endif

@@ -43,7 +43,7 @@ static fallible write_files(const struct container *c, const struct oci_spec *sp
     if (dir < 0)
         return err_sys(errno, "open '%s'", c->state_dir);
     TRY(hosts_text(c->config, spec->hostname, network, &hosts));
-    TRY(resolv_text(c->config, &resolv));
+    TRY(resolv_text(c->config, network, &resolv));
     TRY(write_text(c, dir, "hosts", hosts));
     TRY(write_text(c, dir, "resolv.conf", resolv));
     return write_text(c, dir, "hostname", hostname);

@@ -13,8 +13,8 @@
 #include "base/mem.h"
 #include "cgroup/cgroup.h"
 #include "monitor/plan.h"
-#include "network/firewall.h"
 #include "os/linux.h"
+#include "usernet/usernet.h"
 
 enum { PATIENCE_SECONDS = 5 };
 
@@ -142,7 +142,7 @@ static fallible clear_cgroup(const struct monitor_plan *plan, struct monitor_exi
 
 void ending_clear_network(const struct monitor_plan *plan, int state_fd)
 {
-    err_ignore(firewall_withdraw(state_fd), "whoever finds the file tries again");
+    err_ignore(usernet_end(plan->id, state_fd), "whoever finds the file tries again");
     const char *at = plan->hold;
     for (int fd; plan_next_hold(&at, &fd);)
         (void)close(fd);

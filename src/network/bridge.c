@@ -138,6 +138,9 @@ static fallible write_switch(const char *value, const char *format, const char *
 /* What is sent to a bridge for somewhere else must be passed on, and the loopback's address may pass it. */
 static fallible set_switches(const struct network_bridge *b)
 {
+    if (netlink_has_door()) /* /proc/sys is our own namespace's; there, forwarding is on, and nothing comes from
+                               loopback */
+        return NULL;
     if (!b->internal && ip_is_set(&b->address4.ip))
         TRY(write_switch("1", "/proc/sys/net/ipv4/%s", "ip_forward"));
     if (!b->internal && ip_is_set(&b->address6.ip))

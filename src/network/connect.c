@@ -217,12 +217,31 @@ static fallible configure_inside(int inside, const struct network_link *l)
     return netlink_batch_ask(inside, &b);
 }
 
+/* What comes to the container is what the host's end sends; what leaves it, its own. */
+static fallible limit_rate(int host, int inside, const struct network_link *l)
+{
+    unsigned index;
+    if (l->rate.in) {
+        if (l->kind != NETWORK_BRIDGE)
+            return err_new(ERR_UNSUPPORTED, "limit the rate: what comes in by macvlan or ipvlan passes no queue of the "
+                                            "host's: give out= alone, or use a bridge");
+        TRY(link_index(host, l->host, &index));
+        TRY(rate_set(host, index, l->rate.in));
+    }
+    if (!l->rate.out)
+        return NULL;
+    TRY(link_index(inside, l->name, &index));
+    return rate_set(inside, index, l->rate.out);
+}
+
 static fallible make_link(int host, int inside, int netns, const struct network_link *l)
 {
     TRY(make_interface(host, l, netns));
     err *e = set_port(host, l);
     if (!e)
         e = configure_inside(inside, l);
+    if (!e)
+        e = limit_rate(host, inside, l);
     if (e)
         err_ignore(link_remove(inside, l->name), "the first error says what went wrong");
     return err_wrap(e, "interface '%s'", l->name);
@@ -341,6 +360,12 @@ static void explain_link(const struct network_link *l, FILE *out)
             fprintf(out, "nsenter -t $pid -n ip address add %s dev %s%s\n", prefix_text(addresses[i], text), l->name,
                     addresses[i]->ip.family == AF_INET6 ? " nodad" : "");
     fprintf(out, "nsenter -t $pid -n ip link set %s up\n", l->name);
+    if (l->rate.in)
+        fprintf(out, "tc qdisc add dev %s root tbf rate %llubit burst 64k latency 50ms\n", l->host,
+                (unsigned long long)l->rate.in);
+    if (l->rate.out)
+        fprintf(out, "nsenter -t $pid -n tc qdisc add dev %s root tbf rate %llubit burst 64k latency 50ms\n", l->name,
+                (unsigned long long)l->rate.out);
     for (size_t i = 0; i < ARRAY_SIZE(gateways); i++)
         if (ip_is_set(gateways[i]))
             fprintf(out, "nsenter -t $pid -n ip route add default via %s dev %s onlink\n", ip_text(gateways[i], text),

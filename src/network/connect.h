@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "network/address.h"
 #include "network/firewall.h"
+#include "network/rate.h"
 
 /* ---- the host's side of a network ---- */
 
@@ -72,7 +73,8 @@ struct network_link {
     int vlan;     /* of a bridge's port */
     char *mode;   /* macvlan: bridge, private, vepa, passthru; ipvlan: l2, l3, l3s; NULL: the first */
     bool hairpin; /* it may reach itself through a published port */
-    bool apart;   /* other ports of the bridge that are so too are not reached */
+    struct rate rate;
+    bool apart; /* other ports of the bridge that are so too are not reached */
 };
 void network_link_clear(struct network_link *l);
 

@@ -14,9 +14,43 @@ fallible netlink_open(int *ret_sock)
     return netlink_open_protocol(NETLINK_ROUTE, ret_sock);
 }
 
+static const struct netlink_door *the_door;
+
+void netlink_set_door(const struct netlink_door *door)
+{
+    the_door = door;
+}
+
+bool netlink_has_door(void)
+{
+    return the_door != NULL;
+}
+
+static fallible through_door(int netns_fd, int protocol, int *ret_sock)
+{
+    struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
+    own_fd int sock = -1;
+    TRY(the_door->open(the_door->ctx, netns_fd, protocol, &sock));
+    if (connect(sock, (struct sockaddr *)&kernel, sizeof kernel) < 0)
+        return err_sys(errno, "open a netlink socket");
+    *ret_sock = take_fd(&sock);
+    return NULL;
+}
+
+fallible netlink_open_here(int *ret_sock)
+{
+    const struct netlink_door *door = the_door;
+    the_door = NULL;
+    err *e = netlink_open_protocol(NETLINK_ROUTE, ret_sock);
+    the_door = door;
+    return e;
+}
+
 fallible netlink_open_protocol(int protocol, int *ret_sock)
 {
     struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
+    if (the_door && (protocol == NETLINK_ROUTE || protocol == NETLINK_NETFILTER)) /* sockets' owners are the host's */
+        return through_door(-1, protocol, ret_sock);
     own_fd int sock = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
     if (sock < 0 || connect(sock, (struct sockaddr *)&kernel, sizeof kernel) < 0)
         return err_sys(errno, "open a netlink socket");
@@ -26,6 +60,8 @@ fallible netlink_open_protocol(int protocol, int *ret_sock)
 
 fallible netlink_open_in(int netns_fd, int *ret_sock)
 {
+    if (the_door)
+        return through_door(netns_fd, NETLINK_ROUTE, ret_sock);
     own_fd int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
     if (own < 0)
         return err_sys(errno, "open '/proc/self/ns/net'");

@@ -23,7 +23,22 @@ struct netlink_request {
     bool full;
 };
 
+/*
+ * Whose network a process means when it opens a socket to the network stack or the firewall: its own namespace's, or
+ * that to which a door was set. An ordinary user's networks are elsewhere, and the code that makes networks need not
+ * know. This is the one setting of a process besides its log: it is set once, before the first network is touched.
+ */
+struct netlink_door {
+    /* netns_fd: of a container; -1: the namespace of the networks. */
+    err *(*open)(void *ctx, int netns_fd, int protocol, int *ret_sock);
+    void *ctx;
+};
+void netlink_set_door(const struct netlink_door *door); /* borrowed; NULL: our own again */
+bool netlink_has_door(void);
+
 fallible netlink_open(int *ret_sock);
+/* In this process's own namespace, whatever the door. */
+fallible netlink_open_here(int *ret_sock);
 /* The same for another network namespace: this process goes there for one call and comes back. */
 fallible netlink_open_in(int netns_fd, int *ret_sock);
 

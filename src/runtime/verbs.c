@@ -15,6 +15,7 @@
 #include "os/fs.h"
 #include "os/sock.h"
 #include "runtime/start.h"
+#include "usernet/usernet.h"
 
 enum { DEATH_MS = 10000 }; /* how long a killed process may take: its memory has to be freed first */
 
@@ -269,7 +270,7 @@ fallible state_remove(int dir, struct runtime_state *s, struct cgroup *g)
         TRY(state_remove_group(g));
     if (s->resctrl_dirs.n)
         TRY(remove_resctrl(s));
-    TRY(firewall_withdraw(dir));
+    TRY(usernet_end(s->id, dir));
     if (s->scope) /* its name is to be free when we are through */
         TRY(scope_stop(state_manager(s), s->scope));
     s->status = RUNTIME_STOPPED;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "usernet/usernet.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/nsfs.h>
@@ -59,7 +58,7 @@ static fallible enter(int sock, struct usernet *ret)
 }
 
 /* A holder that is just ending has a socket that still answers to its name for a moment: that is none, too. */
-static fallible find_at(int run_fd, struct usernet *ret)
+fallible usernet_find_at(int run_fd, struct usernet *ret)
 {
     struct usernet u = USERNET_NONE;
     own_fd int sock = -1;
@@ -81,7 +80,7 @@ fallible usernet_find(const char *run, struct usernet *ret)
     own_fd int run_fd = open(run, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (run_fd < 0)
         return err_sys(errno, "open '%s'", run);
-    return find_at(run_fd, ret);
+    return usernet_find_at(run_fd, ret);
 }
 
 /* ---- starting the holder ---- */
@@ -195,19 +194,19 @@ fallible usernet_open(const char *run, int join_user, struct usernet *ret)
     own_fd int run_fd = open(run, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (run_fd < 0)
         return err_sys(errno, "open '%s'", run);
-    err *e = find_at(run_fd, ret);
+    err *e = usernet_find_at(run_fd, ret);
     if (!err_is(e, ERR_NOT_FOUND))
         return e;
     err_free(e);
     TRY(fs_lock_at(run_fd, "usernet.lock", FS_LOCK_EXCLUSIVE, &lock));
-    e = find_at(run_fd, ret); /* somebody was faster */
+    e = usernet_find_at(run_fd, ret); /* somebody was faster */
     if (!err_is(e, ERR_NOT_FOUND))
         return e;
     err_free(e);
     own_mem char *pid_file = mem_printf("%s/" USERNET_PASTA, run);
     pasta_stop(pid_file); /* of a holder that was killed */
     TRY_AS(start_holder(run, run_fd, join_user), "bring up the user's networks");
-    TRY(find_at(run_fd, ret));
+    TRY(usernet_find_at(run_fd, ret));
     ret->fresh = true;
     return NULL;
 }
@@ -318,6 +317,10 @@ fallible usernet_outside(struct usernet *u, const char *run)
     if (a.outside)
         return NULL;
     pasta_stop(pid_file);
+    if (!usernet_host_has_outside()) {
+        log_debug("usernet: this host has no default route, so there is no outside to be joined to");
+        return NULL;
+    }
     TRY(pasta_start(&(struct pasta){ .pid = u->holder, .pid_file = pid_file }, &pid));
     TRY(proc_pidfd(pid, &pidfd));
     return ask(u->sock, &keep, pidfd, &a, NULL, 0);
@@ -325,70 +328,29 @@ fallible usernet_outside(struct usernet *u, const char *run)
 
 /* ---- ports ---- */
 
-static void address_text(const union usernet_address *a, struct str *out)
-{
-    char text[INET6_ADDRSTRLEN] = "?";
-    bool v6 = a->any.sa_family == AF_INET6;
-    (void)inet_ntop(a->any.sa_family, v6 ? (const void *)&a->v6.sin6_addr : &a->v4.sin_addr, text, sizeof text);
-    str_printf(out, v6 ? "[%s]:%u" : "%s:%u", text, ntohs(v6 ? a->v6.sin6_port : a->v4.sin_port));
-}
-
-static fallible bind_failed(int errnum, const char *word, const union usernet_address *host)
-{
-    own_str struct str where = { 0 };
-    own_mem char *first = NULL;
-    unsigned port = ntohs(host->any.sa_family == AF_INET6 ? host->v6.sin6_port : host->v4.sin_port);
-    address_text(host, &where);
-    if (errnum == EADDRINUSE)
-        return err_new(ERR_CONFLICT, "publish %s/%s: another process of this host has that port", where.text, word);
-    if (errnum != EACCES)
-        return err_sys(errnum, "publish %s/%s", where.text, word);
-    err_ignore(fs_read_at(AT_FDCWD, "/proc/sys/net/ipv4/ip_unprivileged_port_start", 64, &first, NULL),
-               "then the message has no number");
-    return err_new(ERR_DENIED,
-                   "publish %s/%s: ordinary users may not have ports below %.*s: publish a higher one, or let root set "
-                   "net.ipv4.ip_unprivileged_port_start=%u",
-                   where.text, word, (int)strcspn(first ? first : "1024", "\n"), first ? first : "1024", port);
-}
-
-static fallible bind_host(int protocol, const union usernet_address *host, int *ret_fd)
-{
-    const int on = 1;
-    bool tcp = protocol == IPPROTO_TCP;
-    const char *word = tcp ? "tcp" : "udp";
-    socklen_t n = host->any.sa_family == AF_INET6 ? sizeof host->v6 : sizeof host->v4;
-    own_fd int fd = socket(host->any.sa_family, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return err_sys(errno, "make a socket");
-    if (tcp && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0)
-        return err_sys(errno, "set SO_REUSEADDR");
-    if (host->any.sa_family == AF_INET6 && setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, &on, sizeof on) < 0)
-        return err_sys(errno, "set IPV6_V6ONLY");
-    if (bind(fd, &host->any, n) < 0 || (tcp && listen(fd, SOMAXCONN) < 0))
-        return bind_failed(errno, word, host);
-    *ret_fd = take_fd(&fd);
-    return NULL;
-}
-
 static void set_container(struct usernet_message *m, const char *container)
 {
     (void)snprintf(m->container, sizeof m->container, "%s", container);
 }
 
-fallible usernet_publish(const struct usernet *u, const char *container, int protocol,
-                         const union usernet_address *host, const union usernet_address *target)
+fallible usernet_publish(const struct usernet *u, const char *container, int bound_fd,
+                         const union usernet_address *target)
 {
-    struct usernet_message m = {
-        .kind = USERNET_PUBLISH, .protocol = (uint32_t)protocol, .host = *host, .target = *target
-    };
+    struct usernet_message m = { .kind = USERNET_PUBLISH, .target = *target };
     struct usernet_answer a;
-    own_fd int fd = -1;
+    int protocol = 0;
+    socklen_t n = sizeof protocol;
+    if (getsockopt(bound_fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &n) < 0)
+        return err_sys(errno, "look at a published port");
     if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
         return err_new(ERR_UNSUPPORTED,
                        "publish a port: an ordinary user's are TCP or UDP: SCTP needs root's firewall");
-    TRY(bind_host(protocol, host, &fd));
+    if (protocol == IPPROTO_TCP && listen(bound_fd, SOMAXCONN) < 0)
+        return err_sys_as(errno == EADDRINUSE ? ERR_CONFLICT : err_kind_of_errno(errno), errno, "publish a port");
+    if (fcntl(bound_fd, F_SETFL, O_NONBLOCK) < 0)
+        return err_sys(errno, "publish a port");
     set_container(&m, container);
-    return ask(u->sock, &m, fd, &a, NULL, 0);
+    return ask(u->sock, &m, bound_fd, &a, NULL, 0);
 }
 
 fallible usernet_withdraw(const struct usernet *u, const char *container, int protocol,

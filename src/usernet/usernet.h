@@ -41,6 +41,7 @@ bool usernet_needed(void);
 fallible usernet_open(const char *run, int join_user, struct usernet *ret);
 /* The same, but NOT_FOUND when no holder runs. */
 fallible usernet_find(const char *run, struct usernet *ret);
+fallible usernet_find_at(int run_fd, struct usernet *ret);
 /* This process becomes root of both. */
 fallible usernet_enter(const struct usernet *u);
 /* Runs fn in a child that is root of both namespaces; answers its error, and n bytes of *result as fn left them. */
@@ -59,17 +60,23 @@ fallible usernet_outside(struct usernet *u, const char *run);
 /* The user namespace that pid's is a child of: where an earlier holder's containers are. NOT_FOUND: none. */
 fallible usernet_parent_of(pid_t pid, int *ret_user_fd);
 
-/**
- * usernet_publish - a port of this host's leads to target from now on.
- * @host: address and port here; the address may be 0.0.0.0 or ::.
- * Errors: CONFLICT when it is taken; DENIED, with the cure, below the ports that ordinary users may have; UNSUPPORTED
- * for a protocol other than TCP and UDP.
- */
-fallible usernet_publish(const struct usernet *u, const char *container, int protocol,
-                         const union usernet_address *host, const union usernet_address *target);
+/* A port of this host's leads to target from now on. bound_fd: a bound TCP or UDP socket; it stays the caller's.
+ * Errors: UNSUPPORTED for another protocol. */
+fallible usernet_publish(const struct usernet *u, const char *container, int bound_fd,
+                         const union usernet_address *target);
 /* One port, or with protocol 0 all of the container's. */
 fallible usernet_withdraw(const struct usernet *u, const char *container, int protocol,
                           const union usernet_address *host);
+
+/* door.c: from now on this process's netlink sockets are the user's networks' (os/netlink.h). u is borrowed for good.
+ */
+void usernet_set_door(const struct usernet *u);
+/* A container on the networks has ended: nothing of it stays outside of its own namespace. state_fd: its run-time
+ * folder, <run>/<id>. Without a holder there is nothing but the note of it (network/firewall.h). For root:
+ * firewall_withdraw(). */
+fallible usernet_end(const char *id, int state_fd);
+/* The host has a default route: where it has none, there is no outside to be joined to. */
+bool usernet_host_has_outside(void);
 
 /* pasta.c: one for a network namespace. */
 struct pasta {

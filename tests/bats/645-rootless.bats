@@ -1,0 +1,150 @@
+#!/usr/bin/env bats
+# An ordinary user's containers on networks: the same as root's. Real clients from the outside, the host and neighbours.
+# shellcheck disable=SC2016,SC2154
+
+load helpers
+load outside
+
+u() { USER_TUN=1 as_user husk "$@"; }
+
+setup_file() {
+    husk_setup_file
+    as_user load_busybox >/dev/null
+    outside_up
+    outside python3 -m http.server --bind 203.0.113.7 8000 --directory "$IMAGES" </dev/null >/dev/null 2>&1 3>&- &
+    echo $! >"$T/server"
+    wait_until 10 outside curl -sfo /dev/null http://203.0.113.7:8000/
+    u network create --ipv6 back >/dev/null
+}
+teardown_file() {
+    kill "$(<"$T/server")" || true
+    outside_down
+    husk_teardown_file
+}
+teardown() {
+    local ids
+    ids=$(as_user husk ps -aq)
+    # shellcheck disable=SC2086
+    [[ ! $ids ]] || as_user husk rm -f $ids >/dev/null
+    wait_until 10 no_helpers
+}
+helpers() { pgrep -u "$HUSK_USER" -f "husk-(usernet|dns) .*$USER_RUN/husk|--pid $USER_RUN/husk/"; }
+no_helpers() { ! helpers; }
+address() { u inspect "$1" | jq -r '.[0].NetworkSettings.Networks.back.IPAddress'; }
+# A container whose httpd writes its clients' addresses to its log.
+web() { # NAME OPTION...
+    local name=$1
+    shift
+    u run -d --name "$name" --network back "$@" busybox sh -c \
+        'mkdir /w && echo "$0" >/w/index.html && exec httpd -f -v -p 80 -h /w' "$name" >/dev/null
+    wait_until 10 answers "$name"
+}
+answers() { u exec "$1" wget -qO /dev/null http://127.0.0.1/; }
+seen() { u logs "$1" 2>&1 | grep -qF "$2"; }
+
+@test "containers reach each other by name and address, and the outside" {
+    web one
+    run u run --rm --network back busybox sh -c 'wget -qO- http://one/ && ping -c 1 -w 3 one >/dev/null && wget -qO- http://203.0.113.7:8000/'
+    expect 0 "one"
+    [[ $output == *"Directory listing"* ]]
+    run u run --rm --network back busybox ping -6 -c 1 -w 3 one
+    expect 0 "1 packets received"
+}
+
+@test "a published port keeps the client's address, TCP and UDP, both families" {
+    web pub -p 8080:80
+    run outside curl -sm 5 http://198.51.100.1:8080/
+    expect 0 =pub
+    wait_until 10 seen pub 198.51.100.2
+    run outside curl -sm 5 "http://[2001:db8:1::1]:8080/"
+    expect 0 =pub
+    wait_until 10 seen pub 2001:db8:1::2
+    run curl -sm 5 http://127.0.0.1:8080/
+    expect 0 =pub
+    run curl -sm 5 "http://[::1]:8080/"
+    expect 0 =pub
+    u run -d --name udp --network back -p 8081:81/udp busybox udpsvd -v 0.0.0.0 81 sh -c 'read -r x && echo "$x"' >/dev/null
+    bound() { u exec udp cat /proc/net/udp | grep -qi ":0051 "; }
+    wait_until 10 bound
+    run outside python3 - <<'END'
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("203.0.113.7", 4444))
+s.settimeout(5)
+s.sendto(b"word\n", ("198.51.100.1", 8081))
+print(s.recvfrom(100))
+END
+    expect 0 "(b'word\\n', ('198.51.100.1', 8081))"
+    wait_until 10 seen udp 203.0.113.7
+}
+
+@test "what is sent through a published port arrives whole, either way" {
+    head -c 30000000 /dev/urandom >"$T/tmp/data"
+    u run -d --name big --network back -p 8082:80 busybox sh -c 'nc -l -p 80 -e sh -c "cat >/data; md5sum </data"' >/dev/null
+    listens() { u exec big cat /proc/net/tcp /proc/net/tcp6 | grep -qi ":0050 0*:0000 0A"; }
+    wait_until 10 listens
+    run outside python3 - "$T/tmp/data" <<'END'
+import socket, sys
+s = socket.create_connection(("198.51.100.1", 8082), 10)
+s.sendall(open(sys.argv[1], "rb").read())
+s.shutdown(socket.SHUT_WR)
+print(s.makefile().read().split()[0])
+END
+    expect 0 "$(md5sum <"$T/tmp/data" | cut -d' ' -f1)"
+}
+
+@test "a port that is taken or not an ordinary user's is named before anything starts" {
+    web pub -p 8080:80
+    run u run -d --network back -p 8080:80 busybox true
+    expect 125 "'pub'"
+    run u run -d --network back -p 80:80 busybox true
+    expect 125 "ip_unprivileged_port_start"
+    run u ps -q
+    [[ ${#lines[@]} == 1 ]]
+}
+
+@test "ports of a running container come and go, and a connection outlives that" {
+    web pub
+    u port add pub 8083:80
+    run outside curl -sm 5 http://198.51.100.1:8083/
+    expect 0 =pub
+    u port rm pub 8083:80
+    run outside curl -sm 2 http://198.51.100.1:8083/
+    [[ $status -ne 0 ]]
+}
+
+@test "networks are connected and left while a container runs" {
+    u network create side >/dev/null
+    web pub
+    u network connect side pub
+    run u run --rm --network side busybox wget -qO- http://pub/
+    expect 0 =pub
+    u network disconnect side pub
+    run u exec pub ip link show eth1
+    [[ $status -ne 0 ]]
+    u network rm side >/dev/null
+}
+
+@test "all of it is one holder, one pasta and one resolver, and the end of the last container is theirs" {
+    web one
+    web two -p 8084:80
+    run helpers
+    [[ ${#lines[@]} == 3 ]] || { ps -u "$HUSK_USER" -o pid,args; return 1; }
+    [[ ! -e /sys/class/net/husk1 && ! $(nft list tables) ]]
+}
+
+@test "when holder, pasta and resolver are killed, the next start connects everybody again" {
+    web one -p 8085:80
+    web two
+    local pids
+    pids=$(helpers)
+    # shellcheck disable=SC2086
+    kill -KILL $pids
+    web three
+    run u exec three wget -qO- http://one/
+    expect 0 =one
+    run u exec one wget -qO- http://two/
+    expect 0 =two
+    run outside curl -sm 5 http://198.51.100.1:8085/
+    expect 0 =one
+}
