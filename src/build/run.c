@@ -68,7 +68,7 @@ static fallible write_files(int dir, const struct container_config *c, const str
     own_mem char *hosts = NULL, *resolv = NULL;
     own_mem char *hostname = mem_printf("%s\n", spec->hostname ? spec->hostname : "localhost");
     TRY(hosts_text(c, spec->hostname, &(struct container_network){ 0 }, &hosts));
-    TRY(resolv_text(c, &resolv));
+    TRY(resolv_text(c, &(const struct container_network){ .dns_sock = -1 }, &resolv));
     TRY(write_text(dir, "hosts", hosts));
     TRY(write_text(dir, "resolv.conf", resolv));
     return write_text(dir, "hostname", hostname);

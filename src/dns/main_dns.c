@@ -92,6 +92,7 @@ static err *client_ready(void *ctx, uint32_t events)
 {
     struct client *c = ctx;
     struct dns *d = c->dns;
+    dns_server_sweep(d->server); /* a network that is gone may have left its address to the one that is asked about */
     struct resolver_message m = { 0 };
     int fds[RESOLVER_FDS_MAX] = { -1, -1, -1, -1 };
     size_t n = 0, fds_n = 0;

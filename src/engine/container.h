@@ -101,6 +101,7 @@ struct container_plan {
     struct runtime_create create;
     struct container_network network; /* before a start: of network_prepare(), else of network_look() */
     char *seccomp_cache;
+    struct strv pasta; /* options, with --network pasta */
 };
 /* With the default limits, or, where there are no cgroups to keep them, without. */
 enum plan_limits { PLAN_LIMITS, PLAN_NO_LIMITS };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <string.h>
 
 #include "engine/network_door.h"
@@ -198,6 +199,45 @@ static fallible check_port(struct db_port *p)
     return e;
 }
 
+/* An ordinary user's are carried by the holder, which is told of each. */
+static fallible publish_more(struct container *c, const struct db_ports *ports)
+{
+    struct container_network n = { .dns_sock = -1 };
+    struct reserve r = { 0 };
+    if (!usernet_needed())
+        return NULL;
+    TRY(network_look(c, &n));
+    err *e = NULL;
+    for (size_t i = 0; i < ports->n && !e; i++) {
+        const struct db_port *p = &ports->items[i];
+        struct ip at = { 0 };
+        uint16_t port = (uint16_t)p->host_port;
+        if (*p->host_ip)
+            e = ip_parse(p->host_ip, &at);
+        if (!e)
+            e = reserve_port(&r, proto_number(p->proto), &at, true, &port);
+    }
+    if (!e)
+        e = network_publish_user(c, &n.plan, &r);
+    reserve_clear(&r);
+    container_network_clear(&n);
+    return e;
+}
+
+static fallible withdraw_one(struct container *c, const struct db_port *p)
+{
+    union usernet_address four = { .v4 = { .sin_family = AF_INET, .sin_port = htons((uint16_t)p->host_port) } };
+    union usernet_address six = { .v6 = { .sin6_family = AF_INET6, .sin6_port = htons((uint16_t)p->host_port) } };
+    struct ip at = { 0 };
+    if (*p->host_ip)
+        TRY(ip_parse(p->host_ip, &at));
+    memcpy(&four.v4.sin_addr, at.bytes, 4);
+    memcpy(&six.v6.sin6_addr, at.bytes, 16);
+    if (at.family != AF_INET6)
+        TRY(usernet_withdraw(c->engine->usernet, c->row.id, proto_number(p->proto), &four));
+    return at.family == AF_INET ? NULL : usernet_withdraw(c->engine->usernet, c->row.id, proto_number(p->proto), &six);
+}
+
 fallible network_port_add(struct engine *e, struct container *c, struct db_ports *ports)
 {
     struct db *db;
@@ -215,6 +255,8 @@ fallible network_port_add(struct engine *e, struct container *c, struct db_ports
     for (size_t i = 0; i < ports->n; i++)
         TRY(db_port_add(db, &ports->items[i]));
     err *failed = pid ? follow_rows(c, pid) : NULL;
+    if (!failed && pid)
+        failed = publish_more(c, ports);
     for (size_t i = 0; failed && i < ports->n; i++)
         err_ignore(db_port_remove(db, &ports->items[i]), "the first error says what went wrong");
     return failed;
@@ -245,7 +287,11 @@ fallible network_port_remove(struct engine *e, struct container *c, const struct
         if (!find_port(&there, &ports->items[i]))
             return err_new(ERR_NOT_FOUND, "container '%s' has not published %lld/%s so", c->row.name,
                            (long long)ports->items[i].container_port, ports->items[i].proto);
-    for (size_t i = 0; i < ports->n; i++)
-        TRY(db_port_remove(db, find_port(&there, &ports->items[i])));
+    for (size_t i = 0; i < ports->n; i++) {
+        const struct db_port *p = find_port(&there, &ports->items[i]);
+        TRY(db_port_remove(db, p));
+        if (pid && c->engine->usernet)
+            TRY(withdraw_one(c, p));
+    }
     return pid ? follow_rows(c, pid) : NULL;
 }

@@ -9,6 +9,7 @@
 #include "engine/network_door.h"
 #include "engine/network_lease.h"
 #include "engine/network_parts.h"
+#include "engine/resolver.h"
 #include "os/fs.h"
 
 void container_network_clear(struct container_network *n)
@@ -18,7 +19,8 @@ void container_network_clear(struct container_network *n)
     free(n->hold);
     free(n->host_gateway);
     strv_free(&n->dns);
-    close_now(&n->dns_sock);
+    if (n->dns_sock > 0) /* a struct that was only zeroed has none */
+        close_now(&n->dns_sock);
     *n = (struct container_network){ .dns_sock = -1 };
 }
 
@@ -310,6 +312,11 @@ static fallible prepare_port(struct container *c, struct db_port *p, const struc
         err *e = reserve_port(&ret->reserve, proto_number(p->proto), &at, both, &port);
         if (err_is(e, ERR_CONFLICT) && p->want_port)
             e = name_holder(c, p, e);
+        if (e && p->want_port == RESOLVER_PORT && strstr(err_text(e), "process 'husk-dns'")) {
+            err_ignore(e,
+                       "the resolver has it on the bridges' addresses alone: what comes for others is led away before");
+            e = NULL;
+        }
         TRY(e);
         if (port != p->host_port) {
             p->host_port = port;

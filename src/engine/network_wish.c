@@ -7,6 +7,7 @@
 #include "base/parse.h"
 #include "engine/engine.h"
 #include "network/reserve.h"
+#include "usernet/usernet.h"
 
 void network_wishes_clear(struct network_wishes *w)
 {
@@ -19,7 +20,16 @@ void network_wishes_clear(struct network_wishes *w)
 bool network_mode_is_ours(const char *mode)
 {
     return !str_eq(mode, "none") && !str_eq(mode, "host") && !str_starts(mode, "container:") &&
-           !str_starts(mode, "ns:");
+           !str_starts(mode, "ns:") && !network_pasta(mode, NULL);
+}
+
+bool network_pasta(const char *mode, struct strv *ret_options)
+{
+    if (!str_starts(mode, "pasta") || (mode[5] && mode[5] != ':'))
+        return false;
+    if (ret_options && mode[5])
+        strv_split(ret_options, mode + 6, ',');
+    return true;
 }
 
 fallible network_interface_check(const char *name)
@@ -147,6 +157,9 @@ static fallible read_networks(const struct create_options *o, struct network_wis
                     return err_new(ERR_INVALID, "--network: '%s' and other networks exclude each other", word);
                 if (str_eq(word, "container:") || str_eq(word, "ns:"))
                     return err_new(ERR_INVALID, "--network: '%s' is followed by a name: %sNAME", word, word);
+                if (network_pasta(word, NULL) && !usernet_needed())
+                    return err_new(ERR_UNSUPPORTED,
+                                   "--network pasta: it is an ordinary user's way out: root's is --network bridge");
                 w->mode = mem_strdup(word);
                 return NULL;
             }

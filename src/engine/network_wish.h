@@ -22,6 +22,8 @@ static inline void own_drop_network_wishes(struct network_wishes *w)
 
 /* Whether a mode is networks of husk's, so that the container has rows. */
 bool network_mode_is_ours(const char *mode);
+/* "pasta", "pasta:OPTION,..." (as podman has them): its words are added to *ret_options, unless that is NULL. */
+bool network_pasta(const char *mode, struct strv *ret_options);
 
 /**
  * network_wishes_read - what the user said, with docker's and podman's defaults.

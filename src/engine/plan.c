@@ -121,6 +121,7 @@ void container_plan_clear(struct container_plan *p)
     rootfs_source_free(&p->root);
     free(p->seccomp_cache);
     container_network_clear(&p->network);
+    strv_free(&p->pasta);
     *p = (struct container_plan){ 0 };
 }
 
@@ -148,6 +149,7 @@ fallible container_plan(struct container *c, enum plan_limits limits, enum plan_
         .state_dir = c->state_dir,
         .staging = c->dir, /* the state_dir has files that are bound into it */
         .spec = ret->spec,
+        .pasta = network_pasta(config->network, &ret->pasta) ? &ret->pasta : NULL,
         .network = ret->network.plan.links_n ? &ret->network.plan : NULL,
         .parent_user_fd = c->engine->usernet && ret->network.plan.links_n ? &c->engine->usernet->user_fd : NULL,
         .root = &ret->root,

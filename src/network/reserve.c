@@ -123,8 +123,20 @@ char *reserve_holder(uint8_t proto, const struct ip *at, uint16_t port)
 /* ---- taking it ----------------------------------------------------------------------------------------------------
  */
 
+/* An ordinary user's sockets do listen (usernet/), and connections that have ended hold a port for a minute; one that
+ * is listened on stays taken all the same. */
+static void allow_again(int sock)
+{
+    const int on = 1;
+    int type = 0;
+    socklen_t n = sizeof type;
+    if (geteuid() != 0 && getsockopt(sock, SOL_SOCKET, SO_TYPE, &type, &n) == 0 && type == SOCK_STREAM)
+        (void)setsockopt(sock, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+}
+
 static int bind_to(int sock, const struct ip *at, int family, uint16_t port)
 {
+    allow_again(sock);
     struct sockaddr_in a4 = { .sin_family = AF_INET, .sin_port = htobe16(port) };
     struct sockaddr_in6 a6 = { .sin6_family = AF_INET6, .sin6_port = htobe16(port) };
     if (ip_is_set(at) && family == AF_INET)

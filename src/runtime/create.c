@@ -17,6 +17,7 @@
 #include "os/fs.h"
 #include "os/sock.h"
 #include "runtime/start.h"
+#include "usernet/usernet.h"
 
 /* Rows before the clone: the parent makes what the child will find. */
 
@@ -256,6 +257,11 @@ static err *move_devices(void *ctx)
 static err *connect_network(void *ctx)
 {
     struct start *s = ctx;
+    if (s->c->pasta) {
+        own_mem char *pid_file = mem_printf("%s/" PASTA_PID_FILE, s->c->state_dir);
+        pid_t pid;
+        return pasta_start(&(struct pasta){ s->run.pid, s->c->pasta, pid_file }, &pid);
+    }
     return network_connect(s->c->network, s->run.pid, s->dir_fd);
 }
 
@@ -408,7 +414,8 @@ static bool has_netdevs(const void *ctx)
 }
 static bool has_network(const void *ctx)
 {
-    return ((const struct start *)ctx)->c->network != NULL;
+    const struct start *s = ctx;
+    return s->c->network != NULL || s->c->pasta != NULL;
 }
 static bool has_runtime_hooks(const void *ctx)
 {
@@ -714,6 +721,8 @@ static void undo(struct start *s)
     netdev_give_back(&s->netdevs);
     if (s->c->network)
         err_ignore(firewall_withdraw(s->dir_fd), "the start's own error matters more");
+    if (s->c->pasta)
+        pasta_stop_at(s->dir_fd);
     if (s->resctrl_made)
         err_ignore(resctrl_remove(s->resctrl_fd, &s->state.resctrl_dirs), "the start's own error matters more");
     if (s->cgroup) {

@@ -416,6 +416,13 @@ void explain_netdevs(const void *ctx, FILE *out)
 void explain_network(const void *ctx, FILE *out)
 {
     const struct start *s = ctx;
+    if (s->c->pasta) {
+        fprintf(out, "pasta --config-net --no-map-gw");
+        for (size_t i = 0; i < s->c->pasta->n; i++)
+            fprintf(out, " %s", s->c->pasta->items[i]);
+        fprintf(out, " $pid\n");
+        return;
+    }
     network_explain(s->c->network, out);
 }
 

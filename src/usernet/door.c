@@ -45,6 +45,7 @@ fallible usernet_end(const char *id, int state_fd)
     struct usernet u = USERNET_NONE;
     if (!usernet_needed())
         return firewall_withdraw(state_fd);
+    pasta_stop_at(state_fd);
     own_fd int run = openat(state_fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (run < 0)
         return err_sys(errno, "open the run-time folder");

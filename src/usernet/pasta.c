@@ -59,13 +59,15 @@ fallible pasta_start(const struct pasta *p, pid_t *ret_pid)
     static const char *const words[] = { "pasta", "--quiet", "--config-net", "--no-map-gw" };
     for (size_t i = 0; i < ARRAY_SIZE(words); i++)
         strv_add(&argv, words[i]);
-    if (p->options && p->options->n) {
+    /* A port is only open when somebody says so: pasta's own default is every one. */
+    static const char *const ways[] = { "-t", "-u", "-T", "-U" };
+    for (size_t i = 0; i < ARRAY_SIZE(ways); i++)
+        if (!p->options || !strv_has(p->options, ways[i])) {
+            strv_add(&argv, ways[i]);
+            strv_add(&argv, "none");
+        }
+    if (p->options)
         strv_copy(&argv, p->options->items, p->options->n);
-    } else {
-        static const char *const closed[] = { "-t", "none", "-u", "none", "-T", "none", "-U", "none" };
-        for (size_t i = 0; i < ARRAY_SIZE(closed); i++)
-            strv_add(&argv, closed[i]);
-    }
     strv_add(&argv, "--pid");
     strv_add(&argv, p->pid_file);
     strv_add_printf(&argv, "%d", (int)p->pid);
@@ -87,12 +89,12 @@ static bool is_pasta(int pidfd, pid_t pid)
     return yes && pidfd >= 0;
 }
 
-void pasta_stop(const char *pid_file)
+static void stop(int dir_fd, const char *pid_file)
 {
     own_mem char *text = NULL;
     own_fd int pidfd = -1;
     int64_t pid = 0;
-    err *e = fs_read_at(AT_FDCWD, pid_file, 64, &text, NULL);
+    err *e = fs_read_at(dir_fd, pid_file, 64, &text, NULL);
     if (!e) {
         text[strcspn(text, "\n")] = '\0';
         e = parse_i64(text, 1, INT32_MAX, &pid);
@@ -102,5 +104,16 @@ void pasta_stop(const char *pid_file)
     if (!e && is_pasta(pidfd, (pid_t)pid))
         (void)pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
     err_ignore(e, "then it does not run");
-    (void)unlink(pid_file);
+    (void)unlinkat(dir_fd, pid_file, 0);
+}
+
+void pasta_stop(const char *pid_file)
+{
+    stop(AT_FDCWD, pid_file);
+}
+
+void pasta_stop_at(int dir_fd)
+{
+    if (faccessat(dir_fd, PASTA_PID_FILE, F_OK, 0) == 0)
+        stop(dir_fd, PASTA_PID_FILE);
 }

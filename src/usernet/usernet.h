@@ -88,6 +88,9 @@ struct pasta {
 fallible pasta_start(const struct pasta *p, pid_t *ret_pid);
 /* Ends the pasta of a pid file, when it is one, and removes the file. */
 void pasta_stop(const char *pid_file);
+/* The same of a container's own: its pid is in its run-time folder. */
+#define PASTA_PID_FILE "pasta.pid"
+void pasta_stop_at(int dir_fd);
 /* Is it installed, and may this user use it? NULL: yes; else why not, with the cure. */
 const char *pasta_missing(void);
 

@@ -63,7 +63,12 @@ seen() { u logs "$1" 2>&1 | grep -qF "$2"; }
     expect 0 =pub
     run curl -sm 5 "http://[::1]:8080/"
     expect 0 =pub
-    u run -d --name udp --network back -p 8081:81/udp busybox udpsvd -v 0.0.0.0 81 sh -c 'read -r x && echo "$x"' >/dev/null
+    u run -d --name udp --network back -p 8081:81/udp busybox sleep 1000 >/dev/null
+    nsenter --target "$(u inspect --format '{{.State.Pid}}' udp)" --net python3 -c 'import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("0.0.0.0", 81))
+data, peer = s.recvfrom(100)
+s.sendto(data + b" from %s:%d" % (peer[0].encode(), peer[1]), peer)' 3>&- &
     bound() { u exec udp cat /proc/net/udp | grep -qi ":0051 "; }
     wait_until 10 bound
     run outside python3 - <<'END'
@@ -71,11 +76,10 @@ import socket
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.bind(("203.0.113.7", 4444))
 s.settimeout(5)
-s.sendto(b"word\n", ("198.51.100.1", 8081))
+s.sendto(b"word", ("198.51.100.1", 8081))
 print(s.recvfrom(100))
 END
-    expect 0 "(b'word\\n', ('198.51.100.1', 8081))"
-    wait_until 10 seen udp 203.0.113.7
+    expect 0 "(b'word from 203.0.113.7:4444', ('198.51.100.1', 8081))"
 }
 
 @test "what is sent through a published port arrives whole, either way" {
@@ -147,4 +151,17 @@ END
     expect 0 =two
     run outside curl -sm 5 http://198.51.100.1:8085/
     expect 0 =one
+}
+
+@test "--network pasta: a container alone, with its own way out, and ports that pasta is told of" {
+    run u run --rm --network pasta busybox wget -qO- http://203.0.113.7:8000/
+    expect 0 "Directory listing"
+    u run -d --name alone --network pasta:-t,8086:80 busybox sh -c 'mkdir /w && echo alone >/w/index.html && exec httpd -f -p 80 -h /w' >/dev/null
+    served() { outside curl -sfm 2 http://198.51.100.1:8086/; }
+    wait_until 10 served
+    u kill alone >/dev/null
+    no_pasta() { ! pgrep -u "$HUSK_USER" -f "pasta .*$USER_RUN"; }
+    wait_until 10 no_pasta
+    run husk run --rm --network pasta busybox true
+    [[ $status -ne 0 ]]
 }
