@@ -149,7 +149,7 @@ run --rm busybox cat /etc/hosts                       | 0   | ~127.0.0.1[[:space
 run --rm --hostname me busybox ping -c 1 -W 1 me      | 0   | 1 packets received
 run --rm --add-host db busybox true                   | 125 | --add-host: 'db': it is NAME:IP
 run --rm --add-host db:1.2.3 busybox true             | 125 | --add-host: '1.2.3' is no IP address
-run --rm --dns 9.9.9.9 --dns-search example.org --dns-option ndots:2 busybox cat /etc/resolv.conf | 0 | ~^nameserver 9.9.9.9.search example.org.options ndots:2$
+run --rm --network none --dns 9.9.9.9 --dns-search example.org --dns-option ndots:2 busybox cat /etc/resolv.conf | 0 | ~^nameserver 9.9.9.9.search example.org.options ndots:2$
 run --rm --dns nine busybox true                      | 125 | --dns: 'nine' is no IP address
 run --rm --env-file $T/tmp/env busybox sh -c 'echo \$A \$B' | 0 | =1 two words
 run --rm --env-file $T/tmp/none busybox true          | 125 | --env-file: open '$T/tmp/none': No such file or directory
