@@ -29,6 +29,7 @@
 static fallible make_config(const struct run_step *s, struct container_config **ret)
 {
     struct create_options o = *s->options;
+    o.systemd = "false"; /* a step is no system, whatever its program is called */
     struct oci_image_run run = { .env = s->env, .user = (char *)s->user, .working_dir = (char *)s->workdir };
     struct oci_rootfs rootfs = { .diff_ids = *s->layers };
     struct oci_image_config config = { .config = &run, .rootfs = &rootfs };
