@@ -449,7 +449,7 @@ static fallible build_here(struct build *b)
     if (b->o->verify)
         TRY(verify(b, id));
     build_cache_trim(&b->cache);
-    printf("%s\n", id);
+    fprintf(deliver_takes_stdout(b->delivers, b->delivers_n) ? stderr : stdout, "%s\n", id);
     return NULL;
 }
 
@@ -497,6 +497,7 @@ static void build_close(struct build *b)
     free(b->secrets);
     free(b->platform);
     progress_out_free(b->progress);
+    deliver_clear(b->delivers, b->delivers_n);
     engine_free(b->engine);
 }
 
@@ -506,9 +507,28 @@ fallible build_run_all(const struct build_options *given)
     if (o->verify && o->tags.n)
         return err_new(ERR_INVALID, "--verify gives no names: leave --tag out");
     o->no_cache = o->no_cache || o->verify;
-    struct build b = {
-        .o = o, .adding_fd = -1, .dir_fd = -1, .context = { .fd = -1 }, .cache = { NULL, -1, -1, -1, -1 }
-    };
+    struct deliver *delivers = NULL;
+    size_t delivers_n = 0;
+    own_strv struct strv tags = { 0 };
+    for (size_t i = 0; i < o->tags.n; i++)
+        strv_add(&tags, o->tags.items[i]);
+    TRY(deliver_parse(&o->outputs, &tags, &delivers, &delivers_n));
+    o->tags = tags;
+    bool push = o->push;
+    for (size_t i = 0; i < delivers_n; i++)
+        push = push || delivers[i].push;
+    if ((push && !tags.n) || (o->verify && delivers_n + push)) {
+        deliver_clear(delivers, delivers_n);
+        return o->verify ? err_new(ERR_INVALID, "--verify compares alone: leave --output and --push out")
+                         : err_new(ERR_INVALID, "--push: where to is the image's name: give it with --tag");
+    }
+    struct build b = { .o = o,
+                       .delivers = delivers,
+                       .delivers_n = delivers_n,
+                       .adding_fd = -1,
+                       .dir_fd = -1,
+                       .context = { .fd = -1 },
+                       .cache = { NULL, -1, -1, -1, -1 } };
     err *e = read_options(&b);
     if (!e)
         e = engine_open(&b.engine);

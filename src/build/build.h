@@ -20,8 +20,11 @@ struct build_options {
     const char *context; /* a directory, or "-": a tar (or a Dockerfile) on standard input */
     const char *file;    /* NULL: Dockerfile or Containerfile of the context; "-": standard input */
     const char *target, *platform, *iidfile, *progress, *verify;
+    const char *metadata_file;
     const char *network; /* of RUN: host, default (the same) or none; NULL: host */
     struct strv tags, build_args, labels, annotations, secrets, ssh, no_cache_filter;
+    struct strv outputs; /* build/deliver.h */
+    bool push;
     bool no_cache, quiet, pull, check, explain_cache;
     const char *pull_policy;      /* always, missing, never; NULL: missing, or always with pull */
     struct create_options create; /* of RUN's containers: hosts, limits, rights */

@@ -8,6 +8,7 @@
 #include "build/build.h"
 #include "build/cache.h"
 #include "build/copy.h"
+#include "build/deliver.h"
 #include "build/dockerfile.h"
 #include "build/expand.h"
 #include "build/hashes.h"
@@ -62,7 +63,9 @@ struct build {
     struct opt_i64 epoch; /* SOURCE_DATE_EPOCH */
     struct build_secret *secrets;
     size_t secrets_n;
-    struct strv ssh; /* "id=socket" */
+    struct strv ssh;          /* "id=socket" */
+    struct deliver *delivers; /* --output */
+    size_t delivers_n;
     struct progress_out *progress;
     int steps;
     size_t working;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What comes out: an image of the store. Another kind of output begins with the same state.
+ * What comes out: an image of the store. Where it goes from there: build/deliver.h.
  */
 #include <fcntl.h>
 #include <string.h>
@@ -102,6 +102,7 @@ fallible build_output(struct build *b, const struct build_state *s, char **ret_i
     TRY(name_it(b, &target));
     if (b->o->iidfile)
         TRY_AS(fs_replace_at(AT_FDCWD, b->o->iidfile, id, strlen(id), 0644, FS_SYNC_NONE), "--iidfile");
+    TRY(build_deliver(b, s, id, &target));
     *ret_id = take(id);
     return NULL;
 }

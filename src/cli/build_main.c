@@ -34,6 +34,15 @@ static const struct opt build_opts_table[] = {
     OPT_STR(0, "platform", T, build.platform, "OS/ARCH", "What it is built for (default: this machine's)"),
     OPT_STRS(0, "secret", T, build.secrets, "id=NAME,src=FILE|env=NAME", "A secret for RUN --mount=type=secret"),
     OPT_STRS(0, "ssh", T, build.ssh, "default|ID=SOCKET", "An agent for RUN --mount=type=ssh"),
+    OPT_GROUP("Where it goes, beside the store"),
+    OPT_STRS(
+        'o', "output", T, build.outputs, "type=TYPE[,dest=PATH]",
+        "local (a new or empty directory), tar, oci or docker (archives), or image; a PATH alone is local's, - is a "
+        "tar on standard output"),
+    OPT_FLAG(0, "push", T, build.push, "Send it to the registries of its names"),
+    OPT_FLAG(0, "load", T, load, "It goes into the store: it always does"),
+    OPT_STR(0, "metadata-file", T, build.metadata_file, "FILE",
+            "Write the image's digests and names to a file, as JSON"),
     OPT_GROUP("The cache"),
     OPT_FLAG(0, "no-cache", T, build.no_cache, "Do every step again"),
     OPT_STRS(0, "no-cache-filter", T, build.no_cache_filter, "STAGE", "Do every step of this stage again"),

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "build/deliver.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/parse.h"
+#include "build/build_parts.h"
+#include "engine/lowers.h"
+#include "layers/diff.h"
+#include "layers/diff_walk.h"
+#include "layers/flatten.h"
+#include "os/fs.h"
+#include "os/ids.h"
+#include "os/proc.h"
+
+/* ---- --output's words ---- */
+
+static const char *const kinds[] = { "image", "local", "tar", "oci", "docker" };
+
+static fallible set_key(struct deliver *d, const char *text, const char *key, const char *value, struct strv *names)
+{
+    if (strcmp(key, "type") == 0) {
+        for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+            if (strcmp(kinds[i], value) == 0) {
+                d->kind = (enum deliver_kind)i;
+                return NULL;
+            }
+        return err_new(ERR_INVALID, "--output '%s': unknown type '%s': expected local, tar, oci, docker or image", text,
+                       value);
+    }
+    if (strcmp(key, "dest") == 0) {
+        free(d->dest);
+        d->dest = mem_strdup(value);
+    } else if (strcmp(key, "name") == 0) {
+        if (!strv_has(names, value))
+            strv_add(names, value);
+    } else if (strcmp(key, "push") == 0) {
+        TRY_AS(parse_bool(value, &d->push), "--output '%s': push", text);
+    } else {
+        return err_new(ERR_INVALID, "--output '%s': unknown key '%s': expected type, dest, name or push", text, key);
+    }
+    return NULL;
+}
+
+static fallible parse_one(const char *text, struct strv *names, struct deliver *d)
+{
+    own_strv struct strv parts = { 0 };
+    if (!strchr(text, '=')) { /* "-" or a directory alone */
+        d->kind = strcmp(text, "-") == 0 ? DELIVER_TAR : DELIVER_LOCAL;
+        d->dest = mem_strdup(text);
+    } else {
+        strv_split(&parts, text, ',');
+    }
+    for (size_t i = 0; i < parts.n; i++) {
+        own_mem char *key = mem_strndup(parts.items[i], strcspn(parts.items[i], "="));
+        if (!parts.items[i][strlen(key)])
+            return err_new(ERR_INVALID, "--output '%s': expected KEY=VALUE[,KEY=VALUE...]", text);
+        TRY(set_key(d, text, key, parts.items[i] + strlen(key) + 1, names));
+    }
+    if (d->kind == DELIVER_IMAGE && d->dest)
+        return err_new(ERR_INVALID, "--output '%s': an image goes into the store and has no dest", text);
+    if (d->kind == DELIVER_LOCAL && (!d->dest || !*d->dest || strcmp(d->dest, "-") == 0))
+        return err_new(ERR_INVALID, "--output '%s': type=local needs dest=DIR", text);
+    if (d->kind != DELIVER_IMAGE && d->push)
+        return err_new(ERR_INVALID, "--output '%s': only type=image can be pushed", text);
+    if (d->kind != DELIVER_IMAGE && !d->dest)
+        d->dest = mem_strdup("-");
+    if (d->dest && !*d->dest)
+        return err_new(ERR_INVALID, "--output '%s': dest is empty: expected a path, or - for standard output", text);
+    if (d->dest && strcmp(d->dest, "-") == 0 && isatty(STDOUT_FILENO))
+        return err_new(ERR_INVALID, "--output '%s': standard output is a terminal: name a file with dest=FILE", text);
+    return NULL;
+}
+
+fallible deliver_parse(const struct strv *texts, struct strv *names, struct deliver **ret, size_t *ret_n)
+{
+    struct deliver *items = mem_zalloc((texts->n + 1) * sizeof *items);
+    size_t to_stdout = 0;
+    err *e = NULL;
+    for (size_t i = 0; i < texts->n && !e; i++) {
+        e = parse_one(texts->items[i], names, &items[i]);
+        if (!e && items[i].dest && strcmp(items[i].dest, "-") == 0 && ++to_stdout > 1)
+            e = err_new(ERR_INVALID, "--output '%s': standard output has room for one", texts->items[i]);
+    }
+    if (e) {
+        deliver_clear(items, texts->n);
+        return e;
+    }
+    *ret = items;
+    *ret_n = texts->n;
+    return NULL;
+}
+
+void deliver_clear(struct deliver *items, size_t n)
+{
+    for (size_t i = 0; items && i < n; i++)
+        free(items[i].dest);
+    free(items);
+}
+
+bool deliver_takes_stdout(const struct deliver *items, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (items[i].dest && strcmp(items[i].dest, "-") == 0)
+            return true;
+    return false;
+}
+
+/* ---- the files ---- */
+
+static fallible flatten_state(struct build *b, const struct build_state *s, const char *dir)
+{
+    own_strv struct strv lowers = { 0 };
+    TRY(lowers_of(b->engine, &s->config->rootfs->diff_ids, &lowers));
+    return flatten(&lowers, dir);
+}
+
+/* Only what was not there before, or is empty, is written to: after a failure it is as it was. */
+static fallible deliver_local(struct build *b, const struct build_state *s, const char *dest)
+{
+    own_strv struct strv names = { 0 };
+    bool made = mkdir(dest, 0755) == 0;
+    if (!made && errno != EEXIST)
+        return err_sys(errno, "--output: make '%s'", dest);
+    own_fd int fd = open(dest, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(errno, "--output: open '%s'", dest);
+    TRY(diff_names(fd, &names));
+    if (names.n)
+        return err_new(ERR_CONFLICT, "--output: directory '%s' is not empty: name one that is empty, or not there yet",
+                       dest);
+    err *e = flatten_state(b, s, dest);
+    if (!e && ids_in_userns()) /* files of subordinate ids would be nobody's outside */
+        e = fs_chown_tree_at(AT_FDCWD, dest, 0, 0);
+    if (!e)
+        return NULL;
+    own_strv struct strv left = { 0 };
+    err_ignore(diff_names(fd, &left), "the first error is told");
+    for (size_t i = 0; i < left.n; i++)
+        err_ignore(fs_remove_tree_at(fd, left.items[i]), "the first error is told");
+    if (made)
+        (void)rmdir(dest);
+    return err_wrap(e, "--output '%s'", dest);
+}
+
+static err *write_out(void *ctx, const void *bytes, size_t n)
+{
+    return fs_write_fd(*(const int *)ctx, bytes, n, "the archive");
+}
+
+static fallible deliver_tar(struct build *b, const struct build_state *s, const char *dest)
+{
+    own_mem char *tree = mem_printf("%s/tmp/%s/tree", b->engine->root, b->dir_name);
+    bool to_stdout = strcmp(dest, "-") == 0;
+    own_mem char *part = mem_printf("%s.part-%d", dest, (int)getpid());
+    own_fd int dir = -1, fd = -1;
+    if (mkdir(tree, 0755) < 0)
+        return err_sys(errno, "make '%s'", tree);
+    err *e = flatten_state(b, s, tree);
+    if (!e)
+        e = fs_open_dir_at(AT_FDCWD, tree, FS_MUST_EXIST, &dir);
+    struct stat st;
+    bool in_place = to_stdout || (stat(dest, &st) == 0 && !S_ISREG(st.st_mode));
+    if (!e) {
+        fd = to_stdout ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)
+                       : open(in_place ? dest : part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+        if (fd < 0)
+            e = err_sys(errno, "--output '%s'", dest);
+    }
+    if (!e)
+        e = diff_tar(&(struct diff){ .upper_fd = dir, .whole = true, .newest_s = build_newest(b, s) }, write_out, &fd);
+    if (!e && !in_place && rename(part, dest) < 0)
+        e = err_sys(errno, "--output '%s'", dest);
+    if (e && !in_place && fd >= 0)
+        (void)unlink(part);
+    own_mem char *below = mem_printf("tmp/%s/tree", b->dir_name);
+    err_ignore(fs_remove_tree_at(b->layout->fd, below), "it goes with the build's directory");
+    return e;
+}
+
+/* ---- what husk-image does ---- */
+
+static fallible image_program(const struct strv *args, bool to_stdout)
+{
+    own_mem char *program = NULL;
+    int status;
+    TRY(self_find_program("husk-image", &program));
+    char **argv = mem_zalloc((args->n + 2) * sizeof *argv);
+    argv[0] = program;
+    for (size_t i = 0; i < args->n; i++)
+        argv[i + 1] = args->items[i];
+    struct spawn s = {
+        .argv = argv, .stdin_fd = -1, .stdout_fd = to_stdout ? STDOUT_FILENO : STDERR_FILENO, .stderr_fd = -1
+    };
+    err *e = spawn_wait(&s, &status);
+    free(argv);
+    TRY(e);
+    return proc_exit_code(status) == 0 ? NULL : err_exit(125);
+}
+
+static fallible deliver_archive(struct build *b, const struct deliver *d, const char *id)
+{
+    own_strv struct strv args = { 0 };
+    bool to_stdout = strcmp(d->dest, "-") == 0;
+    strv_add(&args, "save");
+    strv_add(&args, "--quiet");
+    strv_add(&args, "--format");
+    strv_add(&args, d->kind == DELIVER_OCI ? "oci-archive" : "docker-archive");
+    if (!to_stdout) {
+        strv_add(&args, "--output");
+        strv_add(&args, d->dest);
+    }
+    for (size_t i = 0; i < b->o->tags.n; i++)
+        strv_add(&args, b->o->tags.items[i]);
+    if (b->o->tags.n == 0)
+        strv_add(&args, id);
+    return image_program(&args, to_stdout);
+}
+
+static fallible push_all(struct build *b)
+{
+    for (size_t i = 0; i < b->o->tags.n; i++) {
+        own_strv struct strv args = { 0 };
+        strv_add(&args, "push");
+        if (b->o->quiet)
+            strv_add(&args, "--quiet");
+        strv_add(&args, b->o->tags.items[i]);
+        TRY(image_program(&args, false));
+    }
+    return NULL;
+}
+
+static fallible write_metadata(const struct build *b, const char *id, const struct oci_descriptor *image)
+{
+    own_json json_t *doc = json_pack("{s:s, s:s, s:{s:s, s:s, s:I}}", "containerimage.config.digest", id,
+                                     "containerimage.digest", image->digest, "containerimage.descriptor", "mediaType",
+                                     image->media_type, "digest", image->digest, "size", (json_int_t)image->size);
+    own_mem char *names = NULL;
+    for (size_t i = 0; i < b->o->tags.n; i++) {
+        own_mem char *before = take(names);
+        names = mem_printf("%s%s%s", before ? before : "", before ? "," : "", b->o->tags.items[i]);
+    }
+    if (names)
+        json_object_set_new(doc, "image.name", json_string(names));
+    own_mem char *text = json_dumps(doc, JSON_INDENT(2));
+    TRY_AS(fs_replace_at(AT_FDCWD, b->o->metadata_file, text, strlen(text), 0644, FS_SYNC_NONE), "--metadata-file");
+    return NULL;
+}
+
+fallible build_deliver(struct build *b, const struct build_state *s, const char *id, const struct oci_descriptor *image)
+{
+    bool push = b->o->push;
+    for (size_t i = 0; i < b->delivers_n; i++) {
+        const struct deliver *d = &b->delivers[i];
+        push = push || d->push;
+        if (d->kind == DELIVER_LOCAL)
+            TRY(deliver_local(b, s, d->dest));
+        else if (d->kind == DELIVER_TAR)
+            TRY(deliver_tar(b, s, d->dest));
+        else if (d->kind != DELIVER_IMAGE)
+            TRY(deliver_archive(b, d, id));
+    }
+    if (push)
+        TRY(push_all(b));
+    return b->o->metadata_file ? write_metadata(b, id, image) : NULL;
+}

@@ -1,0 +1,90 @@
+#!/usr/bin/env bats
+# build: where an image goes beside the store, as root and as an ordinary user.
+# shellcheck disable=SC2016,SC2154 # dollars for others; bats sets the variables
+
+load helpers
+
+setup_file() {
+    husk_setup_file
+    load_busybox
+    as_user load_busybox
+    mkdir -m 777 "$T/out"
+    mkdir -m 755 "$T/c"
+    echo content >"$T/c/f"
+    touch -d @1700000000 "$T/c/f"
+    printf 'FROM busybox AS tools\nRUN mkdir /d && echo made >/d/made && rm /bin/vi\nCOPY f /d/\nFROM scratch AS files\nCOPY --from=tools /d /d\n' >"$T/c/Dockerfile"
+}
+
+user_husk() { as_user husk "$@"; }
+WHO="husk user_husk"
+
+setup() { umask 022; }
+
+@test "build --output: the last stage's files in a directory of the caller's, and as a tar" {
+    local h o
+    for h in $WHO; do
+        o=$T/out/$h
+        "$h" build -q -o "type=local,dest=$o" "$T/c"
+        [[ $(cd "$o" && find . | sort | xargs) == ". ./d ./d/f ./d/made" && $(<"$o/d/f") == content ]]
+        [[ $(stat -c %Y "$o/d/f") == 1700000000 ]]
+        [[ $(stat -c %u "$o/d/made") == "$(stat -c %u "$o")" ]]
+        "$h" build -q -o "$o.2" --target tools "$T/c"
+        [[ -x $o.2/bin/busybox && ! -e $o.2/bin/vi && -e $o.2/d/made ]]
+        "$h" build -q --output "type=tar,dest=$o.tar" "$T/c"
+        [[ $(tar -tf "$o.tar" | sed 's,^\./,,' | grep . | xargs) == "d/ d/f d/made" ]]
+        "$h" build -q -o - "$T/c" >"$o.stdout.tar"
+        cmp "$o.tar" "$o.stdout.tar"
+        # what is there is not touched
+        run "$h" build -q -o "$o" "$T/c"
+        expect 1 "is not empty"
+        [[ $(<"$o/d/f") == content ]]
+        "$h" system check
+    done
+}
+
+@test "build --output: archives of both kinds, and what is written of them" {
+    local h o id
+    for h in $WHO; do
+        o=$T/out/$h
+        id=$("$h" build -q -t out:1 --annotation a.b=c --metadata-file "$o.json" -o "type=oci,dest=$o.oci" \
+            -o "type=docker,dest=$o.docker,name=out:2" --load "$T/c")
+        [[ $(jq -r '."containerimage.config.digest", ."image.name"' "$o.json") == "$id"$'\n'out:1,out:2 ]]
+        [[ $(tar -xOf "$o.docker" manifest.json | jq -r '.[].Config' | grep -o '[0-9a-f]\{64\}' | sort -u) == "${id#sha256:}" ]]
+        tar -xOf "$o.oci" index.json | jq -r '.manifests[].digest' | grep -qx "$(jq -r '."containerimage.digest"' "$o.json")"
+        tar -xOf "$o.oci" "blobs/sha256/$(jq -r '."containerimage.digest" | sub("sha256:";"")' "$o.json")" | jq -e '.annotations["a.b"] == "c"'
+        "$h" rmi out:1 out:2
+        "$h" load -q -i "$o.oci"
+        [[ $("$h" inspect --type image -f '{{.Id}}' out:2) == "$id" ]]
+        "$h" build -q -o type=oci "$T/c" | tar -tf - | grep -qx oci-layout
+    done
+}
+
+@test "build --push: to the registries of its names" {
+    local h id
+    start_registry
+    for h in $WHO; do
+        id=$("$h" build -q --push -t "$REGISTRY/out/$h:1" "$T/c")
+        "$h" rmi "$REGISTRY/out/$h:1"
+        "$h" pull -q "$REGISTRY/out/$h:1"
+        [[ $("$h" inspect --type image -f '{{.Id}}' "$REGISTRY/out/$h:1") == "$id" ]]
+        id=$("$h" build -q -o "type=image,name=$REGISTRY/out/$h:2,push=true" "$T/c")
+        "$h" rmi "$REGISTRY/out/$h:2"
+        "$h" pull -q "$REGISTRY/out/$h:2"
+        run "$h" build -q --push -t "127.0.0.1:1/none:1" "$T/c"
+        expect 125
+    done
+}
+
+@test "build --output: what it does not know is told before anything is built" {
+    local text
+    for text in type=squash 'type=local' 'type=tar,to=x' 'type=image,dest=x' 'type=oci,push=true,dest=x' 'type=oci,dest=' 'type=tar,x'; do
+        run husk build -q -o "$text" "$T/c"
+        expect 1 "--output '$text': "
+    done
+    run husk build -q --push "$T/c"
+    expect 1 "give it with --tag"
+    run husk build -q -o - -o type=oci "$T/c"
+    expect 1 "has room for one"
+    run husk build -q --verify busybox -o x "$T/c"
+    expect 1 "leave --output and --push out"
+}
