@@ -29,8 +29,9 @@
 
 struct layout {
     char *path;
-    int fd;     /* O_PATH */
-    bool erofs; /* new layers are to be EROFS (layers/merged.h); who adds says so */
+    int fd;             /* O_PATH */
+    bool erofs;         /* new layers are to be EROFS (layers/merged.h); who adds says so */
+    bool share_extents; /* new layers' files are to share those of others (layers/extents.h); likewise */
 };
 /* $HUSK_ROOT, or /var/lib/husk for root, or ${XDG_DATA_HOME:-~/.local/share}/husk. Caller frees. */
 char *layout_default_path(void);

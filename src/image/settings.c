@@ -37,6 +37,11 @@ static fallible set_keep_blobs(struct settings *s, const char *value)
     return parse_bool(value, &s->keep_blobs);
 }
 
+static fallible set_share_extents(struct settings *s, const char *value)
+{
+    return parse_bool(value, &s->share_extents);
+}
+
 static fallible set_layers(struct settings *s, const char *value)
 {
     for (size_t i = 0; layers_words[i]; i++)
@@ -51,7 +56,11 @@ static const struct {
     const char *key;
     err *(*set)(struct settings *s, const char *value);
 } keys[] = {
-    { "driver", set_driver }, { "budget", set_budget }, { "keep_blobs", set_keep_blobs }, { "layers", set_layers }
+    { "driver", set_driver },
+    { "budget", set_budget },
+    { "keep_blobs", set_keep_blobs },
+    { "layers", set_layers },
+    { "share_extents", set_share_extents },
 };
 
 static fallible set(void *ctx, const char *section, const char *key, const char *value)
@@ -90,7 +99,7 @@ static fallible read_file(const char *path, struct settings *s)
 
 fallible settings_read(struct settings *ret)
 {
-    struct settings s = { .keep_blobs = true };
+    struct settings s = { .keep_blobs = true, .share_extents = true };
     const char *given = getenv("HUSK_CONF"), *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
     if (given && *given) {
         TRY(read_file(given, &s));

@@ -8,8 +8,10 @@
  *   budget = 20G        # bytes that images may take; what is used least goes first. Default: none
  *   keep_blobs = yes    # no: a layer's packed bytes go when it is unpacked; such an image cannot be pushed or saved
  *   driver = auto       # overlay: the kernel's; fuse-overlayfs; vfs: a copy for each container; auto: the first that
- * works layers = auto       # files: unpacked; erofs: mounted as they came (root, where the kernel can); auto: husk
- * chooses
+ * works
+ *   layers = auto       # files: unpacked; erofs: mounted as they came (root, where the kernel can); auto: husk
+ *                       # chooses
+ *   share_extents = yes # files of a new layer share the extents of equal ones in others, where the file system can
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #ifndef HUSK_IMAGE_SETTINGS_H
@@ -23,7 +25,7 @@ enum settings_layers { SETTINGS_LAYERS_AUTO, SETTINGS_LAYERS_FILES, SETTINGS_LAY
 enum settings_driver { SETTINGS_DRIVER_AUTO, SETTINGS_DRIVER_OVERLAY, SETTINGS_DRIVER_FUSE, SETTINGS_DRIVER_VFS };
 struct settings {
     int64_t budget; /* bytes; 0: none */
-    bool keep_blobs;
+    bool keep_blobs, share_extents;
     enum settings_layers layers;
     enum settings_driver driver;
 };

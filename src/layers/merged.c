@@ -19,11 +19,11 @@ fallible layer_form_choose(struct layout *l)
     const char *word = getenv("HUSK_LAYERS");
     struct settings settings = { .layers = SETTINGS_LAYERS_AUTO };
     l->erofs = false;
-    if (!word || !*word)
-        TRY(settings_read(&settings));
-    else if (str_eq(word, "erofs"))
-        settings.layers = SETTINGS_LAYERS_EROFS;
-    else if (!str_eq(word, "files") && !str_eq(word, "auto"))
+    TRY(settings_read(&settings));
+    l->share_extents = settings.share_extents;
+    if (word && *word)
+        settings.layers = str_eq(word, "erofs") ? SETTINGS_LAYERS_EROFS : SETTINGS_LAYERS_FILES;
+    if (word && *word && !str_eq(word, "erofs") && !str_eq(word, "files") && !str_eq(word, "auto"))
         return err_new(ERR_INVALID, "HUSK_LAYERS: '%s' is not one of erofs, files, auto", word);
     if (settings.layers != SETTINGS_LAYERS_EROFS)
         return NULL; /* auto is files: docs/adr/0025 */

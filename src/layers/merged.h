@@ -16,8 +16,8 @@
 #include "image/layout.h"
 
 enum layer_form { LAYER_FILES, LAYER_EROFS };
-/* Sets l->erofs: HUSK_LAYERS (erofs, files, auto), else the settings' [storage] layers. Before the caller confines
- * itself. INVALID: another word; UNSUPPORTED: erofs, and that cannot be here. */
+/* Sets l->erofs: HUSK_LAYERS (erofs, files, auto), else the settings' [storage] layers; and l->share_extents. Before
+ * the caller confines itself. INVALID: another word; UNSUPPORTED: erofs, and that cannot be here. */
 fallible layer_form_choose(struct layout *l);
 /* What this one is; LAYER_FILES also when it is not there. */
 enum layer_form layer_form_of(struct layout *l, const char *diff_id);

@@ -14,7 +14,7 @@
 #include "os/userns.h"
 
 /* An index that holds an index that holds ...: nobody does that deeper than once. */
-enum { DEPTH_MAX = 8 };
+enum { DEPTH_MAX = 8, SHA256_DIGITS = 64 };
 
 /* What a killed pull began may be gone on with for a day. */
 enum { STAGING_KEPT_SECONDS = 24 * 60 * 60 };
@@ -246,6 +246,30 @@ static fallible sweep_merged(struct sweep *s)
     return NULL;
 }
 
+static bool leads_to_layer(const struct layout *l, int dir, const char *name)
+{
+    char text[SHA256_DIGITS + 1];
+    ssize_t n = readlinkat(dir, name, text, SHA256_DIGITS);
+    if (n != SHA256_DIGITS)
+        return false;
+    text[n] = '\0';
+    own_mem char *path = mem_printf("layers/%s", text);
+    return faccessat(l->fd, path, F_OK, 0) == 0;
+}
+
+/* Entries of layers/extents.h whose layer went: nothing that somebody could miss. */
+static fallible sweep_extents(struct sweep *s)
+{
+    own_dir DIR *dir = NULL;
+    if (s->o->dry_run || !s->result.layers)
+        return NULL;
+    TRY(open_list(s->layout, "extents", &dir));
+    for (struct dirent *entry; dir && (entry = readdir(dir));)
+        if (entry->d_name[0] != '.' && !leads_to_layer(s->layout, dirfd(dir), entry->d_name))
+            (void)unlinkat(dirfd(dir), entry->d_name, 0);
+    return NULL;
+}
+
 /* What is known of an image goes with its manifest; the record is made first, so a young one is kept. */
 static fallible sweep_trust(struct sweep *s)
 {
@@ -282,7 +306,8 @@ static fallible mark_and_move(struct sweep *s)
     TRY(sweep_list(s, "blobs/sha512", false));
     TRY(sweep_merged(s));
     TRY(sweep_trust(s));
-    return sweep_list(s, "layers", true);
+    TRY(sweep_list(s, "layers", true));
+    return sweep_extents(s);
 }
 
 /* Files of an ordinary user's layers belong to subordinate ids: this runs as root of his namespace. */

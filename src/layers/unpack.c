@@ -13,6 +13,7 @@
 #include "codec/pool.h"
 #include "image/ref.h"
 #include "layers/erofs.h"
+#include "layers/extents.h"
 #include "layers/layer.h"
 #include "os/fs.h"
 
@@ -34,7 +35,8 @@ struct work {
     int fs_fd;             /* the files' directory; EROFS: -1 */
     int tar_fd;            /* EROFS: the tar */
     struct erofs *erofs;
-    err *not_erofs; /* why the layer must be files after all */
+    err *not_erofs;          /* why the layer must be files after all */
+    struct extents *extents; /* NULL: none are shared */
     struct untar_limits limits;
     char **ret_aside; /* NULL: to be put in place */
     int *ret_aside_fd;
@@ -139,7 +141,7 @@ static fallible write_files(struct work *w)
     if (w->erofs)
         return write_tar(w);
     own(tar) struct tar *t = tar_new((struct tar_source){ next_bytes, w });
-    TRY(untar_from(t, w->fs_fd, &w->limits, w->u->origin));
+    TRY(untar_from(t, w->fs_fd, &w->limits, w->u->origin, extents_watch(w->extents)));
     return tar_drain(t);
 }
 
@@ -285,7 +287,10 @@ static fallible fill_staging(struct work *w, int stage_fd, char **ret_diff_id)
     TRY(check_digest(w, ret_diff_id));
     TRY(mark_opaque_root(w, stage_fd));
     TRY(write_size(w, stage_fd));
-    return sync_staging(stage_fd);
+    TRY(sync_staging(stage_fd));
+    if (w->extents) /* after the sync: the kernel would write each file by itself before it compares */
+        extents_share(w->extents, fs_fd);
+    return NULL;
 }
 
 /* A folder that is no layer: somebody took the files out of it. Or a sweep took all of it in this very moment. */
@@ -356,6 +361,8 @@ static fallible unpack_staged(struct work *w, char **ret_diff_id)
         if (e || !ours)
             err_ignore(fs_remove_tree_at(w->layout->fd, staged), "a sweep will remove it");
         TRY(e);
+        if (ours && w->extents)
+            extents_enter(w->extents, diff_id);
     }
     *ret_diff_id = take(diff_id);
     return NULL;
@@ -366,6 +373,8 @@ static fallible unpack(struct work *w, char **ret_diff_id)
     const struct unpack *u = w->u;
     own(stream) struct stream *stream = NULL;
     own(digest) struct digest *digest = NULL;
+    own(extents) struct extents *extents = w->layout->share_extents && !w->ret_aside ? extents_new(w->layout) : NULL;
+    w->extents = extents;
     TRY(untar_limits_fill(&w->limits));
     TRY(stream_open(u->source, w->limits.bytes, &stream));
     bool known = u->verified && u->diff_id && stream_form(stream) == STREAM_PLAIN;

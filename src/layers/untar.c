@@ -37,6 +37,7 @@ struct untar {
     size_t lost_xattrs;
     char *lost_example;
     struct untar_origin *origin; /* or NULL */
+    const struct untar_watch *watch;
 };
 
 /* Where an entry goes: a name in a directory. */
@@ -202,6 +203,7 @@ static fallible write_at(int fd, const unsigned char *p, size_t n, uint64_t offs
 
 static fallible write_contents(struct untar *u, int fd, const struct tar_entry *e)
 {
+    bool watched = u->watch && !e->sparse && e->size >= u->watch->min;
     for (;;) {
         uint64_t offset = 0;
         const unsigned char *bytes;
@@ -210,7 +212,11 @@ static fallible write_contents(struct untar *u, int fd, const struct tar_entry *
         if (n == 0)
             break;
         TRY(write_at(fd, bytes, n, offset));
+        if (watched)
+            u->watch->bytes(u->watch->ctx, bytes, n);
     }
+    if (watched)
+        u->watch->file(u->watch->ctx, e->path, e->size);
     if (e->sparse && ftruncate(fd, (off_t)e->size) < 0)
         return err_sys(errno, "make it %llu bytes long", (unsigned long long)e->size);
     return NULL;
@@ -461,9 +467,11 @@ static fallible all_entries(struct untar *u)
     return untar_dirs_finish(u->dirs, set_dir, u);
 }
 
-fallible untar_from(struct tar *t, int dir_fd, const struct untar_limits *limits, struct untar_origin *origin)
+fallible untar_from(struct tar *t, int dir_fd, const struct untar_limits *limits, struct untar_origin *origin,
+                    const struct untar_watch *watch)
 {
-    struct untar u = { .tar = t, .root_fd = dir_fd, .limits = limits, .in_userns = ids_in_userns(), .origin = origin };
+    struct untar u = { .tar = t, .root_fd = dir_fd, .limits = limits, .origin = origin, .watch = watch };
+    u.in_userns = ids_in_userns();
     u.opaque_name = u.in_userns ? "user.overlay.opaque" : "trusted.overlay.opaque";
     /* Files get their mode when they are made: the mask of this thread, and of no other, goes. */
     if (unshare(CLONE_FS) < 0)
@@ -481,5 +489,5 @@ fallible untar_from(struct tar *t, int dir_fd, const struct untar_limits *limits
 
 fallible untar(struct tar *t, int dir_fd, const struct untar_limits *limits)
 {
-    return untar_from(t, dir_fd, limits, NULL);
+    return untar_from(t, dir_fd, limits, NULL, NULL);
 }

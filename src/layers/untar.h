@@ -33,6 +33,15 @@ struct untar_origin {
     uint64_t layers_here;            /* for layers/foreign.h: those that needed nothing */
 };
 
+/* Told of each file that is written: its bytes as they come, then the file. Not of sparse ones, nor of those below a
+ * size. */
+struct untar_watch {
+    uint64_t min;
+    void (*bytes)(void *ctx, const unsigned char *bytes, size_t n);
+    void (*file)(void *ctx, const char *path, uint64_t size);
+    void *ctx;
+};
+
 /**
  * untar - all entries of the archive, into the directory.
  * @dir_fd: empty; owned by us; not O_PATH.
@@ -42,7 +51,8 @@ struct untar_origin {
  * not mapped), DENIED. They name the entry. What was made so far stays: remove the directory.
  */
 fallible untar(struct tar *t, int dir_fd, const struct untar_limits *limits);
-/* The same with files from elsewhere; origin NULL: none. */
-fallible untar_from(struct tar *t, int dir_fd, const struct untar_limits *limits, struct untar_origin *origin);
+/* The same with files from elsewhere; origin NULL: none. watch NULL: nobody is told. */
+fallible untar_from(struct tar *t, int dir_fd, const struct untar_limits *limits, struct untar_origin *origin,
+                    const struct untar_watch *watch);
 
 #endif

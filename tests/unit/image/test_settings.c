@@ -10,6 +10,8 @@ TEST(what_is_written_is_read)
     CHECK_OK(settings_parse(
         "husk.conf", "# how much\n\n[storage]\n budget = 20G # twenty\r\nkeep_blobs=no\n\tlayers = \"files\"", &s));
     CHECK(s.budget == 20LL << 30 && !s.keep_blobs && s.layers == SETTINGS_LAYERS_FILES);
+    CHECK_OK(settings_parse("husk.conf", "[storage]\nshare_extents = yes", &s));
+    CHECK(s.share_extents);
     CHECK_OK(settings_parse("husk.conf", "[ storage ] # and another file\nlayers=erofs", &s));
     CHECK(s.budget == 20LL << 30 && s.layers == SETTINGS_LAYERS_EROFS);
     CHECK_OK(settings_parse("husk.conf", "", &s));
@@ -30,6 +32,7 @@ static const struct {
     { "[storage]\nbudget=\"7", "husk.conf:2: '\"7': expected a value in double quotes" },
     { "[storage]\nbudget=\"7\" 8", "husk.conf:2: '\"7\" 8': expected a value in double quotes" },
     { "[storage]\nlayers=tar", "husk.conf:2: layers: 'tar' is none of auto, files, erofs" },
+    { "[storage]\nshare_extents=2", "husk.conf:2: share_extents: '2' is neither true nor false" },
     { "[storage]\nkeep_blobs=perhaps", "husk.conf:2: keep_blobs: 'perhaps' is neither true nor false" },
 };
 
