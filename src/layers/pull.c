@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "codec/digest.h"
 #include "codec/pool.h"
+#include "codec/sha256_many.h"
 #include "image/blob.h"
 #include "layers/layer.h"
 #include "layers/merged.h"
@@ -296,7 +297,10 @@ static fallible get_layers(struct pull *p)
         strv_add_printf(&ids, "%.*s", SHORT_ID, digest_hex(p->manifest->layers[i].digest));
     if (p->o->progress.begin)
         p->o->progress.begin(p->o->progress.ctx, n, (const char *const *)ids.items);
-    err *e = pool_run(p->o->downloads ? p->o->downloads : DOWNLOADS, n, layer_job, p);
+    size_t side_by_side = p->o->downloads ? p->o->downloads : DOWNLOADS;
+    if (!p->o->downloads && n > DOWNLOADS && sha256_many_pays())
+        side_by_side = SHA256_LANES;
+    err *e = pool_run(side_by_side, n, layer_job, p);
     if (err_is(e, ERR_EXHAUSTED)) /* what the other layers have so far takes room that somebody needs now */
         err_ignore(layout_sweep_staging(p->l, 0), "the lack of room is the error to report");
     return e;

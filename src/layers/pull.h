@@ -15,7 +15,7 @@ struct pull_options {
     const char *platform; /* NULL: this machine's */
     struct registry_options registry;
     struct progress progress;
-    size_t downloads; /* side by side; 0: 3 */
+    size_t downloads; /* side by side; 0: 3, or 8 where that many are hashed at once (docs/adr/0026) */
     /* Asked about the documents before any of the blobs: the signature policy. NULL: all is welcome. */
     err *(*admit)(void *ctx, const struct registry_manifest *top, const struct registry_manifest *chosen);
     void *admit_ctx;

@@ -288,9 +288,10 @@ case_rmi() {
     pull_back rmi files >"$tmp/after.husk"
     pull_back rmi-erofs erofs >"$tmp/after.husk, EROFS layer"
     mkdir "$disk/plain"
-    tar -C "$disk/plain" --one-top-level=files -xf "$disk/data/layer.tar"
+    mkdir "$disk/plain/files"
+    tar -C "$disk/plain/files" -xf "$disk/data/layer.tar"
     commands+=("rm -rf of the files (floor)" "rm -rf $disk/plain/files")
-    echo "tar -C $disk/plain --one-top-level=files -xf $disk/data/layer.tar" >"$tmp/after.rm -rf of the files (floor)"
+    echo "mkdir $disk/plain/files; tar -C $disk/plain/files -xf $disk/data/layer.tar" >"$tmp/after.rm -rf of the files (floor)"
     if has podman; then
         in_peer_ns env $(podman_at "$disk/podman-rmi") pull --quiet --signature-policy "$tmp/policy.json" --tls-verify=false "$image" >/dev/null
         commands+=("podman@$peer_ns" "$(podman_at "$disk/podman-rmi") rmi $image")
