@@ -3,6 +3,7 @@
  * Compatible with: docker exec, podman exec.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -25,11 +26,23 @@ static const struct opt exec_options[] = {
     OPT_STR('w', "workdir", T, exec.workdir, "DIR", "Its working directory"),
     OPT_FLAG(0, "privileged", T, exec.privileged, "Every capability, no seccomp"),
     OPT_STR(0, "detach-keys", T, exec.detach_keys, "KEYS", "What leaves it running when typed (default ctrl-p,ctrl-q)"),
+    OPT_I64(0, "preserve-fds", T, exec.preserve_fds, "N", "Hand on N of our descriptors from 3 on"),
     OPT_FLAG('l', "latest", T, latest, "The container that was made last"),
     OPT_STR(0, "cidfile", T, cidfile, "FILE", "The container whose ID is in a file"),
     OPT_END,
 };
 #undef T
+
+/* Before husk opens any of its own, which would have the numbers that are free. */
+static fallible check_preserved(struct opt_i64 n)
+{
+    if (n.set && (n.v < 0 || n.v > 1000))
+        return err_new(ERR_INVALID, "--preserve-fds: it is from 0 to 1000");
+    for (int fd = 3; fd < 3 + n.v; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            return err_new(ERR_INVALID, "--preserve-fds: our descriptor %d is not open", fd);
+    return NULL;
+}
 
 static fallible exec_run(const void *opts_, struct args args)
 {
@@ -45,6 +58,7 @@ static fallible exec_run(const void *opts_, struct args args)
         return err_new(ERR_INVALID, "--tty and --detach exclude each other");
     if (o->tty && o->interactive && !isatty(STDIN_FILENO))
         return err_new(ERR_INVALID, "--tty and --interactive: our standard input is no terminal");
+    TRY(check_preserved(o->preserve_fds));
     if (o->detach_keys)
         TRY_AS(attach_keys_check(o->detach_keys), "--detach-keys");
     TRY(engine_open(&engine));

@@ -98,6 +98,7 @@ fallible container_exec_start(struct container *c, const struct exec_options *o,
     x->personality = spec->linux_->personality;
     x->memory_policy = spec->linux_->memory_policy;
     x->console_sock = -1;
+    x->preserve_fds = (int)o->preserve_fds.v;
     e = runtime_exec(x, ret);
     bind_free(&oci_process_type, process);
     return e;

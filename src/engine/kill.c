@@ -38,9 +38,9 @@ fallible container_kill(struct container *c, int signal)
     if (status == CONTAINER_RUNNING || status == CONTAINER_PAUSED) {
         container_note_sender(c, "kill", signal, 0, 0);
         TRY(runtime_kill(c->state_dir, signal, false));
-    }
-    if (ends)
+    } else if (ends) {
         container_end_backoff(c);
+    }
     (void)snprintf(number, sizeof number, "%d", signal);
     container_say(c, "kill", "signal", number, NULL);
     return NULL;

@@ -36,7 +36,8 @@ static fallible must_not_run(struct container *c, bool force)
     }
     if ((runs || restarts) && container_may_restart(c)) {
         err_ignore(container_mark_stopped(c), "on a full disk the restart finds that the container is gone");
-        container_end_backoff(c);
+        if (restarts)
+            container_end_backoff(c);
     }
     if (runs)
         container_note_sender(c, "rm", SIGKILL, 0, 0);

@@ -45,6 +45,7 @@ struct exec_options {
     struct strv env, env_file;
     const char *user, *workdir, *detach_keys;
     bool tty, interactive, detach, privileged;
+    struct opt_i64 preserve_fds; /* so many of ours after 0, 1 and 2 are the program's too */
 };
 fallible spec_make_exec(const struct oci_spec *spec, const struct container_config *c, const struct rootfs_source *root,
                         const struct exec_options *o, char *const *args, size_t args_n, struct oci_process **ret);

@@ -1,0 +1,27 @@
+#!/usr/bin/env bats
+# Small things about exec, logs and attach that docker's and podman's users know.
+# shellcheck disable=SC2016,SC2154 # the dollars are the containers'; bats sets the others
+
+load helpers
+
+setup_file() {
+    husk_setup_file
+    load_busybox
+    as_user load_busybox
+}
+teardown() { remove_all_containers; }
+
+@test "exec --preserve-fds hands on what is open, and never a descriptor of husk's own" {
+    local h
+    for h in husk 'as_user husk'; do
+        $h run -d --name ex --network none busybox sleep 1000
+        run $h exec --preserve-fds 1 ex sh -c 'cat <&3' 3<<<"from outside" 4>&-
+        expect 0 '=from outside'
+        run $h exec --preserve-fds 2 ex true 3<<<x 4>&-
+        expect 1 'our descriptor 4 is not open'
+        run $h exec --preserve-fds=-1 ex true
+        expect 1 'from 0 to 1000'
+        run $h exec ex sh -c 'ls /proc/self/fd | wc -l' 3<<<x
+        expect 0 =4 # 0, 1, 2 and the directory itself
+    done
+}
