@@ -75,6 +75,9 @@ static void take_exit(struct monitor_exit *x, struct container_state *s)
 static fallible read_record(const struct container *c, struct container_state *s, bool *ret_there)
 {
     own(monitor_exit) struct monitor_exit *x = NULL;
+    *ret_there = false;
+    if (!has_file(c, "exit.json")) /* the most frequent case of all, when many run */
+        return NULL;
     err *e = exit_read(c, &x);
     *ret_there = e == NULL;
     if (err_is(e, ERR_NOT_FOUND)) {
