@@ -14,6 +14,7 @@
 #include "engine/check_images.h"
 #include "engine/container_parts.h"
 #include "engine/image_remove.h"
+#include "engine/network.h"
 #include "engine/volume.h"
 #include "layers/layer.h"
 #include "monitor/monitor.h"
@@ -282,6 +283,32 @@ static fallible check_cgroups(struct check *c)
     return each_entry(c, "/sys/fs/cgroup", check_hierarchy);
 }
 
+/* ---- networks ---- */
+
+static err *reload_networks(struct check *c, const char *name)
+{
+    return network_reload(c->engine);
+}
+
+static fallible check_networks(struct check *c)
+{
+    int64_t missing = 0, strays = 0;
+    if (!c->db || engine_is_rootless())
+        return NULL;
+    err *e = network_check(c->engine, &missing, &strays);
+    if (e) {
+        err_ignore(e, "where the firewall cannot be read, nothing of ours is in it");
+        return NULL;
+    }
+    if (missing)
+        problem(c, reload_networks, "", "networks: the firewall lacks %lld of them: it was loaded anew",
+                (long long)missing);
+    if (strays)
+        problem(c, reload_networks, "", "networks: the firewall has %lld published ports of containers that do not run",
+                (long long)strays);
+    return NULL;
+}
+
 /* ---- images ---- */
 
 static err *repair_image(struct check *c, const char *name)
@@ -316,6 +343,8 @@ fallible check_run(struct engine *e, enum check_how how, struct check_result *re
         failed = each_entry(&c, volumes, check_volume_dir);
     if (!failed)
         failed = check_cgroups(&c);
+    if (!failed)
+        failed = check_networks(&c);
     if (!failed)
         failed = check_images(e, image_problem, &c);
     if (failed) {

@@ -79,6 +79,9 @@ struct network_kernel {
 fallible network_ensure(struct engine *e, const struct network *n, struct network_kernel *ret);
 /* Makes anew what the firewall has of all networks that are in the kernel, and of all connected containers. */
 fallible network_reload(struct engine *e);
+/* How many networks that are in the kernel the firewall lacks, and how many published ports it has of no connected
+ * container. network_reload() repairs both. */
+fallible network_check(struct engine *e, int64_t *ret_missing, int64_t *ret_strays);
 /* What the host's firewall has against them: sentences, "" when nothing. */
 fallible network_obstacles(struct str *ret);
 

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
 #include <string.h>
 
 #include "engine/network_door.h"
 #include "engine/network_lease.h"
 #include "engine/network_parts.h"
 #include "engine/network_start.h"
+#include "engine/resolver.h"
 
 /*
  * The firewall's part of everything, from the rows: all elements go and come in one batch, so that no packet meets half
@@ -78,9 +80,10 @@ fallible network_reload(struct engine *e)
         return NULL;
     own(nft) struct nft n = { 0 };
     own_fd int sock = -1, route = -1;
+    bool made;
     TRY(nft_open(&sock));
     TRY(netlink_open(&route));
-    TRY(firewall_ensure(sock));
+    TRY(firewall_ensure(sock, &made));
     firewall_begin(&n);
     firewall_flush(&n);
     TRY(add_networks(e, route, &n));
@@ -97,7 +100,102 @@ fallible network_obstacles(struct str *ret)
     return firewall_obstacles(sock, ret);
 }
 
+/* ---- what system check asks ----------------------------------------------------------------------------------------
+ */
+
+struct strays {
+    struct nft *expected; /* elements as they would be added */
+    const struct network_list *networks;
+    int64_t n;
+};
+
+/* The address that an element leads to is in one of our subnets: it is ours, not another store's. */
+static bool is_ours(const struct network_list *l, const uint8_t *address, int family)
+{
+    struct ip ip = { .family = family };
+    memcpy(ip.bytes, address, ip_size(&ip));
+    for (size_t i = 0; i < l->n; i++)
+        for (size_t j = 0; j < l->items[i]->config->subnets_n; j++) {
+            struct prefix p = { .len = -1 };
+            err_ignore(prefix_parse(l->items[i]->config->subnets[j].subnet, &p), "it was checked when it was made");
+            if (prefix_has(&p, &ip))
+                return true;
+        }
+    return false;
+}
+
+static err *look_at_element(void *ctx, const void *key, size_t key_len, const void *data, size_t data_len)
+{
+    struct strays *s = ctx;
+    if (data_len < 8 || !is_ours(s->networks, data, data_len >= 20 ? AF_INET6 : AF_INET))
+        return NULL;
+    if (!memmem(s->expected->batch.bytes, s->expected->batch.len, data, data_len) ||
+        !memmem(s->expected->batch.bytes, s->expected->batch.len, key, key_len))
+        s->n++;
+    return NULL;
+}
+
+static fallible count_strays(int sock, struct strays *s)
+{
+    for (const char *const *map = firewall_port_maps; *map; map++) {
+        err *e = nft_each(sock, FIREWALL_TABLE, *map, look_at_element, s);
+        if (err_errno(e) != ENOENT)
+            TRY(e);
+        err_free(e); /* no table: nothing is stray */
+    }
+    return NULL;
+}
+
+static fallible count_missing(struct engine *e, int sock, int route, const struct network_list *l, int64_t *ret)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        unsigned index = 0;
+        bool there = true;
+        if (!str_eq(l->items[i]->row.driver, "bridge"))
+            continue;
+        TRY(link_index(route, l->items[i]->config->link, &index));
+        if (index)
+            TRY(firewall_has(sock, l->items[i]->config->link, &there));
+        *ret += !there;
+    }
+    return NULL;
+}
+
+fallible network_check(struct engine *e, int64_t *ret_missing, int64_t *ret_strays)
+{
+    own(nft) struct nft n = { 0 };
+    own_fd int sock = -1, route = -1;
+    struct network_list l = { 0 };
+    *ret_missing = *ret_strays = 0;
+    TRY(network_list(e, &l));
+    struct strays s = { .expected = &n, .networks = &l };
+    err *failed = l.n ? nft_open(&sock) : NULL;
+    if (l.n && !failed)
+        failed = netlink_open(&route);
+    if (l.n && !failed) {
+        firewall_begin(&n);
+        failed = add_containers(e, &n);
+    }
+    if (l.n && !failed)
+        failed = count_missing(e, sock, route, &l, ret_missing);
+    if (l.n && !failed)
+        failed = count_strays(sock, &s);
+    *ret_strays = s.n;
+    network_list_clear(&l);
+    return failed;
+}
+
 /* ---- removal ----------------------------------------------------------------------------------------------------- */
+
+/* The resolver would keep the gateway's port 53, and the next network may get the same gateway. */
+static void forget_names(struct engine *e, const struct network *n)
+{
+    own_fd int sock = -1;
+    err *failed = resolver_find(e, &sock);
+    if (!failed && sock >= 0)
+        failed = resolver_forget(sock, n->row.id);
+    err_ignore(failed, "it ends when nobody is there any more");
+}
 
 static fallible forget_network(struct network *n)
 {
@@ -166,6 +264,7 @@ fallible network_remove(struct engine *e, struct network *n, bool force)
     bool there;
     TRY(is_there(e, &there));
     if (there)
-        TRY(forget_network(n));
+        forget_names(e, n);
+    TRY(forget_network(n));
     return db_network_remove(db, n->row.id, n->row.name, DB_MUST_BE_UNUSED);
 }

@@ -86,13 +86,24 @@ fallible network_firewall(const struct network *n, struct firewall_net *ret)
     return NULL;
 }
 
+/* A table that had to be made was flushed, or never was: then all that runs is put into it again. */
 static fallible ensure_firewall(struct engine *e, const struct network *n)
 {
+    own(nft) struct nft nft = { 0 };
     own_fd int sock = -1;
-    bool there = false;
+    struct firewall_net net;
+    bool there = false, made;
     TRY(nft_open(&sock));
     TRY(firewall_has(sock, n->config->link, &there));
-    return there ? NULL : network_reload(e);
+    if (there)
+        return NULL;
+    TRY(firewall_ensure(sock, &made));
+    if (made)
+        return network_reload(e);
+    TRY(network_firewall(n, &net));
+    firewall_begin(&nft);
+    firewall_net(&nft, NFT_ADD, &net);
+    return nft_commit(sock, &nft);
 }
 
 static fallible say_obstacles(void)

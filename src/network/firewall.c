@@ -232,8 +232,9 @@ static err *is_ours(void *ctx, int family, const char *table, const char *chain,
 }
 
 /* Two may find it missing at once: the ruleset's generation makes one of them look again. */
-fallible firewall_ensure(int sock)
+fallible firewall_ensure(int sock, bool *ret_made)
 {
+    *ret_made = false;
     for (int attempt = 0;; attempt++) {
         own(nft) struct nft n = { 0 };
         struct look look = { 0 };
@@ -245,6 +246,7 @@ fallible firewall_ensure(int sock)
         nft_begin(&n, FIREWALL_TABLE, generation);
         add_table(&n);
         err *e = nft_commit(sock, &n);
+        *ret_made = !e;
         if (err_errno(e) != ERESTART || attempt == ATTEMPTS)
             return err_wrap(e, "make the table 'inet " FIREWALL_TABLE "'");
         err_free(e);

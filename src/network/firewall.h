@@ -47,8 +47,8 @@ struct firewall_port {
 
 /* Whether the table is there with this bridge in it. */
 fallible firewall_has(int sock, const char *bridge, bool *ret);
-/* Makes the table when it is not there. */
-fallible firewall_ensure(int sock);
+/* Makes the table when it is not there. *ret_made tells. */
+fallible firewall_ensure(int sock, bool *ret_made);
 
 /* The rest adds to a batch: between firewall_begin() and nft_commit(). */
 void firewall_begin(struct nft *n);

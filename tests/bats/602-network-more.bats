@@ -1,0 +1,123 @@
+#!/usr/bin/env bats
+# Networks without a bridge (macvlan, ipvlan, another's namespace), and starts that are killed at every step.
+# shellcheck disable=SC2016,SC2154
+
+load helpers
+load net
+
+setup_file() {
+    husk_setup_file || return 1
+    ((EUID == 0)) || return 0
+    load_busybox >/dev/null
+    outside_begin
+}
+teardown_file() {
+    outside_end
+    husk_teardown_file
+}
+setup() { ((EUID == 0)) || skip "kernel: only root has bridges in the host's network namespace"; }
+teardown() {
+    remove_all_containers
+    local n
+    for n in $(husk network ls --quiet); do husk network rm "$n" >/dev/null; done
+    wait_until 10 no_veths
+    [[ ! $(published) ]]
+}
+
+@test "macvlan: a container is a neighbour of the outside" {
+    skip_unless_kernel "no macvlan" sh -c 'ip link add link out0 name probe type macvlan && ip link del probe'
+    husk network create -d macvlan -o parent=out0 --subnet 192.0.2.0/24 --gateway 192.0.2.2 --ip-range 192.0.2.64/28 lan >/dev/null
+    run husk run --rm --network lan busybox sh -c 'ip address show eth0; ip route; ping -c 1 -w 5 192.0.2.2'
+    expect 0 "1 packets received"
+    [[ $output == *192.0.2.64/24* && $output == *"default via 192.0.2.2"* ]]
+    check_table <<'END'
+network create -d macvlan --subnet 192.0.2.0/24 xx            | 1 | --driver macvlan: say --opt parent=DEVICE
+network create -d macvlan -o parent=out0 xx                   | 1 | --driver macvlan: say --subnet, and --gateway
+network create -d macvlan -o parent=out0 -o mode=l2 --subnet 192.0.2.0/24 xx | 1 | --opt mode: 'l2' is no mode of the driver 'macvlan'
+network create -d macvlan -o parent=gone --subnet 192.0.3.0/24 gone          | 0 |
+run --rm --network gone busybox true                          | 125 | network 'gone': the host has no network device 'gone'
+run --rm --network lan -p 80:80 busybox true                  | 125 | a published port needs a network of the driver bridge
+END
+}
+
+@test "ipvlan and VLANs: as the kernel has them, or said" {
+    husk network create -d ipvlan -o parent=out0 --subnet 192.0.2.0/24 --gateway 192.0.2.2 --ip-range 192.0.2.80/28 ipv >/dev/null
+    run husk run --rm --network ipv busybox ping -c 1 -w 5 192.0.2.2
+    if ip link add link out0 name probe type ipvlan 2>/dev/null; then
+        ip link del probe
+        expect 0 "1 packets received"
+    else
+        expect 125 "this kernel has no ipvlan interfaces: load its module 'ipvlan', or use a network of another driver"
+    fi
+    husk network create -d macvlan -o parent=out0.7 --subnet 198.51.100.0/24 tagged >/dev/null
+    run husk run --rm --network tagged busybox true
+    if ip link add link out0 name probe type vlan id 8 2>/dev/null; then
+        ip link del probe
+        expect 0
+        [[ -e /sys/class/net/out0.7 ]]
+        husk network rm tagged
+        [[ ! -e /sys/class/net/out0.7 ]]
+    else
+        expect 125 "'out0.7': this kernel has no VLANs: load its module '8021q'"
+    fi
+}
+
+@test "another's namespace: ns:PATH, container:NAME" {
+    run husk run --rm --network "ns:/proc/$OUTSIDE/ns/net" busybox ip address
+    expect 0 "192.0.2.2/24"
+    run husk run --rm --network ns:/nowhere busybox true
+    expect 125 "/nowhere"
+    serve web -p 8080:80
+    run husk run --rm --network container:web busybox ip address show eth0
+    expect 0 "$(ip_of web)/20"
+    husk rm -f web
+}
+
+@test "a start with ports is killed at every step of its table: nothing of it stays after the next command" {
+    husk --version >/dev/null
+    local fault=$HUSK_FAULT_BUILD/bin/husk n side
+    [[ ${HUSK_FAULT_BUILD-} ]] || skip "without a build with fault points"
+    for side in parent child; do
+        for n in "make the process and its namespaces" "move the process to its control group" "make devices" "connect to the network" \
+            "set the host name" "change the root"; do
+            run env "HUSK_FAULT=kill-$side@$n" "$fault" run --name cut -p 8080:80 busybox true
+            "$HUSK" rm -f cut >/dev/null 2>&1 || true
+            [[ ! $(published) ]] || { echo "after $side@$n: $(published)"; return 1; }
+        done
+    done
+    wait_until 10 no_veths
+    husk run --rm -p 8080:80 busybox true
+    run husk system check
+    expect 0
+}
+
+@test "system check finds what the firewall lacks and what it has too much, and repairs both" {
+    serve web -p 8080:80
+    nft flush ruleset
+    run husk system check
+    [[ $output == *"the firewall lacks 1 of them"* ]]
+    husk system check --repair || true
+    run ask 192.0.2.1 8080 outside
+    expect 0 "=web"
+    nft add element inet husk ports4 '{ tcp . 9999 : 10.208.0.99 . 80 }'
+    run husk system check
+    [[ $output == *"the firewall has 1 published ports of containers that do not run"* ]]
+    husk system check --repair || true
+    [[ $(published) != *9999* ]]
+    run ask 192.0.2.1 8080 outside
+    expect 0 "=web"
+    run husk system check
+    expect 0
+}
+
+@test "many starts at once have addresses of their own" {
+    local i pids=()
+    for i in 1 2 3 4 5 6 7 8; do
+        husk run -d --name "many$i" -p 80 busybox sleep 1000 >/dev/null &
+        pids+=($!)
+    done
+    for i in "${pids[@]}"; do wait "$i"; done
+    [[ $(for i in 1 2 3 4 5 6 7 8; do ip_of "many$i"; done | sort -u | wc -l) == 8 ]]
+    [[ $(husk ps --format '{{.Ports}}' | sort -u | wc -l) == 8 ]]
+    [[ $(nft list chain inet husk forward | grep -c accept) == 4 ]] # the table was made once
+}
