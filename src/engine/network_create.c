@@ -358,8 +358,11 @@ static fallible set_link(const char *driver, const char *id, const char *name, s
 {
     if (c->link)
         return NULL;
+    /* Another store of this host, $HUSK_ROOT, may have its default network at that bridge already. */
     if (driver_has_bridge(driver))
-        c->link = str_eq(name, NETWORK_DEFAULT) ? mem_strdup(NETWORK_DEFAULT_BRIDGE) : mem_printf("husk-%.8s", id);
+        c->link = str_eq(name, NETWORK_DEFAULT) && !if_nametoindex(NETWORK_DEFAULT_BRIDGE)
+                      ? mem_strdup(NETWORK_DEFAULT_BRIDGE)
+                      : mem_printf("husk-%.8s", id);
     else
         return err_new(ERR_INVALID, "--driver %s: say --opt parent=DEVICE, a network device of the host's", driver);
     return NULL;

@@ -32,7 +32,7 @@ one_sentence() {
         done <<'ROWS'
 --nope busybox true
 --pull sometimes busybox true
--p 80:80 busybox true
+-p 80:80:80 busybox true
 --memory lots busybox true
 --memory -5 busybox true
 --cpus none busybox true
