@@ -207,12 +207,13 @@ const char *format_duration(uint64_t seconds, char buf[64])
 
 const char *format_time_ns(int64_t ns, char buf[40])
 {
-    time_t seconds = (time_t)(ns / 1000000000);
+    int64_t below = ns % 1000000000 < 0; /* before 1970 the nanoseconds still count upward */
+    time_t seconds = (time_t)(ns / 1000000000 - below);
     struct tm tm;
     char date[24];
     gmtime_r(&seconds, &tm);
     strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(buf, 40, "%s.%09" PRId64 "Z", date, ns % 1000000000);
+    snprintf(buf, 40, "%s.%09" PRId64 "Z", date, ns % 1000000000 + below * 1000000000);
     return buf;
 }
 

@@ -105,15 +105,13 @@ fallible build_cache_find(struct build_cache *c, const char *key, struct build_c
         (void)layout_use_blob(c->layout, entry->digest, entry->size); /* it may be gone: it is packed again at need */
     (void)utimensat(c->cache_fd, key, NULL, 0);
     *ret = (struct build_cached){
-        .layer = { .diff_id = take(entry->diff_id),
-                   .digest = take(entry->digest),
-                   .media_type = take(entry->media_type),
-                   .size = entry->size,
-                   .tar_size = entry->tar_size,
-                   .empty = entry->empty },
+        .layer = { .size = entry->size, .tar_size = entry->tar_size, .empty = entry->empty },
         .newest_s = entry->newest,
-        .what = take(entry->what),
     };
+    ret->layer.diff_id = take(entry->diff_id);
+    ret->layer.digest = take(entry->digest);
+    ret->layer.media_type = take(entry->media_type);
+    ret->what = take(entry->what);
     *ret_hit = true;
     return NULL;
 }

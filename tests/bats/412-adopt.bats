@@ -194,14 +194,14 @@ cut_power() { # NAME...: these were acknowledged before something was written to
     local HUSK_ROOT=$T/disk/root
     export HUSK_ROOT
     load_busybox
-    husk create --name first busybox true >/dev/null
+    husk create --network none --name first busybox true >/dev/null
     sync -f "$T/disk"
     for i in 1 2 3 4 5 6; do
-        husk create --name "c$i" -v "vol$i:/v" busybox true >/dev/null
+        husk create --network none --name "c$i" -v "vol$i:/v" busybox true >/dev/null
         cut_power first || { echo "after create $i"; return 1; }
-        husk run --name "r$i" busybox sh -c 'echo said >/file; echo said; exit 3' >/dev/null || true
+        husk run --network none --name "r$i" busybox sh -c 'echo said >/file; echo said; exit 3' >/dev/null || true
         cut_power first || { echo "after run $i"; return 1; }
-        husk run -d --name "d$i" --restart always busybox sleep 1000 >/dev/null
+        husk run --network none -d --name "d$i" --restart always busybox sleep 1000 >/dev/null
         husk rename "d$i" "e$i"
         sync -f "$T/disk"
         cut_power first "c$i" "r$i" "e$i" || { echo "while running $i"; return 1; }
@@ -213,7 +213,7 @@ cut_power() { # NAME...: these were acknowledged before something was written to
     # And at each barrier of one that is made and run.
     for ((n = 1; n < 40; n++)); do
         strace -f -qq -o /dev/null -e trace=$BARRIERS -e "inject=$BARRIERS:signal=KILL:when=$n" \
-            "$HUSK" run --name "b$n" busybox true >/dev/null 2>&1 3>&- && break
+            "$HUSK" run --network none --name "b$n" busybox true >/dev/null 2>&1 3>&- && break
         cut_power first || { echo "at barrier $n"; return 1; }
         husk rm -f "b$n" >/dev/null
     done

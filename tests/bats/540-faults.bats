@@ -46,16 +46,16 @@ ps_is_true() {
 @test "faults: create is killed at every step" {
     local n made=0
     for ((n = 1; n < 400; n++)); do
-        killed_at $n "$HUSK" create --name "c$n" -v "vol$n:/v" busybox true && break
+        killed_at $n "$HUSK" create --network none --name "c$n" -v "vol$n:/v" busybox true && break
         ps_is_true husk
         # The name is free, or the container is whole.
         if husk inspect "c$n" >/dev/null 2>&1; then
             made=$((made + 1))
-            [[ $(husk run --rm -v "vol$n:/v" busybox echo usable) == usable ]]
+            [[ $(husk run --network none --rm -v "vol$n:/v" busybox echo usable) == usable ]]
             [[ $(husk start -a "c$n"; echo $?) == 0 ]]
             husk rm "c$n"
         else
-            husk create --name "c$n" busybox true >/dev/null
+            husk create --network none --name "c$n" busybox true >/dev/null
             husk rm "c$n"
         fi
     done
@@ -72,7 +72,7 @@ ps_is_true() {
 @test "faults: rm is killed at every step" {
     local n
     for ((n = 1; n < 400; n++)); do
-        husk run --name gone -v /anon busybox sh -c 'mkdir -p /a/b; touch /a/b/c'
+        husk run --network none --name gone -v /anon busybox sh -c 'mkdir -p /a/b; touch /a/b/c'
         if killed_at $n "$HUSK" rm -v gone; then
             husk inspect gone >/dev/null 2>&1 && { echo "rm said yes and it is still there"; return 1; }
             break
@@ -91,7 +91,7 @@ ps_is_true() {
 @test "faults: start is killed at every step" {
     local n
     for ((n = 1; n < 400; n++)); do
-        husk create --name st busybox sleep 100 >/dev/null
+        husk create --network none --name st busybox sleep 100 >/dev/null
         killed_at $n "$HUSK" start st && break
         # husk is dead; the child that it may have left gets through or gives up
         wait_until 10 ps_is_true husk
@@ -110,7 +110,7 @@ ps_is_true() {
     local n through=0
     for ((n = 1; n < 400 && through < 10; n++)); do
         status=0
-        killed_at -f $n "$HUSK" run --name whole busybox sh -c 'exit 7' || status=$?
+        killed_at -f $n "$HUSK" run --network none --name whole busybox sh -c 'exit 7' || status=$?
         if [[ $status == 7 && $(husk wait whole) == 7 ]]; then
             through=$((through + 1))
         else
@@ -130,7 +130,7 @@ ps_is_true() {
 @test "faults: the command dies, the container lives" {
     local h pid
     for h in husk user_husk; do
-        $h run --name lives busybox sh -c 'echo begun; sleep 1; echo ended; exit 6' >/dev/null 2>&1 3>&- &
+        $h run --network none --name lives busybox sh -c 'echo begun; sleep 1; echo ended; exit 6' >/dev/null 2>&1 3>&- &
         wait_until 10 eval "$h logs lives | grep -q begun"
         kill -KILL "$(pgrep -o -f "^$HUSK run --name lives")"
         wait || true
@@ -139,7 +139,7 @@ ps_is_true() {
         [[ $($h logs lives) == $'begun\nended' ]]
         $h rm lives
         # and with --rm its monitor removes it
-        $h run --rm --name lives -v /anon busybox sh -c 'sleep 0.7' >/dev/null 2>&1 3>&- &
+        $h run --network none --rm --name lives -v /anon busybox sh -c 'sleep 0.7' >/dev/null 2>&1 3>&- &
         wait_until 10 eval "[[ \$($h inspect -f '{{.State.Status}}' lives 2>/dev/null) == running ]]"
         kill -KILL "$(pgrep -o -f "^$HUSK run --rm --name lives")"
         wait || true
@@ -211,8 +211,8 @@ monitor_of() { # HUSK NAME
 @test "faults: many at once keep their names apart" {
     local i
     for i in 1 2 3 4 5 6 7 8; do
-        (husk run --rm --name same busybox sleep 0.2 >/dev/null 2>>"$T/tmp/same" 3>&- && echo won >>"$T/tmp/won") &
-        husk run --rm busybox true >/dev/null 3>&- || echo lost >>"$T/tmp/lost" &
+        (husk run --network none --rm --name same busybox sleep 0.2 >/dev/null 2>>"$T/tmp/same" 3>&- && echo won >>"$T/tmp/won") &
+        husk run --network none --rm busybox true >/dev/null 3>&- || echo lost >>"$T/tmp/lost" &
     done
     wait
     [[ -s $T/tmp/won && ! -e $T/tmp/lost ]]

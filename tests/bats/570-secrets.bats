@@ -125,7 +125,7 @@ TABLE
     printf x | husk secret create pw -
     mkdir "$T/tmp/run"
     [[ $(stat -f -c %T "$T/tmp/run") != tmpfs ]] || bats_own_skip "kernel: the test's disk is a tmpfs"
-    HUSK_RUN=$T/tmp/run run husk run --rm --secret pw busybox true
+    HUSK_RUN=$T/tmp/run run husk run --network none --rm --secret pw busybox true
     expect 125 "is on a disk"
 }
 

@@ -105,8 +105,8 @@ export HUSK_ROOT=/tmp/root HUSK_RUN=/run/husk-vm
 husk=$build/bin/husk
 # husk-image's libraries are the host's
 ok "import" env LD_LIBRARY_PATH="/host/usr/lib/$(uname -m)-linux-gnu" "$husk" import "$tar" busybox
-ok "husk run --cgroup-manager systemd" says 20971520 "$husk" run --rm --cgroup-manager systemd --memory 20m busybox cat /sys/fs/cgroup/memory.max
-ok "husk run -d" "$husk" run -d --name scoped --cgroup-manager systemd busybox sleep 1000
+ok "husk run --cgroup-manager systemd" says 20971520 "$husk" run --rm --network none --cgroup-manager systemd --memory 20m busybox cat /sys/fs/cgroup/memory.max
+ok "husk run -d" "$husk" run -d --network none --name scoped --cgroup-manager systemd busybox sleep 1000
 ok "is a scope" says husk- sh -c 'systemctl list-units --no-legend "husk-*.scope"'
 ok "husk exec" says "0::/" "$husk" exec scoped cat /proc/self/cgroup
 ok "husk rm -f" says scoped "$husk" rm -f scoped
