@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "engine/network_lease.h"
@@ -222,6 +223,8 @@ fallible network_gateways(const struct network *n, struct ip ret[2], size_t *ret
     return NULL;
 }
 
+enum { GIVE_TRIES = 60, GIVE_PAUSE_NS = 50000000 };
+
 static fallible give_names(struct engine *e, const struct network *n, int *sock, bool *fresh)
 {
     struct ip gateways[2];
@@ -233,9 +236,18 @@ static fallible give_names(struct engine *e, const struct network *n, int *sock,
         return NULL;
     if (*sock < 0)
         TRY(resolver_connect(e, sock, fresh));
-    if (resolver_has(*sock, n->row.id))
-        return NULL;
-    return err_wrap(resolver_give(e->usernet, *sock, n->row.id, gateways, count), "network '%s'", n->row.name);
+    err *failed = NULL;
+    for (int tries = 0; tries < GIVE_TRIES && !resolver_has(*sock, n->row.id); tries++) {
+        failed = resolver_give(e->usernet, *sock, n->row.id, gateways, count);
+        /* Another start is giving the same ones, or a resolver that ends still has them. */
+        if (err_errno(failed) != EADDRINUSE)
+            return failed ? err_wrap(failed, "network '%s'", n->row.name) : NULL;
+        if (tries + 1 == GIVE_TRIES)
+            return err_wrap(failed, "network '%s'", n->row.name);
+        err_ignore(failed, "asked again in a moment");
+        (void)nanosleep(&(struct timespec){ .tv_nsec = GIVE_PAUSE_NS }, NULL);
+    }
+    return NULL;
 }
 
 /* One that was killed had the sockets of all networks. */

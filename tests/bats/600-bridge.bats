@@ -104,17 +104,17 @@ print(s.recvfrom(9)[1][0], flush=True)' >"$T/tmp/datagram" 3>&- &
 
 @test "forms of --publish" {
     check_table <<'END'
-run -d --name aa -p 8080:80 -p 127.0.0.1:8081:80 -p 9000-9002:90-92 -p 53:53/udp -p 132:132/sctp busybox sleep 1000 | 0 |
+run -d --name aa -p 8080:80 -p 127.0.0.1:8081:80 -p 9000-9002:90-92 -p 5354:53/udp -p 132:132/sctp busybox sleep 1000 | 0 |
 port aa                                        | 0 | 80/tcp -> 0.0.0.0:8080
 port aa 80                                     | 0 | 127.0.0.1:8081
 port aa 92/tcp                                 | 0 | =0.0.0.0:9002
-port aa 53/udp                                 | 0 | =0.0.0.0:53
+port aa 53/udp                                 | 0 | =0.0.0.0:5354
 port aa 81                                     | 1 | no public port '81' of container 'aa'
 ps --format '{{.Ports}}'                      | 0 | 0.0.0.0:132->132/sctp
 ps -q --filter publish=8080                   | 0 | ~^[0-9a-f]{12}$
 run --rm -p 8080:80 busybox true              | 125 | start container: port 8080/tcp of the host is taken by container 'aa'
 run --rm -p 127.0.0.1:8080:80 busybox true    | 125 | taken by container 'aa'
-run --rm -p 53:53/tcp busybox true            | 0 |
+run --rm -p 5354:53/tcp busybox true            | 0 |
 run --rm -p x:80 busybox true                 | 125 | --publish: 'x:80' is not [IP:][HOST:]CONTAINER
 run --rm -p 80:0 busybox true                 | 125 | ports from 1 to 65535
 run --rm -p 1-2:80-85 busybox true            | 125 | 2 ports of the host for 6 of the container's

@@ -4,11 +4,13 @@
 Any A is 192.0.2.MARK (default 1); a name that begins with "missing" does not exist; "long" has 3000 bytes of TXT, which UDP
 cuts; "silent" gets no answer; "failing" gets SERVFAIL.
 """
+import ctypes
 import socket
 import struct
 import sys
 import threading
 
+ctypes.CDLL(None).prctl(1, 15)  # PR_SET_PDEATHSIG: it ends with the shell that a test kills
 address, mark = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 1
 
 
