@@ -26,9 +26,9 @@ own_network() {
     [[ ${again[1]-} == */bats-exec-file ]] || { echo "not read by bats-exec-file first: ${again[*]}"; return 1; }
     rm -f "$BATS_FILE_TMPDIR"-*.source_file
     rmdir "$BATS_FILE_TMPDIR"
-    # shellcheck disable=SC2016
     exec {HUSK_MACHINE_NET}</proc/self/ns/net # of process 1 it may not be ours to enter
     export HUSK_MACHINE_NET
+    # shellcheck disable=SC2016
     exec unshare --net bash -c 'ip link set lo up
         HUSK_TEST_NETWORK=$(readlink /proc/self/ns/net) exec "$@"' own-network "${again[@]}" >&3 2>&3 3>&- 4>&-
 }
@@ -123,7 +123,7 @@ as_user() {
         ${REGISTRY:+"REGISTRY=$REGISTRY"} ${HUSK_FAULT:+"HUSK_FAULT=$HUSK_FAULT"})
     ((EUID != 0)) || as=(setpriv --reuid "$HUSK_USER" --regid "$HUSK_USER" --init-groups "${as[@]}")
     ((EUID != 0)) || [[ ! ${USER_TUN-} ]] || as=(unshare --mount --propagation slave "$HUSK_TOP/tests/bats/with-tun" "${as[@]}")
-    ((EUID != 0)) || [[ ! ${MACHINE_NETWORK-} ]] || as=(nsenter --net=/proc/self/fd/$HUSK_MACHINE_NET -- "${as[@]}")
+    ((EUID != 0)) || [[ ! ${MACHINE_NETWORK-} ]] || as=(nsenter "--net=/proc/self/fd/$HUSK_MACHINE_NET" -- "${as[@]}")
     case $1 in
     husk) shift && (cd / && "${as[@]}" "$HUSK" "$@") ;;
     load_busybox) (cd / && "${as[@]}" "$HUSK" load --quiet --input "$IMAGES/busybox.tar") ;;
