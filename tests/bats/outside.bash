@@ -24,4 +24,12 @@ outside_up() {
 }
 own_netns() { [[ $(readlink "/proc/$1/ns/net") != "$(readlink /proc/self/ns/net)" ]]; }
 outside() { nsenter --net="/proc/$OUTSIDE/ns/net" -- "$@"; }
-outside_down() { [[ ! ${OUTSIDE-} ]] || kill "$OUTSIDE"; }
+# Its servers go too: what is killed by the number that the shell knows is only the shell that started one.
+outside_down() {
+    local net process
+    [[ ${OUTSIDE-} ]] || return 0
+    net=$(readlink "/proc/$OUTSIDE/ns/net")
+    for process in /proc/[0-9]*; do
+        [[ $(readlink "$process/ns/net" 2>/dev/null) != "$net" ]] || kill "${process#/proc/}" 2>/dev/null || true
+    done
+}
