@@ -239,8 +239,8 @@ static fallible give_names(struct engine *e, const struct network *n, int *sock,
     err *failed = NULL;
     for (int tries = 0; tries < GIVE_TRIES && !resolver_has(*sock, n->row.id); tries++) {
         failed = resolver_give(e->usernet, *sock, n->row.id, gateways, count);
-        /* Another start is giving the same ones, or a resolver that ends still has them. */
-        if (err_errno(failed) != EADDRINUSE)
+        /* Another start is giving the same ones, or the address, or a resolver that ends has them. */
+        if (err_errno(failed) != EADDRINUSE && err_errno(failed) != EADDRNOTAVAIL)
             return failed ? err_wrap(failed, "network '%s'", n->row.name) : NULL;
         if (tries + 1 == GIVE_TRIES)
             return err_wrap(failed, "network '%s'", n->row.name);
