@@ -15,6 +15,6 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
     own(err) err *failed = build_mount_parse(text, &e, &m);
     if (failed && !str_starts(err_text(failed), "--mount: "))
         abort();
-    own(err) err *looking = build_mount_parse(text, NULL, &looked);
+    err_ignore(build_mount_parse(text, NULL, &looked), "a look without variables: any answer will do");
     return 0;
 }
