@@ -39,15 +39,13 @@ static fallible read_word(const char *word, struct volume_driver *d)
         d->nocopy = *word == 'n';
     } else if (strcmp(word, "noquota") == 0) {
         d->size = d->inodes = 0;
-    } else if (d->type) {
-        strv_add(&d->options, word);
-    } else if (str_starts(word, "size=")) {
+    } else if (!d->type && str_starts(word, "size=")) {
         TRY_AS(read_size(word + 5, &d->size), "size");
-    } else if (str_starts(word, "inodes=")) {
+    } else if (!d->type && str_starts(word, "inodes=")) {
         TRY_AS(parse_u64(word + 7, UINT32_MAX, &d->inodes), "inodes");
-    } else if (str_starts(word, "uid=")) {
+    } else if (!d->type && str_starts(word, "uid=")) {
         TRY_AS(read_id(word + 4, &d->uid), "uid");
-    } else if (str_starts(word, "gid=")) {
+    } else if (!d->type && str_starts(word, "gid=")) {
         TRY_AS(read_id(word + 4, &d->gid), "gid");
     } else {
         strv_add(&d->options, word);

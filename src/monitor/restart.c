@@ -6,10 +6,10 @@
 #include "base/mem.h"
 #include "base/parse.h"
 
-#define FIRST_NS    100000000ll
-#define LONGEST_NS  60000000000ll
-#define SETTLED_NS  10000000000ll
-#define RETRIES_MAX 1000000000ll
+#define FIRST_NS    100000000LL
+#define LONGEST_NS  60000000000LL
+#define SETTLED_NS  10000000000LL
+#define RETRIES_MAX 1000000000LL
 
 static const char *const words[] = {
     [RESTART_NO] = "no",

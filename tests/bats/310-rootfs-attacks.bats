@@ -47,7 +47,7 @@ no_dev='del(.mounts[] | select(.destination | startswith("/dev")))'
     [[ ${lines[0]} == c ]]
     victim_is_whole
     # with a terminal, and no devpts to take one from
-    change
+    change '.process.terminal = true'
     printf 'end\n' >"$T/tmp/script"
     run python3 "$BATS_TEST_DIRNAME/terminal.py" "$T/tmp/script" "$HUSK_OCI" --root "$TRUN/oci" run -b "$B" c1
     output_has "/dev/pts/ptmx"
