@@ -14,6 +14,7 @@
 #include "engine/check_images.h"
 #include "engine/container_parts.h"
 #include "engine/image_remove.h"
+#include "engine/mounts.h"
 #include "engine/network.h"
 #include "engine/volume.h"
 #include "layers/layer.h"
@@ -309,6 +310,22 @@ static fallible check_networks(struct check *c)
     return NULL;
 }
 
+/* ---- places of mounts ---- */
+
+static err *sweep_mounts(struct check *c, const char *name)
+{
+    (void)mounts_sweep(c->engine, MOUNTS_SWEEP);
+    return NULL;
+}
+
+static void check_mounts(struct check *c)
+{
+    size_t n = mounts_sweep(c->engine, MOUNTS_LOOK);
+    if (n)
+        problem(c, sweep_mounts, "mounts", "%zu folders in '%s/mounts': their mount namespaces have ended", n,
+                c->engine->run);
+}
+
 /* ---- images ---- */
 
 static err *repair_image(struct check *c, const char *name)
@@ -343,6 +360,7 @@ fallible check_run(struct engine *e, enum check_how how, struct check_result *re
         failed = each_entry(&c, volumes, check_volume_dir);
     if (!failed)
         failed = check_cgroups(&c);
+    check_mounts(&c);
     if (!failed)
         failed = check_networks(&c);
     if (!failed)

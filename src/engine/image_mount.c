@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "engine/image_mount.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 
 #include "engine/container.h"
 #include "engine/lowers.h"
+#include "engine/mounts.h"
 #include "engine/paths.h"
 #include "image/ref.h"
 #include "layers/diff_walk.h"
@@ -17,8 +17,6 @@
 #include "os/fs.h"
 #include "os/ids.h"
 #include "os/mount.h"
-
-enum { MOUNTS_MAX = 16 << 20 };
 
 static bool is_image(const struct container_mount *m)
 {
@@ -135,74 +133,41 @@ fallible image_mount_lowers(struct engine *e, const struct container_mount *m, s
 
 char *image_mount_path(const struct engine *e, const char *digest)
 {
-    return mem_printf("%s/mounts/%s", e->run, digest_hex(digest));
-}
-
-/* Asked of the kernel's own list: what lies there may be of the same file system. */
-static bool is_mounted(const char *path)
-{
-    own_mem char *list = NULL, *wanted = mem_printf(" %s ", path);
-    own(err) err *e = fs_read_at(AT_FDCWD, "/proc/self/mountinfo", MOUNTS_MAX, &list, NULL);
-    return !e && strstr(list, wanted);
-}
-
-static fallible check_may_mount(void)
-{
-    if (geteuid() == 0)
-        return NULL;
-    return err_new(ERR_DENIED,
-                   "an ordinary user mounts only in a namespace of his own: run it, and what looks at the files, "
-                   "inside `husk unshare`");
+    return mounts_path(e, digest_hex(digest));
 }
 
 fallible image_mount(struct engine *e, const char *what, char **ret_path)
 {
     struct layout *l;
     own(image) struct image *image = NULL;
-    own_fd int lock = -1, mount = -1, target = -1;
+    own_fd int lock = -1, mount = -1;
     struct rootfs_source s = { .kind = ROOTFS_OVERLAY };
-    TRY(check_may_mount());
+    TRY(mounts_may());
+    (void)mounts_sweep(e, MOUNTS_SWEEP);
     TRY(engine_layout(e, &l));
     TRY(layout_lock(l, LAYOUT_ADDING, &lock));
     TRY(image_find(l, what, NULL, &image));
     own_mem char *path = image_mount_path(e, image->manifest_digest);
-    if (!is_mounted(path)) {
+    if (!mounts_has(path)) {
         TRY(lowers_of(e, &image->config->rootfs->diff_ids, &s.lowers));
         err *failed = source_mount(&s, -1, ids_in_userns(), NULL, &mount);
         rootfs_source_free(&s);
         TRY_AS(failed, "mount image '%s'", what);
-        own_fd int run = -1;
-        TRY(paths_open_run(e->run, &run));
-        TRY(fs_open_dir_at(AT_FDCWD, path, FS_MAKE, &target));
         TRY(mount_set(mount, MOUNT_ONE, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV, 0, 0));
-        TRY(mount_place(mount, target));
+        TRY(mounts_place(e, path, mount));
     }
     *ret_path = take(path);
     return NULL;
 }
 
-static fallible unmount_one(struct engine *e, const char *digest)
-{
-    own_mem char *path = image_mount_path(e, digest), *folder = mem_printf("%s/mounts", e->run);
-    if (is_mounted(path) && umount2(path, UMOUNT_NOFOLLOW) < 0)
-        return err_sys(errno, "unmount '%s'", path);
-    if (rmdir(path) < 0 && errno != ENOENT)
-        return err_sys(errno, "remove '%s'", path);
-    (void)rmdir(folder); /* when it is empty */
-    return NULL;
-}
-
 fallible image_mounts(struct engine *e, struct strv *ret_digests)
 {
-    own_mem char *folder = mem_printf("%s/mounts", e->run);
-    own_dir DIR *dir = opendir(folder);
-    if (!dir)
-        return errno == ENOENT ? NULL : err_sys(errno, "read '%s'", folder);
-    for (const struct dirent *x; (x = readdir(dir));) {
-        own_mem char *path = mem_printf("%s/%s", folder, x->d_name);
-        if (x->d_name[0] != '.' && is_mounted(path))
-            strv_add_printf(ret_digests, "sha256:%s", x->d_name);
-    }
+    own_strv struct strv names = { 0 };
+    (void)mounts_sweep(e, MOUNTS_SWEEP);
+    TRY(mounts_list(e, "", &names));
+    for (size_t i = 0; i < names.n; i++)
+        if (!str_starts(names.items[i], "container-"))
+            strv_add_printf(ret_digests, "sha256:%s", names.items[i]);
     return NULL;
 }
 
@@ -211,7 +176,7 @@ fallible image_unmount(struct engine *e, const char *what, struct strv *ret_dige
     struct layout *l;
     own(image) struct image *image = NULL;
     own_strv struct strv mounted = { 0 };
-    TRY(check_may_mount());
+    TRY(mounts_may());
     TRY(image_mounts(e, &mounted));
     if (what) {
         TRY(engine_layout(e, &l));
@@ -222,7 +187,8 @@ fallible image_unmount(struct engine *e, const char *what, struct strv *ret_dige
     for (size_t i = 0; i < mounted.n; i++) {
         if (image && !str_eq(mounted.items[i], image->manifest_digest))
             continue;
-        TRY(unmount_one(e, mounted.items[i]));
+        own_mem char *path = image_mount_path(e, mounted.items[i]);
+        TRY(mounts_remove(e, path));
         strv_add(ret_digests, mounted.items[i]);
     }
     return NULL;

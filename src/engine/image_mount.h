@@ -2,9 +2,10 @@
  * image_mount.h: an image's files in another place than a container's root: `--mount type=image`, `husk image mount`.
  *
  * A container's mount of an image keeps the image's layers, not its name: they stay until the container is removed.
- * `husk image mount` mounts at <run>/mounts/HEX, HEX being the manifest's digest: read-only, in the mount namespace of
- * the caller (an ordinary user's is that of `husk unshare`). It is the one mount that outlives its command, because
- * that is what it is for; the image can be removed all the same, after which a running look at it goes on.
+ * `husk image mount` mounts at <run>/mounts/NS/HEX (engine/mounts.h), HEX being the manifest's digest: read-only, in
+ * the mount namespace of the caller (an ordinary user's is that of `husk unshare`). It is the one mount that outlives
+ * its command, because that is what it is for; the image can be removed all the same, after which a running look at it
+ * goes on.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #ifndef HUSK_ENGINE_IMAGE_MOUNT_H
@@ -32,7 +33,7 @@ fallible image_mount(struct engine *e, const char *what, char **ret_path);
 fallible image_unmount(struct engine *e, const char *what, struct strv *ret_digests);
 /* Digests of the manifests that are mounted. */
 fallible image_mounts(struct engine *e, struct strv *ret_digests);
-/* "<run>/mounts/HEX"; caller frees. */
+/* Where; caller frees. */
 char *image_mount_path(const struct engine *e, const char *digest);
 
 #endif

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "engine/container_mount.h"
 #include "engine/image_mount.h"
 #include "engine/userns.h"
 #include "engine/volume.h"
@@ -245,11 +246,13 @@ static err *work_stopped(void *ctx)
     struct inside_work *w = ctx;
     struct rootfs_source source = { 0 };
     own_fd int base = -1, root = -1;
+    TRY(container_mounted_root(w->c, &source)); /* while we are where it is mounted; its path stays */
     if (engine_is_rootless())
         TRY(userns_enter());
     else if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
         return err_sys(errno, "make a mount namespace");
-    TRY(container_root(w->c, &source));
+    if (!source.dir)
+        TRY(container_root(w->c, &source));
     err *e = source_mount(&source, w->userns_fd, engine_is_rootless() || ids_in_userns(), NULL, &base);
     rootfs_source_free(&source);
     TRY(e);
@@ -297,6 +300,56 @@ fallible container_inside(struct container *c, enum inside what, inside_fn *fn, 
     if (!e)
         e = runs ? inside_running(&w, &s) : inside_stopped(&w);
     container_unlock(c);
+    container_state_clear(&s);
+    return e;
+}
+
+static fallible running_root(struct container *c, const struct container_state *s, int *ret_mount_fd)
+{
+    own_fd int pidfd = -1, userns = -1;
+    struct inside_work w = { .c = c, .pid = s->init.pid, .userns_fd = -1 };
+    TRY(proc_open(s->init, &pidfd));
+    err *e = ids_in_userns() ? err_new(ERR_DENIED, "we are in another") : other_userns(s->init.pid, &userns);
+    w.pidfd = pidfd;
+    w.userns_fd = userns;
+    if (!e)
+        e = open_bare_root(&w, ret_mount_fd);
+    if (!e)
+        return NULL;
+    own_mem char *why = mem_strdup(err_text(e));
+    err_ignore(e, "told in other words");
+    return err_new(
+        ERR_UNSUPPORTED,
+        "container '%s' runs in a user namespace of its own, which gives its mounts to nobody (%s): stop it, "
+        "or use husk cp and husk exec",
+        c->row.name, why);
+}
+
+static fallible stopped_root(struct container *c, int *ret_mount_fd)
+{
+    const struct container_config *config;
+    struct rootfs_source source = { 0 };
+    own_fd int userns = -1;
+    TRY(container_config(c, &config));
+    if (config->userns_first) {
+        own(id_map) struct id_map uids = { 0 }, gids = { 0 };
+        TRY(userns_maps_of(config, &uids, &gids));
+        TRY(source_userns(&uids, &gids, &userns));
+    }
+    TRY(container_root(c, &source));
+    err *e = container_mounted_root(c, &source);
+    if (!e)
+        e = source_mount(&source, userns, ids_in_userns(), NULL, ret_mount_fd);
+    rootfs_source_free(&source);
+    return e;
+}
+
+fallible container_root_mount(struct container *c, int *ret_mount_fd)
+{
+    struct container_state s = { 0 };
+    TRY(container_state(c, &s));
+    bool runs = s.status == CONTAINER_RUNNING || s.status == CONTAINER_PAUSED;
+    err *e = runs ? running_root(c, &s, ret_mount_fd) : stopped_root(c, ret_mount_fd);
     container_state_clear(&s);
     return e;
 }

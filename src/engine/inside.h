@@ -22,6 +22,10 @@ typedef err *inside_fn(int root_fd, void *ctx);
  */
 fallible container_inside(struct container *c, enum inside what, inside_fn *fn, void *ctx);
 
+/* The root of a locked container as a detached mount: the one that it runs in, or one that is made. UNSUPPORTED: it
+ * runs in a user namespace that we cannot reach. */
+fallible container_root_mount(struct container *c, int *ret_mount_fd);
+
 /* A child that calls fn and ends; its error is answered by child_end(). */
 struct child_work {
     int pidfd, answer_fd;

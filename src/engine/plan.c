@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "cgroup/cgroup.h"
+#include "engine/container_mount.h"
 #include "engine/container_parts.h"
 #include "engine/image_mount.h"
 #include "engine/userns.h"
@@ -134,7 +135,9 @@ fallible container_plan(struct container *c, enum plan_limits limits, enum plan_
     TRY(container_config(c, &config));
     TRY(container_record_dir(c, &record_dir));
     TRY(container_root(c, &p.root));
-    err *e = make_spec(c, &p.root, limits, &p.spec);
+    err *e = container_mounted_root(c, &p.root);
+    if (!e)
+        e = make_spec(c, &p.root, limits, &p.spec);
     if (!e)
         e = network == PLAN_NETWORK_MAKE ? network_prepare(c, &p.network) : network_look(c, &p.network);
     if (e) {

@@ -8,7 +8,9 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "engine/container_mount.h"
 #include "engine/container_parts.h"
+#include "engine/mounts.h"
 #include "engine/volume.h"
 #include "layers/layer.h"
 #include "os/fs.h"
@@ -156,6 +158,17 @@ static void release_volumes(struct container *c)
     }
 }
 
+/* What `husk mount` has of it goes with it, as with podman. */
+static void release_mount(const struct container *c)
+{
+    own_mem char *all = mem_printf("%s/mounts", c->engine->run);
+    if (access(all, F_OK) < 0)
+        return;
+    own_mem char *path = container_mount_path(c->engine, c->row.id);
+    if (mounts_has(path))
+        err_ignore(mounts_remove(c->engine, path), "what is looked at stays until it is let go");
+}
+
 /* From here on nothing stops half way: the row goes first, what is left without it is swept by whoever comes next. */
 fallible container_remove(struct container *c, const struct remove_options *o)
 {
@@ -166,6 +179,7 @@ fallible container_remove(struct container *c, const struct remove_options *o)
     TRY(must_not_run(c, o->force));
     if (o->volumes)
         TRY(anonymous_volumes(c, &volumes));
+    release_mount(c);
     TRY(remove_runtime(c));
     TRY(remove_row(c, db));
     container_say(c, "destroy", NULL);
