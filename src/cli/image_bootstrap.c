@@ -8,15 +8,17 @@
 #include <time.h>
 
 #include "cli/image_common.h"
+#include "cli/image_remote.h"
 #include "image/change.h"
 #include "image/ref.h"
 #include "layers/bootstrap.h"
 #include "layers/import.h"
 #include "os/fs.h"
 #include "os/proc.h"
+#include "transport/trust.h"
 
 struct bootstrap_opts {
-    const char *variant, *tag, *components, *arch, *cache;
+    const char *variant, *tag, *components, *arch, *cache, *policy;
     struct strv include, mirror;
     bool quiet;
 };
@@ -34,6 +36,7 @@ static const struct opt bootstrap_rows[] = {
     OPT_STR(0, "arch", T, arch, "WORD",
             "Debian's word for a machine (default: this one's); a foreign one needs qemu-user-static"),
     OPT_STR(0, "cache", T, cache, "DIR", "Use the .debs in this directory, and keep there what is fetched"),
+    POLICY_OPTION(T),
     OPT_STR('t', "tag", T, tag, "NAME", "Name of the image (default: as the suite was named)"),
     OPT_FLAG('q', "quiet", T, quiet, "Print only the image's name"),
     OPT_END,
@@ -156,11 +159,16 @@ static fallible bootstrap_run(const void *opts_, struct args args)
     const struct bootstrap_opts *opts = opts_;
     const char *name = opts->tag ? opts->tag : args.v[0];
     own(ref) struct ref *ref = NULL;
+    own(policy) struct policy *policy = NULL;
     own_mem char *suite = NULL;
     struct bootstrap plan = { 0 };
     TRY(ref_parse(name, &ref));
     if (ref->digest)
         return err_new(ERR_INVALID, "'%s': a new image's digest cannot be chosen", name);
+    TRY(policy_load(opts->policy, &policy));
+    if (policy)
+        policy_read_all_keys(policy);
+    TRY_AS(trust_admit_tar(policy), "'%s'", args.v[0]);
     own_mem char *full = ref_full(ref);
     own_mem char *familiar = ref_familiar(ref);
     err *e = make_plan(opts, args.v[0], &plan, &suite);

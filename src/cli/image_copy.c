@@ -146,31 +146,46 @@ const struct command cmd_copy = {
 
 /* ---- the other end ---- */
 
-static fallible serve_run(const void *opts, struct args args)
+struct serve_opts {
+    const char *policy;
+};
+#define T struct serve_opts
+static const struct opt serve_rows[] = {
+    POLICY_OPTION(T),
+    OPT_END,
+};
+#undef T
+
+static fallible serve_run(const void *opts_, struct args args)
 {
+    const struct serve_opts *o = opts_;
+    own(policy) struct policy *policy = NULL;
     own(image_session) struct image_session *s = NULL;
     struct wire w = { .in_fd = STDIN_FILENO, .out_fd = STDOUT_FILENO };
     (void)signal(SIGPIPE, SIG_IGN);
     if (isatty(STDIN_FILENO))
         return err_new(ERR_INVALID, "it speaks with `husk copy` on another host, not with people");
+    TRY(policy_load(o->policy, &policy));
+    if (policy)
+        policy_read_all_keys(policy);
     TRY(image_session_open(&s));
     TRY(image_confine(s, -1));
-    struct wire_server server = { .store = s->store };
+    struct wire_server server = { .store = s->store, .policy = policy };
     err *e = wire_serve(&w, &server);
     wire_free_buffer(&w);
     return e;
 }
-
-static const struct opt no_rows[] = { OPT_END };
 
 const struct command cmd_image_serve = {
     .name = "serve",
     .summary = "Give and take images over standard input and output",
     .detail =
         "What `husk copy` runs on the other host of ssh://HOST. An account that is only for images can have it as\n"
-        "its one command: command=\"husk image serve\",restrict in ~/.ssh/authorized_keys.",
-    .opts = no_rows,
-    .opts_size = 1,
+        "its one command: command=\"husk image serve\",restrict in ~/.ssh/authorized_keys. The signature policy of "
+        "this\n"
+        "host is asked, as transport \"ssh\", about what comes; signatures come with `husk copy --referrers`.",
+    .opts = serve_rows,
+    .opts_size = sizeof(struct serve_opts),
     .fail_exit = 1,
     .run = serve_run,
 };

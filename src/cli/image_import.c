@@ -14,6 +14,7 @@
 #include "image/change.h"
 #include "image/ref.h"
 #include "layers/import.h"
+#include "transport/trust.h"
 
 struct import_opts {
     struct strv changes;
@@ -99,6 +100,7 @@ static fallible import_run(const void *opts_, struct args args)
         return err_new(ERR_INVALID, "--all, --packed and --root are for --from");
     const char *path = args.v[0];
     own(run) struct oci_image_run *run = mem_zalloc(sizeof *run);
+    own(policy) struct policy *policy = NULL;
     own_mem char *comment = opts->message ? mem_strdup(opts->message) : mem_printf("Imported from %s", path);
     own_mem char *platform = NULL;
     own_mem char *name = NULL;
@@ -109,6 +111,10 @@ static fallible import_run(const void *opts_, struct args args)
         TRY_AS(platform_parse(opts->platform, &platform), "--platform");
     if (args.n > 1)
         TRY(full_name(args.v[1], &name));
+    TRY(policy_load(opts->policy, &policy));
+    if (policy)
+        policy_read_all_keys(policy);
+    TRY_AS(trust_admit_tar(policy), "'%s'", path);
     TRY(open_tar(path, &fd));
     struct import i = {
         .fd = fd, .run = run, .platform = platform, .comment = comment, .created_ns = (int64_t)time(NULL) * 1000000000

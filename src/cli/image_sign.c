@@ -404,15 +404,29 @@ static fallible verify_run(const void *opts_, struct args args)
 /* ---- what the start of a container asks for ---- */
 
 struct admit_opts {
-    const char *policy, *platform;
+    const char *policy, *platform, *manifest;
 };
 #define T struct admit_opts
 static const struct opt admit_rows[] = {
+    OPT_STR(0, "manifest", T, manifest, "DIGEST", "The one with this manifest, whatever has the name now"),
     OPT_STR(0, "platform", T, platform, "OS/ARCH[/VARIANT]", "Of this platform"),
     OPT_STR(0, "signature-policy", T, policy, "FILE", "The policy to ask instead of policy.json"),
     OPT_END,
 };
 #undef T
+
+/* A container's: its manifest is kept, its name may be another image's by now. */
+static fallible admit_manifest(struct layout *l, struct policy *policy, const char *manifest, const char *name)
+{
+    own(ref) struct ref *ref = NULL;
+    if (!digest_valid(manifest))
+        return err_new(ERR_INVALID, "--manifest: '%.100s' is no digest", manifest);
+    if (!digest_valid(name))
+        TRY(ref_parse(name, &ref));
+    own_mem char *full = ref ? ref_full(ref) : NULL;
+    struct image image = { .name = full, .manifest_digest = (char *)manifest };
+    return trust_check_stored(l, policy, &image);
+}
 
 static fallible admit_run(const void *opts_, struct args args)
 {
@@ -425,6 +439,10 @@ static fallible admit_run(const void *opts_, struct args args)
         policy_read_all_keys(policy);
     TRY(image_session_open(&s));
     TRY(image_confine(s, -1));
+    if (policy && o->manifest)
+        TRY_AS(admit_manifest(s->store, policy, o->manifest, args.v[0]), "image '%.300s'", args.v[0]);
+    if (o->manifest)
+        return NULL;
     TRY(image_find(s->store, args.v[0], o->platform, &image));
     if (policy)
         TRY_AS(trust_check_stored(s->store, policy, image), "image '%.300s'", args.v[0]);

@@ -203,6 +203,7 @@ static const struct bind_field config_fields[] = {
     BIND_STR(T, systemd, "systemd"),
     BIND_I64(T, systemd_shm_bytes, "systemdShmBytes"),
     BIND_STRS(T, init_chain, "initChain"),
+    BIND_STR(T, signature_policy, "signaturePolicy"),
     BIND_END,
 };
 #undef T

@@ -131,6 +131,7 @@ struct container_config {
     char *systemd;             /* "always": its first program is systemd; NULL: it is not */
     int64_t systemd_shm_bytes; /* of the tmpfs that systemd gets; 0: the kernel's default */
     struct strv init_chain;    /* programs that each run the next, the container's own last */
+    char *signature_policy;    /* --signature-policy: the file that its starts ask; NULL: policy.json */
 };
 extern const struct bind_type container_config_type, container_mount_type;
 

@@ -36,6 +36,7 @@ struct container {
     char *dir, *state_dir;
     int lock_fd;      /* -1: not locked */
     int preserve_fds; /* how many of our descriptors from 3 on the next start hands to the program */
+    bool admitted;    /* the signature policy was asked when it was made, a moment ago: its start need not */
     /* Of the start that comes next: how often it was restarted, and the wait before; 0: somebody starts it */
     int64_t restarts, restart_delay_ns;
 };
@@ -84,14 +85,19 @@ struct image_wish {
 fallible image_program_run(const char *const *args);
 fallible image_for_container(struct engine *e, const struct image_wish *wish, struct image **ret, int *ret_lock);
 
+/* The signature policy about the image that a container was made of, as if it ran by that name today. DENIED and what
+ * trusted_ask() says; nothing to ask with --rootfs. */
+fallible image_admit_container(struct container *c);
+
 /* Makes it: folder, volumes, row. args[0] is the image, unless o->rootfs is set. */
 fallible container_create(struct engine *e, const struct create_options *o, char *const *args, size_t args_n,
                           struct container **ret);
 
 /**
  * container_start - start a created or exited container.
+ * The signature policy is asked about its image first.
  * @ret_sock: a connection that is attached from the first byte on (monitor/attach.h); NULL: nobody is.
- * Errors: UNCHANGED when it runs; EXEC_MISSING, EXEC_DENIED; what runtime_create() says.
+ * Errors: UNCHANGED when it runs; DENIED (the policy); EXEC_MISSING, EXEC_DENIED; what runtime_create() says.
  */
 fallible container_start(struct container *c, int *ret_sock);
 /* What the start gives to the runtime, for `husk explain`: made anew, nothing is started. */

@@ -309,6 +309,8 @@ static fallible configure(struct container *c, const struct create_options *o, c
                           char *const *args, size_t args_n)
 {
     TRY(options_merge(o, image, args, args_n, &c->config));
+    if (image && o->policy && !(c->config->signature_policy = realpath(o->policy, NULL)))
+        return err_sys(errno, "find '%s'", o->policy);
     for (size_t i = 0; i < o->volumes_from.n; i++)
         TRY_AS(volumes_from(c->engine, o->volumes_from.items[i], c->config), "--volumes-from");
     for (size_t i = 0; i < c->config->secrets_n; i++) {
@@ -422,6 +424,7 @@ fallible container_create(struct engine *e, const struct create_options *o, char
         return failed;
     }
     container_say(c, "create", NULL);
+    c->admitted = true;
     *ret = take(c);
     return NULL;
 }

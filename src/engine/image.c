@@ -128,6 +128,57 @@ static fallible admit(struct layout *layout, const struct image_wish *wish, cons
     return check_signatures(wish);
 }
 
+/* What the user called it, when that is a name: not (a part of) its ID. */
+static char *name_of(const struct db_container *row)
+{
+    own(ref) struct ref *ref = NULL;
+    const char *said = str_starts(row->image, "sha256:") ? row->image + strlen("sha256:") : row->image;
+    if (row->image_id && str_starts(digest_hex(row->image_id), said))
+        return NULL;
+    err_ignore(ref_parse(row->image, &ref), "then it was found in another way");
+    return ref ? ref_full(ref) : NULL;
+}
+
+static fallible check_kept(const struct db_container *row, const struct container_config *config, const char *name)
+{
+    const char *args[8] = { "image", "admit", "--manifest", row->manifest };
+    size_t n = 4;
+    if (config->signature_policy) {
+        args[n++] = "--signature-policy";
+        args[n++] = config->signature_policy;
+    }
+    args[n++] = name ? name : row->image_id;
+    return image_program_run(args);
+}
+
+fallible image_admit_container(struct container *c)
+{
+    const struct container_config *config;
+    struct layout *layout;
+    own(policy) struct policy *policy = NULL;
+    own(trusted) struct trusted *record = NULL;
+    own_strv struct strv names = { 0 };
+    if (c->admitted || !c->row.image || !c->row.manifest)
+        return NULL;
+    TRY(container_config(c, &config));
+    TRY(policy_load(config->signature_policy, &policy));
+    if (!policy)
+        return NULL;
+    own_mem char *name = name_of(&c->row);
+    if (name && policy_accepts_all(policy_find(policy, "docker", name)))
+        return NULL;
+    TRY(engine_layout(c->engine, &layout));
+    struct image image = { .name = name, .manifest_digest = c->row.manifest };
+    TRY(trusted_read(layout, c->row.manifest, &record));
+    TRY(trusted_names(layout, &image, &names));
+    err *e = trusted_ask_stored(policy, record, &names, needs_a_look, record);
+    if (err_is(e, ERR_UNCHANGED)) {
+        err_ignore(e, "it is checked now");
+        return check_kept(&c->row, config, name);
+    }
+    return e ? err_wrap(e, "image '%s'", c->row.image) : NULL;
+}
+
 /* Under the store's lock, so what is found stays. */
 static fallible find(struct engine *e, const struct image_wish *wish, struct image **ret, int *ret_lock)
 {

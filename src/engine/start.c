@@ -272,6 +272,7 @@ fallible container_start(struct container *c, int *ret_sock)
         TRY(container_mark_stopped(c));
         container_end_backoff(c);
     }
+    TRY(image_admit_container(c));
     TRY(start_required(c));
     TRY_AS(start_locked(c, ret_sock), "start container");
     container_unlock(c);

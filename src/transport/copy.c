@@ -242,8 +242,10 @@ static fallible copy(struct copy *c, char **ret_digest)
     const char *name = c->to->name ? c->to->name : c->from->name;
     if (c->o->admit)
         TRY(c->o->admit(c->o->ctx, c->from, top, doc));
+    if (c->o->referrers && c->to->referrers_first)
+        TRY_AS(copy_referrers(c, doc, name), "what refers to it");
     TRY(copy_doc(c, doc, DOC_TOP, name, 0));
-    if (c->o->referrers)
+    if (c->o->referrers && !c->to->referrers_first)
         TRY_AS(copy_referrers(c, doc, name), "what refers to it");
     if (c->o->admitted)
         TRY(c->o->admitted(c->o->ctx, c->from, doc));

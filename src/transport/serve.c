@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "image/ref.h"
+#include "transport/trust.h"
 #include "transport/wire.h"
 
 struct serving {
@@ -133,6 +135,35 @@ static fallible check_parts(struct serving *v, const struct registry_manifest *d
     return NULL;
 }
 
+/* "sha256-HEX.sig" and the like: what refers to an image, never one that runs. */
+static bool is_attached(const struct ref *ref)
+{
+    static const char *const ends[] = { ".sig", ".att", ".sbom" };
+    size_t len = ref && ref->tag ? strlen(ref->tag) : 0, hex = strlen("sha256-") + 64;
+    if (len <= hex || !str_starts(ref->tag, "sha256-"))
+        return false;
+    for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
+        if (str_eq(ref->tag + hex, ends[i]))
+            return true;
+    return false;
+}
+
+/* Signatures are looked for under the name that the image is to get: the client sends them before it. */
+static fallible admit(struct serving *v, const struct registry_manifest *doc, enum doc_place place, const char *name)
+{
+    own(source) struct source *s = NULL;
+    own(ref) struct ref *ref = NULL;
+    if (!v->server->policy || place == DOC_PART)
+        return NULL;
+    if (name)
+        TRY(ref_parse(name, &ref));
+    if (place == DOC_REFERRER && (!name || is_attached(ref)))
+        return NULL;
+    TRY(source_store_sent(v->server->store, doc, name, &s));
+    struct trust trust = { v->server->policy, v->server->store };
+    return trust_admit(&trust, s, doc, doc);
+}
+
 static fallible on_document(struct serving *v, const struct wire_message *m)
 {
     own(registry_manifest) struct registry_manifest *doc = NULL;
@@ -145,8 +176,7 @@ static fallible on_document(struct serving *v, const struct wire_message *m)
     own_mem char *name = ref ? ref_full(ref) : NULL;
     TRY(doc_make(m->text, strlen(m->text), m->media_type, m->digest, &doc));
     TRY(check_parts(v, doc));
-    if (v->server->admit && place == DOC_TOP)
-        TRY(v->server->admit(v->server->ctx, doc, name));
+    TRY(admit(v, doc, place, name));
     TRY(v->sink->ops->put_doc(v->sink, doc, place, name));
     return wire_send(v->w, 'K', NULL, 0);
 }

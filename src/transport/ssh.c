@@ -195,6 +195,7 @@ fallible sink_wire(struct wire *w, const char *name, struct sink **ret)
 {
     struct wire_sink *s = mem_zalloc(sizeof *s);
     s->s.ops = &wire_sink_ops;
+    s->s.referrers_first = true;
     s->s.name = mem_strdup(name);
     s->w = w;
     *ret = &s->s;

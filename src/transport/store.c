@@ -192,6 +192,20 @@ fallible source_store_digest(struct layout *l, const char *digest, const char *m
     return NULL;
 }
 
+fallible source_store_sent(struct layout *l, const struct registry_manifest *doc, const char *name, struct source **ret)
+{
+    own(source) struct source *made = NULL;
+    TRY(source_store_digest(l, doc->digest, doc->media_type, &made));
+    struct store_source *s = (struct store_source *)made;
+    made->transport = "ssh";
+    if (name) {
+        TRY(ref_parse(name, &s->ref));
+        made->name = mem_strdup(name);
+    }
+    *ret = take(made);
+    return NULL;
+}
+
 /* ---- sink ---- */
 
 struct store_sink {

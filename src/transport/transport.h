@@ -100,6 +100,7 @@ struct sink {
     char *name; /* the full name that the image gets there; NULL: the source's */
     bool parallel;
     bool one_platform;     /* it has no room for an index: docker-archive */
+    bool referrers_first;  /* it asks for signatures before it takes an image */
     struct layout *store;  /* of store:, for source_ops.fetch; else NULL */
     const char *near_repo; /* "REGISTRY/REPOSITORY" where the blobs are, for mounts; or NULL; borrowed */
 };
@@ -113,6 +114,10 @@ fallible sink_store(struct layout *l, const char *full_name, const struct progre
 
 /* A document of the store by its digest, and its blobs: it has no name. */
 fallible source_store_digest(struct layout *l, const char *digest, const char *media_type, struct source **ret);
+
+/* A document that another husk has sent, whose blobs are in the store, under the name that it is to get (or NULL). */
+fallible source_store_sent(struct layout *l, const struct registry_manifest *doc, const char *name,
+                           struct source **ret);
 
 /* What in the store has no name and this digest as its subject, as an index; *ret NULL: nothing. */
 fallible store_referrers_of(struct layout *l, const char *digest, struct oci_index **ret);

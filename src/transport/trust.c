@@ -188,6 +188,17 @@ fallible trust_admit_archive(struct policy *policy, const char *transport, const
     return policy ? trusted_ask(policy, transport, scope, NULL, no_signature, (void *)transport) : NULL;
 }
 
+static err *tar_has_none(void *ctx, const struct policy_rule *rule, const char *image)
+{
+    return err_new(ERR_DENIED, "it is to be signed, and a tar has no signature: \"tarball\" among the policy's "
+                               "transports says what a tar needs");
+}
+
+fallible trust_admit_tar(struct policy *policy)
+{
+    return policy ? trusted_ask(policy, "tarball", "", NULL, tar_has_none, NULL) : NULL;
+}
+
 /* The digests of indexes around a manifest are as good as its own: they name it by its digest. */
 static fallible add_indexes(struct layout *l, struct asking *a, const char *digest)
 {

@@ -25,6 +25,9 @@ struct trust_pull {
 err *trust_admit_pull(void *ctx, const struct registry_manifest *top, const struct registry_manifest *chosen);
 /* An archive that is loaded: no signature comes with it. */
 fallible trust_admit_archive(struct policy *policy, const char *transport, const char *path);
+/* A root file system's tar that becomes an image: podman's transport "tarball", which has no scopes and no signatures.
+ */
+fallible trust_admit_tar(struct policy *policy);
 /* An image of the store by its record: what the start of a container asks for when a verdict is missing. */
 fallible trust_check_stored(struct layout *l, struct policy *policy, const struct image *image);
 

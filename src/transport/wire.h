@@ -26,6 +26,7 @@
 #define HUSK_TRANSPORT_WIRE_H
 
 #include "codec/bind.h"
+#include "image/policy.h"
 #include "transport/transport.h"
 
 enum { WIRE_VERSION = 1, WIRE_DATA_MAX = 256 << 10, WIRE_FRAME_MAX = 16 << 20 };
@@ -71,9 +72,7 @@ fallible wire_greet(struct wire *w);
 
 struct wire_server {
     struct layout *store;
-    /* Asked before a document gets a name; NULL: every one may. */
-    err *(*admit)(void *ctx, const struct registry_manifest *doc, const char *name);
-    void *ctx;
+    struct policy *policy; /* asked, as transport "ssh", before a document gets a name; NULL: every one may. Borrowed */
 };
 /* Until the client ends. Errors are those of the link; what goes wrong with an image is told to the client. */
 fallible wire_serve(struct wire *w, const struct wire_server *server);

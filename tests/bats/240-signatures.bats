@@ -276,6 +276,118 @@ PY
     [[ ! $(ls store/trust) ]]
 }
 
+# own_policy FILE: what a command reads that is told of none.
+own_policy() {
+    mkdir -p "$T/tmp/config/containers"
+    cp "$1" "$T/tmp/config/containers/policy.json"
+    chmod -R a+rX "$T/tmp/config"
+    export XDG_CONFIG_HOME=$T/tmp/config
+}
+
+@test "start: the policy of today is asked about the image that a container was made of" {
+    local old=$XDG_CONFIG_HOME
+    load_busybox
+    "$HUSK" copy store:busybox "docker://$REGISTRY/start:1"
+    "$HUSK" image sign --key "$T/good.key" "$REGISTRY/start:1"
+    "$HUSK" import "$IMAGES/rootfs.tar" other
+    own_policy "$T/policy.json"
+    "$HUSK" create -q --network none --name signed "$REGISTRY/start:1" echo ran
+    "$HUSK" create --network none --name loaded --signature-policy "$T/policy-any.json" other echo ran
+    own_policy "$T/policy-any.json"
+    "$HUSK" create --network none --name accepted other echo ran
+    strace -f -e trace=execve -o trace "$HUSK" start -a signed
+    own_policy "$T/policy.json"
+    strace -f -e trace=execve -o trace "$HUSK" start -a signed
+    ! grep -q husk-image trace # as at a run, what was found is remembered
+    check_table <<'ROWS'
+start accepted    | 1 | image 'other': signature policy
+restart accepted  | 1 | it is to be rejected
+start -a loaded   | 0 | =ran
+start nosuch      | 1 | nosuch
+ROWS
+    # another rule: what was kept at the pull is checked once, also when the name is another image's by then
+    policy good '{"type":"matchRepository"}' >p.json
+    own_policy p.json
+    "$HUSK" rmi -f "$REGISTRY/start:1" >/dev/null
+    strace -f -e trace=execve -o trace "$HUSK" start -a signed >out
+    [[ $(<out) == ran ]]
+    grep -q 'husk-image.*--manifest' trace
+    strace -f -e trace=execve -o trace "$HUSK" start -a signed
+    ! grep -q husk-image trace
+    own_policy "$T/policy-bad.json"
+    run "$HUSK" start -a signed
+    expect 1 "signed by another key"
+    [[ $("$HUSK" inspect --format '{{.State.Status}}' signed) == exited ]]
+    own_policy "$T/policy-reject.json"
+    check_table <<'ROWS'
+start signed      | 1 | it is to be rejected
+start --all       | 1 | it is to be rejected
+ROWS
+    "$HUSK" rm signed loaded accepted >/dev/null
+    XDG_CONFIG_HOME=$old
+}
+
+@test "import of a tar and bootstrap ask as podman's transport tarball, before anything is made" {
+    printf '{"default":[{"type":"reject"}],"transports":{"tarball":{"":[{"type":"insecureAcceptAnything"}]}}}' >t.json
+    printf '{"default":[{"type":"sigstoreSigned","keyPath":"%s"}]}' "$T/good.pub" >s.json
+    check_table <<ROWS
+import --signature-policy $T/policy-reject.json $IMAGES/rootfs.tar x      | 1 | it is to be rejected
+import --signature-policy s.json $IMAGES/rootfs.tar x                     | 1 | a tar has no signature
+import --signature-policy t.json $IMAGES/rootfs.tar x                     | 0 | sha256:
+bootstrap --signature-policy $T/policy-reject.json debian:bookworm        | 1 | 'debian:bookworm': signature policy
+bootstrap --signature-policy s.json debian:bookworm                       | 1 | a tar has no signature
+ROWS
+    run "$HUSK" images --format '{{.Repository}}'
+    expect 0 =x
+    own_policy "$T/policy-reject.json"
+    run "$HUSK" import "$IMAGES/rootfs.tar" y
+    expect 1 "it is to be rejected"
+}
+
+@test "what another host sends is asked for as transport ssh, with the signatures that come along" {
+    # stands in for ssh and gets "-- HOST COMMAND"; over there another store and another policy hold
+    printf '#!/bin/sh\nexport HUSK_ROOT=%q XDG_CONFIG_HOME=%q\nexec %q image serve\n' "$T/tmp/there" "$T/tmp/there-config" "$HUSK" >local
+    chmod 755 local
+    export HUSK_SSH=$T/tmp/local
+    mkdir -p there-config/containers
+    there_are() { HUSK_ROOT=$T/tmp/there "$HUSK" images --format '{{.Repository}}:{{.Tag}}'; }
+    cp "$T/policy-reject.json" there-config/containers/policy.json
+    run "$HUSK" copy "oci:$T/oci:here" ssh://h/example.org/x:1
+    expect 1 "there-config/containers/policy.json', default: it is to be rejected"
+    printf '{"default":[{"type":"reject"}],"transports":{"ssh":{"":[{"type":"sigstoreSigned","keyPath":"%s"}]}}}' "$T/good.pub" \
+        >there-config/containers/policy.json
+    run "$HUSK" copy "docker://$REGISTRY/signed:1" "ssh://h/$REGISTRY/signed:1"
+    expect 1 "it is to be signed, and has no signature here"
+    run "$HUSK" copy --referrers "oci:$T/oci:here" ssh://h/example.org/x:1
+    expect 1 "it is to be signed, and has no signature here"
+    # nor by another word for what it is
+    run "$HUSK" copy --referrers "docker://$REGISTRY/signed:1" "ssh://h/example.org/other:1"
+    expect 1 "it is for the name"
+    [[ ! $(there_are) ]]
+    run "$HUSK" copy --referrers "docker://$REGISTRY/signed:1" "ssh://h/$REGISTRY/signed:1"
+    expect 0
+    [[ $(there_are) == "$REGISTRY/signed:1" ]]
+    python3 - "$HUSK_SSH" "$T/tmp/there" <<'PY'
+import json, os, struct, subprocess, sys
+there = sys.argv[2]
+index = json.load(open(there + "/index.json"))
+top = next(m for m in index["manifests"] if m["annotations"].get("org.opencontainers.image.ref.name", "").endswith(":1"))
+text = open(there + "/blobs/sha256/" + top["digest"][7:]).read()
+p = subprocess.Popen([sys.argv[1]], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+def ask(kind, **data):
+    data = json.dumps(data).encode()
+    p.stdin.write(struct.pack("<c3xI", kind.encode(), len(data)) + data)
+    p.stdin.flush()
+    kind, n = struct.unpack("<c3xI", p.stdout.read(8))
+    return kind, p.stdout.read(n)
+assert ask("H", husk=1)[0] == b"H"
+for name in "example.org/fake:1", "example.org/fake:sha256-%s.six" % ("0" * 64), "example.org/fake:sha256-1.sig":
+    kind, answer = ask("S", place="referrer", name=name, digest=top["digest"], mediaType=top["mediaType"], text=text)
+    assert kind == b"X" and b"it is for the name" in answer or b"no signature" in answer, (kind, answer)
+PY
+    [[ $(there_are) == "$REGISTRY/signed:1" ]]
+}
+
 @test "load and copy ask for their own transports" {
     cp "$IMAGES/busybox.tar" a.tar
     printf '{"default":[{"type":"reject"}],"transports":{"docker-archive":{"%s":[{"type":"insecureAcceptAnything"}]},
