@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "cgroup/resctrl.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -14,6 +15,7 @@
 #define RDTGROUP_SUPER_MAGIC 0x7655821
 #endif
 #define RESCTRL_PATH "/sys/fs/resctrl"
+enum { TASKS_MAX = 16 << 20 }; /* bytes of a group's list of threads */
 
 void resctrl_clear(struct resctrl *r)
 {
@@ -27,9 +29,8 @@ fallible resctrl_open(int *ret_root_fd)
     struct statfs fs;
     own_fd int fd = open(RESCTRL_PATH, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || fstatfs(fd, &fs) < 0 || fs.f_type != RDTGROUP_SUPER_MAGIC)
-        return err_new(ERR_UNSUPPORTED,
-                       "linux.intelRdt: no resctrl file system is mounted: 'mount -t resctrl resctrl " RESCTRL_PATH
-                       "', on a CPU and a kernel that have it");
+        return err_new(ERR_UNSUPPORTED, "no resctrl file system is mounted: 'mount -t resctrl resctrl " RESCTRL_PATH
+                                        "', on a CPU and a kernel that have it");
     *ret_root_fd = take_fd(&fd);
     return NULL;
 }
@@ -93,6 +94,11 @@ static fallible check_name(const char *what, const char *name)
     return NULL;
 }
 
+static fallible check_bandwidth(const char *what, const char *text)
+{
+    return str_starts(text, "MB:") ? NULL : err_new(ERR_INVALID, "%s: '%s' does not begin with MB:", what, text);
+}
+
 fallible resctrl_plan(const json_t *config, const char *id, struct resctrl *ret)
 {
     *ret = (struct resctrl){ 0 };
@@ -101,8 +107,8 @@ fallible resctrl_plan(const json_t *config, const char *id, struct resctrl *ret)
     TRY_AS(check(config), "linux.intelRdt");
     struct resctrl r = { .config = config };
     const char *clos = text_of(&r, "closID"), *mb = text_of(&r, "memBwSchema");
-    if (mb && !str_starts(mb, "MB:"))
-        return err_new(ERR_INVALID, "linux.intelRdt: memBwSchema: '%s' does not begin with MB:", mb);
+    if (mb)
+        TRY(check_bandwidth("linux.intelRdt: memBwSchema", mb));
     if (clos && !str_eq(clos, "/"))
         TRY(check_name("linux.intelRdt: closID", clos));
     TRY(check_name("linux.intelRdt: the container's id", id));
@@ -136,10 +142,11 @@ static err *with_reason(int root, err *take_e)
     return text && *text && !str_eq(text, "ok") ? err_wrap(take_e, "the kernel says '%s'", text) : take_e;
 }
 
-/* With O_CREAT, which kernfs does not mind for a file that is there; a test's directory begins empty. */
+/* With O_CREAT and O_APPEND, which kernfs does not mind: a test's directory begins empty, and shows what was written.
+ */
 static fallible write_file(int dir, const char *name, const char *text)
 {
-    own_fd int fd = openat(dir, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    own_fd int fd = openat(dir, name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     if (fd < 0)
         return err_sys(errno, "open '%s'", name);
     if (write(fd, text, strlen(text)) < 0)
@@ -248,7 +255,7 @@ static fallible make(int root, const struct resctrl *r, pid_t pid)
 {
     char number[16];
     own_fd int group = -1;
-    (void)snprintf(number, sizeof number, "%d", (int)pid);
+    (void)snprintf(number, sizeof number, "%d\n", (int)pid);
     TRY(open_group(root, r, &group));
     TRY(with_reason(root, write_file(group, "tasks", number)));
     if (!r->monitor)
@@ -267,7 +274,86 @@ fallible resctrl_make(int root_fd, const struct resctrl *r, pid_t pid)
         resctrl_dirs(r, &dirs);
         err_ignore(resctrl_remove(root_fd, &dirs), "the first error matters more");
     }
-    return err_wrap(e, "linux.intelRdt");
+    return e;
+}
+
+fallible resctrl_change(int root_fd, const char *group, const char *l3, const char *mb)
+{
+    own_str struct str text = { 0 };
+    own_fd int fd = openat(root_fd, group, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(errno, "open resctrl group '%s'", group);
+    if (mb)
+        TRY(check_bandwidth("memory bandwidth", mb));
+    if ((l3 && strchr(l3, '\n')) || (mb && strchr(mb, '\n')))
+        return err_new(ERR_INVALID, "a schema for resctrl group '%s' is more than one line", group);
+    if (l3)
+        add_line(&text, l3);
+    if (mb)
+        add_line(&text, mb);
+    /* one write: the kernel reads all lines before it applies any */
+    return err_wrap(with_reason(root_fd, write_file(fd, "schemata", text.text)), "resctrl group '%s'", group);
+}
+
+/* "12\n345\n": whether the line tid is in it. */
+static bool names_thread(const char *tasks, const char *tid)
+{
+    size_t len = strlen(tid);
+    for (const char *at = tasks; (at = strstr(at, tid)); at += len)
+        if ((at == tasks || at[-1] == '\n') && at[len] == '\n')
+            return true;
+    return false;
+}
+
+static fallible take_threads(int group, const char *tasks, pid_t pid, size_t *ret_n)
+{
+    char path[32], number[24];
+    (void)snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+    own_dir DIR *dir = opendir(path);
+    if (!dir)
+        return errno == ENOENT || errno == ESRCH ? NULL : err_sys(errno, "open '%s'", path);
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        if (*entry->d_name == '.' || names_thread(tasks, entry->d_name))
+            continue;
+        (void)snprintf(number, sizeof number, "%.20s\n", entry->d_name);
+        err *e = write_file(group, "tasks", number);
+        if (e && err_errno(e) == ESRCH) {
+            err_ignore(e, "it has just ended");
+            continue;
+        }
+        TRY(e);
+        (*ret_n)++;
+    }
+    return NULL;
+}
+
+fallible resctrl_take(int root_fd, const char *group, const pid_t *pids, size_t n, size_t *ret_n)
+{
+    own_mem char *tasks = NULL;
+    size_t moved = 0;
+    own_fd int fd = openat(root_fd, group, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(errno, "open resctrl group '%s'", group);
+    TRY(fs_read_at(fd, "tasks", TASKS_MAX, &tasks, NULL));
+    for (size_t i = 0; i < n; i++)
+        TRY(with_reason(root_fd, take_threads(fd, tasks, pids[i], &moved)));
+    *ret_n = moved;
+    return NULL;
+}
+
+fallible resctrl_join(int root_fd, const char *group, const char *monitor)
+{
+    const char *const groups[] = { group, monitor };
+    for (size_t i = 0; i < ARRAY_SIZE(groups) && groups[i]; i++) {
+        own_fd int fd = openat(root_fd, groups[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0 && errno == ENOENT)
+            return NULL;
+        if (fd < 0)
+            return err_sys(errno, "open resctrl group '%s'", groups[i]);
+        /* 0: the thread that writes */
+        TRY_AS(with_reason(root_fd, write_file(fd, "tasks", "0\n")), "resctrl group '%s'", groups[i]);
+    }
+    return NULL;
 }
 
 fallible resctrl_remove(int root_fd, const struct strv *dirs)

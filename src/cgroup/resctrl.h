@@ -34,6 +34,15 @@ void resctrl_dirs(const struct resctrl *r, struct strv *dirs);
  * made is removed again.
  */
 fallible resctrl_make(int root_fd, const struct resctrl *r, pid_t pid);
+/* resctrl_change - other schemata for a group that is there, all of both or none; NULL: not this one. Errors: INVALID
+ * with the kernel's reason, NOT_FOUND. */
+fallible resctrl_change(int root_fd, const char *group, const char *l3, const char *mb);
+/* resctrl_take - every thread of these processes that is not in the group. *ret_n: how many those were; one that had
+ * made another before it was moved is why a caller looks until it is 0. */
+fallible resctrl_take(int root_fd, const char *group, const pid_t *pids, size_t n, size_t *ret_n);
+/* resctrl_join - the caller's own thread, and what it makes after that; a group that is gone limits nobody, and is no
+ * error. monitor may be NULL. */
+fallible resctrl_join(int root_fd, const char *group, const char *monitor);
 /* What is not there is no error. */
 fallible resctrl_remove(int root_fd, const struct strv *dirs);
 

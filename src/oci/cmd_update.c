@@ -36,8 +36,8 @@ static const struct opt update_options[] = {
     OPT_STR(0, "kernel-memory-tcp", T, kernel_memory_tcp, "BYTES", "Limit of TCP buffers (cgroup v1)"),
     OPT_I64(0, "cpu-idle", T, cpu_idle, "0|1", "1: run only when no other wants the CPU"),
     OPT_I64(0, "pids-limit", T, pids_limit, "N", "How many processes; -1: no limit"),
-    OPT_STR(0, "l3-cache-schema", T, l3_cache_schema, "TEXT", "Refused: the kernel's resctrl takes no such change"),
-    OPT_STR(0, "mem-bw-schema", T, mem_bw_schema, "TEXT", "Refused: the kernel's resctrl takes no such change"),
+    OPT_STR(0, "l3-cache-schema", T, l3_cache_schema, "TEXT", "Share of the caches: L3:0=7f0;1=1f (resctrl)"),
+    OPT_STR(0, "mem-bw-schema", T, mem_bw_schema, "TEXT", "Share of memory bandwidth: MB:0=20;1=70 (resctrl)"),
     OPT_END,
 };
 #undef T
@@ -111,24 +111,46 @@ static fallible read_options(const struct update_opts *o, struct oci_resources *
     return NULL;
 }
 
+static bool given(const char *text)
+{
+    return text && *text;
+}
+
+static bool names_limits(const struct update_opts *o)
+{
+    const char *const texts[] = { o->resources,          o->cpuset_cpus, o->cpuset_mems,   o->memory,
+                                  o->memory_reservation, o->memory_swap, o->kernel_memory, o->kernel_memory_tcp };
+    const bool numbers[] = { o->blkio_weight.set, o->cpu_period.set,     o->cpu_quota.set,
+                             o->cpu_burst.set,    o->cpu_share.set,      o->cpu_rt_period.set,
+                             o->cpu_idle.set,     o->cpu_rt_runtime.set, o->pids_limit.set };
+    bool some = false;
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+        some = some || given(texts[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+        some = some || numbers[i];
+    return some;
+}
+
 static fallible update_run(const void *opts, struct args args)
 {
     const struct update_opts *o = opts;
     own_mem char *dir = NULL;
     struct oci_resources *r = NULL;
     TRY(oci_state_dir(args.v[0], &dir));
-    if ((o->l3_cache_schema && *o->l3_cache_schema) || (o->mem_bw_schema && *o->mem_bw_schema))
-        return err_new(ERR_UNSUPPORTED, "--l3-cache-schema, --mem-bw-schema: a container's resctrl group is set at its "
-                                        "start alone: give linux.intelRdt in config.json");
-    if (o->resources && *o->resources)
+    const struct runtime_rdt rdt = { o->l3_cache_schema, o->mem_bw_schema };
+    bool with_rdt = given(rdt.l3_cache_schema) || given(rdt.mem_bw_schema);
+    if (given(o->resources))
         TRY(read_resources(o->resources, &r));
     else
         r = mem_zalloc(sizeof *r);
-    err *e = o->resources && *o->resources ? NULL : read_options(o, r);
+    err *e = given(o->resources) ? NULL : read_options(o, r);
     /* "no memory limit" without a word on swap lifts both, or the kernel would refuse (runc does the same) */
     if (!e && r->memory && r->memory->limit.set && r->memory->limit.v == -1 && !r->memory->swap.set)
         r->memory->swap = r->memory->limit;
-    if (!e)
+    /* first, since it is what most machines refuse: then no limit is changed either */
+    if (!e && with_rdt)
+        e = err_wrap(runtime_update_rdt(dir, &rdt), "--l3-cache-schema, --mem-bw-schema");
+    if (!e && (!with_rdt || names_limits(o)))
         e = runtime_update(dir, r);
     bind_free(&oci_resources_type, r);
     return e;

@@ -152,7 +152,7 @@ static err *add_to_cgroup(void *ctx)
 static err *join_resctrl(void *ctx)
 {
     struct start *s = ctx;
-    TRY(resctrl_make(s->resctrl_fd, &s->resctrl, s->run.pid));
+    TRY_AS(resctrl_make(s->resctrl_fd, &s->resctrl, s->run.pid), "linux.intelRdt");
     s->resctrl_made = true;
     return NULL;
 }
@@ -551,7 +551,7 @@ static fallible plan_resctrl(struct start *s)
     if (!l || !l->intel_rdt)
         return NULL;
     TRY(resctrl_plan(l->intel_rdt, s->c->id, &s->resctrl));
-    TRY(resctrl_open(&s->resctrl_fd));
+    TRY_AS(resctrl_open(&s->resctrl_fd), "linux.intelRdt");
     return NULL;
 }
 
@@ -583,8 +583,11 @@ static void plan_state(struct start *s)
     t->shares_mounts = s->ns.shares_mounts;
     for (size_t i = 0; i < s->c->spec->annotations.n; i++)
         strmap_set(&t->annotations, s->c->spec->annotations.items[i].key, s->c->spec->annotations.items[i].value);
-    if (s->resctrl.config)
+    if (s->resctrl.config) {
         resctrl_dirs(&s->resctrl, &t->resctrl_dirs);
+        t->resctrl_group = mem_strdup(s->resctrl.group);
+        t->resctrl_monitor = mem_strdup(s->resctrl.monitor);
+    }
     const struct oci_seccomp *seccomp = s->c->spec->linux_ ? s->c->spec->linux_->seccomp : NULL;
     if (seccomp && notify_wanted(seccomp)) {
         t->listener_path = mem_strdup(seccomp->listener_path);

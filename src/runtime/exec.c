@@ -25,13 +25,14 @@ struct joining {
     struct cgroup *cgroup;
     int *tasks;
     size_t tasks_n;
-    int init_fd, root_fd, order_fd, stub_fd, tty_fd, master_fd, agent;
+    int init_fd, root_fd, order_fd, stub_fd, tty_fd, master_fd, agent, resctrl_fd;
     bool into_cgroup;
 };
 
 static void joining_clear(struct joining *j)
 {
-    int *fds[] = { &j->init_fd, &j->root_fd, &j->order_fd, &j->stub_fd, &j->tty_fd, &j->master_fd, &j->agent };
+    int *fds[] = { &j->init_fd, &j->root_fd,   &j->order_fd, &j->stub_fd,
+                   &j->tty_fd,  &j->master_fd, &j->agent,    &j->resctrl_fd };
     for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
         close_now(fds[i]);
     for (size_t i = 0; i < j->tasks_n; i++)
@@ -156,6 +157,16 @@ static fallible descend(struct joining *j)
     return NULL;
 }
 
+static fallible open_resctrl(struct joining *j)
+{
+    err *e = resctrl_open(&j->resctrl_fd);
+    if (err_is(e, ERR_UNSUPPORTED)) {
+        err_ignore(e, "unmounted since, and its groups with it");
+        return NULL;
+    }
+    return e;
+}
+
 static fallible prepare(struct joining *j)
 {
     own_fd int dir = -1;
@@ -172,6 +183,8 @@ static fallible prepare(struct joining *j)
         TRY(descend(j));
     if (j->cgroup)
         TRY(cgroup_open_tasks(j->cgroup, &j->tasks, &j->tasks_n));
+    if (j->state->resctrl_group)
+        TRY(open_resctrl(j));
     if (j->x->process->terminal)
         TRY_AS(open_tty(j), "terminal");
     if (notify_wanted(j->x->seccomp))
@@ -183,6 +196,8 @@ static fallible prepare(struct joining *j)
 static _Noreturn void enter(const struct joining *j, int sock)
 {
     err *e = j->into_cgroup || !j->cgroup ? NULL : state_join(j->state, j->cgroup, getpid());
+    if (!e && j->resctrl_fd >= 0)
+        e = resctrl_join(j->resctrl_fd, j->state->resctrl_group, j->state->resctrl_monitor);
     for (int i = 0; !e && i < 3; i++)
         if (j->x->stdio[i] >= 0 && dup2(j->x->stdio[i], i) < 0)
             e = err_sys(errno, "put stdio in place");
@@ -274,6 +289,7 @@ fallible runtime_exec(const struct runtime_exec *x, struct runtime_created *ret)
                          .tty_fd = -1,
                          .master_fd = -1,
                          .agent = -1,
+                         .resctrl_fd = -1,
                          .into_cgroup = true };
     *ret = (struct runtime_created){ .pidfd = -1 };
     err *e = start_joining(&j, ret);

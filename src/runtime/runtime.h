@@ -87,6 +87,7 @@ struct runtime_state {
     struct strmap annotations;
     char *listener_path, *listener_metadata; /* who gets the seccomp listener at the start; NULL: nobody */
     struct strv resctrl_dirs;                /* to be removed with it, in this order */
+    char *resctrl_group, *resctrl_monitor;   /* what its processes are in; NULL: none of its own */
     struct oci_hooks *hooks;                 /* poststart and poststop are still to come; NULL: none */
     json_t *rest;
 };
@@ -107,6 +108,12 @@ fallible runtime_pause(const char *state_dir);
 fallible runtime_resume(const char *state_dir);
 /* Changes limits of a container that is not stopped; only what is set. What was written before an error stays. */
 fallible runtime_update(const char *state_dir, const struct oci_resources *resources);
+/* Shares of caches and memory bandwidth, by resctrl: schemata of a container that is not stopped; NULL or "": not this
+ * one. A container that has no group yet gets one of its own, with all of its processes. */
+struct runtime_rdt {
+    const char *l3_cache_schema, *mem_bw_schema;
+};
+fallible runtime_update_rdt(const char *state_dir, const struct runtime_rdt *rdt);
 /* Mounts into a running container, or takes what was so mounted away: spec->mounts, of whose entries a removal looks at
  * the destination alone. All or none when adding. */
 enum runtime_mounts { RUNTIME_MOUNTS_ADD, RUNTIME_MOUNTS_REMOVE };

@@ -76,6 +76,8 @@ fallible state_open_group(const char *state_dir, struct runtime_state **ret, int
 /* The container's group as another process made it; *ret NULL when it has none. */
 fallible state_cgroup(const struct runtime_state *s, struct cgroup **ret);
 void state_clear(struct runtime_state *s);
+/* runtime_update_rdt() with the mounted file system, or a test's directory, given. */
+fallible state_update_rdt(int resctrl_fd, const char *state_dir, const struct runtime_rdt *rdt);
 enum scope_manager state_manager(const struct runtime_state *s);
 /* Whether a child can be cloned right into the group: not into a scope of a user who is in a login session. */
 bool state_clones_into(const struct runtime_state *s);

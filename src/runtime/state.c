@@ -15,6 +15,7 @@ struct file {
     struct strmap annotations;
     char *listener_path, *listener_metadata;
     struct strv resctrl_dirs;
+    char *resctrl_group, *resctrl_monitor;
     struct oci_hooks *hooks;
     json_t *rest;
 };
@@ -38,6 +39,8 @@ static const struct bind_field file_fields[] = {
     BIND_STR(T, listener_path, "listenerPath"),
     BIND_STR(T, listener_metadata, "listenerMetadata"),
     BIND_STRS(T, resctrl_dirs, "resctrlDirs"),
+    BIND_STR(T, resctrl_group, "resctrlGroup"),
+    BIND_STR(T, resctrl_monitor, "resctrlMonitor"),
     BIND_OBJ(T, hooks, "hooks", oci_hooks_type),
     BIND_REST(T, rest),
     BIND_END,
@@ -78,6 +81,8 @@ fallible state_write(int dir_fd, const struct runtime_state *s)
         .listener_path = s->listener_path,
         .listener_metadata = s->listener_metadata,
         .resctrl_dirs = s->resctrl_dirs,
+        .resctrl_group = s->resctrl_group,
+        .resctrl_monitor = s->resctrl_monitor,
         .hooks = s->hooks,
         .rest = s->rest,
     };
@@ -96,6 +101,8 @@ void state_clear(struct runtime_state *s)
     free(s->listener_path);
     free(s->listener_metadata);
     strv_free(&s->resctrl_dirs);
+    free(s->resctrl_group);
+    free(s->resctrl_monitor);
     bind_free(&oci_hooks_type, s->hooks);
     json_decref(s->rest);
     *s = (struct runtime_state){ 0 };
@@ -207,6 +214,8 @@ static fallible read_state(const char *state_dir, struct runtime_state **ret, in
     s->listener_metadata = take(f->listener_metadata);
     s->resctrl_dirs = f->resctrl_dirs;
     f->resctrl_dirs = (struct strv){ 0 };
+    s->resctrl_group = take(f->resctrl_group);
+    s->resctrl_monitor = take(f->resctrl_monitor);
     s->hooks = take(f->hooks);
     s->rest = take(f->rest);
     bind_free(&file_type, f);

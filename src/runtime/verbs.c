@@ -291,9 +291,27 @@ void runtime_live_free(struct runtime_live *l)
     free(l);
 }
 
+/* What an update meanwhile has made: it took the lock. */
+static void learn_resctrl(struct runtime_live *l)
+{
+    own(runtime_state) struct runtime_state *s = NULL;
+    if (faccessat(l->dir_fd, LOCK_FILE, F_OK, 0) < 0)
+        return;
+    own_mem char *dir = mem_printf("/proc/self/fd/%d", l->dir_fd);
+    err *e = runtime_state_read(dir, &s);
+    if (e) {
+        err_ignore(e, "then nobody can have written more there");
+        return;
+    }
+    strv_free(&l->state.resctrl_dirs);
+    l->state.resctrl_dirs = s->resctrl_dirs;
+    s->resctrl_dirs = (struct strv){ 0 };
+}
+
 fallible runtime_finish(struct runtime_created *c)
 {
     struct runtime_live *l = c->live;
+    learn_resctrl(l);
     l->state.init.pid = 0; /* reaped: the number may be another's by now */
     l->state.status = RUNTIME_STOPPED;
     err *e = state_remove(l->dir_fd, &l->state, l->cgroup);

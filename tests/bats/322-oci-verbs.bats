@@ -65,7 +65,7 @@ update -r "$T/tmp/bad.json" c1 | 1 | memory: limit: expected an integer, got str
 update -r /no/such c1          | 1 | --resources: open '/no/such': No such file or directory
 update --memory 12q c1         | 1 | --memory: '12q'
 update --cpu-period -5 c1      | 1 | --cpu-period: -5 is negative
-update --l3-cache-schema x c1  | 1 | resctrl
+update --l3-cache-schema L3:0=f c1 | 1 | --l3-cache-schema, --mem-bw-schema: no resctrl file system is mounted: 'mount -t resctrl
 update --memory 20m nope       | 1 | container 'nope' does not exist
 update                         | 1 | ID
 END

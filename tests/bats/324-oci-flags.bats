@@ -106,8 +106,8 @@ global_known() { "$HUSK_OCI" --help | sed -n '/^Options before the command/,$s/^
     bundle '.process.args = ["sleep", "1000"]'
     oci run -d -b "$B" c1 >/dev/null 2>&1 </dev/null
     check_table oci <<END
-update --l3-cache-schema x c1                         | 1 | resctrl
-update --mem-bw-schema x c1                           | 1 | resctrl
+update --l3-cache-schema L3:0=f c1                    | 1 | no resctrl file system is mounted: 'mount -t resctrl resctrl
+update --mem-bw-schema MB:0=9 c1                      | 1 | no resctrl file system is mounted: 'mount -t resctrl resctrl
 restore --no-pivot --image-path "$B" -b "$B" c2       | 1 | CRIU changes the root by itself
 restore --console-socket x --image-path "$B" -b "$B" c2 | 1 | terminal
 restore --image-path /no/such -b "$B" c2              | 1 | --image-path '/no/such'

@@ -43,7 +43,7 @@ static err *start(const struct fake *f, const char *config, const char *id)
     struct resctrl r = { 0 };
     err *e = resctrl_plan(doc, id, &r);
     if (!e)
-        e = resctrl_make(f->fd, &r, 4242);
+        e = err_wrap(resctrl_make(f->fd, &r, 4242), "linux.intelRdt"); /* as its row does */
     resctrl_clear(&r);
     return e;
 }
@@ -56,7 +56,7 @@ TEST(a_container_without_a_closid_has_a_group_of_its_own_and_the_schemata_in_the
                    "\"l3CacheSchema\": \"L3:0=7f0\"}",
                    "c1"));
     file_is(&f, "c1/schemata", "L3:0=7f0\nMB:0=20\nL2:0=f\nMB:1=70\n");
-    file_is(&f, "c1/tasks", "4242");
+    file_is(&f, "c1/tasks", "4242\n");
     CHECK(!there(&f, "c1/mon_groups"));
     CHECK_SAYS(start(&f, "{}", "c1"), "linux.intelRdt: there is a group 'c1' already: remove it, or name it as closID");
     CHECK(there(&f, "c1"));
@@ -104,8 +104,8 @@ TEST(the_default_group_is_the_file_system_itself)
 {
     struct fake f = fake_make();
     CHECK_OK(start(&f, "{\"closID\": \"/\", \"enableMonitoring\": true}", "c1"));
-    file_is(&f, "tasks", "4242");
-    file_is(&f, "mon_groups/c1/tasks", "4242");
+    file_is(&f, "tasks", "4242\n");
+    file_is(&f, "mon_groups/c1/tasks", "4242\n");
     fake_free(&f);
 }
 
@@ -117,7 +117,7 @@ TEST(a_monitoring_group_is_named_after_the_container_and_removed_with_it)
     own_json json_t *doc = json_loads("{\"enableMonitoring\": true}", 0, NULL);
     CHECK_OK(resctrl_plan(doc, "c1", &r));
     CHECK_OK(resctrl_make(f.fd, &r, 7));
-    file_is(&f, "c1/mon_groups/c1/tasks", "7");
+    file_is(&f, "c1/mon_groups/c1/tasks", "7\n");
     resctrl_dirs(&r, &dirs);
     CHECK(dirs.n == 2);
     assert_string_equal(dirs.items[0], "c1/mon_groups/c1");
@@ -132,6 +132,47 @@ TEST(a_monitoring_group_is_named_after_the_container_and_removed_with_it)
     CHECK(!there(&f, "c1"));
     CHECK_OK(resctrl_remove(f.fd, &dirs));
     resctrl_clear(&r);
+    fake_free(&f);
+}
+
+TEST(a_change_of_a_group_is_one_write_of_one_line_each)
+{
+    struct fake f = fake_make();
+    CHECK_OK(start(&f, "{\"l3CacheSchema\": \"L3:0=7f0\"}", "c1"));
+    CHECK_OK(resctrl_change(f.fd, "c1", "L3:0=f", NULL));
+    CHECK_OK(resctrl_change(f.fd, "c1", "L3:0=3", "MB:0=20"));
+    file_is(&f, "c1/schemata", "L3:0=7f0\nL3:0=f\nL3:0=3\nMB:0=20\n");
+    CHECK_SAYS(resctrl_change(f.fd, "c1", NULL, "L3:0=1"), "memory bandwidth: 'L3:0=1' does not begin with MB:");
+    CHECK_SAYS(resctrl_change(f.fd, "c1", "L3:0=1\nMB:0=9", NULL),
+               "a schema for resctrl group 'c1' is more than one line");
+    CHECK_SAYS(resctrl_change(f.fd, "c2", "L3:0=1", NULL), "open resctrl group 'c2': No such file or directory");
+    file_is(&f, "c1/schemata", "L3:0=7f0\nL3:0=f\nL3:0=3\nMB:0=20\n");
+    fake_free(&f);
+}
+
+TEST(what_the_kernel_says_to_a_change_is_told)
+{
+    struct fake f = fake_make();
+    CHECK(mkdirat(f.fd, "info", 0755) == 0 && mkdirat(f.fd, "c1", 0755) == 0);
+    CHECK(mkdirat(f.fd, "c1/schemata", 0755) == 0); /* which no write opens */
+    own_fd int fd = openat(f.fd, "info/last_cmd_status", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    CHECK_OK(fs_write_fd(fd, "mask out of range\n", 18, "status"));
+    CHECK_SAYS(resctrl_change(f.fd, "c1", "L3:0=fffff", NULL),
+               "resctrl group 'c1': the kernel says 'mask out of range': open 'schemata': Is a directory");
+    fake_free(&f);
+}
+
+TEST(who_enters_by_exec_joins_the_groups_first_and_a_group_that_is_gone_limits_nobody)
+{
+    struct fake f = fake_make();
+    CHECK_OK(start(&f, "{\"enableMonitoring\": true}", "c1"));
+    CHECK_OK(resctrl_join(f.fd, "c1", "c1/mon_groups/c1"));
+    file_is(&f, "c1/tasks", "4242\n0\n");
+    file_is(&f, "c1/mon_groups/c1/tasks", "4242\n0\n");
+    CHECK_OK(resctrl_join(f.fd, "c1", NULL));
+    file_is(&f, "c1/tasks", "4242\n0\n0\n");
+    CHECK_OK(resctrl_join(f.fd, "gone", "gone/mon_groups/c1"));
+    CHECK(!there(&f, "gone"));
     fake_free(&f);
 }
 
