@@ -38,12 +38,23 @@ struct inspect {
     bool size;
 };
 
+/* Nothing of this kind has the name: another kind may. What is there and cannot be read is an error that is told. */
+static fallible other_kind(const struct inspect *i, err *e)
+{
+    if (i->type || (!err_is(e, ERR_NOT_FOUND) && !err_is(e, ERR_INVALID)))
+        return e;
+    err_ignore(e, "of another kind, then");
+    return NULL;
+}
+
 static fallible add_container(struct inspect *i, const char *name)
 {
     own(container) struct container *c = NULL;
     json_t *doc = NULL;
     uint64_t writable = 0, whole = 0;
-    TRY(container_find(i->engine, name, &c));
+    TRY(other_kind(i, container_find(i->engine, name, &c)));
+    if (!c)
+        return NULL;
     TRY(inspect_container(c, &doc));
     (void)json_array_append_new(i->docs, doc);
     if (!i->size)
@@ -60,7 +71,9 @@ static fallible add_image(struct inspect *i, const char *name)
     own(image) struct image *image = NULL;
     json_t *doc = NULL;
     TRY(engine_layout(i->engine, &layout));
-    TRY(image_find(layout, name, NULL, &image));
+    TRY(other_kind(i, image_find(layout, name, NULL, &image)));
+    if (!image)
+        return NULL;
     TRY(inspect_image(layout, image, &doc));
     (void)json_array_append_new(i->docs, doc);
     return NULL;
@@ -71,9 +84,9 @@ static fallible add_volume(struct inspect *i, const char *name)
     struct db *db = NULL;
     struct db_volume v;
     TRY(engine_db_if_there(i->engine, &db));
-    if (!db)
-        return err_new(ERR_NOT_FOUND, "no such volume: '%s'", name);
-    TRY(db_volume_find(db, name, &v));
+    err *e = db ? db_volume_find(db, name, &v) : err_new(ERR_NOT_FOUND, "no such volume: '%s'", name);
+    if (e)
+        return other_kind(i, e);
     (void)json_array_append_new(i->docs, inspect_volume(i->engine, &v));
     db_volume_clear(&v);
     return NULL;
@@ -86,13 +99,13 @@ static err *inspect_one(const char *name, void *ctx)
         err *(*add)(struct inspect *i, const char *name);
     } kinds[] = { { "container", add_container }, { "image", add_image }, { "volume", add_volume } };
     struct inspect *i = ctx;
+    size_t had = json_array_size(i->docs);
     for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
         if (i->type && strcmp(i->type, kinds[k].type) != 0)
             continue;
-        err *e = kinds[k].add(i, name);
-        if (i->type || !e || (!err_is(e, ERR_NOT_FOUND) && !err_is(e, ERR_INVALID)))
-            return e;
-        err_free(e);
+        TRY(kinds[k].add(i, name));
+        if (json_array_size(i->docs) > had)
+            return NULL;
     }
     return err_new(ERR_NOT_FOUND, "no container, image or volume is called '%s'", name);
 }

@@ -167,7 +167,7 @@ cut_power() { # NAME...: these were acknowledged before something was written to
         export HUSK_ROOT=$T/cut/root HUSK_RUN=$run_
         husk ps -aq --no-trunc >"$T/tmp/ids" || exit 1
         for name; do
-            husk inspect "$name" >/dev/null || { echo "'$name' was there and is lost"; exit 1; }
+            husk inspect "$name" >/dev/null || { echo "'$name' was there and is lost"; husk ps -a; ls -l "$HUSK_ROOT"; od -A d -t x1 -N 32 "$HUSK_ROOT/husk.db-wal"; exit 1; }
         done
         while read -r id; do
             husk inspect "$id" >/dev/null || { echo "'$id' cannot be inspected"; exit 1; }
