@@ -13,7 +13,7 @@
 #include "image/settings.h"
 #include "monitor/events.h"
 
-fallible image_kept(struct engine *e, struct strv *ret_digests)
+fallible image_kept(struct engine *e, struct sweep_kept *ret)
 {
     struct db *db = NULL;
     struct db_container *rows = NULL;
@@ -25,15 +25,15 @@ fallible image_kept(struct engine *e, struct strv *ret_digests)
     for (size_t i = 0; i < n; i++) {
         void *config = NULL;
         if (rows[i].manifest)
-            strv_add(ret_digests, rows[i].manifest);
+            strv_add(&ret->manifests, rows[i].manifest);
         if (!first) /* a configuration that cannot be read: nothing may be swept, its layers are not known */
             first = bind_read(&container_config_type, rows[i].config, strlen(rows[i].config), &config);
         const struct container_config *c = config;
         for (size_t k = 0; c && k < c->layers.n; k++)
-            strv_add(ret_digests, c->layers.items[k]);
+            strv_add(&ret->layers, c->layers.items[k]);
         for (size_t k = 0; c && k < c->mounts_n; k++)
             for (size_t layer = 0; layer < c->mounts[k].layers.n; layer++)
-                strv_add(ret_digests, c->mounts[k].layers.items[layer]);
+                strv_add(&ret->layers, c->mounts[k].layers.items[layer]);
         container_config_free(config);
         db_container_clear(&rows[i]);
     }
@@ -41,12 +41,12 @@ fallible image_kept(struct engine *e, struct strv *ret_digests)
     return first;
 }
 
-static err *kept_now(void *ctx, struct strv *ret)
+static err *kept_now(void *ctx, struct sweep_kept *ret)
 {
     struct engine *e = ctx;
     struct layout *l;
     TRY(engine_layout(e, &l));
-    TRY(build_cache_keep(l, ret));
+    TRY(build_cache_keep(l, &ret->layers));
     return image_kept(e, ret);
 }
 

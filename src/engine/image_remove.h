@@ -26,7 +26,7 @@ struct prune_options {
 fallible image_prune(struct engine *e, const struct prune_options *o, struct strv *ret_lines, uint64_t *ret_bytes);
 /* Sweeps the image store with what containers need kept; by the settings, packed layers go. */
 fallible image_sweep(struct engine *e, bool dry_run, struct sweep_result *ret);
-/* Manifests and layers that containers need: for layers_sweep(). */
-fallible image_kept(struct engine *e, struct strv *ret_digests);
+/* What containers need: for layers_sweep(). */
+fallible image_kept(struct engine *e, struct sweep_kept *ret);
 
 #endif

@@ -37,9 +37,14 @@ bool layer_usage(struct layout *l, const char *diff_id, uint64_t *ret_bytes);
 /* Measures those that were not yet, and remembers it in layers/HEX/usage: layers never change. */
 fallible layers_measure(struct layout *l);
 
+/* What containers and builds need. Apart: the diffID of one image's layer may be the digest of another's blob, where
+ * that came as a plain tar. */
+struct sweep_kept {
+    struct strv manifests, layers; /* digests; diffIDs */
+};
 struct sweep_options {
-    /* Adds the manifest digests and diffIDs that containers use; called under the store's lock. NULL: none. */
-    err *(*keep)(void *ctx, struct strv *ret_digests);
+    /* Adds to it; called under the store's lock. NULL: none. */
+    err *(*keep)(void *ctx, struct sweep_kept *ret);
     void *keep_ctx;
     const struct strv *without; /* full names (unnamed images: digests) of index.json that do not count; NULL: none */
     bool drop_packed;           /* an image's packed layers go when they are unpacked ([storage] keep_blobs = no) */

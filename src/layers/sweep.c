@@ -137,13 +137,30 @@ static fallible need_all_of(struct sweep *s, const struct oci_index *index, int 
     return NULL;
 }
 
-/* A digest that a container keeps names a manifest, or a layer. */
-static fallible need_kept(struct sweep *s, const char *digest)
+static fallible need_each(struct sweep *s, const struct sweep_kept *kept)
 {
-    if (!digest_valid(digest))
-        return err_new(ERR_INVALID, "keep '%s': no digest", digest);
-    (void)need(&s->layers, digest);
-    return need_manifest(s, digest);
+    for (size_t i = 0; i < kept->layers.n; i++)
+        if (!digest_valid(kept->layers.items[i]))
+            return err_new(ERR_INVALID, "keep '%s': no digest", kept->layers.items[i]);
+        else
+            (void)need(&s->layers, kept->layers.items[i]);
+    for (size_t i = 0; i < kept->manifests.n; i++)
+        if (!digest_valid(kept->manifests.items[i]))
+            return err_new(ERR_INVALID, "keep '%s': no digest", kept->manifests.items[i]);
+        else
+            TRY(need_manifest(s, kept->manifests.items[i]));
+    return NULL;
+}
+
+static fallible need_kept(struct sweep *s)
+{
+    struct sweep_kept kept = { 0 };
+    err *e = s->o->keep ? s->o->keep(s->o->keep_ctx, &kept) : NULL;
+    if (!e)
+        e = need_each(s, &kept);
+    strv_free(&kept.manifests);
+    strv_free(&kept.layers);
+    return e;
 }
 
 /* ---- what is not ---- */
@@ -292,14 +309,10 @@ static fallible sweep_trust(struct sweep *s)
 static fallible mark_and_move(struct sweep *s)
 {
     own(oci_index) struct oci_index *index = NULL;
-    own_strv struct strv kept = { 0 };
     own_fd int lock = -1;
     TRY(layout_lock(s->layout, LAYOUT_REMOVING, &lock));
     TRY(begin(s));
-    if (s->o->keep)
-        TRY(s->o->keep(s->o->keep_ctx, &kept));
-    for (size_t i = 0; i < kept.n; i++)
-        TRY(need_kept(s, kept.items[i]));
+    TRY(need_kept(s));
     TRY(layout_read_index(s->layout, &index));
     TRY(need_all_of(s, index, 0));
     TRY(sweep_list(s, "blobs/sha256", false));

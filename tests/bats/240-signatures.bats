@@ -316,7 +316,7 @@ ROWS
     ! grep -q husk-image trace
     own_policy "$T/policy-bad.json"
     run "$HUSK" start -a signed
-    expect 1 "signed by another key"
+    expect 125 "signed by another key"
     [[ $("$HUSK" inspect --format '{{.State.Status}}' signed) == exited ]]
     own_policy "$T/policy-reject.json"
     check_table <<'ROWS'

@@ -177,11 +177,11 @@ static struct oci_descriptor *make_image(struct layout *l, const char *file, cha
     return target;
 }
 
-static fallible keep_these(void *ctx, struct strv *ret)
+/* Manifests. */
+static fallible keep_these(void *ctx, struct sweep_kept *ret)
 {
     const struct strv *keep = ctx;
-    for (size_t i = 0; i < keep->n; i++)
-        strv_add(ret, keep->items[i]);
+    strv_copy(&ret->manifests, keep->items, keep->n);
     return NULL;
 }
 /* Files get their times from a clock that ticks every few milliseconds; a sweep keeps what is of its own tick. */
