@@ -17,6 +17,7 @@
 #include "build/check.h"
 #include "build/verify.h"
 #include "codec/pool.h"
+#include "engine/network.h"
 #include "engine/paths.h"
 #include "image/ref.h"
 #include "os/fs.h"
@@ -362,10 +363,6 @@ static fallible check_names(const struct build_options *o)
 static fallible read_options(struct build *b)
 {
     TRY(check_names(b->o));
-    if (b->o->network && strcmp(b->o->network, "default") != 0 && strcmp(b->o->network, "none") != 0 &&
-        strcmp(b->o->network, "host") != 0)
-        return err_new(ERR_UNSUPPORTED,
-                       "--network '%s': expected host (the default) or none: RUN has no other networks", b->o->network);
     TRY(progress_out_new(b->o->quiet ? "quiet" : b->o->progress, &b->progress));
     TRY(read_build_args(b));
     TRY(read_platform(b));
@@ -397,11 +394,26 @@ static void warn_unused(struct build *b)
 
 /* ---- from beginning to end ---- */
 
+static fallible check_network(struct build *b)
+{
+    const char *network = b->o->network;
+    own(network) struct network *found = NULL;
+    if (!network || strcmp(network, "default") == 0 || strcmp(network, "none") == 0 || strcmp(network, "host") == 0)
+        return NULL;
+    if (b->ordinary)
+        return err_new(ERR_UNSUPPORTED, "--network %s: an ordinary user's RUN has default, host or none", network);
+    own(engine) struct engine *e = NULL; /* with a database that is closed again before steps are forked */
+    TRY(engine_open(&e));
+    return err_wrap(network_find(e, network, &found), "--network");
+}
+
 static fallible open_store(struct build *b)
 {
     own_mem char *name = layout_stage_name("build");
     if (setenv("HUSK_ROOT", b->engine->root, 1) < 0 || setenv("HUSK_RUN", b->engine->run, 1) < 0)
         return err_sys(errno, "set the environment"); /* of the programs that we run as root of our namespace */
+    b->ordinary = !userns_is_root();
+    TRY(check_network(b));
     TRY(userns_enter());
     TRY(engine_layout(b->engine, &b->layout));
     TRY(layout_begin_adding(b->layout, &b->adding, &b->adding_fd));

@@ -21,7 +21,7 @@ struct build_options {
     const char *file;    /* NULL: Dockerfile or Containerfile of the context; "-": standard input */
     const char *target, *platform, *iidfile, *progress, *verify;
     const char *metadata_file;
-    const char *network; /* of RUN: host, default (the same) or none; NULL: host */
+    const char *network; /* of RUN: default, host, none, or a network's name; NULL: default */
     struct strv tags, build_args, labels, annotations, secrets, ssh, no_cache_filter;
     struct strv outputs; /* build/deliver.h */
     bool push;

@@ -46,6 +46,7 @@ struct stage_run {
 struct build {
     const struct build_options *o;
     struct engine *engine;
+    bool ordinary; /* the user is no root outside of the namespace that we enter */
     struct layout *layout;
     struct build_cache cache;
     struct dockerfile *file;
@@ -115,6 +116,7 @@ struct build_step {
     const struct df_instruction *i;
     int64_t newest_s; /* after it */
     struct run_step exec;
+    char *network; /* exec's */
     struct sources sources;
     struct strv patterns;
     int source_fd;

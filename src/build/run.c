@@ -16,6 +16,7 @@
 #include "build/run_mounts.h"
 #include "engine/hosts.h"
 #include "engine/lowers.h"
+#include "engine/network_step.h"
 #include "engine/paths.h"
 #include "engine/spec.h"
 #include "layers/mountpoints.h"
@@ -23,6 +24,7 @@
 #include "os/ids.h"
 #include "os/proc.h"
 #include "runtime/runtime.h"
+#include "usernet/usernet.h"
 
 /* ---- the configuration ---- */
 
@@ -64,12 +66,13 @@ static fallible write_text(int dir, const char *name, const char *text)
     return fs_replace_at(dir, name, text, strlen(text), 0644, FS_SYNC_NONE);
 }
 
-static fallible write_files(int dir, const struct container_config *c, const struct oci_spec *spec)
+static fallible write_files(int dir, const struct container_config *c, const struct oci_spec *spec,
+                            const struct container_network *network)
 {
     own_mem char *hosts = NULL, *resolv = NULL;
     own_mem char *hostname = mem_printf("%s\n", spec->hostname ? spec->hostname : "localhost");
-    TRY(hosts_text(c, spec->hostname, &(struct container_network){ 0 }, &hosts));
-    TRY(resolv_text(c, &(const struct container_network){ .dns_sock = -1 }, &resolv));
+    TRY(hosts_text(c, spec->hostname, network, &hosts));
+    TRY(resolv_text(c, network, &resolv));
     TRY(write_text(dir, "hosts", hosts));
     TRY(write_text(dir, "resolv.conf", resolv));
     return write_text(dir, "hostname", hostname);
@@ -104,7 +107,10 @@ struct running {
     const struct run_step *s;
     char id[65];
     char *state_dir;
-    int state_fd; /* locked */
+    int state_fd;          /* locked */
+    struct engine *engine; /* this process's own: a database is not taken along by a fork */
+    struct container_network network;
+    struct strv pasta; /* its options; none: it is not wanted */
 };
 
 static fallible make_state_dir(struct running *r)
@@ -119,6 +125,43 @@ static fallible make_state_dir(struct running *r)
     if (r->state_fd < 0 || flock(r->state_fd, LOCK_EX | LOCK_NB) < 0)
         return err_sys(errno, "lock '%s'", r->state_dir);
     return write_text(r->state_fd, "build", "");
+}
+
+/* ---- its network ---- */
+
+/* pasta is in our user namespace already. Where the host has no way out there is nothing to be joined to. */
+static fallible join_outside(struct running *r)
+{
+    const char *missing = pasta_missing();
+    if (!usernet_host_has_outside())
+        return NULL;
+    if (missing)
+        return err_new(ERR_UNSUPPORTED, "RUN: its network: %s; or build with --network host", missing);
+    strv_add(&r->pasta, "--netns-only");
+    return NULL;
+}
+
+static fallible open_network(struct running *r)
+{
+    if (str_eq(r->s->network, "none") || str_eq(r->s->network, "host"))
+        return NULL;
+    if (r->s->ordinary)
+        return join_outside(r);
+    TRY(engine_open(&r->engine));
+    TRY_AS(network_step_prepare(r->engine, r->id, r->s->network, &r->network), "RUN: its network");
+    return NULL;
+}
+
+static void close_network(struct running *r)
+{
+    if (r->pasta.n && r->state_fd >= 0)
+        pasta_stop_at(r->state_fd);
+    if (r->engine)
+        err_ignore(network_step_end(r->engine, r->id), "the next build, or `husk system check`, does it");
+    container_network_clear(&r->network);
+    strv_free(&r->pasta);
+    engine_free(r->engine);
+    r->engine = NULL;
 }
 
 /* Waits for its end; a signal to end us ends it. */
@@ -166,6 +209,8 @@ static fallible create(const struct running *r, const struct oci_spec *spec, con
         .staging = staging,
         .spec = spec,
         .root = root,
+        .network = r->network.plan.links_n ? &r->network.plan : NULL,
+        .pasta = r->pasta.n ? &r->pasta : NULL,
         .cgroup_optional = optional,
         .seccomp_cache_dir = seccomp,
         .stdio = { null, r->s->out_fd, r->s->out_fd },
@@ -188,7 +233,7 @@ static fallible run_spec(const struct running *r, const struct container_config 
     if (ids_in_userns() && str_eq(r->s->network, "host"))
         bind_sys(spec);
     TRY(run_mounts_add(r->s, spec));
-    TRY(write_files(r->state_fd, config, spec));
+    TRY(write_files(r->state_fd, config, spec, &r->network));
     TRY(create(r, spec, root, !spec_wants_cgroup(config), &created));
     err *e = wait_for(created.pidfd, ret_code);
     err *finished = runtime_finish(&created);
@@ -199,6 +244,16 @@ static fallible run_spec(const struct running *r, const struct container_config 
     return finished;
 }
 
+static fallible run_limited(const struct running *r, const struct container_config *config, struct rootfs_source *root,
+                            int *ret_code)
+{
+    err *e = run_spec(r, config, root, true, ret_code);
+    if ((!err_is(e, ERR_DENIED) && !err_is(e, ERR_UNSUPPORTED)) || spec_wants_cgroup(config))
+        return e;
+    err_ignore(e, "again without the default limits, which nobody asked for; another cause will come again");
+    return run_spec(r, config, root, false, ret_code);
+}
+
 static fallible run_here(struct running *r, int *ret_code)
 {
     own(container_config) struct container_config *config = NULL;
@@ -207,21 +262,20 @@ static fallible run_here(struct running *r, int *ret_code)
     TRY(make_config(r->s, &config));
     err *e = make_root(r->s, &root);
     if (!e)
+        e = open_network(r);
+    if (!e)
         e = run_mounts_prepare(r->s);
     if (!e)
-        e = run_spec(r, config, &root, true, ret_code);
-    if ((err_is(e, ERR_DENIED) || err_is(e, ERR_UNSUPPORTED)) && !spec_wants_cgroup(config)) {
-        err_ignore(e, "again without the default limits, which nobody asked for; another cause will come again");
-        e = run_spec(r, config, &root, false, ret_code);
-    }
+        e = run_limited(r, config, &root, ret_code);
     rootfs_source_free(&root);
     return e;
 }
 
 fallible build_run(const struct run_step *s, int *ret_code)
 {
-    struct running r = { .s = s, .state_fd = -1 };
+    struct running r = { .s = s, .state_fd = -1, .network = { .dns_sock = -1 } };
     err *e = run_here(&r, ret_code);
+    close_network(&r);
     if (r.state_fd >= 0)
         err_ignore(fs_remove_tree_at(AT_FDCWD, r.state_dir), "`husk system check` finds it");
     close_now(&r.state_fd);
@@ -239,7 +293,18 @@ static fallible sweep_one(struct engine *e, const char *name)
         return NULL;
     log_debug("build: ending what a killed build left: %s", name);
     err_ignore(runtime_delete(path, true), "it may have been killed before it had a state");
+    pasta_stop_at(fd);
+    TRY(network_withdraw(path));
     return fs_remove_tree_at(AT_FDCWD, path);
+}
+
+/* With a database of its own: ours is not to be open when steps are forked. */
+static fallible sweep_rows(void)
+{
+    own(engine) struct engine *e = NULL;
+    int64_t n;
+    TRY(engine_open(&e));
+    return network_step_sweep(e, true, &n);
 }
 
 fallible build_run_sweep(struct engine *e)
@@ -250,5 +315,5 @@ fallible build_run_sweep(struct engine *e)
     for (const struct dirent *x; (x = readdir(dir));)
         if (strlen(x->d_name) == 64)
             TRY(sweep_one(e, x->d_name));
-    return NULL;
+    return sweep_rows();
 }

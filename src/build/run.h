@@ -1,7 +1,8 @@
 /*
  * run.h: RUN: a husk container over the layers so far, whose writable layer becomes the step's.
  *
- * Its network is the host's, or none: a step has no row in husk.db, and so no lease on a bridge.
+ * Its network is the default one, or another of husk's, as of `husk run` (engine/network_step.h); an ordinary user's is
+ * a namespace of the step's own, which pasta joins to the outside; or the host's; or none.
  *
  * It is made by runtime_create() from the same configuration, capabilities, seccomp filter and limits as `husk run`'s,
  * in the process of the step, which is root of the user's namespace where the user is an ordinary one. Its mount points
@@ -35,7 +36,8 @@ struct run_step {
     struct strv argv, env;     /* env: complete, but for PATH and HOME */
     const char *user, *workdir;
     const struct create_options *options; /* the user's: limits, hosts, rights; borrowed */
-    const char *network;                  /* "none" or "host" */
+    const char *network;                  /* "none", "host", or a network's name: "bridge" is the default */
+    bool ordinary;                        /* an ordinary user's: the default network is pasta's */
     bool insecure;
     struct run_mount *mounts;
     size_t mounts_n;

@@ -24,6 +24,7 @@ void step_clear(struct build_step *s)
 {
     strv_free(&s->exec.argv);
     strv_free(&s->exec.env);
+    free(s->network);
     for (size_t i = 0; i < s->exec.mounts_n; i++) {
         build_mount_clear(&s->exec.mounts[i].mount);
         strv_free(&s->exec.mounts[i].lowers);

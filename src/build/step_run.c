@@ -187,7 +187,9 @@ fallible step_run_plan(struct build_step *s, struct step_parts *parts, char **re
         free(net);
         net = mem_strdup(s->b->o->network);
     }
-    s->exec.network = net && strcmp(net, "none") == 0 ? "none" : "host";
+    s->exec.ordinary = s->b->ordinary;
+    s->network = net && strcmp(net, "default") != 0 ? take(net) : mem_strdup("bridge");
+    s->exec.network = s->network;
     if (security && strcmp(security->value, "insecure") != 0 && strcmp(security->value, "sandbox") != 0)
         return err_new(ERR_INVALID, "RUN --security=%s: expected sandbox or insecure", security->value);
     s->exec.insecure = security && strcmp(security->value, "insecure") == 0;

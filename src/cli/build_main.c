@@ -18,7 +18,6 @@ struct build_opts {
 };
 
 static const char *const words_progress[] = { "auto", "plain", "tty", "rawjson", "quiet", NULL };
-static const char *const words_network[] = { "default", "host", "none", NULL };
 static const char *const words_pull[] = { "always", "missing", "never", "true", "false", NULL };
 
 #define T struct build_opts
@@ -57,7 +56,9 @@ static const struct opt build_opts_table[] = {
     OPT_STR(0, "verify", T, build.verify, "IMAGE", "Build it again and compare: the first file that differs is told"),
     OPT_FLAG(0, "check", T, build.check, "Look for mistakes and build nothing"),
     OPT_GROUP("The containers of RUN"),
-    OPT_STR(0, "network", T, build.network, "MODE", "host (default) or none", .words = words_network),
+    OPT_STR(0, "network", T, build.network, "MODE",
+            "default (root: the bridge, as of husk run; else a network of its own, by pasta), host, none, or root's "
+            "network of that name"),
     OPT_STRS(0, "add-host", T, build.create.add_host, "NAME:IP", "A line of /etc/hosts"),
     OPT_STRS(0, "dns", T, build.create.dns, "IP", "A name server, instead of the host's"),
     OPT_STRS(0, "cap-add", T, build.create.cap_add, "CAPABILITY", "One more capability"),

@@ -16,6 +16,7 @@
 #include "engine/image_remove.h"
 #include "engine/mounts.h"
 #include "engine/network.h"
+#include "engine/network_step.h"
 #include "engine/volume.h"
 #include "layers/layer.h"
 #include "monitor/monitor.h"
@@ -291,11 +292,21 @@ static err *reload_networks(struct check *c, const char *name)
     return network_reload(c->engine);
 }
 
+static err *sweep_steps(struct check *c, const char *name)
+{
+    int64_t n;
+    return network_step_sweep(c->engine, true, &n);
+}
+
 static fallible check_networks(struct check *c)
 {
-    int64_t missing = 0, strays = 0;
+    int64_t missing = 0, strays = 0, steps = 0;
     if (!c->db || engine_is_rootless())
         return NULL;
+    TRY(network_step_sweep(c->engine, false, &steps));
+    if (steps)
+        problem(c, sweep_steps, "", "networks: %lld addresses are held for build steps that were killed",
+                (long long)steps);
     err *e = network_check(c->engine, &missing, &strays);
     if (e) {
         err_ignore(e, "where the firewall cannot be read, nothing of ours is in it");

@@ -62,14 +62,18 @@ static bool is_reserved(const struct network *n, const struct network_range *r, 
     return false;
 }
 
-/* It runs, or somebody is at work in it: perhaps starting it. */
+static bool is_locked(const char *dir)
+{
+    own_fd int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+}
+
+/* It runs, or somebody is at work in it: perhaps starting it. A build's step has its run-time folder alone. */
 static bool is_in_use(const struct engine *e, const char *container)
 {
     own_mem char *dir = mem_printf("%s/containers/%s", e->root, container);
-    if (network_is_connected(e, container))
-        return true;
-    own_fd int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+    own_mem char *run = mem_printf("%s/%s", e->run, container);
+    return network_is_connected(e, container) || is_locked(dir) || is_locked(run);
 }
 
 /* From a container that does not run and did not ask for it: it gets another when it starts. */
@@ -89,8 +93,11 @@ static fallible taken_by(struct db *db, const char *holder, const struct network
     struct db_container row;
     char text[IP_TEXT];
     err *e = db_container_find(db, holder, &row);
-    if (e)
-        return e;
+    if (err_is(e, ERR_NOT_FOUND)) {
+        err_free(e);
+        return err_new(ERR_CONFLICT, "address %s of network '%s' is taken by a build", ip_text(ip, text), n->row.name);
+    }
+    TRY(e);
     e = err_new(ERR_CONFLICT, "address %s of network '%s' is taken by container '%s'", ip_text(ip, text), n->row.name,
                 row.name);
     db_container_clear(&row);

@@ -20,6 +20,10 @@ fallible network_firewall(const struct network *n, struct firewall_net *ret);
 enum network_route_wish { NETWORK_NO_DEFAULT_ROUTE, NETWORK_DEFAULT_ROUTE };
 fallible network_link_of(const struct network *n, const struct db_endpoint *at, unsigned index,
                          enum network_route_wish wish, struct network_link *ret);
+/* Leases what the endpoint's row lacks, makes the network's part of the kernel, and adds the link to the plan. */
+struct container_network;
+fallible network_prepare_link(struct engine *e, struct db_endpoint *at, const char *rate,
+                              struct container_network *ret);
 /* Published ports as the firewall's, led to these addresses. */
 fallible network_port_of(const struct db_port *p, const struct ip *ip4, const struct ip *ip6,
                          struct firewall_port *ret);

@@ -228,7 +228,7 @@ fallible network_port_of(const struct db_port *p, const struct ip *ip4, const st
 
 enum prepare { PREPARE_LOOK, PREPARE_MAKE };
 
-static fallible lease_again(struct container *c, const struct network *n, struct db_endpoint *at)
+static fallible lease_again(struct engine *e, const struct network *n, struct db_endpoint *at)
 {
     struct db *db;
     struct network_range r4, r6;
@@ -236,25 +236,25 @@ static fallible lease_again(struct container *c, const struct network *n, struct
     TRY(network_range(n, AF_INET6, &r6));
     if (ip_is_set(&r4.first) == ip_is_set(&at->ip4) && ip_is_set(&r6.first) == ip_is_set(&at->ip6))
         return NULL; /* as it was: nothing is written */
-    TRY(engine_db(c->engine, &db));
+    TRY(engine_db(e, &db));
     TRY(db_begin(db));
-    err *e = network_lease(c->engine, n, at);
-    if (!e)
-        e = db_endpoint_lease(db, at->container, at->network, &at->ip4, &at->ip6);
-    return db_end(db, e);
+    err *failed = network_lease(e, n, at);
+    if (!failed)
+        failed = db_endpoint_lease(db, at->container, at->network, &at->ip4, &at->ip6);
+    return db_end(db, failed);
 }
 
-static fallible prepare_link(struct container *c, struct db_endpoint *at, enum prepare how,
+static fallible prepare_link(struct engine *e, struct db_endpoint *at, const char *rate, enum prepare how,
                              struct container_network *ret)
 {
     own(network) struct network *n = NULL;
     struct network_kernel kernel = { 0 };
     struct network_range r4;
     struct network_plan *p = &ret->plan;
-    TRY(network_find(c->engine, at->network, &n));
+    TRY(network_find(e, at->network, &n));
     if (how == PREPARE_MAKE) {
-        TRY(lease_again(c, n, at));
-        TRY(network_ensure(c->engine, n, &kernel));
+        TRY(lease_again(e, n, at));
+        TRY(network_ensure(e, n, &kernel));
     }
     bool first = true;
     for (size_t i = 0; i < p->links_n; i++)
@@ -263,10 +263,8 @@ static fallible prepare_link(struct container *c, struct db_endpoint *at, enum p
     TRY(network_link_of(n, at, kernel.index, first ? NETWORK_DEFAULT_ROUTE : NETWORK_NO_DEFAULT_ROUTE,
                         &p->links[p->links_n]));
     p->links_n++;
-    const struct container_config *config;
-    TRY(container_config(c, &config));
-    if (config->net_rate)
-        TRY_AS(rate_parse(config->net_rate, &p->links[p->links_n - 1].rate), "--net-rate");
+    if (rate)
+        TRY_AS(rate_parse(rate, &p->links[p->links_n - 1].rate), "--net-rate");
     TRY(network_range(n, AF_INET, &r4));
     if (!ret->host_gateway && p->links[p->links_n - 1].kind == NETWORK_BRIDGE && ip_is_set(&r4.gateway)) {
         char text[IP_TEXT];
@@ -281,6 +279,11 @@ static fallible prepare_link(struct container *c, struct db_endpoint *at, enum p
             strv_add(&ret->dns, ip_text(&gateways[i], text));
     }
     return NULL;
+}
+
+fallible network_prepare_link(struct engine *e, struct db_endpoint *at, const char *rate, struct container_network *ret)
+{
+    return prepare_link(e, at, rate, PREPARE_MAKE, ret);
 }
 
 /* A running container of husk's that has published the same. */
@@ -382,7 +385,7 @@ static fallible prepare(struct container *c, enum prepare how, struct container_
     TRY(db_endpoint_list(db, c->row.id, NULL, &endpoints));
     err *e = NULL;
     for (size_t i = 0; !e && i < endpoints.n; i++)
-        e = prepare_link(c, &endpoints.items[i], how, &n);
+        e = prepare_link(c->engine, &endpoints.items[i], config->net_rate, how, &n);
     if (!e)
         e = prepare_ports(c, how, &n);
     if (!e && how == PREPARE_MAKE && usernet_needed()) {

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include "base/log.h"
@@ -48,10 +49,22 @@ const char *pasta_missing(void)
     return NULL;
 }
 
+/* With a pid pasta enters its user namespace, which the kernel refuses who is in that already; and the names in /proc
+ * are not for a process with fewer capabilities, as pasta is soon. So it gets a name of the namespace elsewhere. */
+static fallible bind_netns(const struct pasta *p, char **ret)
+{
+    own_mem char *from = mem_printf("/proc/%d/ns/net", (int)p->pid), *to = mem_printf("%s.netns", p->pid_file);
+    own_fd int fd = open(to, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 || mount(from, to, NULL, MS_BIND, NULL) < 0)
+        return err_sys(errno, "give pasta the network namespace");
+    *ret = take(to);
+    return NULL;
+}
+
 fallible pasta_start(const struct pasta *p, pid_t *ret_pid)
 {
     own_strv struct strv argv = { 0 };
-    own_mem char *said = NULL, *pid_text = NULL;
+    own_mem char *said = NULL, *pid_text = NULL, *netns = NULL;
     int64_t pid = 0;
     const char *missing = pasta_missing();
     if (missing)
@@ -70,8 +83,21 @@ fallible pasta_start(const struct pasta *p, pid_t *ret_pid)
         strv_copy(&argv, p->options->items, p->options->n);
     strv_add(&argv, "--pid");
     strv_add(&argv, p->pid_file);
-    strv_add_printf(&argv, "%d", (int)p->pid);
-    TRY_AS(spawn_output(argv.items, PASTA_SAYS_MAX, &said), "connect to the outside");
+    bool same_user = p->options && strv_has(p->options, "--netns-only");
+    if (same_user) {
+        TRY(bind_netns(p, &netns));
+        strv_add(&argv, "--no-netns-quit");
+        strv_add(&argv, "--netns");
+        strv_add(&argv, netns);
+    } else {
+        strv_add_printf(&argv, "%d", (int)p->pid);
+    }
+    err *e = spawn_output(argv.items, PASTA_SAYS_MAX, &said);
+    if (same_user) {
+        (void)umount2(netns, MNT_DETACH); /* pasta has it open */
+        (void)unlink(netns);
+    }
+    TRY_AS(e, "connect to the outside");
     TRY_AS(fs_read_at(AT_FDCWD, p->pid_file, 64, &pid_text, NULL), "find pasta");
     pid_text[strcspn(pid_text, "\n")] = '\0';
     TRY_AS(parse_i64(pid_text, 1, INT32_MAX, &pid), "'%s'", p->pid_file);

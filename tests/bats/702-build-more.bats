@@ -49,22 +49,82 @@ C=
     done
 }
 
-@test "build: RUN has the host's network, or none" {
+@test "build: RUN has a network of its own by default, the host's, or none" {
     local h
     C=$T/c
     for h in $WHO; do
         "$h" build -q -t net:1 -f - "$C" <<'D'
 FROM busybox
-RUN readlink /proc/self/ns/net >/host && test -s /etc/resolv.conf && ls /sys/class/net
+RUN readlink /proc/self/ns/net >/own && test -s /etc/resolv.conf && ls /sys/class/net >/links
+RUN --network=host readlink /proc/self/ns/net >/host && ls /sys/class/net
 RUN --network=none ls /sys/class/net >/none
 D
         [[ $("$h" run --rm net:1 cat /none) == lo ]]
         [[ $("$h" run --rm net:1 cat /host) == "$(readlink /proc/self/ns/net)" ]]
+        [[ $("$h" run --rm net:1 cat /own) == net:* && $("$h" run --rm net:1 cat /own) != "$(readlink /proc/self/ns/net)" ]]
         "$h" build -q --network none -t net:2 -f - "$C" <<<$'FROM busybox\nRUN ls /sys/class/net >/none'
         [[ $("$h" run --rm net:2 cat /none) == lo ]]
-        run "$h" build -q --network bridge "$C"
-        expect 1 'is not one of default, host, none'
+        "$h" build -q --network host -t net:2 -f - "$C" <<<$'FROM busybox\nRUN readlink /proc/self/ns/net >/host'
+        [[ $("$h" run --rm net:2 cat /host) == "$(readlink /proc/self/ns/net)" ]]
     done
+    run husk build -q --network nosuch "$C"
+    expect 1 "--network: no such network: 'nosuch'"
+    run as_user husk build -q --network nosuch "$C"
+    expect 1 "an ordinary user's RUN has default, host or none"
+}
+
+@test "build: root's RUN is on the default bridge, or on a network that is named, and leaves nothing there" {
+    local port
+    C=$T/c
+    husk run -d --name web busybox httpd -f -p 80 -h /bin
+    port=$(husk inspect -f '{{.NetworkSettings.IPAddress}}' web)
+    [[ $port =~ ^[0-9.]+$ ]]
+    husk build -q -t net:3 --add-host "web.test:$port" -f - "$C" <<'D'
+FROM busybox
+RUN ls /sys/class/net | xargs >/links && ip -4 -o addr show eth0 | awk '{ print $4 }' >/address && grep nameserver /etc/resolv.conf >/dns
+RUN wget -q -O /got http://web.test/busybox && cmp /got /bin/busybox && wget -q -O /dev/null http://web/busybox
+D
+    [[ $(husk run --rm net:3 cat /links) == *eth0* && $(husk run --rm net:3 cat /dns) == "nameserver ${port%.*}.1" ]]
+    [[ $(husk run --rm net:3 cat /address) == "${port%.*}".*/* ]]
+    husk network create --subnet 10.99.7.0/24 named
+    husk build -q --network named -t net:4 -f - "$C" <<<$'FROM busybox\nRUN ip -4 -o addr show eth0 >/address'
+    [[ $(husk run --rm net:4 cat /address) == *10.99.7.* ]]
+    husk network rm named
+    husk rm -f web
+    husk system check
+}
+
+@test "build: what a killed build had on the bridge is found and given back" {
+    local pid
+    C=$T/c
+    printf 'FROM busybox\nRUN echo up && sleep 1000\n' >"$C/Sleeping"
+    "$HUSK" build --no-cache --progress plain -f "$C/Sleeping" "$C" >"$T/tmp/killed" 2>&1 3>&- &
+    pid=$!
+    wait_until 20 grep -q ' up$' "$T/tmp/killed"
+    kill -STOP "$pid"
+    pkill -KILL -P "$pid" # the step's process: both die at once
+    kill -KILL "$pid"
+    wait "$pid" || true
+    husk build -q --no-cache -f - "$C" <<<$'FROM busybox\nRUN true'
+    [[ ! $(find "$HUSK_ROOT/tmp" "$HUSK_RUN" -mindepth 1 -name 'build*' -o -name '????????????????????????????????????????????????????????????????') ]]
+    husk system check
+}
+
+@test "build: an ordinary user's RUN reaches the outside by pasta, where there is one, and says what it lacks" {
+    C=$T/c
+    # shellcheck disable=SC2329
+    t() { USER_TUN=1 as_user husk build -q --no-cache "$@" -f - "$C" <<<$'FROM busybox\nRUN ls /sys/class/net | grep -v lo >/links; ip route | grep -q default'; }
+    ip link add out0 type veth peer name out1
+    ip link set out1 up
+    ip addr add 198.51.100.2/24 dev out0
+    ip link set out0 up
+    ip route add default via 198.51.100.1 dev out0
+    t -t net:5
+    [[ $(as_user husk run --rm net:5 cat /links) == out0 ]]
+    as_user husk system check
+    run as_user husk build -q --no-cache -f - "$C" <<<$'FROM busybox\nRUN true'
+    expect 1 'or build with --network host'
+    ip link del out0
 }
 
 @test "build: ADD fetches files, checks what they hash to, and clones repositories" {
