@@ -79,6 +79,10 @@ END
 $long    | 1 | container id has 300 characters: at most 255
 'a.b-c_d+e' | 0 |
 END
+    # naive: a folder by that name
+    mkdir -p "$T/tmp/naive/state"
+    NAIVE_STATE=$T/tmp/naive/state naive run -b "$B" ../x
+    [[ -d $T/tmp/naive/x ]]
     run oci state ../oci
     expect 1 "container id '../oci'"
     run oci delete --force ../../x
@@ -224,6 +228,9 @@ END
         [[ $(oci exec c1 readlink "/proc/self/ns/$ns") == "$(oci exec c1 readlink "/proc/1/ns/$ns")" ]]
     done
     [[ $(oci exec c1 cat /proc/self/cgroup) == "$(oci exec c1 cat /proc/1/cgroup)" ]]
+    # naive: whatever a library takes for a number
+    run python3 -c 'print(int(" 1"), int("0x1", 0), 4294967296 & 0xffffffff)'
+    expect 0 "=1 1 0"
 }
 
 @test "exec: inheritable and ambient capabilities are empty unless asked for" {
@@ -231,6 +238,9 @@ END
     oci run -d -b "$B" c1 >/dev/null
     run oci exec c1 grep -E 'Cap(Inh|Amb)' /proc/self/status
     expect 0 $'=CapInh:\t0000000000000000\nCapAmb:\t0000000000000000'
+    # naive: what the caller has is handed on
+    run setpriv --inh-caps +kill nsenter --target "$(oci state c1 | jq .pid)" --mount --pid --root grep CapInh /proc/self/status
+    expect 0 $'=CapInh:\t0000000000000020'
 }
 
 @test "terminal: run and exec in the foreground, /dev/console, the size" {
@@ -495,6 +505,12 @@ END
 /no/such            | 1 | namespace network: open namespace '/no/such'
 relative            | 1 | path: 'relative' is not an absolute path
 END
+    # naive: whatever it is, it is joined, and the network stays the host's
+    change "(.linux.namespaces[] | select(.type == \"network\")).path = \"/proc/$pid/ns/uts\" |
+        .mounts |= map(select(.destination != \"/sys\")) | .process.args = [\"readlink\", \"/proc/self/ns/net\"]" \
+        '.linux.namespaces |= map(if .type == "ipc" or .type == "uts" or .type == "pid" then del(.path) else . end)'
+    run naive run -b "$B" c2
+    expect 0 "=$(readlink /proc/self/ns/net)"
     cp "$B/plain" "$B/config.json"
     change '.linux.namespaces += [{type: "pid"}]'
     run oci run -b "$B" c2
@@ -530,6 +546,12 @@ net/../kernel/core_pattern   | 1 | not the name of a kernel parameter
 user.max_user_namespaces     | 1 | needs a user namespace
 net.no_such                  | 1 | sysctl 'net.no_such'
 END
+    # naive: the host's is written (with what it is)
+    change ".linux.sysctl = {\"vm.overcommit_memory\": \"$(</proc/sys/vm/overcommit_memory)\"}"
+    run oci run -b "$B" c1
+    expect 1 "belongs to no namespace"
+    run naive run -b "$B" c1
+    expect 0
     change '.linux.sysctl = {"net.core.somaxconn": "1"} | .linux.namespaces |= map(select(.type != "network"))'
     run oci run -b "$B" c1
     expect 1 "sysctl 'net.core.somaxconn': needs a network namespace of the container's own, or it would change the host"

@@ -88,3 +88,21 @@ full_bundle() {
     walk faulty oci run -b "$B" c1
     ((fired_parent >= 7 && fired_child >= 10))
 }
+
+@test "what is looked for after each kill is found when it is left" {
+    # naive: a runtime that is killed before it has written down what it made
+    bundle '.process.args = ["true"]'
+    local group=/sys/fs/cgroup/husk/$GROUP
+    [[ ! -d /sys/fs/cgroup/pids ]] || group=/sys/fs/cgroup/pids/husk/$GROUP
+    mkdir -p "$group"
+    run assert_gone c1
+    rmdir "$group"
+    expect 1 "left: $group"
+    unshare --mount --propagation private sh -c 'mount --bind "$1" "$1" && exec sleep 1000' x "$B" 3>&- &
+    local pid=$!
+    mounted() { run assert_gone c1 && [[ $output == "mounted: "* ]]; }
+    wait_until 10 mounted || { kill "$pid"; return 1; }
+    kill "$pid"
+    wait "$pid" || true
+    assert_gone c1
+}

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # A root file system, a volume or a configuration made by an enemy: nothing outside of the container changes, and
-# nothing of the host is seen inside. One test per kind of attack that runtimes have fallen to.
+# nothing of the host is seen inside. One test per kind of attack that runtimes have fallen to; each is then played on
+# naive.py, a runtime that checks nothing, and must be seen to succeed there: those parts are marked "naive".
 # shellcheck disable=SC2016,SC2154
 
 # serial: husk-oci names its control groups by the container, as 300-oci does
@@ -22,6 +23,14 @@ victim_is_whole() {
         { ls -la "$VICTIM"; return 1; }
 }
 
+# Naive: the attack works, and the test sees it.
+victim_is_hit() {
+    ! victim_is_whole >/dev/null || { echo "the naive runtime withstood this: $output"; return 1; }
+    rm -rf "$VICTIM"
+    mkdir "$VICTIM"
+    echo host >"$VICTIM/file"
+}
+
 no_dev='del(.mounts[] | select(.destination | startswith("/dev")))'
 
 @test "CVE-2026-41579: /dev of the image is a link to a directory of the host" {
@@ -35,6 +44,9 @@ no_dev='del(.mounts[] | select(.destination | startswith("/dev")))'
     expect 1 "'/dev' in the root file system is not a directory"
     victim_is_whole
     assert_gone c1
+    # naive: devices are made by name
+    run naive run -b "$B" c1
+    victim_is_hit
 }
 
 @test "CVE-2026-88264, 88265: console and null of the image lead to files of the host" {
@@ -46,12 +58,18 @@ no_dev='del(.mounts[] | select(.destination | startswith("/dev")))'
     expect 0 done
     [[ ${lines[0]} == c ]]
     victim_is_whole
+    # naive: what is there by that name is null
+    run naive -d run -b "$B" c1
+    victim_is_hit
     # with a terminal, and no devpts to take one from
     change '.process.terminal = true'
     printf 'end\n' >"$T/tmp/script"
     run python3 "$BATS_TEST_DIRNAME/terminal.py" "$T/tmp/script" "$HUSK_OCI" --root "$TRUN/oci" run -b "$B" c1
     output_has "/dev/pts/ptmx"
     victim_is_whole
+    # naive: the file on which the terminal is mounted is made by name
+    run naive run -b "$B" c1
+    victim_is_hit
     # a volume over /dev, where the enemy still has his hands: nothing is made in it
     mkdir "$T/tmp/dev.$$"
     ln -s "$VICTIM/file" "$T/tmp/dev.$$/console"
@@ -75,6 +93,13 @@ no_dev='del(.mounts[] | select(.destination | startswith("/dev")))'
     run oci run -b "$B" c1
     [[ ${lines[0]} == 0 && ${lines[1]} == 1:3 && ${lines[2]} == 0 ]]
     [[ $(</proc/sys/kernel/core_pattern) == "$before" ]]
+    # naive: by the container's; and core_pattern is the host's, so here it is the name of a domain of its own
+    ln -sf /proc/sys/kernel/domainname "$T/tmp/devd/null"
+    change "$(sh_c 'echo reached >/proc/keys; cat /proc/sys/kernel/domainname')" '.linux.readonlyPaths = []'
+    run naive run -b "$B" c1
+    expect 0 "=reached"
+    run oci run -b "$B" c1
+    [[ $status -eq 0 && $output != *reached* ]]
 }
 
 # What the name of a terminal says is the enemy's to choose: here ptmx is a true one, and the number leads to the host.
@@ -101,10 +126,14 @@ no_dev='del(.mounts[] | select(.destination | startswith("/dev")))'
     output_has written
     grep -q '^88' <<<"$output"
     victim_is_whole
+    # naive: the number of the terminal is a name in the container's /dev/pts
+    change "$(sh_c 'echo written >/dev/console')" '.process.terminal = true'
+    run naive run -b "$B" c1
+    victim_is_hit
 }
 
 @test "CVE-2025-52881, 2019-19921: /proc can only be a proc file system" {
-    bundle '.process.args = ["true"]'
+    bundle '.process.args = ["true"] | .process.oomScoreAdj = 500'
     cp "$B/config.json" "$B/plain"
     mkdir "$T/tmp/fakeproc"
     try() { cp "$B/plain" "$B/config.json"; change "(.mounts[] | select(.destination == \"/proc\")) |= $1"; oci run -b "$B" c1; }
@@ -114,6 +143,12 @@ no_dev='del(.mounts[] | select(.destination | startswith("/dev")))'
 '{destination: "//proc/.", source: "$T/tmp/fakeproc", options: ["bind"]}' | 1 | only a proc file system may be mounted there
 '{destination: "/x/../proc", type: "tmpfs", source: "x"}'            | 1 | only a proc file system may be mounted there
 END
+    # naive: what is to hold for the process goes into a file of the enemy's
+    mkdir "$T/tmp/fakeproc/self"
+    run try "{destination: \"/proc\", source: \"$T/tmp/fakeproc\", options: [\"bind\"]}"
+    expect 1 "only a proc file system"
+    run naive run -b "$B" c1
+    [[ $(<"$T/tmp/fakeproc/self/oom_score_adj") == 500 ]]
 }
 
 @test "CVE-2019-16884: nothing is mounted over the inside of /proc, by name or by link, but what is harmless" {
@@ -136,6 +171,14 @@ END
 /proc/sys/kernel/ns_last_pid $VICTIM/file | 0 |
 END
     victim_is_whole
+    # naive: /proc/self is the runtime at that time, so the enemy waits at the first process of the container
+    cp "$B/plain" "$B/config.json"
+    change ".mounts += [{destination: \"/proc/1/attr\", source: \"$VICTIM\", options: [\"bind\"]}] |
+        .process.args = [\"cat\", \"/proc/self/attr/file\"]"
+    run oci run -b "$B" c1
+    expect 1 "inside /proc"
+    run naive run -b "$B" c1
+    expect 0 "=host"
 }
 
 @test "CVE-2023-27561: /proc and /sys of the image are links" {
@@ -146,7 +189,10 @@ END
         ln -s "$VICTIM" "$B/rootfs/$name"
         run oci run -b "$B" c1
         expect 1 "'/$name' in the root file system is not a directory"
-        rm "$B/rootfs/$name"
+        # naive: mounted where the link leads
+        NAIVE_MOUNTS=$T/tmp/mounts run naive run -b "$B" c1
+        grep -q " $VICTIM " "$T/tmp/mounts"
+        rm "$B/rootfs/$name" "$T/tmp/mounts"
         ln -s /tmp "$B/rootfs/$name"
         run oci run -b "$B" c1
         expect 1 "'/$name' in the root file system is not a directory"
@@ -174,6 +220,10 @@ END
     done
     run oci exec c1 sh -c 'ls -l /proc/self/fd 2>/dev/null | grep -c -- "-> /$"'
     expect 1 "=0"
+    # naive: the directory is entered, and what is open is inherited
+    change "$(sh_c "cat .$VICTIM/file; ls -l /proc/self/fd 2>/dev/null | grep -c -- '-> /\$'")" '.process.cwd = "/proc/self/fd/9"'
+    run naive run -b "$B" c1
+    expect 0 $'=host\n1'
     exec 9<&-
 }
 
@@ -186,13 +236,23 @@ END
     before=$(sha256sum "$HUSK_OCI" "$HUSK_BUILD/libexec/husk/husk-init")
     run oci run -b "$B" c1
     [[ $status -ne 0 ]]
-    # while exec's process is there, root of the container tries to write to what it is
-    change "$(sh_c 'while :; do for p in /proc/[0-9]*; do [ $p = /proc/1 ] || echo x >$p/exe; done; done 2>/dev/null')"
+    # while exec's process is there, root of the container opens what it is, and writes when nobody runs it any more
+    change "$(sh_c 'while :; do
+            for p in /proc/[0-9]*; do
+                [ $p = /proc/1 ] || { while [ -d $p ]; do :; done; echo x >/proc/self/fd/3; } 3<$p/exe
+            done
+        done 2>/dev/null')" '.process.capabilities |= map_values(. + ["CAP_SYS_PTRACE"])'
     oci run -d -b "$B" c1 >/dev/null
     local i
-    for i in {1..15}; do oci exec c1 true || true; done
-    oci delete --force c1
+    for i in {1..25}; do oci exec c1 true || true; done
     [[ $(sha256sum "$HUSK_OCI" "$HUSK_BUILD/libexec/husk/husk-init") == "$before" ]]
+    # naive: programs of the host's come into the container's world. They are copies: one of them is lost.
+    cp "$(command -v busybox)" "$(command -v nsenter)" "$T/tmp"
+    before=$(cd "$T/tmp" && sha256sum busybox nsenter)
+    "$T/tmp/nsenter" --target "$(oci state c1 | jq .pid)" --pid "$T/tmp/busybox" sleep 1
+    hit() { [[ $(cd "$T/tmp" && sha256sum busybox nsenter) != "$before" ]]; }
+    wait_until 10 hit
+    oci delete --force c1
 }
 
 @test "CVE-2021-30465: a mount point is swapped for a link while containers start" {
@@ -219,6 +279,17 @@ END
     victim_is_whole
     [[ $(wc -l </proc/self/mountinfo) == "$mounts" ]]
     assert_gone c1
+    # naive: mount points are made by name
+    rm -r "$T/tmp/vol"
+    mkdir -p "$T/tmp/vol/sub"
+    python3 "$T/tmp/swap.py" "$T/tmp/vol" "$VICTIM" 3>&- &
+    for i in {1..40}; do
+        naive run -b "$B" c1 >/dev/null 2>&1 || true
+        victim_is_whole >/dev/null || break
+    done
+    touch "$T/tmp/vol/stop"
+    wait $!
+    victim_is_hit
 }
 
 @test "CVE-2024-45310: mount points are only ever made inside" {
@@ -243,6 +314,14 @@ END
     run oci run -b "$B" c1
     expect 0
     victim_is_whole
+    # naive: made where the host finds the name
+    local where
+    for where in /abs/new /up/new2/deep "/../../../../../../../..$VICTIM/new3"; do
+        cp "$B/plain" "$B/config.json"
+        change ".mounts += [{destination: \"$where\", type: \"tmpfs\", source: \"x\"}]"
+        run naive run -b "$B" c1
+        victim_is_hit
+    done
 }
 
 @test "CVE-2024-40635: user ids that wrap or mean 'leave it'" {
@@ -258,17 +337,24 @@ END
 '"0"' 0               | 1 | expected an integer, got string
 4294967294 0          | 0 | uid=4294967294
 END
+    # naive: -1 means "leave it", and 32 bits of 2^32 are 0
+    local id
+    for id in 4294967295 4294967296; do
+        change ".process.user = {uid: $id, gid: 0}"
+        run naive run -b "$B" c1
+        expect 0 "uid=0"
+    done
 }
 
 @test "CVE-2019-18837: the root is a link, or changes while it is looked at" {
-    bundle "$(sh_c 'cat /who /etc/who')"
+    bundle "$(sh_c 'cat /who /etc/who; [ -e /proc/self ] && echo mounted')"
     cp -a "$B/rootfs" "$B/a"
     mv "$B/rootfs" "$B/b"
     local which
     for which in a b; do echo $which | tee "$B/$which/who" >"$B/$which/etc/who"; done
     ln -s a "$B/rootfs"
     run oci run -b "$B" c1
-    expect 0 $'=a\na'
+    expect 0 $'=a\na\nmounted'
     cat >"$T/tmp/flip.py" <<'END'
 import os, sys
 os.chdir(sys.argv[1])
@@ -281,10 +367,16 @@ END
     local i
     for i in {1..40}; do
         run oci run -b "$B" c1
-        [[ $status -eq 0 && ( $output == $'a\na' || $output == $'b\nb' ) ]] || { touch "$B/stop"; echo "$output"; return 1; }
+        [[ $status -eq 0 && ( $output == $'a\na\nmounted' || $output == $'b\nb\nmounted' ) ]] || { touch "$B/stop"; echo "$output"; return 1; }
+    done
+    # naive: the name is looked up for every mount, and for the root once more
+    for i in {1..40}; do
+        run naive run -b "$B" c1
+        [[ $output == *mounted ]] || break
     done
     touch "$B/stop"
     wait $!
+    [[ $output != *mounted ]]
 }
 
 @test "rro holds for mounts below that nobody named; ro of a locked mount stays" {
@@ -294,6 +386,19 @@ END
     run unshare --mount --propagation private bash -c 'mount -t tmpfs t "$1/rro/sub" && mkdir "$1/rro/sub/deep" &&
         mount -t tmpfs t "$1/rro/sub/deep" && exec "$2" --root "$3" run -b "$4" c1' x "$T/tmp" "$HUSK_OCI" "$TRUN/oci" "$B"
     expect 0 $'=sh: can\'t create /rro/sub/f: Read-only file system\nsh: can\'t create /rro/sub/deep/f: Read-only file system\nend'
+    # naive: the mount that was named, and nothing below
+    run unshare --mount --propagation private bash -c 'mount -t tmpfs -o nosuid,nodev t "$1/rro/sub" && mkdir "$1/rro/sub/deep" && exec python3 "$2" run -b "$3" c1' \
+        x "$T/tmp" "$BATS_TEST_DIRNAME/naive.py" "$B"
+    expect 0 "=end"
+    # a mount that is made read-only stays nosuid; naive: it is mounted anew with the flags that were named
+    mkdir "$T/tmp/flags"
+    bundle "$(sh_c 'grep " /m " /proc/self/mountinfo | cut -d" " -f6')"
+    change ".mounts += [{destination: \"/m\", source: \"$T/tmp/flags\", options: [\"bind\", \"ro\"]}]"
+    nosuid='mount -t tmpfs -o nosuid,nodev t "$1/flags" && shift && exec "$@"'
+    run unshare --mount --propagation private bash -c "$nosuid" x "$T/tmp" "$HUSK_OCI" --root "$TRUN/oci" run -b "$B" c1
+    expect 0 "ro,nosuid,nodev"
+    run unshare --mount --propagation private bash -c "$nosuid" x "$T/tmp" python3 "$BATS_TEST_DIRNAME/naive.py" run -b "$B" c1
+    [[ $status -eq 0 && $output == *ro,* && $output != *nosuid* ]] || { echo "$output"; return 1; }
     # as an ordinary user in a namespace whose mounts are locked: what is nosuid and read-only outside stays so inside
     user_bundle "$(sh_c 'grep " /m " /proc/self/mountinfo | grep -c "ro,nosuid"; echo x >/m/f 2>&1')"
     mkdir -p "$T/tmp/locked"
@@ -324,4 +429,7 @@ END
     expect 1 "=d out $VICTIM/file
 cat: can't open 'out': No such file or directory"
     victim_is_whole
+    # naive: a copy of what the names lead to
+    run naive run -b "$B" c1
+    output_has "host"
 }

@@ -6,6 +6,8 @@
 #   user_bundle [JQ] the same for the user (`spec --rootless`), owned by him
 
 oci() { "$HUSK_OCI" --root "$TRUN/oci" "$@"; }
+# naive: a runtime that checks nothing, to see that an attack is one (naive.py says how it is called).
+naive() { python3 "$BATS_TEST_DIRNAME/naive.py" "$@"; }
 user_oci() { as_user "$HUSK_OCI" --root "$USER_RUN/oci" "$@"; }
 
 bundle() {
