@@ -40,7 +40,7 @@ static fallible explain_run(const void *opts_, struct args args)
     const struct explain_opts *o = opts_;
     own(engine) struct engine *engine = NULL;
     own(container) struct container *c = NULL;
-    struct container_plan plan;
+    struct container_plan plan = CONTAINER_PLAN_NONE;
     struct steps_times times;
     TRY(engine_open(&engine));
     TRY(container_find(engine, args.v[0], &c));

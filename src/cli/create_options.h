@@ -104,7 +104,8 @@ static const char *const words_unhealthy[] = { "none", "restart", "stop", "kill"
         OPT_STR(0, "uts", T, create.uts, "MODE", "private (default), host, container:NAME"),                           \
         OPT_STR(0, "cgroupns", T, create.cgroupns, "MODE", "private (default), host"),                                 \
         OPT_STR(0, "userns", T, create.userns, "MODE",                                                                 \
-                "host (root's default), auto[:size=N], keep-id[:uid=N,gid=N], private, container:NAME"),               \
+                "host (root's default), auto[:size=,uidmapping=,gidmapping=], keep-id[:uid=,gid=], nomap, private, "   \
+                "container:NAME, ns:PATH"),                                                                            \
         OPT_STRS(0, "sysctl", T, create.sysctl, "KEY=VALUE", "A kernel setting of its namespaces"),                    \
         OPT_GROUP("Rights"),                                                                                           \
         OPT_FLAG(0, "privileged", T, create.privileged,                                                                \

@@ -4,6 +4,7 @@
 #include "cli/inspect_docs.h"
 #include "engine/health.h"
 #include "engine/hosts.h"
+#include "engine/userns.h"
 #include "engine/volume.h"
 #include "monitor/restart.h"
 
@@ -240,6 +241,19 @@ static json_t *log_doc(const struct container_log *log)
     return json_pack("{s:s, s:o}", "Type", log->driver, "Config", options);
 }
 
+/* podman's: "INSIDE:OUTSIDE:COUNT". */
+static json_t *maps_doc(const struct container_config *k)
+{
+    own_strv struct strv uid_texts = { 0 }, gid_texts = { 0 };
+    own(id_map) struct id_map uids = { 0 }, gids = { 0 };
+    if (!k->uid_map.n && !k->userns_first)
+        return json_null();
+    err_ignore(userns_maps_of(k, &uids, &gids), "what can be read of it is shown");
+    userns_map_write(&uids, &uid_texts);
+    userns_map_write(&gids, &gid_texts);
+    return json_pack("{s:o, s:o}", "UidMap", list(&uid_texts), "GidMap", list(&gid_texts));
+}
+
 static json_t *host_doc(const struct container_config *k)
 {
     json_t *o = json_object();
@@ -250,6 +264,7 @@ static json_t *host_doc(const struct container_config *k)
     put(o, "IpcMode", text(k->ipc));
     put(o, "UTSMode", text(strcmp(k->uts, "private") == 0 ? "" : k->uts));
     put(o, "UsernsMode", text(strcmp(k->userns, "default") == 0 ? "" : k->userns));
+    put(o, "IDMappings", maps_doc(k));
     put(o, "CgroupnsMode", text(k->cgroupns));
     put(o, "AutoRemove", json_boolean(k->auto_remove));
     put(o, "Isolation", text(k->isolation));

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "engine/container_parts.h"
 #include "engine/storage.h"
+#include "engine/userns.h"
 #include "os/fs.h"
 
 static void fill_run(const struct container_config *k, struct oci_image_run *run)
@@ -45,7 +46,7 @@ static fallible make_plan(struct container *c, const struct commit_options *o, s
                        "container '%s' has a directory as its root and no image to put a layer on: use `husk export` "
                        "and `husk import`",
                        c->row.name);
-    if (k->uid_map.n > 1 || k->gid_map.n > 1 || (k->uid_map.n && engine_is_rootless()))
+    if (!userns_is_shifted(k) && (k->uid_map.n > 1 || k->gid_map.n > 1 || (k->uid_map.n && engine_is_rootless())))
         return err_new(
             ERR_UNSUPPORTED,
             "container '%s' has a map of several ranges, and its files' owners cannot be told back: use `husk "

@@ -107,8 +107,10 @@ struct container_plan {
     struct runtime_create create;
     struct container_network network; /* before a start: of network_prepare(), else of network_look() */
     char *seccomp_cache;
-    struct strv pasta; /* options, with --network pasta */
+    struct strv pasta;  /* options, with --network pasta */
+    int mounts_user_fd; /* of a shifted container (userns.h): what is above its user namespace; else -1 */
 };
+#define CONTAINER_PLAN_NONE ((struct container_plan){ .mounts_user_fd = -1 })
 /* With the default limits, or, where there are no cgroups to keep them, without. */
 enum plan_limits { PLAN_LIMITS, PLAN_NO_LIMITS };
 enum plan_network { PLAN_NETWORK_LOOK, PLAN_NETWORK_MAKE };

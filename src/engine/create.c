@@ -171,7 +171,9 @@ static fallible fill(struct container *c, const char *name, const char *cidfile,
     free(root.upper);
     free(root.work);
     root.upper = root.work = NULL;
-    err *e = c->config->systemd || c->config->init ? container_find_init(c->config, &root) : NULL;
+    err *e = userns_shift(c->config, &root);
+    if (!e && (c->config->systemd || c->config->init))
+        e = container_find_init(c->config, &root);
     if (!e)
         e = volumes_prepare(c->engine, c->config, &root, made);
     rootfs_source_free(&root);
@@ -265,6 +267,18 @@ static fallible choose_storage(struct container *c)
     return NULL;
 }
 
+static void copy_maps(struct container *c, const struct container_config *theirs)
+{
+    struct container_config *k = c->config;
+    k->userns_first = theirs->userns_first;
+    k->userns_first_gid = theirs->userns_first_gid;
+    k->userns_size = theirs->userns_size;
+    strv_free(&k->uid_map);
+    strv_free(&k->gid_map);
+    strv_copy(&k->uid_map, theirs->uid_map.items, theirs->uid_map.n);
+    strv_copy(&k->gid_map, theirs->gid_map.items, theirs->gid_map.n);
+}
+
 /* The same ids as another container's, which both have from now on. Namespaces of their own: what one may, it may in
  * its own world. */
 static fallible join_userns(struct container *c)
@@ -277,14 +291,39 @@ static fallible join_userns(struct container *c)
     TRY(container_config(other, &theirs));
     if (!theirs->userns_first && !engine_is_rootless())
         return err_new(ERR_INVALID, "--userns: container '%s' has no user namespace", other->row.name);
-    c->config->userns_first = theirs->userns_first;
-    c->config->userns_first_gid = theirs->userns_first_gid;
-    c->config->userns_size = theirs->userns_size;
-    strv_copy(&c->config->uid_map, theirs->uid_map.items, theirs->uid_map.n);
-    strv_copy(&c->config->gid_map, theirs->gid_map.items, theirs->gid_map.n);
+    copy_maps(c, theirs);
     free(c->config->userns);
     c->config->userns = mem_printf("container:%s", other->row.id);
     return NULL;
+}
+
+/* An ordinary user's container that joins another's namespaces lives in its user namespace, with its ids. */
+static fallible live_with(struct container *c, bool *ret)
+{
+    const char *const modes[] = { c->config->network, c->config->pid, c->config->uts };
+    for (size_t i = 0; engine_is_rootless() && i < ARRAY_SIZE(modes); i++) {
+        own(container) struct container *other = NULL;
+        const struct container_config *theirs;
+        if (!modes[i] || !str_starts(modes[i], "container:"))
+            continue;
+        TRY(container_find(c->engine, modes[i] + strlen("container:"), &other));
+        TRY(container_config(other, &theirs));
+        copy_maps(c, theirs);
+        *ret = true;
+        return NULL;
+    }
+    return NULL;
+}
+
+static fallible settle_userns(struct container *c, int *ret_lock)
+{
+    bool joined = false;
+    TRY(live_with(c, &joined));
+    if (!joined && strcmp(c->config->userns, "auto") == 0)
+        TRY(userns_allocate(c, ret_lock));
+    if (!joined)
+        TRY(userns_keep_user(c));
+    return userns_choose_storage(c);
 }
 
 /* The root that another container has when it does not run, with a layer of ours over it: nothing of it is changed. */
@@ -416,8 +455,7 @@ fallible container_create(struct engine *e, const struct create_options *o, char
     own(network_wishes) struct network_wishes networks = { 0 };
     TRY(configure(c, o, image, args, args_n));
     TRY(plan_networks(c, o, &networks));
-    if (strcmp(c->config->userns, "auto") == 0 && !engine_is_rootless())
-        TRY(userns_allocate(e, c->config, &userns_lock));
+    TRY(settle_userns(c, &userns_lock));
     err *failed = fill(c, o->name, o->cidfile, &networks, &made);
     if (failed) {
         undo(c, &made);

@@ -267,7 +267,7 @@ static fallible inside_stopped(struct inside_work *w)
     struct child_work child;
     own_fd int userns = -1;
     TRY(container_config(w->c, &config));
-    if (engine_is_rootless() && config->uid_map.n)
+    if (engine_is_rootless() && config->uid_map.n && !userns_is_shifted(config)) /* those are in the default map */
         return err_new(ERR_UNSUPPORTED,
                        "container '%s' does not run, and its files have the owners of a map of its own: start it first",
                        w->c->row.name);

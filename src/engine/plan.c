@@ -30,30 +30,25 @@ static fallible join_pid(struct engine *e, const char *option, const char *mode,
     return NULL;
 }
 
-static fallible userns_maps(const struct container_config *c, bool joins, struct id_map *uids, struct id_map *gids,
-                            bool *ret_own)
+static fallible userns_maps(const struct container_config *c, bool joins, struct id_map *uids, struct id_map *gids)
 {
     bool rootless = engine_is_rootless();
-    *ret_own = false;
     if (strcmp(c->userns, "host") == 0) {
         if (rootless)
             return err_new(ERR_DENIED,
                            "--userns host: an ordinary user's container needs a user namespace: run as root");
         return NULL;
     }
-    if (joins && rootless)
-        return NULL; /* it lives in the joined container's */
-    if (c->uid_map.n || (!rootless && c->userns_first)) {
-        *ret_own = true;
+    if (joins && rootless) /* it lives in the joined container's */
+        return c->uid_map.n ? userns_maps_of(c, uids, gids) : NULL;
+    if (c->uid_map.n || (!rootless && c->userns_first))
         return userns_maps_of(c, uids, gids);
-    }
-    if (!rootless)
+    if (!rootless || str_starts(c->userns, "ns:"))
         return NULL;
     own_mem char *note = NULL;
     TRY(ids_rootless_maps(uids, gids, &note));
     if (note)
         log_debug("user namespace: %s", note);
-    *ret_own = true;
     return NULL;
 }
 
@@ -88,7 +83,6 @@ static fallible make_spec(struct container *c, const struct rootfs_source *root,
     own(id_map) struct id_map uids = { 0 }, gids = { 0 };
     own_mem char *volumes = mem_printf("%s/volumes", c->engine->root);
     struct spec_input in = { .id = c->row.id, .root = root, .dir = c->state_dir, .volumes = volumes, .folder = c->dir };
-    bool own_userns;
     TRY(container_config(c, &config));
     in.config = config;
     TRY(join_pid(c->engine, "--network", config->network, &in.join_network));
@@ -98,12 +92,10 @@ static fallible make_spec(struct container *c, const struct rootfs_source *root,
     /* Root joins another's user namespace with its processes, which belong to it. */
     bool with_user = in.join_pid && str_eq(config->userns, config->pid);
     if (!with_user)
-        TRY(userns_maps(config, joins, &uids, &gids, &own_userns));
-    else
-        own_userns = false;
-    in.join_user = joins && (engine_is_rootless() || with_user);
+        TRY(userns_maps(config, joins, &uids, &gids));
+    in.join_user = (joins && (engine_is_rootless() || with_user)) || str_starts(config->userns, "ns:");
     in.limits = limits == PLAN_LIMITS && !config->no_cgroup && (!engine_is_rootless() || has_cgroups());
-    if (own_userns) {
+    if (uids.n) {
         in.uids = &uids;
         in.gids = &gids;
     }
@@ -123,7 +115,30 @@ void container_plan_clear(struct container_plan *p)
     free(p->seccomp_cache);
     container_network_clear(&p->network);
     strv_free(&p->pasta);
-    *p = (struct container_plan){ 0 };
+    close_now(&p->mounts_user_fd);
+    *p = CONTAINER_PLAN_NONE;
+}
+
+/* A user namespace with the default map, in which a shifted container's own is, or will be, made. */
+static fallible open_outer(struct container *c, struct container_plan *p)
+{
+    const struct container_config *k = c->config;
+    const char *const modes[] = { k->network, k->pid, k->uts };
+    own(id_map) struct id_map uids = { 0 }, gids = { 0 };
+    own_mem char *note = NULL;
+    pid_t joined = 0;
+    if (!userns_is_shifted(k))
+        return NULL;
+    for (size_t i = 0; i < ARRAY_SIZE(modes) && !joined; i++)
+        TRY(join_pid(c->engine, "join", modes[i], &joined));
+    if (joined)
+        return usernet_parent_of(joined, &p->mounts_user_fd);
+    if (c->engine->usernet && p->network.plan.links_n) {
+        p->mounts_user_fd = fcntl(c->engine->usernet->user_fd, F_DUPFD_CLOEXEC, 0);
+        return p->mounts_user_fd < 0 ? err_sys(errno, "keep the user namespace of the user's networks") : NULL;
+    }
+    TRY(ids_rootless_maps(&uids, &gids, &note));
+    return source_userns(&uids, &gids, &p->mounts_user_fd);
 }
 
 fallible container_plan(struct container *c, enum plan_limits limits, enum plan_network network,
@@ -131,7 +146,7 @@ fallible container_plan(struct container *c, enum plan_limits limits, enum plan_
 {
     const struct container_config *config;
     const char *record_dir;
-    struct container_plan p = { 0 };
+    struct container_plan p = CONTAINER_PLAN_NONE;
     TRY(container_config(c, &config));
     TRY(container_record_dir(c, &record_dir));
     TRY(container_root(c, &p.root));
@@ -140,6 +155,10 @@ fallible container_plan(struct container *c, enum plan_limits limits, enum plan_
         e = make_spec(c, &p.root, limits, &p.spec);
     if (!e)
         e = network == PLAN_NETWORK_MAKE ? network_prepare(c, &p.network) : network_look(c, &p.network);
+    if (!e)
+        e = userns_shift(config, &p.root);
+    if (!e)
+        e = open_outer(c, &p);
     if (e) {
         container_plan_clear(&p);
         return e;
@@ -154,7 +173,10 @@ fallible container_plan(struct container *c, enum plan_limits limits, enum plan_
         .spec = ret->spec,
         .pasta = network_pasta(config->network, &ret->pasta) ? &ret->pasta : NULL,
         .network = ret->network.plan.links_n ? &ret->network.plan : NULL,
-        .parent_user_fd = c->engine->usernet && ret->network.plan.links_n ? &c->engine->usernet->user_fd : NULL,
+        .parent_user_fd = ret->mounts_user_fd >= 0                          ? &ret->mounts_user_fd
+                          : c->engine->usernet && ret->network.plan.links_n ? &c->engine->usernet->user_fd
+                                                                            : NULL,
+        .mounts_user_fd = ret->mounts_user_fd >= 0 ? &ret->mounts_user_fd : NULL,
         .root = &ret->root,
         .cgroup = config->no_cgroup        ? RUNTIME_CGROUP_NONE
                   : config->cgroup_manager ? RUNTIME_CGROUP_SYSTEMD

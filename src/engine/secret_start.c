@@ -38,17 +38,6 @@ static bool outside_of(const struct oci_id_mapping *maps, size_t n, uint32_t ins
     return n == 0;
 }
 
-/* As an ordinary user's own root: the same id, seen from there. */
-static bool inside_of(const struct id_map *map, uint32_t outside, uint32_t *ret)
-{
-    for (size_t i = 0; i < map->n; i++)
-        if (outside >= map->ranges[i].outside && outside - map->ranges[i].outside < map->ranges[i].count) {
-            *ret = map->ranges[i].inside + (outside - map->ranges[i].outside);
-            return true;
-        }
-    return false;
-}
-
 fallible container_give_file(const struct oci_spec *spec, int fd, uint32_t uid, uint32_t gid, mode_t mode)
 {
     const struct oci_linux *l = spec->linux_;
@@ -65,8 +54,8 @@ fallible container_give_file(const struct oci_spec *spec, int fd, uint32_t uid, 
     }
     own(id_map) struct id_map uids = { 0 }, gids = { 0 };
     own_mem char *note = NULL;
-    TRY(ids_rootless_maps(&uids, &gids, &note));
-    if (!inside_of(&uids, g.uid, &g.uid) || !inside_of(&gids, g.gid, &g.gid))
+    TRY(ids_rootless_maps(&uids, &gids, &note)); /* as his own root: the same id, seen from there */
+    if (!id_map_inside(&uids, g.uid, &g.uid) || !id_map_inside(&gids, g.gid, &g.gid))
         return err_new(ERR_INVALID, "user %u:%u of the container is none of yours", uid, gid);
     if (g.uid == 0 && g.gid == 0)
         return fchmod(fd, mode) < 0 ? err_sys(errno, "set a file's mode") : NULL;

@@ -247,7 +247,9 @@ static void make_namespaces(const struct spec_input *in, struct oci_spec *spec)
 {
     const struct container_config *c = in->config;
     pid_t any = in->join_pid ? in->join_pid : in->join_network ? in->join_network : in->join_uts;
-    if (in->join_user)
+    if (str_starts(c->userns, "ns:"))
+        (void)oci_spec_add_namespace(spec, "user", c->userns + 3);
+    else if (in->join_user)
         add_namespace(spec, "user", "private", any, "user");
     else if (in->uids)
         add_namespace(spec, "user", "private", 0, "user");
@@ -257,10 +259,8 @@ static void make_namespaces(const struct spec_input *in, struct oci_spec *spec)
     add_namespace(spec, "ipc", c->ipc, 0, "ipc");
     add_namespace(spec, "uts", c->uts, in->join_uts, "uts");
     add_namespace(spec, "cgroup", c->cgroupns, 0, "cgroup");
-    if (!in->join_user) {
-        add_mappings(in->uids, &spec->linux_->uid_mappings, &spec->linux_->uid_mappings_n);
-        add_mappings(in->gids, &spec->linux_->gid_mappings, &spec->linux_->gid_mappings_n);
-    }
+    add_mappings(in->uids, &spec->linux_->uid_mappings, &spec->linux_->uid_mappings_n);
+    add_mappings(in->gids, &spec->linux_->gid_mappings, &spec->linux_->gid_mappings_n);
 }
 
 fallible spec_make(const struct spec_input *in, struct oci_spec **ret)

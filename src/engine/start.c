@@ -22,11 +22,16 @@
 #include "os/fs.h"
 #include "os/sock.h"
 
-static fallible write_text(const struct container *c, int dir, const char *name, const char *text)
+static fallible write_text(const struct container *c, const struct oci_spec *spec, int dir, const char *name,
+                           const char *text)
 {
     own_fd int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
     if (fd < 0)
         return err_sys(errno, "write '%s/%s'", c->state_dir, name);
+    if (engine_is_rootless() && c->config->uid_map.n) {
+        TRY(fs_write_fd(fd, text, strlen(text), name));
+        return container_give_file(spec, fd, 0, 0, 0644);
+    }
     uid_t owner = (uid_t)c->config->userns_first; /* the container's root may edit them */
     gid_t group = c->config->userns_first_gid ? (gid_t)c->config->userns_first_gid : owner;
     if (owner && fchown(fd, owner, group) < 0)
@@ -44,9 +49,9 @@ static fallible write_files(const struct container *c, const struct oci_spec *sp
         return err_sys(errno, "open '%s'", c->state_dir);
     TRY(hosts_text(c->config, spec->hostname, network, &hosts));
     TRY(resolv_text(c->config, network, &resolv));
-    TRY(write_text(c, dir, "hosts", hosts));
-    TRY(write_text(c, dir, "resolv.conf", resolv));
-    return write_text(c, dir, "hostname", hostname);
+    TRY(write_text(c, spec, dir, "hosts", hosts));
+    TRY(write_text(c, spec, dir, "resolv.conf", resolv));
+    return write_text(c, spec, dir, "hostname", hostname);
 }
 
 static fallible write_config(struct container *c, const struct oci_spec *spec)
@@ -189,7 +194,7 @@ static fallible check_streams(const struct container *c)
 static fallible start_planned(struct container *c, enum plan_limits limits, int *ret_sock)
 {
     int client[2] = { -1, -1 };
-    struct container_plan plan;
+    struct container_plan plan = CONTAINER_PLAN_NONE;
     TRY(container_plan(c, limits, PLAN_NETWORK_MAKE, &plan));
     if (ret_sock)
         size_console(plan.spec->process);

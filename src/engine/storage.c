@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "engine/lowers.h"
@@ -152,6 +153,35 @@ fallible storage_driver(struct engine *e, enum settings_driver *ret, char **ret_
     }
     if (ret_why)
         *ret_why = take(why);
+    return NULL;
+}
+
+/* That it works is remembered for as long as the machine runs. */
+fallible storage_shifts(struct engine *e, bool *ret, char **ret_why)
+{
+    struct layout *l;
+    own_mem char *key = NULL, *path = mem_printf("%s/storage.shifts", e->run), *known = NULL;
+    own_fd int run = -1;
+    TRY(key_of(e, &key));
+    own(err) err *unknown = fs_read_at(AT_FDCWD, path, REMEMBERED_MAX, &known, NULL);
+    *ret = !unknown && str_eq(known, key);
+    if (*ret)
+        return NULL;
+    TRY(engine_layout(e, &l));
+    own(err) err *failed =
+        access("/dev/fuse", R_OK | W_OK) < 0 ? err_sys(errno, "open '/dev/fuse'") : try_driver(l, true);
+    *ret = !failed;
+    if (failed) {
+        if (ret_why)
+            *ret_why =
+                mem_printf("%s: is fuse-overlayfs installed, and may everybody open /dev/fuse?", err_text(failed));
+        log_debug("storage: files cannot be shown with other owners: %s", err_text(failed));
+        return NULL;
+    }
+    err *kept = paths_open_run(e->run, &run);
+    if (!kept)
+        kept = fs_replace_at(run, "storage.shifts", key, strlen(key), 0600, FS_SYNC_NONE);
+    err_ignore(kept, "it is asked again next time");
     return NULL;
 }
 

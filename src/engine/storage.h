@@ -24,6 +24,12 @@
  */
 fallible storage_driver(struct engine *e, enum settings_driver *ret, char **ret_why);
 
+/**
+ * storage_shifts - whether fuse-overlayfs works here, which can show files with other owners than they have.
+ * @ret_why: why not, with the cure; caller frees. May be NULL. Source: fuse-overlayfs(1), uidmapping.
+ */
+fallible storage_shifts(struct engine *e, bool *ret, char **ret_why);
+
 /* vfs: makes the copy, when the container is made. */
 fallible storage_copy(struct container *c);
 /**

@@ -1,25 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* --userns auto: ranges of subordinate ids that no other container has. */
 #include "engine/userns.h"
 
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "engine/users.h"
 #include "os/fs.h"
-#include "os/ids.h"
 
-fallible userns_maps_of(const struct container_config *c, struct id_map *uids, struct id_map *gids)
+enum { ACCOUNTS_MAX = 4 << 20, NOBODY = 65534 };
+
+/* The ids that containers have now: ranges of the host's, of users and groups alike. An ordinary user's other maps have
+ * all that he has: they are no leases. */
+static fallible add_taken(const struct container_config *c, struct id_map *ret)
 {
-    if (c->uid_map.n) {
-        TRY(userns_map_read(&c->uid_map, uids));
-        return userns_map_read(&c->gid_map, gids);
-    }
-    uint32_t count = c->userns_size ? (uint32_t)c->userns_size : USERNS_IDS;
-    id_map_add(uids, 0, (uint32_t)c->userns_first, count);
-    id_map_add(gids, 0, (uint32_t)c->userns_first, count);
-    return NULL;
+    bool leased = engine_is_rootless() ? c->uid_map.n && str_eq(c->userns, "auto") : c->userns_first != 0;
+    return leased ? userns_maps_of(c, ret, ret) : NULL;
 }
 
-/* The ids that containers have now: ranges of the host's, of users and groups alike. */
 static fallible taken(struct engine *e, struct id_map *ret)
 {
     struct db *db;
@@ -32,9 +31,8 @@ static fallible taken(struct engine *e, struct id_map *ret)
         void *config = NULL;
         if (!first)
             first = bind_read(&container_config_type, rows[i].config, strlen(rows[i].config), &config);
-        const struct container_config *c = config;
-        if (!first && c && c->userns_first)
-            first = userns_maps_of(c, ret, ret);
+        if (!first)
+            first = add_taken(config, ret);
         container_config_free(config);
         db_container_clear(&rows[i]);
     }
@@ -61,17 +59,13 @@ static bool has_all(const struct id_map *map, int64_t first, int64_t count)
     return false;
 }
 
-static fallible choose(const struct id_map *uids, const struct id_map *gids, const struct id_map *used, int64_t count,
+static fallible choose(const char *file, const struct id_map *own, const struct id_map *used, int64_t count,
                        int64_t *ret)
 {
-    bool any = false;
-    for (size_t i = 0; i < uids->n; i++) {
-        const struct id_range *r = &uids->ranges[i];
+    bool any = false, rootless = engine_is_rootless();
+    for (size_t i = 0; i < own->n; i++) {
+        const struct id_range *r = &own->ranges[i];
         for (int64_t first = r->outside; first + count <= (int64_t)r->outside + r->count;) {
-            if (!has_all(gids, first, count)) {
-                first += count;
-                continue;
-            }
             any = true;
             int64_t next = next_free(first, count, used);
             if (!next) {
@@ -83,24 +77,109 @@ static fallible choose(const struct id_map *uids, const struct id_map *gids, con
     }
     if (any)
         return err_new(ERR_EXHAUSTED,
-                       "--userns auto: all of root's ranges in /etc/subuid are in use: make them longer");
-    return err_new(ERR_UNSUPPORTED,
-                   "--userns auto: root has no %lld ids in both /etc/subuid and /etc/subgid: add the line "
-                   "'root:1000000000:6553600' to both",
-                   (long long)count);
+                       "--userns auto: %lld in a row of %s ranges in %s are not free: give a smaller "
+                       "size=, remove containers, or make the ranges longer",
+                       (long long)count, rootless ? "your" : "root's", file);
+    return err_new(ERR_UNSUPPORTED, "--userns auto: %s no %lld ids in a row in %s: %s",
+                   rootless ? "you have" : "root has", (long long)count, file,
+                   rootless ? "give a smaller size=, or as root run 'usermod --add-subuids 100000-165535 --add-subgids "
+                              "100000-165535 NAME'"
+                            : "add the line 'root:1000000000:6553600' to /etc/subuid and /etc/subgid");
 }
 
-fallible userns_allocate(struct engine *e, struct container_config *config, int *ret_lock)
+/* The largest number in a file of accounts that is no "nobody". */
+static int64_t largest_id(const struct rootfs_source *root, const char *path)
 {
-    own(id_map) struct id_map uids = { 0 }, gids = { 0 };
+    own_mem char *text = NULL;
+    int64_t largest = 0;
+    own(err) err *missing = source_read_file(root, path, ACCOUNTS_MAX, &text);
+    for (const char *line = missing ? "" : text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+        unsigned id;
+        if (sscanf(line, "%*[^:\n]:%*[^:\n]:%u", &id) == 1 && id < NOBODY && id > largest)
+            largest = id;
+    }
+    return largest;
+}
+
+/* An ordinary user has not many: as many as the image knows, and its program needs. */
+static fallible user_size(struct container *c, int64_t *ret)
+{
+    struct rootfs_source root = { 0 };
+    TRY(container_root(c, &root));
+    free(root.upper); /* not made yet */
+    root.upper = NULL;
+    int64_t users = largest_id(&root, "/etc/passwd"), groups = largest_id(&root, "/etc/group");
+    rootfs_source_free(&root);
+    unsigned user = 0, group = 0;
+    if (c->config->user)
+        (void)sscanf(c->config->user, "%u:%u", &user, &group);
+    const int64_t least[] = { users + 1, groups + 1, (int64_t)user + 1, (int64_t)group + 1 };
+    *ret = USERNS_USER_IDS;
+    for (size_t i = 0; i < ARRAY_SIZE(least); i++)
+        *ret = least[i] > *ret ? least[i] : *ret;
+    return NULL;
+}
+
+/* Ranges of the user's own choice stay; the rest of [0, count) is the lease's. */
+static fallible complete(struct strv *texts, int64_t first, int64_t count, const char *what)
+{
+    own(id_map) struct id_map map = { 0 }, forced = { 0 };
+    TRY(userns_map_read(texts, &forced));
+    id_map_add(&map, 0, (uint32_t)first, (uint32_t)count);
+    for (size_t i = 0; i < forced.n; i++) {
+        userns_map_cut(&map, forced.ranges[i].inside, forced.ranges[i].count);
+        id_map_add(&map, forced.ranges[i].inside, forced.ranges[i].outside, forced.ranges[i].count);
+    }
+    TRY(userns_map_check(&map, what));
+    strv_free(texts);
+    userns_map_write(&map, texts);
+    return NULL;
+}
+
+static fallible lease(struct container *c, const struct id_map *uids, const struct id_map *gids, struct id_map *used)
+{
+    struct container_config *k = c->config;
+    int64_t count = k->userns_size ? k->userns_size : USERNS_IDS, first = 0, first_gid = 0;
+    if (!k->userns_size && engine_is_rootless())
+        TRY(user_size(c, &count));
+    TRY(userns_map_read(&k->uid_map, used));
+    TRY(userns_map_read(&k->gid_map, used));
+    TRY(choose("/etc/subuid", uids, used, count, &first));
+    if (has_all(gids, first, count) && !next_free(first, count, used))
+        first_gid = first;
+    else
+        TRY(choose("/etc/subgid", gids, used, count, &first_gid));
+    k->userns_size = count;
+    if (engine_is_rootless() || k->uid_map.n || k->gid_map.n) {
+        TRY(complete(&k->uid_map, first, count, "--userns auto: uidmapping"));
+        TRY(complete(&k->gid_map, first_gid, count, "--userns auto: gidmapping"));
+    }
+    if (engine_is_rootless())
+        return NULL;
+    own(id_map) struct id_map of_uids = { 0 }, of_gids = { 0 };
+    uint32_t root = 0, root_group = 0;
+    k->userns_first = first;
+    k->userns_first_gid = first_gid;
+    TRY(userns_maps_of(k, &of_uids, &of_gids));
+    if (!id_map_outside(&of_uids, 0, &root) || !id_map_outside(&of_gids, 0, &root_group) || !root)
+        return err_new(ERR_INVALID, "--userns auto: uidmapping: the container's 0 would be the host's root");
+    k->userns_first = root;
+    k->userns_first_gid = root_group;
+    return NULL;
+}
+
+fallible userns_allocate(struct container *c, int *ret_lock)
+{
+    own(id_map) struct id_map uids = { 0 }, gids = { 0 }, used = { 0 };
     own_fd int lock = -1;
-    own_mem char *path = mem_printf("%s/userns.lock", e->root);
-    own(id_map) struct id_map used = { 0 };
-    TRY(ids_subordinate("/etc/subuid", "root", 0, &uids));
-    TRY(ids_subordinate("/etc/subgid", "root", 0, &gids));
+    own_mem char *path = mem_printf("%s/userns.lock", c->engine->root);
+    uid_t me = geteuid();
+    own_mem char *name = engine_is_rootless() ? ids_user_name(me) : mem_strdup("root");
+    TRY(ids_subordinate("/etc/subuid", name, me, &uids));
+    TRY(ids_subordinate("/etc/subgid", name, me, &gids));
     TRY(fs_lock_at(AT_FDCWD, path, FS_LOCK_EXCLUSIVE, &lock));
-    TRY(taken(e, &used));
-    TRY(choose(&uids, &gids, &used, config->userns_size ? config->userns_size : USERNS_IDS, &config->userns_first));
+    TRY(taken(c->engine, &used));
+    TRY(lease(c, &uids, &gids, &used));
     *ret_lock = take_fd(&lock);
     return NULL;
 }

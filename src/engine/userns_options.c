@@ -1,68 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* --userns, --uidmap, --gidmap, --subuidname, --subgidname: how the ids of a container are the host's. */
-#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/log.h"
 #include "engine/options_parts.h"
 #include "engine/userns.h"
 #include "os/ids.h"
-
-fallible userns_map_read(const struct strv *texts, struct id_map *ret)
-{
-    for (size_t i = 0; i < texts->n; i++) {
-        unsigned inside, outside, count;
-        if (sscanf(texts->items[i], "%u:%u:%u", &inside, &outside, &count) != 3)
-            return err_new(ERR_CORRUPT, "'%s' is no id map", texts->items[i]);
-        id_map_add(ret, inside, outside, count);
-    }
-    return NULL;
-}
-
-static void map_write(const struct id_map *map, struct strv *ret)
-{
-    for (size_t i = 0; i < map->n; i++)
-        strv_add_printf(ret, "%u:%u:%u", map->ranges[i].inside, map->ranges[i].outside, map->ranges[i].count);
-}
-
-/* The part of a map at [inside, inside+count) is taken out: what is put there comes instead. */
-static void cut(struct id_map *map, uint32_t inside, uint32_t count)
-{
-    struct id_map out = { 0 };
-    uint64_t end = (uint64_t)inside + count;
-    for (size_t i = 0; i < map->n; i++) {
-        const struct id_range *r = &map->ranges[i];
-        uint64_t r_end = (uint64_t)r->inside + r->count;
-        if (r_end <= inside || r->inside >= end) {
-            id_map_add(&out, r->inside, r->outside, r->count);
-            continue;
-        }
-        if (r->inside < inside)
-            id_map_add(&out, r->inside, r->outside, inside - r->inside);
-        if (r_end > end)
-            id_map_add(&out, (uint32_t)end, r->outside + (uint32_t)(end - r->inside), (uint32_t)(r_end - end));
-    }
-    id_map_free(map);
-    *map = out;
-}
-
-/* The kernel wants that no id outside is in two ranges. */
-static fallible check(const struct id_map *map, const char *option)
-{
-    for (size_t i = 0; i < map->n; i++)
-        for (size_t k = i + 1; k < map->n; k++) {
-            const struct id_range *a = &map->ranges[i], *b = &map->ranges[k];
-            bool in = a->inside < (uint64_t)b->inside + b->count && b->inside < (uint64_t)a->inside + a->count;
-            bool out = a->outside < (uint64_t)b->outside + b->count && b->outside < (uint64_t)a->outside + a->count;
-            if (in || out)
-                return err_new(ERR_INVALID, "%s: %u:%u:%u and %u:%u:%u overlap", option, a->inside, a->outside,
-                               a->count, b->inside, b->outside, b->count);
-        }
-    if (map->n > 340)
-        return err_new(ERR_INVALID, "%s: %zu ranges: the kernel takes 340", option, map->n);
-    return NULL;
-}
 
 /* What an ordinary user has: the caller as 0, then the subordinate ids. Root has the host's. */
 struct base {
@@ -131,7 +74,7 @@ static fallible add_text(const char *text, const struct base *base, bool for_gid
                 id_map_add(sides[i].to, sides[i].base->ranges[k].inside, sides[i].base->ranges[k].outside,
                            sides[i].base->ranges[k].count);
         if (extend)
-            cut(sides[i].to, (uint32_t)inside, (uint32_t)count);
+            userns_map_cut(sides[i].to, (uint32_t)inside, (uint32_t)count);
         TRY_AS(add_range(sides[i].base, (uint32_t)inside, parts.items[1], (uint32_t)count, sides[i].to), "'%s'", text);
     }
     return NULL;
@@ -177,25 +120,14 @@ static fallible complete(const struct create_options *o, const struct base *base
     return NULL;
 }
 
-/* The caller's own id is `id` inside; those below and above are the subordinate ones. */
-static void keep(const struct id_map *base, uint32_t id, struct id_map *to)
+static fallible need_subordinate(const char *word, const struct base *base)
 {
-    uint32_t inside = 0;
-    for (size_t i = 0; i < base->n; i++) {
-        const struct id_range *r = &base->ranges[i];
-        if (r->inside == 0) /* the caller */
-            continue;
-        uint32_t below = inside < id ? id - inside : 0;
-        below = below < r->count ? below : r->count;
-        if (below)
-            id_map_add(to, inside, r->outside, below);
-        if (r->count > below) {
-            uint32_t at = inside + below;
-            id_map_add(to, at >= id ? at + 1 : at, r->outside + below, r->count - below);
-        }
-        inside += r->count;
-    }
-    id_map_add(to, id, base->n ? base->ranges[0].outside : id, 1);
+    if (base->uids.n >= 2 && base->gids.n >= 2)
+        return NULL;
+    return err_new(ERR_UNSUPPORTED,
+                   "--userns %s: your subordinate ids make the container's root, and /etc/subuid or /etc/subgid has "
+                   "none for you: as root run 'usermod --add-subuids 100000-165535 --add-subgids 100000-165535 NAME'",
+                   word);
 }
 
 static fallible keep_id(const char *words, const struct base *base, struct container_config *c, struct id_map *uids,
@@ -212,27 +144,88 @@ static fallible keep_id(const char *words, const struct base *base, struct conta
         else
             return err_new(ERR_INVALID, "--userns keep-id: '%s' is not one of uid=, gid=", list.items[i]);
     }
-    if (base->uids.n < 2 || base->gids.n < 2)
-        return err_new(ERR_UNSUPPORTED, "--userns keep-id: your subordinate ids make the container's root, and "
-                                        "/etc/subuid or /etc/subgid has none for you: as root run 'usermod "
-                                        "--add-subuids 100000-165535 --add-subgids 100000-165535 NAME'");
-    keep(&base->uids, (uint32_t)uid, uids);
-    keep(&base->gids, (uint32_t)gid, gids);
+    TRY(need_subordinate("keep-id", base));
+    userns_map_keep(&base->uids, (uint32_t)uid, uids);
+    userns_map_keep(&base->gids, (uint32_t)gid, gids);
     if (!c->user)
         c->user = mem_printf("%u:%u", (unsigned)uid, (unsigned)gid);
     return NULL;
 }
 
-static fallible automatic(const char *words, struct container_config *c)
+/* "INSIDE:FROM:COUNT" */
+static fallible forced(const char *option, const char *text, const struct id_map *base, struct id_map *to)
+{
+    own_strv struct strv parts = { 0 };
+    uint64_t inside = 0, count = 0;
+    strv_split(&parts, text, ':');
+    if (parts.n != 3)
+        return err_new(ERR_INVALID, "--userns auto: %s=%s: it is INSIDE:OUTSIDE:COUNT", option, text);
+    TRY_AS(parse_u64(parts.items[0], UINT32_MAX - 1, &inside), "--userns auto: %s", option);
+    TRY_AS(parse_u64(parts.items[2], UINT32_MAX - inside, &count), "--userns auto: %s", option);
+    if (!count)
+        return err_new(ERR_INVALID, "--userns auto: %s=%s: a range of no ids", option, text);
+    return err_wrap(add_range(base, (uint32_t)inside, parts.items[1], (uint32_t)count, to), "--userns auto: %s",
+                    option);
+}
+
+static fallible automatic(const char *words, const struct base *base, struct container_config *c, struct id_map *uids,
+                          struct id_map *gids)
 {
     own_strv struct strv list = { 0 };
     strv_split(&list, words, ',');
     for (size_t i = 0; i < list.n; i++) {
-        if (!str_starts(list.items[i], "size="))
-            return err_new(ERR_INVALID, "--userns auto: '%s' is not size=N: other ranges are --uidmap's and --gidmap's",
-                           list.items[i]);
-        TRY_AS(parse_i64(list.items[i] + 5, 1, UINT32_MAX - 1, &c->userns_size), "--userns auto: size");
+        const char *word = list.items[i];
+        if (str_starts(word, "size="))
+            TRY_AS(parse_i64(word + 5, 1, UINT32_MAX - 1, &c->userns_size), "--userns auto: size");
+        else if (str_starts(word, "uidmapping="))
+            TRY(forced("uidmapping", word + 11, &base->uids, uids));
+        else if (str_starts(word, "gidmapping="))
+            TRY(forced("gidmapping", word + 11, &base->gids, gids));
+        else
+            return err_new(ERR_INVALID, "--userns auto: '%s' is not one of size=, uidmapping=, gidmapping=", word);
     }
+    return NULL;
+}
+
+static fallible no_map(const struct base *base, struct id_map *uids, struct id_map *gids)
+{
+    const struct id_map *from[] = { &base->uids, &base->gids };
+    struct id_map *to[] = { uids, gids };
+    if (!engine_is_rootless())
+        return err_new(ERR_UNSUPPORTED, "--userns nomap: it is for ordinary users: --userns auto has none of the "
+                                        "host's ids");
+    TRY(need_subordinate("nomap", base));
+    for (size_t k = 0; k < ARRAY_SIZE(from); k++)
+        for (size_t i = 0; i < from[k]->n; i++)
+            if (from[k]->ranges[i].inside) /* 0 is the caller */
+                id_map_add(to[k], from[k]->ranges[i].inside - 1, from[k]->ranges[i].outside, from[k]->ranges[i].count);
+    return NULL;
+}
+
+/* A namespace that somebody made. An ordinary user's store is shown in it as it is, so it must have his default map. */
+static fallible foreign(const char *path, const struct base *base, struct id_map *uids, struct id_map *gids)
+{
+    own(id_map) struct id_map u = { 0 }, g = { 0 };
+    TRY_AS(userns_maps_at(path, &u, &g), "--userns ns:%s", path);
+    if (!engine_is_rootless()) {
+        for (size_t i = 0; i < u.n; i++)
+            id_map_add(uids, u.ranges[i].inside, u.ranges[i].outside, u.ranges[i].count);
+        for (size_t i = 0; i < g.n; i++)
+            id_map_add(gids, g.ranges[i].inside, g.ranges[i].outside, g.ranges[i].count);
+        return NULL;
+    }
+    const struct id_map *theirs[] = { &u, &g }, *own[] = { &base->uids, &base->gids };
+    for (size_t k = 0; k < ARRAY_SIZE(theirs); k++)
+        for (size_t i = 0; i < theirs[k]->n; i++) {
+            const struct id_range *r = &theirs[k]->ranges[i];
+            uint32_t first = 0, last = 0;
+            if (!id_map_outside(own[k], r->inside, &first) || first != r->outside ||
+                !id_map_outside(own[k], r->inside + r->count - 1, &last) || last != r->outside + r->count - 1)
+                return err_new(ERR_UNSUPPORTED,
+                               "--userns ns:%s: its map would show the files of your store as another's: make it with "
+                               "'unshare --map-root-user --map-auto', or say keep-id, auto or nomap",
+                               path);
+        }
     return NULL;
 }
 
@@ -243,7 +236,7 @@ static fallible mode(const char *wish, const struct base *base, struct container
     if (str_eq(wish, "default") || str_eq(wish, "private") || str_eq(wish, "host"))
         return NULL;
     if (str_eq(wish, "auto") || str_starts(wish, "auto:")) {
-        TRY(automatic(wish + (wish[4] ? 5 : 4), c));
+        TRY(automatic(wish + (wish[4] ? 5 : 4), base, c, uids, gids));
         free(c->userns);
         c->userns = mem_strdup("auto");
         return NULL;
@@ -257,14 +250,11 @@ static fallible mode(const char *wish, const struct base *base, struct container
     if (str_starts(wish, "container:") && wish[10])
         return NULL;
     if (str_eq(wish, "nomap"))
-        return err_new(ERR_UNSUPPORTED, "--userns nomap: %s",
-                       rootless ? "the store's files are yours, and the kernel lets only root show them as another's: "
-                                  "say keep-id"
-                                : "it is for ordinary users: --userns auto has none of the host's ids");
-    if (str_starts(wish, "ns:"))
-        return err_new(ERR_UNSUPPORTED, "--userns ns: whose map a foreign namespace has is not known when layers are "
-                                        "mounted: --userns container:NAME, or --uidmap with that map");
-    return err_new(ERR_INVALID, "--userns: '%s' is not one of host, auto, keep-id, private, container:NAME", wish);
+        return no_map(base, uids, gids);
+    if (str_starts(wish, "ns:") && wish[3])
+        return foreign(wish + 3, base, uids, gids);
+    return err_new(ERR_INVALID,
+                   "--userns: '%s' is not one of host, auto, keep-id, nomap, private, container:NAME, ns:PATH", wish);
 }
 
 static fallible first_of(const struct id_map *map, const char *option, int64_t *ret)
@@ -292,8 +282,13 @@ static fallible merge(const struct create_options *o, struct base *base, struct 
     TRY(complete(o, base, &uids, &gids));
     if (!uids.n && !gids.n)
         return NULL;
-    TRY(check(&uids, "--uidmap"));
-    TRY(check(&gids, "--gidmap"));
+    if (str_eq(c->userns, "auto")) { /* the rest is leased: userns_allocate() */
+        userns_map_write(&uids, &c->uid_map);
+        userns_map_write(&gids, &c->gid_map);
+        return NULL;
+    }
+    TRY(userns_map_check(&uids, "--uidmap"));
+    TRY(userns_map_check(&gids, "--gidmap"));
     if (!engine_is_rootless()) {
         TRY(first_of(&uids, "--uidmap", &c->userns_first));
         TRY(first_of(&gids, "--gidmap", &c->userns_first_gid));
@@ -301,8 +296,8 @@ static fallible merge(const struct create_options *o, struct base *base, struct 
             return err_new(ERR_INVALID, "--uidmap: the container's 0 would be the host's root: leave the map out, or "
                                         "begin it elsewhere");
     }
-    map_write(&uids, &c->uid_map);
-    map_write(&gids, &c->gid_map);
+    userns_map_write(&uids, &c->uid_map);
+    userns_map_write(&gids, &c->gid_map);
     return NULL;
 }
 
@@ -310,7 +305,10 @@ fallible options_merge_userns(const struct create_options *o, struct container_c
 {
     struct base base = { 0 };
     own_mem char *note = NULL;
-    bool wanted = o->uidmap.n || o->gidmap.n || (o->userns && str_starts(o->userns, "keep-id"));
+    static const char *const counted[] = { "keep-id", "auto:", "nomap", "ns:" };
+    bool wanted = o->uidmap.n || o->gidmap.n;
+    for (size_t i = 0; o->userns && i < ARRAY_SIZE(counted); i++)
+        wanted |= str_starts(o->userns, counted[i]);
     err *e = wanted && engine_is_rootless() ? ids_rootless_maps(&base.uids, &base.gids, &note) : NULL;
     if (!e)
         e = merge(o, &base, c);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "engine/userns.h"
 #include "engine/users.h"
 #include "engine/volume.h"
 #include "os/fs.h"
@@ -26,6 +27,8 @@ static bool is_empty_dir(const char *path)
 struct fill {
     const struct rootfs_source *image;
     const char *target, *volume;
+    bool given; /* to the container's root, when the image has nothing there */
+    uint32_t uid, gid;
 };
 
 /* The image's directory at the target, as the container would have seen it, into the volume: with its owner and mode.
@@ -39,6 +42,8 @@ static err *fill_volume(void *ctx)
     err *e = root_open(mount, f->target, O_RDONLY | O_DIRECTORY, &from);
     if (err_is(e, ERR_NOT_FOUND) || err_errno(e) == ENOTDIR) {
         err_free(e);
+        if (f->given && chown(f->volume, f->uid, f->gid) < 0)
+            return err_sys(errno, "give volume '%s' to the container's root", f->volume);
         return NULL;
     }
     TRY(e);
@@ -48,11 +53,14 @@ static err *fill_volume(void *ctx)
     return copy_up(from, to);
 }
 
-static fallible copy_content(const struct container_mount *m, const char *path, const struct rootfs_source *image)
+static fallible copy_content(const struct container_config *config, const struct container_mount *m, const char *path,
+                             const struct rootfs_source *image)
 {
-    struct fill fill = { image, m->target, path };
+    struct fill fill = { .image = image, .target = m->target, .volume = path };
     if (m->nocopy || m->subpath || !is_empty_dir(path))
         return NULL;
+    fill.given = engine_is_rootless() && config->uid_map.n;
+    TRY(userns_in_default(config, &fill.uid, &fill.gid));
     return engine_is_rootless() ? userns_call(fill_volume, &fill) : fill_volume(&fill);
 }
 
@@ -103,8 +111,8 @@ static fallible use_driver(struct engine *e, struct container_mount *m, char **r
     return NULL;
 }
 
-static fallible prepare_volume(struct engine *e, struct container_mount *m, const struct rootfs_source *image,
-                               struct strv *ret_made, char **ret_path)
+static fallible prepare_volume(struct engine *e, const struct container_config *config, struct container_mount *m,
+                               const struct rootfs_source *image, struct strv *ret_made, char **ret_path)
 {
     bool there = false;
     if (m->source) {
@@ -123,7 +131,7 @@ static fallible prepare_volume(struct engine *e, struct container_mount *m, cons
     if (!there)
         TRY(make_volume(e, m, ret_made));
     TRY(use_driver(e, m, ret_path));
-    return copy_content(m, *ret_path, image);
+    return copy_content(config, m, *ret_path, image);
 }
 
 static fallible prepare_bind(const struct container_mount *m)
@@ -175,6 +183,7 @@ static fallible give(const struct container_config *config, const struct contain
         g.uid += (uint32_t)config->userns_first;
         g.gid += (uint32_t)config->userns_first;
     }
+    TRY_AS(userns_in_default(config, &g.uid, &g.gid), "U");
     return engine_is_rootless() ? userns_call(give_tree, &g) : give_tree(&g);
 }
 
@@ -185,7 +194,7 @@ fallible volumes_prepare(struct engine *e, struct container_config *config, cons
         struct container_mount *m = &config->mounts[i];
         own_mem char *path = NULL;
         if (strcmp(m->type, "volume") == 0) {
-            TRY_AS(prepare_volume(e, m, image, ret_made, &path), "volume for '%s'", m->target);
+            TRY_AS(prepare_volume(e, config, m, image, ret_made, &path), "volume for '%s'", m->target);
         } else if (strcmp(m->type, "bind") == 0) {
             TRY(prepare_bind(m));
             path = mem_strdup(m->source);

@@ -38,6 +38,40 @@ bool id_map_outside(const struct id_map *m, uint32_t inside, uint32_t *ret_outsi
     return false;
 }
 
+bool id_map_inside(const struct id_map *m, uint32_t outside, uint32_t *ret_inside)
+{
+    for (size_t i = 0; i < m->n; i++) {
+        const struct id_range *r = &m->ranges[i];
+        if (outside >= r->outside && outside - r->outside < r->count) {
+            *ret_inside = r->inside + (outside - r->outside);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Piece by piece, since a range may lie in several of our map's. */
+fallible id_map_translate(const struct id_map *own, const struct id_map *map, struct id_map *ret)
+{
+    for (size_t i = 0; i < map->n; i++) {
+        uint32_t inside = map->ranges[i].inside, outside = map->ranges[i].outside, left = map->ranges[i].count;
+        while (left) {
+            const struct id_range *r = NULL;
+            for (size_t k = 0; k < own->n && !r; k++)
+                if (outside >= own->ranges[k].outside && outside - own->ranges[k].outside < own->ranges[k].count)
+                    r = &own->ranges[k];
+            if (!r)
+                return err_new(ERR_INVALID, "id %u is not one of the user's own", outside);
+            uint32_t at = outside - r->outside, n = r->count - at < left ? r->count - at : left;
+            id_map_add(ret, inside, r->inside + at, n);
+            inside += n;
+            outside += n;
+            left -= n;
+        }
+    }
+    return NULL;
+}
+
 bool ids_in_userns(void)
 {
     own_mem char *text = NULL;
@@ -202,29 +236,7 @@ struct below {
     const struct id_map *uids, *gids;
 };
 
-/* Ids of the namespace that ours is made in, as ours: piece by piece, since a range may lie in several of our map's. */
-static fallible translate(const struct id_map *own, const struct id_map *map, struct id_map *ret)
-{
-    for (size_t i = 0; i < map->n; i++) {
-        uint32_t inside = map->ranges[i].inside, outside = map->ranges[i].outside, left = map->ranges[i].count;
-        while (left) {
-            const struct id_range *r = NULL;
-            for (size_t k = 0; k < own->n && !r; k++)
-                if (outside >= own->ranges[k].outside && outside - own->ranges[k].outside < own->ranges[k].count)
-                    r = &own->ranges[k];
-            if (!r)
-                return err_new(ERR_INVALID, "id %u is not one of the user's own", outside);
-            uint32_t at = outside - r->outside, n = r->count - at < left ? r->count - at : left;
-            id_map_add(ret, inside, r->inside + at, n);
-            inside += n;
-            outside += n;
-            left -= n;
-        }
-    }
-    return NULL;
-}
-
-static fallible read_own_map(const char *path, struct id_map *ret)
+fallible id_map_read_proc(const char *path, struct id_map *ret)
 {
     own_mem char *text = NULL;
     unsigned inside, outside, count;
@@ -239,10 +251,10 @@ static err *write_below(void *ctx)
 {
     const struct below *b = ctx;
     own(id_map) struct id_map own_uids = { 0 }, own_gids = { 0 }, uids = { 0 }, gids = { 0 };
-    TRY(read_own_map("/proc/self/uid_map", &own_uids));
-    TRY(read_own_map("/proc/self/gid_map", &own_gids));
-    TRY_AS(translate(&own_uids, b->uids, &uids), "map users of the container");
-    TRY_AS(translate(&own_gids, b->gids, &gids), "map groups of the container");
+    TRY(id_map_read_proc("/proc/self/uid_map", &own_uids));
+    TRY(id_map_read_proc("/proc/self/gid_map", &own_gids));
+    TRY_AS(id_map_translate(&own_uids, b->uids, &uids), "map users of the container");
+    TRY_AS(id_map_translate(&own_gids, b->gids, &gids), "map groups of the container");
     return ids_write_maps(b->pid, &uids, &gids);
 }
 

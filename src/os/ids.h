@@ -29,6 +29,14 @@ void id_map_add(struct id_map *m, uint32_t inside, uint32_t outside, uint32_t co
 /* False when not mapped. */
 bool id_map_outside(const struct id_map *m, uint32_t inside, uint32_t *ret_outside);
 
+bool id_map_inside(const struct id_map *m, uint32_t outside, uint32_t *ret_inside);
+/* Where a map's ids outside are `own`'s ids inside: the same map, counted as that namespace does. INVALID when it has
+ * not all of them. */
+fallible id_map_translate(const struct id_map *own, const struct id_map *map, struct id_map *ret);
+
+/* /proc/PID/uid_map or gid_map; the ids outside are as this process counts. */
+fallible id_map_read_proc(const char *path, struct id_map *ret);
+
 /* This process's own map: true when it already is in a user namespace whose map is not the whole range. */
 bool ids_in_userns(void);
 

@@ -43,6 +43,8 @@ static char *options_of(const struct rootfs_source *s)
         str_add(&text, ",workdir=");
         add_path(&text, s->work);
     }
+    if (s->uid_shift && s->gid_shift)
+        str_printf(&text, ",uidmapping=%s,gidmapping=%s", s->uid_shift, s->gid_shift);
     if (s->throw_away)
         str_add(&text, ",volatile");
     return str_take(&text);

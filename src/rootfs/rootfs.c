@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "os/fs.h"
+#include "os/ids.h"
 #include "os/root.h"
 #include "os/sock.h"
 #include "rootfs/internal.h"
@@ -163,7 +164,7 @@ fallible rootfs_prepare(struct rootfs *r, int userns_fd)
         if (prepared_mount(r, i) && ((r->userns && !only_fuse) || wants_idmap(r, i)))
             TRY_AS(bind_copy(r, i, userns_fd, &r->prepared[i]), "mount '%s'", r->spec->mounts[i].destination);
         else if (r->userns && geteuid() == 0 && mount_is_layered(&r->spec->mounts[i]))
-            TRY_AS(layered_mount(r, i, userns_fd, false, &r->prepared[i]), "mount '%s'",
+            TRY_AS(layered_mount(r, i, userns_fd, ids_in_userns(), &r->prepared[i]), "mount '%s'",
                    r->spec->mounts[i].destination);
     return NULL;
 }

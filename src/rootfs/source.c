@@ -16,6 +16,8 @@ void rootfs_source_free(struct rootfs_source *s)
     strv_free(&s->lowers);
     free(s->upper);
     free(s->work);
+    free(s->uid_shift);
+    free(s->gid_shift);
     *s = (struct rootfs_source){ 0 };
 }
 

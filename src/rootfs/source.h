@@ -21,7 +21,11 @@ struct rootfs_source {
     char *upper, *work; /* absolute; NULL: no writable layer (a read-only overlay) */
     bool idmap;         /* map the image's ids by the container's user namespace with idmapped mounts (root only) */
     bool fuse;          /* ROOTFS_OVERLAY by fuse-overlayfs, a program that lives as long as the mount */
-    bool throw_away;    /* nobody needs what is written after a power cut: overlayfs may leave out every sync */
+    /* fuse: the container's map differs from the one in which the files belong to whom the image says.
+     * "ID:SHOWN:COUNT", in the user namespace that the mount is made in, as often as needed; NULL: they are shown as
+     * they are. */
+    char *uid_shift, *gid_shift;
+    bool throw_away; /* nobody needs what is written after a power cut: overlayfs may leave out every sync */
 };
 void rootfs_source_free(struct rootfs_source *s);
 

@@ -15,7 +15,9 @@
 #include "base/parse.h"
 #include "namespaces/sysctl.h"
 #include "os/fs.h"
+#include "os/linux.h"
 #include "os/sock.h"
+#include "os/userns.h"
 #include "runtime/start.h"
 #include "usernet/usernet.h"
 
@@ -77,10 +79,16 @@ static err *listen_for_start(void *ctx)
     return NULL;
 }
 
+static bool prepares_mounts(const void *ctx)
+{
+    const struct start *s = ctx;
+    return s->c->mounts_user_fd || rootfs_needs_prepare(&s->root, s->own_userns && s->privileged);
+}
+
 static err *make_pairs(void *ctx)
 {
     struct start *s = ctx;
-    if (rootfs_needs_prepare(&s->root, s->own_userns && s->privileged))
+    if (prepares_mounts(s))
         TRY(sock_pair(s->mounts_pair));
     if (s->c->spec->process && s->c->spec->process->terminal && s->c->console_sock < 0)
         TRY(sock_pair(s->console_pair));
@@ -163,9 +171,20 @@ static err *raise_limits(void *ctx)
     return program_raise(&s->program, s->run.pid);
 }
 
+static err *prepare_and_send(void *ctx)
+{
+    struct start *s = ctx;
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+        return err_sys(errno, "make a mount namespace");
+    TRY(rootfs_prepare(&s->root, -1));
+    return rootfs_send_prepared(&s->root, s->mounts_pair[0]);
+}
+
 static err *prepare_mounts(void *ctx)
 {
     struct start *s = ctx;
+    if (s->c->mounts_user_fd)
+        return userns_call_in(*s->c->mounts_user_fd, prepare_and_send, s);
     own_fd int userns = -1;
     if (s->own_userns) {
         char path[48];
@@ -376,11 +395,6 @@ static bool maps_ids(const void *ctx)
 static bool owns_userns(const void *ctx)
 {
     return ((const struct start *)ctx)->own_userns;
-}
-static bool prepares_mounts(const void *ctx)
-{
-    const struct start *s = ctx;
-    return rootfs_needs_prepare(&s->root, s->own_userns && s->privileged);
 }
 static bool joins_namespaces(const void *ctx)
 {

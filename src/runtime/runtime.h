@@ -44,6 +44,9 @@ struct runtime_create {
     bool wait_for_start; /* create: the program waits for runtime_start(); else it runs at once */
     int preserve_fds;
     const int *parent_user_fd; /* a user namespace, in which the container's own is made; NULL: ours */
+    /* an ordinary user's: a user namespace above the container's, whose root opens the root and what is bound, since
+     * the container's own root may not, or would see them with other owners; NULL: the child opens them */
+    const int *mounts_user_fd;
     bool no_pivot, no_new_keyring, init;
     bool detach_session; /* the child calls setsid() even without a terminal */
 };

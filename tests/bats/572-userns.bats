@@ -50,9 +50,14 @@ run --rm --uidmap 0 busybox true                               | 125 | it is [+]
 run --rm --uidmap 0:1000:0 busybox true                        | 125 | a range of no ids
 run --rm --userns keep-id busybox true                         | 125 | it is for ordinary users
 run --rm --userns nomap busybox true                           | 125 | it is for ordinary users
-run --rm --userns ns:/proc/1/ns/user busybox true              | 125 | --userns container:NAME
+run --rm --userns ns:/proc/self/ns/user busybox true           | 125 | it is the one that husk runs in
+run --rm --userns ns:/etc/passwd busybox true                  | 125 | it is no user namespace
+run --rm --userns ns:/nowhere busybox true                     | 125 | --userns ns:/nowhere: open it
+run --rm --userns auto:size busybox true                       | 125 | is not one of size=, uidmapping=, gidmapping=
+run --rm --userns auto:uidmapping=1:2 busybox true             | 125 | it is INSIDE:OUTSIDE:COUNT
+run --rm --userns auto:uidmapping=1:2:0 busybox true           | 125 | a range of no ids
 run --rm --userns auto --uidmap 0:1000:9 busybox true          | 125 | exclude each other
-run --rm --userns odd busybox true                             | 125 | is not one of host, auto, keep-id
+run --rm --userns odd busybox true                             | 125 | is not one of host, auto, keep-id, nomap
 run --rm --subuidname nosuchname busybox true                  | 125 | has no line in /etc/subuid
 TABLE
 }
@@ -75,7 +80,7 @@ TABLE
     [[ $(grep -cE '^ +0 +1001000 +500$' <<<"$output") == 2 ]]
     [[ $(grep -cE '^ +0 +1001500 +1500$' <<<"$output") == 1 ]]
     [[ $(grep -cE '^ +0 +2000000 +500$' <<<"$output") == 1 ]]
-    [[ $output == *"ranges in /etc/subuid are in use"* ]]
+    [[ $output == *"1 in a row of root's ranges in /etc/subuid are not free"* ]]
 }
 
 @test "root: twenty at once get twenty ranges" {
@@ -86,6 +91,34 @@ TABLE
         sqlite3 "$HUSK_ROOT/husk.db" "SELECT json_extract(config, \"\$.usernsFirst\") FROM container" 2>/dev/null | sort -u | wc -l'
     expect 0 "20 auto"
     [[ ! $(command -v sqlite3) || $output == *$'\n20' ]]
+}
+
+@test "root: auto with ranges of one's own choice among the leased ones, and a namespace that somebody made" {
+    ((EUID == 0)) || return 0
+    run with_subids root:1000000:3000 bash -c '
+        "$HUSK" run --rm --network none --userns auto:size=100,uidmapping=5:777:1,gidmapping=7:888:2 busybox \
+            sh -c "cat /proc/self/uid_map /proc/self/gid_map; stat -c %u:%g / /bin/busybox; touch /f; chown 5:8 /f; stat -c %u:%g /f"
+        "$HUSK" run --rm --network none --userns auto:size=10,uidmapping=0:0:1 busybox true'
+    expect 125 "would be the host's root"
+    [[ $(tr -s ' ' <<<"$output") == *" 0 1000000 5
+ 6 1000006 94
+ 5 777 1
+ 0 1000000 7
+ 9 1000009 91
+ 7 888 2
+0:0
+0:0
+5:8"* ]]
+    unshare --user sleep 100 3>&- &
+    local pid=$!
+    wait_until 5 bash -c '[[ $(readlink /proc/'$pid'/ns/user) != $(readlink /proc/self/ns/user) ]]'
+    echo '0 300000 1000' >/proc/$pid/uid_map
+    echo '0 400000 1000' >/proc/$pid/gid_map
+    run husk run --rm --network none --userns "ns:/proc/$pid/ns/user" -v nsvol:/v busybox sh -c \
+        'readlink /proc/self/ns/user; stat -c %u:%g / /bin/busybox /v; touch /etc/hosts /f && echo mine'
+    expect 0 "=$(readlink /proc/$pid/ns/user)"$'\n0:0\n0:0\n0:0\nmine'
+    kill "$pid"
+    husk volume rm nsvol
 }
 
 @test "root: a bind with idmap shows the container's ids, without it the host's" {
@@ -125,8 +158,8 @@ TABLE
     expect 125 "none of those that /etc/subuid"
     run as_user husk run --rm --uidmap 0:@0:1 busybox true
     ((status == 125))
-    run as_user husk run --rm --userns nomap busybox true
-    expect 125 "say keep-id"
+    run as_user husk run --rm --userns ns:/proc/self/ns/user busybox true
+    expect 125 "it is the one that husk runs in"
     run as_user husk run --rm --subuidname root busybox true
     expect 125 "his own subordinate ids alone"
 }
@@ -164,4 +197,107 @@ TABLE
     [[ $(husk run --rm --uidmap 0:200000:1000 big stat -c %u /f7) == 0 ]]
     [[ $(husk run --rm --uidmap 0:300000:1000 big stat -c %u /f7) == 0 ]]
     [[ $(find "$HUSK_ROOT/layers" -printf '%i %u %C@\n' | sort | sha256sum) == "$before" ]]
+}
+
+# husk as the ordinary user, who may open /dev/fuse
+user() { USER_FUSE=1 as_user husk "$@"; }
+no_fuse_left() { ! pgrep -f "^fuse-overlayfs .*${T##*/}/"; }
+
+@test "a user: with every map the image's files have the owners that the image says, and what is written too" {
+    local how seen
+    for how in keep-id auto nomap auto:size=70 auto:size=2000,uidmapping=5:0:1 keep-id:uid=33,gid=34; do
+        seen=$(user run --rm --network none --userns "$how" -u 0 busybox sh -c '
+            stat -c %u:%g / /bin/busybox /etc/passwd /etc/hosts; chown 7:9 /etc/group; mkdir /d; echo >>/etc/hosts; stat -c %u:%g /etc/group /d')
+        [[ $seen == $'0:0\n0:0\n0:0\n0:0\n7:9\n0:0' ]] || { echo "$how: $seen"; return 1; }
+    done
+    # his own id is in none of these
+    for how in auto nomap; do
+        [[ $(user run --rm --network none --userns $how -v "$USER_HOME:/h" busybox stat -c %u /h) == 65534 ]]
+    done
+    wait_until 10 no_fuse_left
+    # where fuse-overlayfs cannot be had, it is said
+    run as_user env PATH=/bin "$HUSK" run --rm --network none --userns nomap busybox true
+    [[ -w /dev/fuse ]] || expect 125 "only fuse-overlayfs could show the image's files in it: open '/dev/fuse'"
+}
+
+@test "a user: auto leases part of his ids to each container, and they come back" {
+    local first
+    first=$(awk -F: -v me="$HUSK_USER" '$1 == me {print $2; exit}' /etc/subuid)
+    user create --name ua --userns auto busybox true
+    user create --name ub --userns auto:size=3000 busybox true
+    user create --name uc --userns auto busybox true
+    user create --name ud --userns container:ub busybox cat /proc/self/uid_map
+    maps() { user inspect -f '{{range .HostConfig.IDMappings.UidMap}}{{.}} {{end}}' "$@"; }
+    [[ $(maps ua ub uc ud | tr -d ' ' | paste -sd' ') == "0:$first:1024 0:$((first + 1024)):3000 0:$((first + 4024)):1024 0:$((first + 1024)):3000" ]]
+    user rm ua
+    user create --name ue --userns auto:size=1000 busybox true
+    [[ $(maps ue) == "0:$first:1000 " ]]
+    # as many as the program and the image need
+    user create --name uf --userns auto -u 5000 busybox true
+    [[ $(maps uf) == *:5001\  ]]
+    run user run --rm --userns auto:size=65536 busybox true
+    expect 125 "65536 in a row of your ranges in /etc/subuid are not free"
+    run user run --rm --userns auto:size=6553600 busybox true
+    expect 125 "you have no 6553600 ids in a row in /etc/subuid"
+}
+
+@test "a user: a container with a map can be looked into, changed and committed when it does not run" {
+    local how
+    for how in keep-id auto nomap; do
+        user run --name looked --network none --userns $how -u 0 busybox sh -c 'echo hi >/etc/mine; chown 7:8 /etc/mine; rm /bin/ls'
+        [[ $(user diff looked) == $'C /bin\nD /bin/ls\nC /etc\nA /etc/mine' ]]
+        [[ $(user cp looked:/etc/mine - | tar --numeric-owner -tv | awk '{print $2}') == 7/8 ]]
+        [[ $(user export looked | tar --numeric-owner -tv | awk '$6 ~ "etc/mine$" {print $2}') == 7/8 ]]
+        echo put >"$T/tmp/put"
+        user cp "$T/tmp/put" looked:/put
+        user commit looked ofmap
+        [[ $(as_user husk run --rm --network none ofmap stat -c '%u:%g %n' /etc/mine /bin/busybox) == $'7:8 /etc/mine\n0:0 /bin/busybox' ]]
+        user run -d --name other --network none --userns $how ofmap sleep 1000
+        [[ $(user exec -u 0 other stat -c %u:%g /etc/mine /put) == $'7:8\n0:0' ]]
+        [[ $(user run --rm --network container:other --pid container:other -u 0 busybox stat -c %u /etc/passwd) == 0 ]]
+        user rm -f -t 0 looked other
+        user rmi ofmap
+    done
+    run user system check
+    expect 0
+}
+
+@test "a user: what the image's user writes to a bind is his, without being asked; --userns private is the plain map" {
+    local me dir
+    me=$(as_user id -u)
+    dir=$T/tmp/binds
+    as_user mkdir -m 700 "$dir"
+    # a name of the image's, whose files stay the image's
+    [[ $(user run --rm --network none -u alice -v "$dir:/b" busybox sh -c 'id -u; touch /b/alice; stat -c %u /b /bin/busybox') == $'1000\n1000\n0' ]]
+    [[ $(stat -c %u:%g "$dir/alice") == "$me:$(as_user id -g)" ]]
+    [[ $(user run --rm --network none -u 1234:7 -v "$dir:/b" busybox sh -c 'touch /b/number; id -g') == 7 ]]
+    [[ $(stat -c %u:%g "$dir/number") == "$me:$(as_user id -g)" ]]
+    run user run --rm --network none --userns private -u alice -v "$dir:/b" busybox touch /b/not
+    expect 1 "Permission denied"
+    # nothing of it where nothing could be written to his files, or the program is root
+    [[ $(user run --rm --network none -u alice -v "$dir:/b:ro" busybox awk 'END {print NR}' /proc/self/uid_map) == 2 ]]
+    [[ $(user run --rm --network none -v "$dir:/b" busybox awk 'END {print NR}' /proc/self/uid_map) == 2 ]]
+}
+
+@test "a user: volumes belong to the container's root, filled or not, and to its user with U" {
+    local how
+    for how in keep-id auto nomap; do
+        [[ $(user run --rm --network none --userns $how -u 0 -v uv1:/etc -v uv2:/data busybox sh -c 'stat -c %u /etc /etc/passwd /data; touch /etc/x /data/x') == $'0\n0\n0' ]]
+        [[ $(user run --rm --network none --userns $how -u 1000 -v uv3:/data:U busybox sh -c 'stat -c %u /data; touch /data/x') == 1000 ]]
+        user volume rm uv1 uv2 uv3
+    done
+    [[ $(user run --rm --network none --userns nomap -v /etc:/e:O busybox sh -c 'stat -c %u /e/passwd; touch /e/x && echo own') == $'65534\nown' ]]
+    [[ $(user run --rm --network none --userns nomap --read-only busybox sh -c 'touch /x 2>/dev/null || echo no') == no ]]
+}
+
+@test "a user: Debian's sudo makes its caller root, with the default map and with others" {
+    local how
+    "$HUSK_TOP/tests/bats/make-inits" "$T/tmp/inits"
+    as_user husk import "$T/tmp/inits/sudo.tar" sudo
+    [[ $(as_user husk run --rm --network none -u alice sudo sh -c 'id -u; sudo id -u; sudo -u mail id -u') == $'1000\n0\n8' ]]
+    for how in keep-id:uid=1000,gid=1000 auto nomap; do
+        [[ $(user run --rm --network none --userns $how -u alice sudo sh -c 'id -u; sudo id -u; sudo -u mail id -u') == $'1000\n0\n8' ]] || return 1
+    done
+    run as_user husk run --rm --network none -u alice --security-opt no-new-privileges sudo sudo id
+    expect 1 "no new privileges"
 }

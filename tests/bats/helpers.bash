@@ -14,6 +14,7 @@
 # addresses, routes and firewalls is theirs alone, and gone with them. The ordinary user of a file is in the same one.
 #
 #   USER_TUN=1 as_user CMD...          with a /dev/net/tun that everybody may open, as udev makes it
+#   USER_FUSE=1 as_user CMD...         the same with /dev/fuse
 #   MACHINE_NETWORK=1 as_user CMD...   in the machine's own, for what needs the world outside
 
 # When bats first reads a file it is bats-exec-file that does: it begins again, inside, with the output that it had (3).
@@ -123,6 +124,7 @@ as_user() {
         ${REGISTRY:+"REGISTRY=$REGISTRY"} ${HUSK_FAULT:+"HUSK_FAULT=$HUSK_FAULT"})
     ((EUID != 0)) || as=(setpriv --reuid "$HUSK_USER" --regid "$HUSK_USER" --init-groups "${as[@]}")
     ((EUID != 0)) || [[ ! ${USER_TUN-} ]] || as=(unshare --mount --propagation slave "$HUSK_TOP/tests/bats/with-tun" "${as[@]}")
+    ((EUID != 0)) || [[ ! ${USER_FUSE-} ]] || as=(unshare --mount --propagation slave "$HUSK_TOP/tests/bats/with-fuse" "${as[@]}")
     ((EUID != 0)) || [[ ! ${MACHINE_NETWORK-} ]] || as=(nsenter "--net=/proc/self/fd/$HUSK_MACHINE_NET" -- "${as[@]}")
     case $1 in
     husk) shift && (cd / && "${as[@]}" "$HUSK" "$@") ;;
