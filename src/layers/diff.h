@@ -31,8 +31,8 @@ struct diff {
     const struct id_map *gids;
     int64_t newest_s;   /* later modification times are written as this one (SOURCE_DATE_EPOCH); 0: as they are */
     const char *prefix; /* in front of every name: "etc" for "etc/passwd"; the root is "etc/". NULL: none */
-    bool no_dir_times;  /* directories all have the time 0: those that a layer does not list get that of their unpacking
-                         */
+    bool no_made_times; /* directories and whiteouts all have the time 0: a layer gives whiteouts none, and directories
+                           that it does not list get that of their unpacking */
     bool whole; /* a whole tree (export), no difference: nothing in it is a whiteout, and the root has an entry */
 };
 

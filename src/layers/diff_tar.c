@@ -190,7 +190,7 @@ static fallible describe(struct maker *m, const struct diff_entry *e, struct tar
     t->mode = e->st.st_mode & 07777;
     t->mtime_s = e->st.st_mtim.tv_sec;
     t->mtime_ns = (uint32_t)e->st.st_mtim.tv_nsec;
-    if (m->d->no_dir_times && S_ISDIR(e->st.st_mode))
+    if (m->d->no_made_times && (S_ISDIR(e->st.st_mode) || (S_ISCHR(e->st.st_mode) && e->st.st_rdev == 0)))
         t->mtime_s = t->mtime_ns = 0;
     if (m->d->newest_s > 0 && t->mtime_s >= m->d->newest_s) {
         t->mtime_s = m->d->newest_s;

@@ -179,7 +179,7 @@ static fallible tree_of(struct verify *v, int layer_fd, char **ret)
     if (fs < 0)
         return err_sys(errno, "open the layer's directory");
     TRY(digest_new(NULL, &d));
-    TRY(diff_tar(&(struct diff){ .upper_fd = fs, .whole = true, .no_dir_times = true }, hash_piece, d));
+    TRY(diff_tar(&(struct diff){ .upper_fd = fs, .whole = true, .no_made_times = true }, hash_piece, d));
     *ret = digest_end(d);
     return NULL;
 }

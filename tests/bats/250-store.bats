@@ -79,6 +79,21 @@ prune_some() {
 }
 @test "prune: filters, dry run, and the whole system" { each_user prune_some; }
 
+# A whiteout has no time of its own: unpacked again, it has another.
+whiteouts() {
+    mkdir -p "$T/tmp/second/etc" && touch "$T/tmp/second/etc/.wh.passwd" && echo new >"$T/tmp/second/etc/new"
+    tar -C "$T/tmp/second" -cf "$T/tmp/second.tar" etc/.wh.passwd etc/new
+    $h import "$T/tmp/second.tar" whiteouts >/dev/null
+    run $h verify --all
+    expect 0 "all good"
+    run $h verify --all # by what was remembered
+    expect 0 "all good"
+    find "$root/layers" -name passwd -type c | grep -q .
+    clean
+    rm -rf "$T"/tmp/*
+}
+@test "verify finds a layer with whiteouts good" { each_user whiteouts; }
+
 damage() {
     local ref=$REGISTRY/store:one blob layer
     $h pull --quiet "$ref"
