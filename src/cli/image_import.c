@@ -30,7 +30,8 @@ static const struct opt import_rows[] = {
     OPT_STR(0, "from", T, from, "ENGINE",
             "List the images of another engine's store, or take over those that are named", .words = import_engines),
     OPT_STR('m', "message", T, message, "TEXT", "Comment in the image's history"),
-    OPT_FLAG(0, "packed", T, packed, "With --from: keep the layers' tars as well, so that the images can be pushed"),
+    OPT_FLAG(0, "packed", T, packed,
+             "With --from: keep the layers' tars as well, instead of making them when they are pushed or saved"),
     OPT_STR(0, "platform", T, platform, "OS/ARCH[/VARIANT]", "What the files are for (default: this machine)"),
     OPT_STR(0, "root", T, root, "DIR", "With --from: its store is here (default: where its configuration says)"),
     POLICY_OPTION(T),
@@ -136,7 +137,7 @@ const struct command cmd_import = {
         "write nothing there. Files become hard links, clones where the file system has them, or else copies; which "
         "is\n"
         "said on stderr. Each layer's digest is checked. The image keeps its ID. Its packed layers are not in those\n"
-        "stores: without --packed it runs, but cannot be pushed or saved.",
+        "stores: a push or a save makes plain ones of the files, byte for byte what the layer's digest says.",
     .opts = import_rows,
     .opts_size = sizeof(struct import_opts),
     .min_args = 0,

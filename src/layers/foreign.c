@@ -12,6 +12,7 @@
 #include "image/ref.h"
 #include "layers/layer.h"
 #include "layers/merged.h"
+#include "layers/restore.h"
 #include "layers/tarsplit.h"
 #include "os/fs.h"
 #include "os/root.h"
@@ -358,17 +359,18 @@ static fallible take_layer(struct taking *t, size_t i)
     struct oci_descriptor *d = &t->descriptors[i];
     d->digest = mem_strdup(diff_id);
     d->media_type = mem_strdup(MEDIA_OCI_LAYER);
+    TRY(open_file(t->f, t->layers[i].record, &record_fd));
     if (is_here(t, diff_id, &d->size)) {
         t->origin->layers_here++;
-        return NULL;
+        return t->keep_packed ? NULL : restore_keep(t->l, diff_id, record_fd);
     }
-    TRY(open_file(t->f, t->layers[i].record, &record_fd));
     TRY(root_open(t->f->root_fd, t->layers[i].files, O_RDONLY | O_DIRECTORY, &files_fd));
     TRY(tarsplit_open(record_fd, files_fd, &split));
     t->origin->fd = files_fd;
     err *e = take_bytes(t, diff_id, split, &d->size);
     t->origin->fd = -1;
-    return e;
+    TRY(e);
+    return t->keep_packed ? NULL : restore_keep(t->l, diff_id, record_fd);
 }
 
 static fallible describe(struct taking *t, struct oci_descriptor **ret_target)

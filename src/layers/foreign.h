@@ -8,7 +8,8 @@
  *           layerdb/sha256/CHAIN/{cache-id,tar-split.json.gz}, overlay2/CACHE-ID/diff/
  *
  * Nothing is written there. Layers are put together by tarsplit.h and checked by their diffIDs. The packed layers that
- * came from a registry are in neither store, so the image's manifest is made anew; its ID stays.
+ * came from a registry are in neither store, so the image's manifest is made anew; its ID stays. The records are kept,
+ * so that the tars can be made again when the image is pushed or saved: layers/restore.h.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #ifndef HUSK_LAYERS_FOREIGN_H
@@ -40,7 +41,7 @@ fallible foreign_find(const struct foreign *f, const char *what, const struct fo
 
 /**
  * foreign_take - an image into our store. Within layout_begin_adding().
- * @keep_packed: the layers' tars become blobs too, so that the image can be pushed and saved.
+ * @keep_packed: the layers' tars become blobs at once.
  * @origin: how files come; its counts grow. See layers/untar.h; fd is set here.
  * @ret_target: for layout_set_name(). Caller frees with import_target_free().
  */

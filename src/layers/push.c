@@ -6,6 +6,7 @@
 #include "codec/pool.h"
 #include "image/push.h"
 #include "layers/layer.h"
+#include "layers/restore.h"
 
 enum { UPLOADS = 3, SHORT_ID = 12, MANIFESTS_MAX = 200 };
 
@@ -252,12 +253,7 @@ static fallible put_blob(struct push *p, struct pool *pool, size_t i)
         tell(p, i, PROGRESS_MOUNTED, b->size);
         return NULL;
     }
-    err *e = layout_open_blob(p->l, b->digest, b->size, &fd);
-    if (err_is(e, ERR_NOT_FOUND)) {
-        err_free(e);
-        return err_new(ERR_NOT_FOUND, "its packed bytes are not kept here: pull the image again before it is pushed");
-    }
-    TRY(e);
+    TRY(restore_open(p->l, b->digest, b->size, &fd));
     tell(p, i, PROGRESS_PUSHING, 0);
     struct registry_source source = registry_source_fd(&fd, b->size);
     TRY(registry_put_blob(p->registry, b->digest, &source, on_sent, &w));

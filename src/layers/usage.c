@@ -16,7 +16,7 @@ enum { USAGE_FILE_MAX = 64 };
 bool layer_usage(struct layout *l, const char *diff_id, uint64_t *ret_bytes)
 {
     own_mem char *dir = mem_printf("layers/%s", digest_hex(diff_id)), *path = mem_printf("%s/usage", dir), *text = NULL;
-    static const char *const beside[] = { ".", "size", "opaque", "usage", "tree", "tar", "index" };
+    static const char *const beside[] = { ".", "size", "opaque", "usage", "tree", "tar", "index", "split" };
     own_fd int fd = openat(l->fd, dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     uint64_t sum = 0;
     own(err) err *e = fs_read_at(l->fd, path, USAGE_FILE_MAX, &text, NULL);

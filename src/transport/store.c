@@ -7,6 +7,7 @@
 
 #include "image/blob.h"
 #include "layers/load.h"
+#include "layers/restore.h"
 #include "transport/repack.h"
 
 #define NAME_KEY "org.opencontainers.image.ref.name"
@@ -43,7 +44,7 @@ static fallible store_open(struct source *s_, const struct oci_descriptor *d, in
 {
     struct store_source *s = (struct store_source *)s_;
     *ret_offset = 0;
-    return layout_open_blob(s->l, d->digest, d->size, ret_fd);
+    return restore_open(s->l, d->digest, d->size, ret_fd);
 }
 
 static const struct oci_descriptor *find_name(const struct oci_index *index, const char *full)

@@ -111,15 +111,52 @@ listing() { (cd "$1" && find . -mindepth 1 -printf '%P %y %m %U:%G %s %T@ %l\n' 
         diff <(listing "$layer/fs") <(listing "$theirs/layers/${layer##*/}/fs")
         cmp "$layer/size" "$theirs/layers/${layer##*/}/size"
     done
-    # without its packed layers it cannot be saved, with them to the byte
-    HUSK_ROOT=$theirs run "$HUSK" save -o x.tar localhost/tricky:1
-    expect 1
-    HUSK_ROOT=$theirs "$HUSK" import --from podman --root "$T/p" --packed --all
-    HUSK_ROOT=$theirs "$HUSK" save -o x.tar localhost/tricky:1
+    # its packed layers are not there, and are made when they are asked for, to the byte
+    HUSK_ROOT=$theirs
+    [[ ! -e $theirs/blobs/sha256/${layer##*/} && -s $theirs/layers/${layer##*/}/split ]]
+    "$HUSK" save -o x.tar localhost/tricky:1
+    for layer in $("$HUSK" image inspect --format '{{range .RootFS.Layers}}{{.}} {{end}}' localhost/tricky:1); do
+        [[ $(sha256sum <"$theirs/blobs/sha256/${layer#*:}") == "${layer#*:}  -" ]]
+    done
+    HUSK_ROOT=$T/tmp/again "$HUSK" load -q -i x.tar
+    [[ $(HUSK_ROOT=$T/tmp/again "$HUSK" images -q) == "$("$HUSK" images -q localhost/tricky)" ]]
+    "$HUSK" import --from podman --root "$T/p" --packed --all
     for layer in "$theirs"/layers/*; do
         [[ $(sha256sum <"$theirs/blobs/sha256/${layer##*/}") == "${layer##*/}  -" ]]
     done
+    run "$HUSK" verify --all
+    expect 0 "all good"
+    run "$HUSK" system check
+    expect 0
     store_is_sound "$theirs"
+}
+
+@test "podman: an image without its packed layers is pushed and copied; files that were changed are not" {
+    start_registry
+    "$HUSK" import --from podman --root "$T/p" busybox
+    local name layer file
+    name=$("$HUSK" images --format '{{.Repository}}:{{.Tag}}' | head -n 1)
+    "$HUSK" copy "store:$name" oci:copied:x
+    layer=$("$HUSK" image inspect --format '{{index .RootFS.Layers 0}}' "$name")
+    [[ -s copied/blobs/sha256/${layer#*:} ]]
+    rm "$HUSK_ROOT/blobs/sha256/${layer#*:}"
+    "$HUSK" push -q "$name" "$REGISTRY/theirs:1"
+    [[ $(curl -sf "http://$REGISTRY/v2/theirs/blobs/$layer" | sha256sum) == "${layer#*:}  -" ]]
+    # what the record does not fit to is no layer
+    file=$(find "$HUSK_ROOT/layers/${layer#*:}/fs" -type f -size +10k | head -n 1)
+    rm "$HUSK_ROOT/blobs/sha256/${layer#*:}"
+    cp -p "$file" other # theirs is a link to it
+    rm "$file"
+    printf EVIL | dd of=other conv=notrunc bs=1 seek=99 status=none
+    mv other "$file"
+    run "$HUSK" save -o x.tar "$name"
+    expect 1 "digest"
+    [[ ! -e x.tar && ! -e $HUSK_ROOT/blobs/sha256/${layer#*:} ]]
+    rm "$HUSK_ROOT/layers/${layer#*:}/split"
+    run "$HUSK" save -o x.tar "$name"
+    expect 1 "its packed bytes are not kept here: pull, load or import the image again"
+    run "$HUSK" push "$name" "$REGISTRY/other:1"
+    expect 1 "its packed bytes are not kept here"
 }
 
 @test "podman: what is not as it was is refused, and leaves nothing" {
