@@ -50,9 +50,12 @@ STUB_ROW(row_listen_pid)
 }
 
 /* In the process that execs: with an init that is not the one that read the order. */
-static void set_listen_pid(struct stub *s)
+void set_listen_pid(struct stub *s)
 {
     static struct text line; /* lives until the exec */
+    if (!s->listen_pid)
+        return;
+    s->listen_pid = false;
     for (char **env = s->envp; *env; env++) {
         if (!text_starts(*env, "LISTEN_PID="))
             continue;
@@ -232,11 +235,11 @@ STUB_ROW(row_hook)
 static _Noreturn void exec_program(void *ctx)
 {
     struct stub *s = ctx;
-    if (s->listen_pid)
-        set_listen_pid(s);
+    set_listen_pid(s);
     long ret = sys(__NR_execve, s->program, s->argv, s->envp);
-    /* The file was there a moment ago: what is missing is what its first line or its ELF header names. */
-    exec_failed(s, ret, ret == -ENOENT && check_file(s->program) == 0 ? "its interpreter" : NULL);
+    /* The file was there a moment ago: what is missing is what its first line or its ELF header names. A filter may
+     * kill who looks once more. */
+    exec_failed(s, ret, ret == -ENOENT && (s->filtered || check_file(s->program) == 0) ? "its interpreter" : NULL);
 }
 
 static void close_say_sock(void *ctx)

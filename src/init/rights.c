@@ -21,6 +21,7 @@
 #include <linux/prctl.h>
 #include <linux/seccomp.h>
 #include <linux/stat.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/vfs.h>
 
@@ -301,20 +302,33 @@ STUB_ROW(row_landlock)
     (void)sys(__NR_close, ruleset);
 }
 
-/* Under the filter already: it has to allow sendmsg, and execve. */
-static void send_listener(const struct stub *s, int listener)
+static void send_fd(const struct stub *s, enum order_say say, int fd, const char *act)
 {
     union {
         char bytes[CMSG_SPACE(sizeof(int))];
         struct cmsghdr align;
     } control = { .align = { .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int)) } };
-    const char what = ORDER_SAY_LISTENER;
+    const char what = (char)say;
     struct iovec iov = { .iov_base = (void *)(uintptr_t)&what, .iov_len = 1 };
     struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
-    memcpy(control.bytes + CMSG_LEN(0), &listener, sizeof listener);
+    memcpy(control.bytes + CMSG_LEN(0), &fd, sizeof fd);
     long ret = sys(__NR_sendmsg, s->say_sock, &msg, MSG_NOSIGNAL);
     if (ret < 0)
-        stub_fail_sys(s, ret, "hand on the seccomp listener (the filter must allow sendmsg)", NULL);
+        stub_fail_sys(s, ret, act, NULL);
+}
+
+/* What we could not say under the filter goes into a page that whoever waits has too. */
+static void share_words(struct stub *s)
+{
+    long fd = sys(__NR_memfd_create, "husk-words", MFD_CLOEXEC);
+    long ret = fd < 0 ? fd : sys(__NR_ftruncate, fd, sizeof *s->words);
+    if (ret >= 0)
+        ret = sys(__NR_mmap, 0, sizeof *s->words, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (ret < 0 && ret > -4096)
+        stub_fail_sys(s, ret, "share a page for what goes wrong under the seccomp filter", NULL);
+    send_fd(s, ORDER_SAY_PAGE, (int)fd, "share a page for what goes wrong under the seccomp filter");
+    (void)sys(__NR_close, fd);
+    s->words = (struct words *)ret;
 }
 
 STUB_ROW(row_seccomp)
@@ -323,6 +337,10 @@ STUB_ROW(row_seccomp)
     if ((size - sizeof *order) / sizeof(struct sock_filter) < order->insns_n || order->insns_n > BPF_MAXINSNS)
         stub_fail(s, ORDER_ERR_CORRUPT, 0, "read the order: a row is damaged", NULL);
     struct sock_fprog program = { .len = (unsigned short)order->insns_n, .filter = (void *)(uintptr_t)(order + 1) };
+    if (!(s->exec->flags & ORDER_EXEC_INIT))
+        set_listen_pid(s);
+    if (order->mute && s->say_sock >= 0)
+        share_words(s);
     caps_finish(s, s->no_new_privs ? -1 : CAP_SYS_ADMIN);
     long ret = sys(__NR_seccomp, SECCOMP_SET_MODE_FILTER, order->flags, &program);
     if (ret == -EACCES)
@@ -331,5 +349,5 @@ STUB_ROW(row_seccomp)
         stub_fail_sys(s, ret, "load the seccomp filter", NULL);
     s->filtered = true;
     if (order->flags & SECCOMP_FILTER_FLAG_NEW_LISTENER)
-        send_listener(s, (int)ret);
+        send_fd(s, ORDER_SAY_LISTENER, (int)ret, "hand on the seccomp listener");
 }

@@ -95,7 +95,10 @@ _Noreturn void stub_fail(const struct stub *s, enum order_err kind, int errnum, 
     char flat[sizeof(uint32_t[2]) + sizeof e.text.bytes];
     memcpy(flat, &e, sizeof(uint32_t[2]));
     memcpy(flat + sizeof(uint32_t[2]), e.text.bytes, e.text.n);
-    if (s->say_sock >= 0) {
+    if (s->words) {
+        memcpy(s->words->error, flat, sizeof(uint32_t[2]) + e.text.n);
+        s->words->size = sizeof(uint32_t[2]) + e.text.n;
+    } else if (s->say_sock >= 0) {
         stub_say(s, ORDER_SAY_ERROR, flat, sizeof(uint32_t[2]) + e.text.n);
     } else {
         text_add(&e.text, "\n");

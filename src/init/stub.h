@@ -22,11 +22,17 @@ struct stub {
     uint32_t exec_size;
     char **argv, **envp;
     const char *program; /* what LOOKUP found */
+    struct words *words; /* shared with who waits, under a filter that lets us say nothing; else NULL */
 };
 
 /* Applies the order in order_fd and execs: does not come back. */
 _Noreturn void stub_run(int order_fd, int error_sock, int tty_fd);
 
+/* The size of an error and the error, as in a message: a page of its own, read at the end of file. */
+struct words {
+    uint32_t size;
+    char error[4092];
+};
 /* One message to whoever waits. */
 void stub_say(const struct stub *s, enum order_say what, const void *bytes, size_t n);
 /* Says "act 'object': errno's text" and ends. object may be NULL, errnum 0. */
@@ -58,7 +64,8 @@ STUB_ROW(row_caps);
 STUB_ROW(row_nnp);
 STUB_ROW(row_landlock);
 STUB_ROW(row_seccomp);
-/* program.c: what it becomes */
+/* program.c: what it becomes. LISTEN_PID is set by the process that execs, and before a filter that may refuse. */
+void set_listen_pid(struct stub *s);
 STUB_ROW(row_cwd);
 STUB_ROW(row_listen_pid);
 STUB_ROW(row_lookup);

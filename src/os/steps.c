@@ -14,7 +14,7 @@
 #include "os/proc.h"
 #include "os/sock.h"
 
-enum message { MESSAGE_GO = 'g', MESSAGE_READY = 'r', MESSAGE_ERROR = 'E', MESSAGE_FD = 'n' };
+enum message { MESSAGE_GO = 'g', MESSAGE_READY = 'r', MESSAGE_ERROR = 'E', MESSAGE_FD = 'n', MESSAGE_PAGE = 'm' };
 
 typedef err *fd_taker(void *ctx, int take_fd);
 
@@ -39,10 +39,22 @@ void steps_send_error(int sock, const err *e)
     (void)send(sock, message, 1 + n, MSG_NOSIGNAL);
 }
 
+fallible steps_last_words(int page_fd)
+{
+    char words[sizeof(uint32_t) + ERR_ENCODED_MAX];
+    uint32_t size = 0;
+    ssize_t n = page_fd < 0 ? 0 : pread(page_fd, words, sizeof words, 0);
+    if (n < (ssize_t)sizeof size)
+        return NULL;
+    memcpy(&size, words, sizeof size);
+    return size && size <= (size_t)n - sizeof size ? err_decode(words + sizeof size, size) : NULL;
+}
+
 /* *ret_ended: end of file, without a word. */
 static fallible receive(int sock, bool *ret_ended, fd_taker *taker, void *ctx)
 {
     char message[1 + ERR_ENCODED_MAX];
+    own_fd int page = -1;
     for (;;) {
         own_fd int fd = -1;
         size_t n = 0, fds = 0;
@@ -57,8 +69,13 @@ static fallible receive(int sock, bool *ret_ended, fd_taker *taker, void *ctx)
         *ret_ended = n == 0;
         if (n && message[0] == MESSAGE_ERROR)
             return err_decode(message + 1, n - 1);
+        if (n && message[0] == MESSAGE_PAGE) {
+            close_now(&page);
+            page = take_fd(&fd);
+            continue;
+        }
         if (!n || message[0] != MESSAGE_FD)
-            return NULL;
+            return n ? NULL : steps_last_words(page);
         if (fd >= 0 && taker)
             TRY(taker(ctx, take_fd(&fd)));
     }

@@ -74,6 +74,8 @@ void steps_send_error(int sock, const err *e);
 /* Waits for the child's last word: NULL at end of file or on a ready byte, its error otherwise. take_fd: as in struct
  * steps_run. */
 fallible steps_wait(int sock, err *(*take_fd)(void *ctx, int take_fd), void *ctx);
+/* What the stub wrote into a page before it ended: see process/order.h. NULL: nothing, since its exec succeeded. */
+fallible steps_last_words(int page_fd);
 void steps_end(struct steps_run *run);
 
 #endif

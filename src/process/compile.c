@@ -529,7 +529,7 @@ static fallible add_landlock(struct writer *w, const struct program *p)
 
 static void add_filter(struct writer *w, const struct seccomp_filter *f)
 {
-    struct order_seccomp order = { .flags = f->flags, .insns_n = (uint32_t)f->n };
+    struct order_seccomp order = { .flags = f->flags, .insns_n = (uint32_t)f->n, .mute = seccomp_mutes(f) };
     row_begin(w, ORDER_ROW_SECCOMP, &order, sizeof order);
     str_add_n(&w->bytes, f->insns, f->n * sizeof *f->insns);
     row_end(w);
@@ -538,14 +538,16 @@ static void add_filter(struct writer *w, const struct seccomp_filter *f)
 static fallible add_seccomp(struct writer *w, const struct program *p)
 {
     own(seccomp_filter) struct seccomp_filter filter = { 0 };
-    if (p->filter)
+    if (p->filter) {
+        TRY_AS(seccomp_check(p->filter, p->init), "linux.seccomp");
         add_filter(w, p->filter);
+    }
     if (p->filter || !p->seccomp)
         return NULL;
     TRY_AS(seccomp_compile_cached(p->seccomp, p->seccomp_cache_dir, &filter), "linux.seccomp");
     if (filter.notifies && (!p->seccomp->listener_path || !*p->seccomp->listener_path))
         return err_new(ERR_INVALID, "linux.seccomp: SCMP_ACT_NOTIFY needs listenerPath, the socket of who will answer");
-    TRY_AS(seccomp_check_exec(&filter), "linux.seccomp");
+    TRY_AS(seccomp_check(&filter, p->init), "linux.seccomp");
     add_filter(w, &filter);
     return NULL;
 }

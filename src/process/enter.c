@@ -11,6 +11,7 @@
 #include "os/mount.h"
 #include "os/proc.h"
 #include "os/sock.h"
+#include "os/steps.h"
 #include "process/order.h"
 #include "process/program.h"
 
@@ -93,6 +94,7 @@ fallible program_wait(int sock, bool joined_v2, struct program_said *ret)
 {
     char message[1 + ERR_ENCODED_MAX];
     bool hello = !joined_v2;
+    own_fd int page = -1;
     *ret = (struct program_said){ .take_listener = ret->take_listener, .ctx = ret->ctx };
     for (;;) {
         own_fd int fd = -1;
@@ -107,7 +109,7 @@ fallible program_wait(int sock, bool joined_v2, struct program_said *ret)
             return e;
         if (n == 0) {
             ret->stillborn = ret->pid && !hello;
-            return NULL;
+            return steps_last_words(page);
         }
         if (message[0] == ORDER_SAY_ERROR)
             return err_decode(message + 1, n - 1);
@@ -118,6 +120,10 @@ fallible program_wait(int sock, bool joined_v2, struct program_said *ret)
         }
         if (message[0] == ORDER_SAY_LISTENER && fd >= 0 && ret->take_listener)
             TRY(ret->take_listener(ret->ctx, ret->pid, take_fd(&fd)));
+        if (message[0] == ORDER_SAY_PAGE) {
+            close_now(&page);
+            page = take_fd(&fd);
+        }
         hello |= message[0] == ORDER_SAY_HELLO;
         ret->ready |= message[0] == ORDER_SAY_READY;
     }

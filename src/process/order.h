@@ -20,8 +20,10 @@
  *                it at birth (see cgroup.h), and the caller starts again without a cgroup_fd.
  *   'n' + fd     the filter is loaded, and this is its listener (SCM_RIGHTS): whoever waits passes it on. With row
  *                WAIT the starter gets it.
- *   'r'          ready: everything is applied, it waits for the start (row WAIT). Nothing follows.
- *   end of file  exec succeeded; after 'r', the starter is told instead.
+ *   'm' + fd     a page in memory for the stub's last words: the filter that it is about to load does not let it say
+ * 'E', or end. Whoever waits reads it at the end of file (steps.h, steps_last_words()). 'r'          ready: everything
+ * is applied, it waits for the start (row WAIT). Nothing follows. end of file  exec succeeded; after 'r', the starter
+ * is told instead.
  *
  * The starter connects to the listening socket (SOCK_SEQPACKET) and sends one byte; it gets an 'E' message, or end of
  * file once the exec has succeeded. A starter that goes away without a byte changes nothing.
@@ -33,7 +35,7 @@
 #include <stdint.h>
 
 #define ORDER_MAGIC   0x4b535548u /* "HUSK" */
-#define ORDER_VERSION 4u
+#define ORDER_VERSION 5u
 
 enum {
     ORDER_KEEP_MAX = 40,       /* descriptors that husk-init itself needs */
@@ -47,6 +49,7 @@ enum order_say {
     ORDER_SAY_PID = 'p',
     ORDER_SAY_HELLO = 'h',
     ORDER_SAY_LISTENER = 'n',
+    ORDER_SAY_PAGE = 'm',
     ORDER_SAY_READY = 'r'
 };
 
@@ -167,6 +170,8 @@ struct order_landlock_rule {
 struct order_seccomp {
     uint32_t flags;   /* SECCOMP_FILTER_FLAG_*; with NEW_LISTENER the listener is said ('n') */
     uint32_t insns_n; /* struct sock_filter each, following */
+    uint32_t mute;    /* 1: under it the stub can make no call but execve: see 'm' */
+    uint32_t unused;
 };
 enum order_exec_flags { ORDER_EXEC_INIT = 1 };
 struct order_exec {

@@ -557,10 +557,62 @@ void seccomp_filter_free(struct seccomp_filter *f)
     *f = (struct seccomp_filter){ 0 };
 }
 
-fallible seccomp_check_exec(const struct seccomp_filter *f)
+static uint32_t answer(const struct seccomp_filter *f, int number)
 {
-    uint32_t action = bpf_answer(f->insns, f->n, machine[0], SYS_execve) & SECCOMP_RET_ACTION_FULL;
-    if (is_permissive(action) || action == SECCOMP_RET_USER_NOTIF)
-        return NULL;
-    return err_new(ERR_INVALID, "the filter refuses execve, so that no program could be started: allow it");
+    return bpf_answer(f->insns, f->n, machine[0], (uint32_t)number) & SECCOMP_RET_ACTION_FULL;
+}
+
+static bool allows(const struct seccomp_filter *f, int number)
+{
+    uint32_t action = answer(f, number);
+    return action == SECCOMP_RET_ALLOW || action == SECCOMP_RET_LOG;
+}
+
+/* What husk-init does as process 1 once the program runs, and before that to start it. */
+static fallible check_init(const struct seccomp_filter *f)
+{
+    static const struct {
+        int number;
+        bool may_fail; /* with an errno, but not kill */
+        const char *name;
+    } calls[] = {
+        { SYS_clone, false, "clone" },
+        { SYS_wait4, false, "wait4" },
+        { SYS_kill, false, "kill" },
+        { SYS_rt_sigtimedwait, false, "rt_sigtimedwait" },
+        { SYS_rt_sigprocmask, false, "rt_sigprocmask" },
+        { SYS_rt_sigaction, false, "rt_sigaction" },
+        { SYS_sendto, false, "sendto" },
+        { SYS_close, false, "close" },
+        { SYS_exit_group, false, "exit_group" },
+        { SYS_getpid, false, "getpid" },
+        { SYS_capset, true, "capset" },
+        { SYS_prctl, true, "prctl" },
+        { SYS_setpgid, true, "setpgid" },
+        { SYS_ioctl, true, "ioctl" },
+        { SYS_close_range, true, "close_range" },
+        { SYS_chdir, true, "chdir" },
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
+        if (!allows(f, calls[i].number) && !(calls[i].may_fail && answer(f, calls[i].number) == SECCOMP_RET_ERRNO))
+            return err_new(ERR_INVALID,
+                           "the filter refuses %s, which husk-init needs as process 1: allow it, or start "
+                           "the program without an init",
+                           calls[i].name);
+    return NULL;
+}
+
+fallible seccomp_check(const struct seccomp_filter *f, bool init)
+{
+    uint32_t action = answer(f, SYS_execve);
+    if (!is_permissive(action) && action != SECCOMP_RET_USER_NOTIF)
+        return err_new(ERR_INVALID, "the filter refuses execve, so that no program could be started: allow it");
+    if (f->flags & SECCOMP_FILTER_FLAG_NEW_LISTENER && !allows(f, SYS_sendmsg))
+        return err_new(ERR_INVALID, "nobody could hand on the seccomp listener (the filter must allow sendmsg)");
+    return init ? check_init(f) : NULL;
+}
+
+bool seccomp_mutes(const struct seccomp_filter *f)
+{
+    return !allows(f, SYS_sendto) || !allows(f, SYS_exit_group);
 }

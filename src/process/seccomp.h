@@ -81,9 +81,12 @@ size_t seccomp_text_cut(char *json, size_t n, struct seccomp_text t);
 void seccomp_text_keep(const char *json, struct seccomp_text t, const struct oci_seccomp *profile,
                        const char *cache_dir);
 
-/* INVALID for a filter that refuses execve: it is there before the program, so nothing could start, and husk-init may
- * not even be able to say so. With a tracer or an agent it is theirs to decide. */
-fallible seccomp_check_exec(const struct seccomp_filter *f);
+/* INVALID for a filter under which no start could end well: it is there before the program, so one that refuses execve
+ * lets nothing start (with a tracer or an agent it is theirs to decide); a listener is handed on by sendmsg; and an
+ * init, which stays, needs a few calls of its own. */
+fallible seccomp_check(const struct seccomp_filter *f, bool init);
+/* Whether husk-init, under it, could neither say what went wrong with the exec nor end. */
+bool seccomp_mutes(const struct seccomp_filter *f);
 
 /* The words that a profile may have, one after the other; NULL beyond the last. */
 const char *seccomp_action_word(size_t i);

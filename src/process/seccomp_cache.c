@@ -307,7 +307,7 @@ static fallible text_keep(const char *json, struct seccomp_text t, const struct 
     TRY(seccomp_compile_cached(profile, cache_dir, &filter));
     if (filter.notifies)
         return NULL;
-    TRY(seccomp_check_exec(&filter));
+    TRY(seccomp_check(&filter, false));
     TRY(fs_open_dir_at(AT_FDCWD, cache_dir, FS_MAKE, &dir));
     text_key(json, t, &key);
     cache_name(&key, name);

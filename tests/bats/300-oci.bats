@@ -53,7 +53,7 @@ sh: can't create /proc/sys/kernel/shmmax: Read-only file system
 'del(.process.consoleSize) | .linux.resources.memory = {limit: 8192}' | 1 | the memory limit is too small to start a program in
 'del(.linux.resources.memory) | .linux.seccomp = {defaultAction: "SCMP_ACT_ERRNO"}' | 1 | linux.seccomp: the filter refuses execve
 '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", syscalls: [{names: ["execve"], action: "SCMP_ACT_KILL"}]}' | 1 | the filter refuses execve
-'.linux.seccomp = {defaultAction: "SCMP_ACT_TRACE"}' | 132 |
+'.linux.seccomp = {defaultAction: "SCMP_ACT_TRACE"}' | 1 | exec 'true': Function not implemented
 '.linux.namespaces |= map(select(.type != "uts"))' | 1 | hostname needs a uts namespace that is not the host
 '.hostname = "" | .domainname = "x"'                | 1   | domainname needs a uts namespace that is not the host
 '.linux.namespaces += [{type: "uts", path: "/proc/self/ns/uts"}]' | 1 | domainname needs a uts namespace that is not the host
@@ -61,6 +61,60 @@ END
     assert_gone c1
     run oci run -b "$T/tmp" c1
     expect 1 "bundle '$T/tmp': open 'config.json': No such file or directory"
+}
+
+# A filter that allows next to nothing holds husk-init too, from when it is loaded to the exec.
+@test "seccomp: no filter keeps a start waiting, whatever it refuses; what goes wrong under it is told" {
+    bundle '.process.args = ["true"]'
+    cp "$(command -v busybox)" "$B/rootfs/bin/nothing"
+    printf '#!/no/such\n' >"$B/rootfs/bin/script"
+    printf 'x' >"$B/rootfs/bin/text"
+    chmod 755 "$B/rootfs/bin/script" "$B/rootfs/bin/text"
+    filter() { # DEFAULT NAMES PROGRAM
+        change ".process.args = [\"$3\"] | .linux.seccomp = {defaultAction: \"SCMP_ACT_$1\", syscalls: [{names: $2, action: \"SCMP_ACT_ALLOW\"}]}"
+    }
+    try() { filter "$@"; timeout 20 "$HUSK_OCI" --root "$TRUN/oci" run -b "$B" c1; }
+    check_table try <<'END'
+KILL_PROCESS '["execve"]' script             | 1   | exec 'script': its interpreter: No such file or directory
+KILL_PROCESS '["execve"]' text               | 1   | exec 'text': Exec format error
+KILL_PROCESS '["execve"]' true               | 159 | =
+KILL_THREAD '["execve"]' script              | 1   | exec 'script': its interpreter
+TRAP '["execve"]' script                     | 1   | exec 'script': its interpreter
+TRAP '["execve"]' true                       | 159 | =
+ERRNO '["execve"]' script                    | 1   | exec 'script': its interpreter
+ERRNO '["execve"]' text                      | 1   | exec 'text': Exec format error
+ERRNO '["execve", "exit_group"]' script      | 1   | exec 'script': its interpreter
+ERRNO '["execve", "sendto"]' script          | 1   | exec 'script': its interpreter
+KILL_PROCESS '["execve", "sendto", "exit_group", "statx"]' script | 1 | exec 'script': its interpreter
+KILL_PROCESS '["exit_group"]' true           | 1   | the filter refuses execve
+ALLOW '["execve"]' script                            | 1   | exec 'script': its interpreter
+END
+    # start and exec say it as well
+    filter KILL_PROCESS '["execve"]' script
+    oci create -b "$B" c1 >/dev/null 2>&1 </dev/null
+    run timeout 20 "$HUSK_OCI" --root "$TRUN/oci" start c1
+    expect 1 "exec 'script': its interpreter"
+    oci delete --force c1
+    filter ALLOW '["execve"]' sleep
+    change '.process.args = ["sleep", "1000"]'
+    oci run -d -b "$B" c1 >/dev/null 2>&1 </dev/null
+    filter ERRNO '["execve"]' script
+    run timeout 20 "$HUSK_OCI" --root "$TRUN/oci" exec c1 script
+    expect 255 "exec 'script': its interpreter"
+    run timeout 20 "$HUSK_OCI" --root "$TRUN/oci" exec c1 nothing
+    [[ $status -gt 128 && ! $output ]] || { echo "$status: $output"; return 1; }
+    # an init is held by the filter for as long as the program runs
+    load_busybox
+    local names='["execve", "clone", "wait4", "kill", "rt_sigtimedwait", "rt_sigprocmask", "rt_sigaction", "sendto", "close", "getpid", "capset"'
+    echo "{\"defaultAction\": \"SCMP_ACT_ERRNO\", \"syscalls\": [{\"names\": $names], \"action\": \"SCMP_ACT_ALLOW\"}]}" >"$T/tmp/most.json"
+    run timeout 20 "$HUSK" run --rm --network none --init --security-opt "seccomp=$T/tmp/most.json" busybox true
+    expect 125 "the filter refuses exit_group, which husk-init needs as process 1"
+    sed -i 's/SCMP_ACT_ERRNO/SCMP_ACT_KILL_PROCESS/; s/"close",/"close", "exit_group",/' "$T/tmp/most.json"
+    run timeout 20 "$HUSK" run --rm --network none --init --security-opt "seccomp=$T/tmp/most.json" busybox true
+    expect 125 "the filter refuses prctl, which husk-init needs as process 1"
+    sed -i 's/SCMP_ACT_KILL_PROCESS/SCMP_ACT_ERRNO/' "$T/tmp/most.json"
+    run timeout 20 "$HUSK" run --rm --network none --init --security-opt "seccomp=$T/tmp/most.json" busybox nope
+    expect 127 "nope"
 }
 
 @test "ids: what is no name is refused" {
