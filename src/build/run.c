@@ -58,6 +58,7 @@ static fallible make_root(const struct run_step *s, struct rootfs_source *ret)
     strv_add_take(&ret->lowers, mem_printf("%s/points", s->dir)); /* the lowest: what the image has lies over it */
     ret->upper = mem_printf("%s/upper", s->dir);
     ret->work = mem_printf("%s/work", s->dir);
+    ret->throw_away = true; /* of staging: what becomes a layer is synced when it does, build_layer_make() */
     return NULL;
 }
 

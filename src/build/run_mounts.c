@@ -43,6 +43,7 @@ static fallible overlay(struct strv *take_lowers, const char *dir, bool writable
     if (!e && writable) {
         source.upper = mem_printf("%s/upper", dir);
         source.work = mem_printf("%s/work", dir);
+        source.throw_away = true; /* gone with the step */
         e = make_dir(source.upper);
         if (!e)
             e = make_dir(source.work);

@@ -132,7 +132,9 @@ static void remember(const struct engine *e, const char *key, enum settings_driv
     if (!failed)
         failed = fs_replace_at(run, "storage", text, strlen(text), 0600, FS_SYNC_NONE);
     err_ignore(failed, "it is asked again next time");
-    if (why)
+    if (driver == SETTINGS_DRIVER_VFS) /* once until the next boot: it costs disk and time that nobody expects */
+        log_warn("storage: vfs is used, each container gets a copy of its image: %s", why);
+    else if (why)
         log_info("storage: %s is used: %s", settings_driver_words[driver], why);
 }
 

@@ -194,6 +194,33 @@ driver = overlay" >"$T/o/conf"
     expect 0 'works'
 }
 
+@test "storage: where /dev/fuse has no driver, or seccomp denies the mounts, vfs is used, and info says why" {
+    mknod "$T/nodriver" c 10 254
+    export -f as_user
+    # overlay has no place here, as above; then fuse has none
+    run unshare --mount --propagation private bash -ec '
+        mkdir -p "$T/f/l" "$T/f/u" "$T/f/w" "$T/f/m"
+        mount -t overlay -o "lowerdir=$T/f/l,upperdir=$T/f/u,workdir=$T/f/w" o "$T/f/m"
+        mount --bind "$T/nodriver" /dev/fuse
+        export HUSK_ROOT=$T/f/m/root HUSK_RUN=$TRUN/f-run
+        "$HUSK" load --quiet --input "$IMAGES/busybox.tar"
+        "$HUSK" run --rm --network none busybox sh -c "rm /bin/ls; mkdir /a; grep -c \" / overlay\" /proc/mounts; echo works"
+        "$HUSK" info --format "{{.Storage}}: {{.StorageWhy}}"
+        "$HUSK" system check
+        rm -rf "$HUSK_RUN"
+    '
+    expect 0 'storage: vfs is used, each container gets a copy of its image: overlay:'
+    expect 0 'works'
+    expect 0 '~vfs: overlay: .*; .*/dev/fuse'
+    # a filter such as those of containers: nothing can be mounted, and that is what is said
+    rm -f "$HUSK_RUN/storage"
+    run "$HUSK_TOP/tests/bats/deny-calls" fsopen,mount "$HUSK" info --format '{{.Storage}}: {{.StorageWhy}}'
+    expect 0 "~vfs: open file system 'overlay': Operation not permitted; open file system 'fuse': Operation not permitted"
+    rm "$HUSK_RUN/storage"
+    run husk info --format '{{.Storage}}'
+    expect 0 =overlay
+}
+
 @test "storage: husk.conf is checked, and what vfs and fuse-overlayfs cannot do is said" {
     printf '[storage]\ndriver = btrfs\n' >"$T/wrong.conf"
     run with wrong info

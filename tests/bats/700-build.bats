@@ -237,6 +237,7 @@ RUN --mount=type=tmpfs,target=/scratch,size=1m touch /scratch/x && df -k /scratc
 RUN --mount=type=secret,id=s,uid=5,mode=0440 stat -c '%a %u' /run/secrets/s >/f && md5sum </run/secrets/s >/g
 RUN --mount=type=secret,id=s,env=S test "${#S}" = 16
 RUN --mount=type=secret,id=none test ! -e /run/secrets/none
+RUN --mount=type=bind,source=src,target=/mnt,rw test "$(grep -c volatile /proc/mounts)" = 2
 RUN --network=none test "$(ls /sys/class/net)" = lo
 RUN --security=insecure grep CapEff /proc/self/status >/h
 D
