@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "build/git.h"
 #include "codec/digest.h"
 #include "codec/stream.h"
 #include "engine/container.h"
@@ -24,21 +25,12 @@ static bool is_url(const char *word)
     return str_starts(word, "http://") || str_starts(word, "https://");
 }
 
-/* "https://host/x.git", "https://host/x.git#ref:dir", "git://...", "git@host:x", "ssh://git@..." */
-static bool is_git(const char *word)
-{
-    if (str_starts(word, "git@") || str_starts(word, "git://") || str_starts(word, "ssh://"))
-        return true;
-    own_mem char *bare = mem_strndup(word, strcspn(word, "#"));
-    return is_url(word) && str_ends(bare, ".git");
-}
-
 fallible add_plan(struct build_step *s, struct step_parts *parts)
 {
     const struct df_flag *checksum = df_flag(s->i, "checksum");
     own_strv struct strv local = { 0 };
     for (size_t i = 0; i < s->patterns.n; i++)
-        strv_add(is_url(s->patterns.items[i]) || is_git(s->patterns.items[i]) ? &s->remotes : &local,
+        strv_add(is_url(s->patterns.items[i]) || git_is(s->patterns.items[i]) ? &s->remotes : &local,
                  s->patterns.items[i]);
     strv_free(&s->patterns);
     s->patterns = local;
@@ -48,7 +40,7 @@ fallible add_plan(struct build_step *s, struct step_parts *parts)
         TRY(expand_word(&e, checksum->value, &s->checksum));
         if (s->remotes.n != 1 || s->patterns.n)
             return err_new(ERR_INVALID, "ADD --checksum: expected one address to fetch");
-        if (!is_git(s->remotes.items[0]) && !digest_valid(s->checksum))
+        if (!git_is(s->remotes.items[0]) && !digest_valid(s->checksum))
             return err_new(ERR_INVALID, "ADD --checksum=%s: expected sha256: and 64 hex digits", s->checksum);
         step_part(parts, "checksum", "%s", s->checksum);
     }
@@ -117,7 +109,7 @@ static fallible in_child(err *(*fn)(void *), void *ctx)
     return proc_exit_code(status) == 0 ? NULL : err_new(ERR_INTERNAL, "the unpacking process died");
 }
 
-static fallible looks_like_archive(int fd, bool *ret)
+fallible add_is_archive(int fd, bool *ret)
 {
     char head[512] = { 0 };
     ssize_t n = pread(fd, head, sizeof head, 0);
@@ -154,6 +146,12 @@ static fallible put_tree(struct build_step *s, struct copy_target *t, const char
                            .sources = &sources, .dest = dest, .dest_is_dir = true, .owner = &owner, .mode = &s->mode });
 }
 
+fallible add_unpack(int fd, int dir_fd)
+{
+    struct unpack_to u = { fd, dir_fd };
+    return in_child(unpack_confined, &u);
+}
+
 static fallible unpack_file(struct build_step *s, struct copy_target *t, const struct copy_job *job, const char *dir,
                             int fd)
 {
@@ -163,8 +161,7 @@ static fallible unpack_file(struct build_step *s, struct copy_target *t, const s
     own_fd int dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir_fd < 0)
         return err_sys(errno, "open '%s'", path);
-    struct unpack_to u = { fd, dir_fd };
-    TRY(in_child(unpack_confined, &u));
+    TRY(add_unpack(fd, dir_fd));
     return put_tree(s, t, job->dest, dir_fd, NULL);
 }
 
@@ -205,69 +202,29 @@ static fallible fetch(struct build_step *s, struct copy_target *t, const struct 
 
 /* ---- git ---- */
 
-static fallible git(char *const *argv)
-{
-    int status = 0;
-    struct spawn g = { .argv = argv, .stdin_fd = -1, .stdout_fd = STDERR_FILENO, .stderr_fd = -1 };
-    TRY_AS(spawn_wait(&g, &status), "git");
-    return proc_exit_code(status) == 0
-               ? NULL
-               : err_new(ERR_UNAVAILABLE, "git %s exited with %d", argv[1], proc_exit_code(status));
-}
-
-/* The commit alone where the server can, else all that leads to it. */
-static fallible git_fetch(char *to, char *url, const char *ref)
-{
-    char *shallow[] = { (char *)"git", (char *)"-C", to,  (char *)"fetch", (char *)"-q", (char *)"--depth=1",
-                        url,           (char *)ref,  NULL };
-    char *whole[] = { (char *)"git", (char *)"-C", to, (char *)"fetch", (char *)"-q", url, (char *)ref, NULL };
-    err *e = git(shallow);
-    if (!e)
-        return NULL;
-    err_ignore(e, "servers of plain files have no shallow history");
-    return git(whole);
-}
-
-static fallible checkout(char *to, char *url, const char *ref, char **ret_head)
-{
-    TRY(git((char *[]){ (char *)"git", (char *)"init", (char *)"-q", to, NULL }));
-    TRY(git_fetch(to, url, ref));
-    TRY(git(
-        (char *[]){ (char *)"git", (char *)"-C", to, (char *)"checkout", (char *)"-q", (char *)"FETCH_HEAD", NULL }));
-    TRY(git((char *[]){ (char *)"git", (char *)"-C", to, (char *)"submodule", (char *)"-q", (char *)"update",
-                        (char *)"--init", (char *)"--recursive", NULL }));
-    return spawn_output((char *[]){ (char *)"git", (char *)"-C", to, (char *)"rev-parse", (char *)"HEAD", NULL }, 4096,
-                        ret_head);
-}
-
-/* "URL#REF:DIRECTORY" */
 static fallible clone(struct build_step *s, struct copy_target *t, const struct copy_job *job, const char *word,
                       const char *dir)
 {
-    own_mem char *url = mem_strndup(word, strcspn(word, "#")), *to = mem_printf("%s/git", dir);
-    own_mem char *ref = NULL, *below = NULL, *head = NULL;
-    if (word[strlen(url)]) {
-        const char *fragment = word + strlen(url) + 1;
-        ref = mem_strndup(fragment, strcspn(fragment, ":"));
-        below = fragment[strlen(ref)] ? mem_strdup(fragment + strlen(ref) + 1) : NULL;
-    }
-    if (url[0] == '-' || (ref && ref[0] == '-'))
-        return err_new(ERR_INVALID, "ADD: '%s' is no address of a repository", word);
-    TRY(fs_remove_tree_at(AT_FDCWD, to));
-    TRY(checkout(to, url, ref && *ref ? ref : "HEAD", &head));
-    if (s->checksum && strncmp(head, s->checksum, strlen(s->checksum)) != 0)
-        return err_new(ERR_CORRUPT, "ADD --checksum=%s: the repository's commit is %.40s", s->checksum, head);
-    own_fd int root = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC), at = -1;
-    if (root < 0)
-        return err_sys(errno, "open '%s'", to);
-    TRY_AS(root_open(root, below && *below ? below : "/", O_RDONLY | O_DIRECTORY, &at), "'%s' of the repository",
-           below ? below : "/");
-    own_strv struct strv hidden = { 0 };
+    own(git_source) struct git_source g = { 0 };
+    own_mem char *to = mem_printf("%s/git", dir), *path = NULL;
+    own_strv struct strv nothing = { 0 };
     own(ignore) struct ignore *exclude = NULL;
-    strv_add(&hidden, ".git");
-    if (!df_flag_is_on(s->i, "keep-git-dir"))
-        TRY(ignore_of(&hidden, "git", &exclude));
-    return put_tree(s, t, job->dest, at, exclude);
+    int64_t time_s = 0;
+    TRY(git_source_parse(word, &g));
+    g.keep_git_dir = g.keep_git_dir || df_flag_is_on(s->i, "keep-git-dir");
+    if (s->checksum) {
+        free(g.commit);
+        g.commit = mem_strdup(s->checksum);
+    }
+    TRY(fs_remove_tree_at(AT_FDCWD, to));
+    TRY(git_fetch(&g, to, &path, &time_s));
+    if (time_s > s->newest_s)
+        s->newest_s = time_s;
+    own_fd int root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0)
+        return err_sys(errno, "open '%s'", path);
+    TRY(ignore_of(&nothing, "git", &exclude)); /* a repository has no owners: with this they are root */
+    return put_tree(s, t, job->dest, root, exclude);
 }
 
 /* ---- all ---- */
@@ -301,7 +258,7 @@ static fallible put_local(struct build_step *s, struct copy_target *t, const str
     TRY(root_open(job->sources->root_fd, *path ? path : "/", O_PATH, &fd));
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (!unpack || df_flag_is_on(s->i, "unpack"))) {
         TRY(root_open(job->sources->root_fd, path, O_RDONLY, &readable));
-        TRY(looks_like_archive(readable, &archive));
+        TRY(add_is_archive(readable, &archive));
     }
     if (archive)
         return err_wrap(unpack_file(s, t, job, dir, readable), "'%s'", path);
@@ -324,7 +281,7 @@ fallible add_work(struct build_step *s, struct copy_target *t, const struct copy
         TRY_AS(put_local(s, t, job, tops.items[i], dir), "ADD");
     for (size_t i = 0; i < s->remotes.n; i++) {
         const char *word = s->remotes.items[i];
-        TRY(is_git(word) ? clone(s, t, job, word, dir) : fetch(s, t, job, word, dir, into_dir));
+        TRY(git_is(word) ? clone(s, t, job, word, dir) : fetch(s, t, job, word, dir, into_dir));
     }
     return step_put_texts(s, t, into_dir);
 }

@@ -17,4 +17,9 @@ fallible add_plan(struct build_step *s, struct step_parts *parts);
 fallible add_work(struct build_step *s, struct copy_target *t, const struct copy_job *job, const char *dir,
                   bool into_dir);
 
+/* Is a file a tar, packed or not? It is at its beginning afterwards. */
+fallible add_is_archive(int fd, bool *ret);
+/* A tar, packed or not, into a directory, by a process that may write nothing else. */
+fallible add_unpack(int fd, int dir_fd);
+
 #endif

@@ -13,6 +13,7 @@ fallible build_find_image(struct build *b, const char *name, const char *platfor
     const char *policy = b->o->pull_policy ? b->o->pull_policy : b->o->pull ? "always" : "missing";
     own(image) struct image *image = NULL;
     own_fd int lock = -1;
+    TRY(context_image(b, name, &name));
     struct image_wish wish = {
         .name = name, .platform = platform ? platform : b->o->platform, .pull = policy, .quiet = true
     };
@@ -37,6 +38,17 @@ static fallible add_triggers(struct stage_run *r)
         r->triggers[r->triggers_n++] = f;
     }
     strv_free(list);
+    return NULL;
+}
+
+/* A directory as a base: its files are the first thing that is done. */
+static fallible add_tree(struct stage_run *r, const char *name)
+{
+    struct dockerfile *f = NULL;
+    own_mem char *text = mem_printf("COPY --from=%s / /", name);
+    TRY(dockerfile_parse_one(text, "FROM", &f));
+    r->triggers = mem_array(r->triggers, r->triggers_n + 1, sizeof *r->triggers);
+    r->triggers[r->triggers_n++] = f;
     return NULL;
 }
 
@@ -74,10 +86,15 @@ fallible build_from(struct build *b, size_t index)
 {
     const struct stage *s = &b->stages->items[index];
     struct stage_run *r = &b->runs[index];
+    struct build_context *tree = NULL;
+    if (s->base_kind == BASE_IMAGE)
+        TRY(context_named(b, s->image, &tree));
     if (s->base_kind == BASE_SCRATCH) {
         r->state = build_state_scratch(s->platform ? s->platform : b->platform);
     } else if (s->base_kind == BASE_STAGE) {
         TRY(build_state_copy(b->runs[s->base].state, &r->state));
+    } else if (tree) {
+        r->state = build_state_scratch(s->platform ? s->platform : b->platform);
     } else {
         own(image) struct image *image = NULL;
         TRY(build_find_image(b, s->image, s->platform, &image));
@@ -85,7 +102,7 @@ fallible build_from(struct build *b, size_t index)
         TRY(build_state_of_image(image, &r->state));
     }
     default_env(r->state);
-    TRY(add_triggers(r));
+    TRY(tree ? add_tree(r, s->image) : add_triggers(r));
     list_items(b, s, r);
     return NULL;
 }

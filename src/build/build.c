@@ -332,23 +332,6 @@ static fallible read_secret(struct build *b, const char *text)
     return NULL;
 }
 
-/* "default", "id=SOCKET" */
-static fallible read_ssh(struct build *b, const char *text)
-{
-    own_mem char *id = mem_strndup(text, strcspn(text, "="));
-    const char *socket = text[strlen(id)] ? text + strlen(id) + 1 : getenv("SSH_AUTH_SOCK");
-    struct stat st;
-    if (!socket || !*socket)
-        return err_new(ERR_NOT_FOUND, "--ssh %s: no agent: SSH_AUTH_SOCK is not set", id);
-    if (stat(socket, &st) < 0)
-        return err_sys(errno, "--ssh %s: '%s'", id, socket);
-    if (!S_ISSOCK(st.st_mode))
-        return err_new(ERR_UNSUPPORTED,
-                       "--ssh %s: '%s' is no agent's socket: give keys to ssh-agent and name its socket", id, socket);
-    strv_add_printf(&b->ssh, "%s=%s", id, socket);
-    return NULL;
-}
-
 static fallible check_names(const struct build_options *o)
 {
     for (size_t i = 0; i < o->tags.n; i++) {
@@ -366,10 +349,9 @@ static fallible read_options(struct build *b)
     TRY(progress_out_new(b->o->quiet ? "quiet" : b->o->progress, &b->progress));
     TRY(read_build_args(b));
     TRY(read_platform(b));
+    TRY(contexts_read(b));
     for (size_t i = 0; i < b->o->secrets.n; i++)
         TRY(read_secret(b, b->o->secrets.items[i]));
-    for (size_t i = 0; i < b->o->ssh.n; i++)
-        TRY(read_ssh(b, b->o->ssh.items[i]));
     return NULL;
 }
 
@@ -422,6 +404,8 @@ static fallible open_store(struct build *b)
     TRY(build_cache_open(b->layout, &b->cache));
     TRY(layout_stage(b->layout, name, LAYOUT_STAGE_DIR, &b->dir_fd));
     b->dir_name = take(name);
+    for (size_t i = 0; i < b->o->ssh.n; i++)
+        TRY(ssh_read(b, b->o->ssh.items[i]));
     return NULL;
 }
 
@@ -441,13 +425,19 @@ static fallible build_here(struct build *b)
     TRY(check_file(b, &stop));
     if (stop)
         return NULL;
-    struct stages_input in = { &b->build_args, &b->platform_args, b->o->target };
+    own_strv struct strv names = { 0 };
+    for (size_t i = 0; i < b->named_n; i++)
+        strv_add(&names, b->named[i].name);
+    struct stages_input in = { &b->build_args, &b->platform_args, b->o->target, &names };
     TRY(stages_of(b->file, &in, &b->stages));
     b->runs = mem_zalloc(b->stages->n * sizeof *b->runs);
     for (size_t i = 0; i < b->stages->n; i++)
         b->runs[i].result_fd = b->runs[i].out_fd = -1;
     err *e = walk_all(b);
     hashes_save(b->context.hashes);
+    for (size_t i = 0; i < b->named_n; i++)
+        if (b->named[i].tree.hashes)
+            hashes_save(b->named[i].tree.hashes);
     if (e) {
         for (size_t i = 0; i < b->stages->n; i++) {
             const char *tail = progress_tail(b->progress, b->runs[i].number);
@@ -486,6 +476,8 @@ static void build_close(struct build *b)
     free(b->runs);
     stages_free(b->stages);
     build_context_close(b);
+    contexts_close(b);
+    ssh_close(b);
     if (b->dir_name) {
         own_mem char *path = mem_printf("tmp/%s", b->dir_name);
         err_ignore(fs_remove_tree_at(b->layout->fd, path), "a sweep will remove it");

@@ -17,12 +17,13 @@
 #include "engine/options.h"
 
 struct build_options {
-    const char *context; /* a directory, or "-": a tar (or a Dockerfile) on standard input */
-    const char *file;    /* NULL: Dockerfile or Containerfile of the context; "-": standard input */
+    const char
+        *context;     /* a directory; "-": a tar (or a Dockerfile) on standard input; a repository's or archive's URL */
+    const char *file; /* NULL: Dockerfile or Containerfile of the context; "-": standard input */
     const char *target, *platform, *iidfile, *progress, *verify;
     const char *metadata_file;
     const char *network; /* of RUN: default, host, none, or a network's name; NULL: default */
-    struct strv tags, build_args, labels, annotations, secrets, ssh, no_cache_filter;
+    struct strv tags, build_args, labels, annotations, secrets, ssh, no_cache_filter, contexts;
     struct strv outputs; /* build/deliver.h */
     bool push;
     bool no_cache, quiet, pull, check, explain_cache;

@@ -25,6 +25,15 @@ struct build_context {
     char *temporary; /* "tmp/...": to be removed, or NULL */
 };
 
+/* --build-context NAME=...: a directory, in place or fetched; or an image. Nothing is fetched before it is asked for.
+ */
+struct build_named {
+    char *name, *value;
+    char *image;               /* the image's name; NULL: it is a directory, or a layout that was not loaded yet */
+    bool loaded;               /* by that name for this build alone */
+    struct build_context tree; /* fd -1: not opened yet */
+};
+
 enum run_status { STAGE_WAITS, STAGE_READY, STAGE_WORKS, STAGE_DONE };
 /* A stage on its way. */
 struct stage_run {
@@ -54,6 +63,8 @@ struct build {
     struct stages *stages;
     struct stage_run *runs; /* parallel to the stages */
     struct build_context context;
+    struct build_named *named;
+    size_t named_n;
     char *adding; /* the session: image/layout.h */
     int adding_fd;
     char *dir_name; /* "build-..." in the store's tmp; the descriptor is its lock */
@@ -65,6 +76,8 @@ struct build {
     struct build_secret *secrets;
     size_t secrets_n;
     struct strv ssh;          /* "id=socket" */
+    struct ssh_agent *agents; /* those that we started */
+    size_t agents_n;
     struct deliver *delivers; /* --output */
     size_t delivers_n;
     struct progress_out *progress;
@@ -92,6 +105,25 @@ void build_warn(struct build *b, struct df_place place, const char *rule, const 
 /* context.c */
 fallible build_context_open(struct build *b);
 void build_context_close(struct build *b);
+/* contexts.c: contexts that have a name, and those from elsewhere. INVALID, NOT_FOUND for a directory that is not
+ * there. */
+fallible contexts_read(struct build *b);
+void contexts_close(struct build *b);
+/* The directory that a name means; *ret NULL: none does. It is fetched at need, and stays the build's. */
+fallible context_named(struct build *b, const char *name, struct build_context **ret);
+/* The image that a name stands for, or the name itself. Borrowed. */
+fallible context_image(struct build *b, const char *name, const char **ret);
+bool context_is_remote(const char *word);
+/* Repository, archive or Dockerfile (in *ret_text alone) at an address. dir: its name in the build's directory. */
+fallible context_fetch(struct build *b, const char *word, const char *dir, struct build_context *c,
+                       struct str *ret_text);
+void context_clear(struct build_context *c);
+
+/* ssh.c: --ssh "default", "ID=SOCKET", "ID=KEY[,KEY...]": keys are given to an ssh-agent of the build's own. */
+struct ssh_agent;
+fallible ssh_read(struct build *b, const char *text);
+void ssh_close(struct build *b);
+
 /* base.c: FROM, --from=IMAGE */
 fallible build_from(struct build *b, size_t stage);
 fallible build_find_image(struct build *b, const char *name, const char *platform, struct image **ret);
@@ -122,9 +154,10 @@ struct build_step {
     int source_fd;
     struct strv from; /* diffIDs that it copies from */
     bool from_layers;
-    struct strv texts;   /* here-documents: name, text, ... */
-    char *checksum;      /* of what is fetched; NULL: any */
-    struct strv remotes; /* ADD: addresses of files and git repositories */
+    struct build_context *tree; /* or from a named context; borrowed */
+    struct strv texts;          /* here-documents: name, text, ... */
+    char *checksum;             /* of what is fetched; NULL: any */
+    struct strv remotes;        /* ADD: addresses of files and git repositories */
     char *dest;
     bool dest_is_dir;
     char *chown;
@@ -141,8 +174,8 @@ fallible step_workdir_plan(struct build_step *s, struct step_parts *parts, char 
 fallible step_workdir_work(struct build_step *s, int upper_fd);
 /* The here-documents as files: the destination, or files in it. */
 fallible step_put_texts(struct build_step *s, struct copy_target *t, bool into_dir);
-/* The layers of a stage or an image that --from or from= names. */
-fallible step_from(struct build_step *s, const char *word, struct strv *ret_layers);
+/* The layers of a stage or an image that --from or from= names, or *ret_tree: a named context. */
+fallible step_from(struct build_step *s, const char *word, struct strv *ret_layers, struct build_context **ret_tree);
 
 /* output.c */
 fallible build_output(struct build *b, const struct build_state *s, char **ret_id);

@@ -158,8 +158,8 @@ static fallible read_dockerfile(struct build *b, struct str *given)
     if (!file) {
         TRY(find_dockerfile(b, &text, &len));
     } else {
-        err *e = strcmp(b->o->context, "-") == 0 ? read_in_context(b, file, &text, &len)
-                                                 : fs_read_at(AT_FDCWD, file, DOCKERFILE_MAX, &text, &len);
+        err *e = b->context.temporary ? read_in_context(b, file, &text, &len)
+                                      : fs_read_at(AT_FDCWD, file, DOCKERFILE_MAX, &text, &len);
         if (err_is(e, ERR_NOT_FOUND) && file[0] != '/') {
             err_free(e);
             e = read_in_context(b, file, &text, &len);
@@ -201,10 +201,9 @@ fallible build_context_open(struct build *b)
     own_str struct str text = { 0 };
     if (strcmp(context, "-") == 0) {
         TRY(context_of_stdin(b, &text));
+    } else if (context_is_remote(context)) {
+        TRY(context_fetch(b, context, "context", &b->context, &text));
     } else {
-        if (strstr(context, "://") || str_starts(context, "git@"))
-            return err_new(ERR_UNSUPPORTED, "context '%s': expected a directory or - for a tar on standard input",
-                           context);
         own_mem char *absolute = NULL;
         TRY(paths_absolute(context, &absolute));
         b->context.path = paths_clean(absolute);
@@ -220,11 +219,7 @@ fallible build_context_open(struct build *b)
 
 void build_context_close(struct build *b)
 {
-    close_now(&b->context.fd);
-    free(b->context.path);
-    ignore_free(b->context.ignore);
-    hashes_free(b->context.hashes);
-    free(b->context.temporary);
+    context_clear(&b->context);
     free(b->file_path);
     dockerfile_free(b->file);
 }

@@ -98,24 +98,24 @@ static fallible hide(const struct ignore *ignore, int context_fd, const char *pa
     return NULL;
 }
 
-static fallible mount_context(const struct run_step *s, const char *dir, bool writable, char **ret)
+static fallible mount_context(const struct run_mount *m, const char *dir, bool writable, char **ret)
 {
     struct strv lowers = { 0 };
-    if (ignore_is_empty(s->ignore) && !writable) {
-        *ret = mem_strdup(s->context);
+    if (ignore_is_empty(m->ignore) && !writable) {
+        *ret = mem_strdup(m->tree);
         return NULL;
     }
-    if (!ignore_is_empty(s->ignore)) {
+    if (!ignore_is_empty(m->ignore)) {
         own_mem char *hidden = mem_printf("%s/hide", dir);
-        own_fd int context_fd = open(s->context, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        own_fd int context_fd = open(m->tree, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         TRY(make_dir(hidden));
         own_fd int hide_fd = open(hidden, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (context_fd < 0 || hide_fd < 0)
             return err_sys(errno, "open the context");
-        TRY(hide(s->ignore, context_fd, "", hide_fd));
+        TRY(hide(m->ignore, context_fd, "", hide_fd));
         strv_add(&lowers, hidden);
     }
-    strv_add(&lowers, s->context);
+    strv_add(&lowers, m->tree);
     return overlay(&lowers, dir, writable, ret);
 }
 
@@ -241,7 +241,7 @@ static fallible prepare_one(const struct run_step *s, size_t i, const char *secr
     bool writable = m->mount.type == BUILD_MOUNT_BIND && !m->mount.read_only;
     if (has_tree) {
         TRY(layers ? build_mount_layers(s->engine, &m->lowers, dir, writable, &root)
-                   : mount_context(s, dir, writable, &root));
+                   : mount_context(m, dir, writable, &root));
         TRY(inside(root, m->mount.source, &source));
     }
     if (m->mount.type == BUILD_MOUNT_CACHE) {

@@ -23,9 +23,19 @@ void stages_free(struct stages *s)
     free(s);
 }
 
+static bool is_context(const struct stages *s, const char *word)
+{
+    for (size_t i = 0; s->contexts && i < s->contexts->n; i++)
+        if (strcasecmp(s->contexts->items[i], word) == 0)
+            return true;
+    return false;
+}
+
 int stages_find(const struct stages *s, const char *word, size_t before)
 {
     int64_t number = 0;
+    if (is_context(s, word))
+        return STAGE_NONE;
     for (size_t i = before; i-- > 0;)
         if (s->items[i].name && strcasecmp(s->items[i].name, word) == 0)
             return (int)i;
@@ -100,10 +110,10 @@ static fallible read_from(struct stages *s, const struct stages_input *in, struc
 static fallible need(struct stages *s, size_t index, const char *word, struct df_place place)
 {
     int other = stages_find(s, word, index);
-    if (other != STAGE_NONE) {
+    if (other != STAGE_NONE)
         s->items[index].needs[other] = true;
+    if (other != STAGE_NONE || is_context(s, word))
         return NULL;
-    }
     if (s->items[index].name && strcasecmp(s->items[index].name, word) == 0)
         return df_error(s->file->name, place, "'%s' is this stage itself: expected an earlier one", word);
     for (size_t i = index + 1; i < s->n; i++)
@@ -164,6 +174,7 @@ fallible stages_of(const struct dockerfile *f, const struct stages_input *in, st
 {
     own(stages) struct stages *s = mem_zalloc(sizeof *s);
     s->file = f;
+    s->contexts = in->contexts;
     for (size_t i = 0; i < f->n; i++)
         s->n += f->items[i].kind == DF_FROM;
     size_t n = s->n;

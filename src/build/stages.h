@@ -25,12 +25,14 @@ struct stages {
     const struct dockerfile *file; /* borrowed */
     struct stage *items;
     size_t n, target;
-    struct strv globals; /* ARG before FROM, "NAME=VALUE" */
+    struct strv globals;         /* ARG before FROM, "NAME=VALUE" */
+    const struct strv *contexts; /* borrowed */
 };
 struct stages_input {
     const struct strv *build_args;    /* "NAME=VALUE" */
     const struct strv *platform_args; /* TARGETPLATFORM=... and so on */
     const char *target;               /* NULL: the last */
+    const struct strv *contexts;      /* names that mean something else than a stage; NULL: none */
 };
 /* Errors: INVALID with the place; NOT_FOUND: no such target, with those that there are. */
 fallible stages_of(const struct dockerfile *f, const struct stages_input *in, struct stages **ret);

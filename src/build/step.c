@@ -43,8 +43,9 @@ void step_clear(struct build_step *s)
     ignore_free(s->exclude);
 }
 
-fallible step_from(struct build_step *s, const char *word, struct strv *ret_layers)
+fallible step_from(struct build_step *s, const char *word, struct strv *ret_layers, struct build_context **ret_tree)
 {
+    *ret_tree = NULL;
     int other = stages_find(s->b->stages, word, s->stage);
     if (other != STAGE_NONE) {
         const struct strv *ids = &s->b->runs[other].state->config->rootfs->diff_ids;
@@ -54,6 +55,9 @@ fallible step_from(struct build_step *s, const char *word, struct strv *ret_laye
     if (strcmp(word, "scratch") == 0)
         return NULL;
     own(image) struct image *image = NULL;
+    TRY(context_named(s->b, word, ret_tree));
+    if (*ret_tree)
+        return NULL;
     TRY(build_find_image(s->b, word, NULL, &image));
     strv_copy(ret_layers, image->config->rootfs->diff_ids.items, image->config->rootfs->diff_ids.n);
     return NULL;
@@ -133,6 +137,7 @@ static void child(struct build_step *s, int answer_fd)
                                      .media_type = layer.media_type,
                                      .size = layer.size,
                                      .tar_size = layer.tar_size,
+                                     .newest = s->newest_s, /* what was fetched may be newer than was known */
                                      .empty = layer.empty };
         own_mem char *json = bind_write(&build_entry_type, &entry, BIND_COMPACT);
         n = (size_t)snprintf(text, sizeof text, "%c%s", STEP_DONE, json);
@@ -248,6 +253,8 @@ fallible step_end(struct build *b, size_t stage, int wait_status)
         return e;
     }
     own(build_entry) struct build_entry *entry = read;
+    if (entry->newest > r->state->newest_s)
+        r->state->newest_s = entry->newest;
     struct build_cached cached = {
         .layer = { .diff_id = entry->diff_id,
                    .digest = entry->digest,

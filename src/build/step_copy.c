@@ -129,15 +129,20 @@ static void describe(struct build_step *s, struct step_parts *parts, char **ret_
     *ret_created_by = str_take(&text);
 }
 
+static const struct build_context *tree_of(const struct build_step *s)
+{
+    return s->tree ? s->tree : &s->b->context;
+}
+
 static void set_sources(struct build_step *s, int root_fd)
 {
     s->sources = (struct sources){
         .root_fd = root_fd,
-        .ignore = s->from_layers ? NULL : s->b->context.ignore,
+        .ignore = s->from_layers ? NULL : tree_of(s)->ignore,
         .exclude = s->exclude,
         .patterns = &s->patterns,
         .parents = df_flag_is_on(s->i, "parents"),
-        .what = s->from_layers ? df_flag(s->i, "from")->value : "the context",
+        .what = s->from_layers || s->tree ? df_flag(s->i, "from")->value : "the context",
     };
 }
 
@@ -146,8 +151,8 @@ static fallible sum_files(struct build_step *s, struct step_parts *parts)
     own_mem char *digest = NULL;
     own_strv struct strv list = { 0 };
     int64_t newest = 0;
-    set_sources(s, s->b->context.fd);
-    TRY_AS(sources_digest(&s->sources, s->b->context.hashes, &digest, &newest, &list), "%s", df_kind_name(s->i->kind));
+    set_sources(s, tree_of(s)->fd);
+    TRY_AS(sources_digest(&s->sources, tree_of(s)->hashes, &digest, &newest, &list), "%s", df_kind_name(s->i->kind));
     step_part(parts, "files", "%s", digest);
     for (size_t i = 0; i < list.n; i++)
         strv_add_printf(&parts->notes, "file %s", list.items[i]);
@@ -166,7 +171,10 @@ fallible step_copy_plan(struct build_step *s, struct step_parts *parts, char **r
     if (s->i->kind == DF_ADD)
         TRY(add_plan(s, parts));
     if (from) {
-        TRY(step_from(s, from->value, &s->from));
+        TRY(step_from(s, from->value, &s->from, &s->tree));
+        s->from_layers = !s->tree;
+        if (s->tree)
+            return s->patterns.n ? sum_files(s, parts) : NULL;
         for (size_t i = 0; i < s->from.n; i++)
             step_part(parts, "from-layer", "%s", s->from.items[i]);
         int other = stages_find(s->b->stages, from->value, s->stage);
@@ -214,7 +222,7 @@ fallible step_copy_work(struct build_step *s, const char *dir, int upper_fd)
     size_t n = 0;
     if (s->from_layers)
         TRY(open_from(s, dir));
-    set_sources(s, s->from_layers ? s->source_fd : s->b->context.fd);
+    set_sources(s, s->from_layers ? s->source_fd : tree_of(s)->fd);
     TRY(resolve_owner(s));
     TRY(copy_target_open(s->b->layout, upper_fd,
                          df_flag_is_on(s->i, "link") ? NULL : &s->run->state->config->rootfs->diff_ids, &t));

@@ -107,6 +107,27 @@ static const struct build_secret *find_secret(const struct build *b, const char 
     return NULL;
 }
 
+static fallible mount_tree(struct build_step *s, struct run_mount *to, struct build_context *tree,
+                           struct step_parts *parts)
+{
+    own_strv struct strv pattern = { 0 };
+    own_mem char *digest = NULL;
+    int64_t newest = 0;
+    const char *source = to->mount.source;
+    to->context = true;
+    to->tree = tree->path;
+    to->ignore = tree->ignore;
+    strv_add(&pattern, source && *source ? source : ".");
+    struct sources sources = {
+        .root_fd = tree->fd, .ignore = tree->ignore, .patterns = &pattern, .what = "the context"
+    };
+    TRY_AS(sources_digest(&sources, tree->hashes, &digest, &newest, NULL), "--mount");
+    step_part(parts, "mounted-files", "%s", digest);
+    if (newest > s->newest_s)
+        s->newest_s = newest;
+    return NULL;
+}
+
 static fallible add_mount(struct build_step *s, const struct df_flag *flag, struct step_parts *parts)
 {
     struct build *b = s->b;
@@ -142,25 +163,13 @@ static fallible add_mount(struct build_step *s, const struct df_flag *flag, stru
     }
     if (m.type != BUILD_MOUNT_BIND && !(m.type == BUILD_MOUNT_CACHE && m.from))
         return NULL;
+    struct build_context *tree = &b->context;
     if (m.from) {
-        TRY(step_from(s, m.from, &to->lowers));
+        TRY(step_from(s, m.from, &to->lowers, &tree));
         for (size_t i = 0; i < to->lowers.n && m.type == BUILD_MOUNT_BIND; i++)
             step_part(parts, "mounted-layer", "%s", to->lowers.items[i]);
-        return NULL;
     }
-    to->context = true;
-    own_strv struct strv pattern = { 0 };
-    own_mem char *digest = NULL;
-    strv_add(&pattern, m.source && *m.source ? m.source : ".");
-    struct sources sources = {
-        .root_fd = b->context.fd, .ignore = b->context.ignore, .patterns = &pattern, .what = "the context"
-    };
-    int64_t newest = 0;
-    TRY_AS(sources_digest(&sources, b->context.hashes, &digest, &newest, NULL), "--mount");
-    step_part(parts, "mounted-files", "%s", digest);
-    if (newest > s->newest_s)
-        s->newest_s = newest;
-    return NULL;
+    return tree ? mount_tree(s, to, tree, parts) : NULL;
 }
 
 fallible step_run_plan(struct build_step *s, struct step_parts *parts, char **ret_created_by)
@@ -231,8 +240,6 @@ fallible step_run_work(struct build_step *s, const char *dir)
     s->exec.dir = dir;
     s->exec.layers = &s->run->state->config->rootfs->diff_ids;
     s->exec.options = &s->b->o->create;
-    s->exec.context = s->b->context.path;
-    s->exec.ignore = s->b->context.ignore;
     TRY(put_script(s, dir));
     err *e = build_run(&s->exec, &code);
     TRY(e);

@@ -28,11 +28,14 @@ static const struct opt build_opts_table[] = {
     OPT_STRS('t', "tag", T, build.tags, "NAME", "A name of the image; may be given several times"),
     OPT_STR(0, "target", T, build.target, "STAGE", "The stage to build (default: the last)"),
     OPT_STRS(0, "build-arg", T, build.build_args, "NAME[=VALUE]", "A value for ARG; without one, our own variable's"),
+    OPT_STRS(0, "build-context", T, build.contexts, "NAME=PLACE",
+             "What NAME means in FROM and --from: a directory, docker-image://IMAGE, oci-layout://DIR[:TAG], or a "
+             "repository's or archive's URL"),
     OPT_STRS(0, "label", T, build.labels, "KEY=VALUE", "A label of the image"),
     OPT_STRS(0, "annotation", T, build.annotations, "KEY=VALUE", "An annotation of the manifest"),
     OPT_STR(0, "platform", T, build.platform, "OS/ARCH", "What it is built for (default: this machine's)"),
     OPT_STRS(0, "secret", T, build.secrets, "id=NAME,src=FILE|env=NAME", "A secret for RUN --mount=type=secret"),
-    OPT_STRS(0, "ssh", T, build.ssh, "default|ID=SOCKET", "An agent for RUN --mount=type=ssh"),
+    OPT_STRS(0, "ssh", T, build.ssh, "default|ID=SOCKET|ID=KEY[,KEY]", "An agent, or keys, for RUN --mount=type=ssh"),
     OPT_GROUP("Where it goes, beside the store"),
     OPT_STRS(
         'o', "output", T, build.outputs, "type=TYPE[,dest=PATH]",
@@ -97,8 +100,10 @@ static fallible build_cmd(const void *opts_, struct args args)
         .name = word,                                                                                                  \
         .args = "[CONTEXT]",                                                                                           \
         .summary = "Make an image of a Dockerfile",                                                                    \
-        .detail = "CONTEXT is the directory that COPY takes files from (default: .), or - for a tar on standard "      \
-                  "input. Files are read in place; what .dockerignore names is not there.",                            \
+        .detail =                                                                                                      \
+            "CONTEXT is the directory that COPY takes files from (default: .), - for a tar on standard input, a "      \
+            "git repository (URL.git#REF:DIR) or an archive (http, https). Files of a directory are read in "          \
+            "place; what .dockerignore names is not there.",                                                           \
         .opts = build_opts_table,                                                                                      \
         .opts_size = sizeof(struct build_opts),                                                                        \
         .max_args = 1,                                                                                                 \
