@@ -350,6 +350,8 @@ static fallible read_options(struct build *b)
     TRY(read_build_args(b));
     TRY(read_platform(b));
     TRY(contexts_read(b));
+    TRY(share_parse("--cache-from", &b->o->cache_from, &b->imports, &b->imports_n));
+    TRY(share_parse("--cache-to", &b->o->cache_to, &b->exports, &b->exports_n));
     for (size_t i = 0; i < b->o->secrets.n; i++)
         TRY(read_secret(b, b->o->secrets.items[i]));
     return NULL;
@@ -433,6 +435,7 @@ static fallible build_here(struct build *b)
     b->runs = mem_zalloc(b->stages->n * sizeof *b->runs);
     for (size_t i = 0; i < b->stages->n; i++)
         b->runs[i].result_fd = b->runs[i].out_fd = -1;
+    TRY(b->o->no_cache ? NULL : share_import(b));
     err *e = walk_all(b);
     hashes_save(b->context.hashes);
     for (size_t i = 0; i < b->named_n; i++)
@@ -502,6 +505,9 @@ static void build_close(struct build *b)
     free(b->platform);
     progress_out_free(b->progress);
     deliver_clear(b->delivers, b->delivers_n);
+    share_clear(b->imports, b->imports_n);
+    share_clear(b->exports, b->exports_n);
+    share_drop_notes(b);
     engine_free(b->engine);
 }
 

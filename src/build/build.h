@@ -24,7 +24,8 @@ struct build_options {
     const char *metadata_file;
     const char *network; /* of RUN: default, host, none, or a network's name; NULL: default */
     struct strv tags, build_args, labels, annotations, secrets, ssh, no_cache_filter, contexts;
-    struct strv outputs; /* build/deliver.h */
+    struct strv outputs;              /* build/deliver.h */
+    struct strv cache_from, cache_to; /* build/share.h */
     bool push;
     bool no_cache, quiet, pull, check, explain_cache;
     const char *pull_policy;      /* always, missing, never; NULL: missing, or always with pull */

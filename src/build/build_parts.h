@@ -15,6 +15,7 @@
 #include "build/layer.h"
 #include "build/progress.h"
 #include "build/run.h"
+#include "build/share.h"
 #include "build/stages.h"
 
 struct build_context {
@@ -80,6 +81,9 @@ struct build {
     size_t agents_n;
     struct deliver *delivers; /* --output */
     size_t delivers_n;
+    struct share *imports, *exports; /* --cache-from, --cache-to */
+    size_t imports_n, exports_n;
+    json_t *records; /* build/share.h: of all steps so far */
     struct progress_out *progress;
     int steps;
     size_t working;
@@ -177,7 +181,10 @@ fallible step_put_texts(struct build_step *s, struct copy_target *t, bool into_d
 /* The layers of a stage or an image that --from or from= names, or *ret_tree: a named context. */
 fallible step_from(struct build_step *s, const char *word, struct strv *ret_layers, struct build_context **ret_tree);
 
-/* output.c */
+/* output.c: config and manifest of a state in the store, without a name. ret_id may be NULL. */
+enum output_kind { OUTPUT_IMAGE, OUTPUT_CACHE };
+fallible build_put_image(struct build *b, const struct build_state *s, enum output_kind kind, char **ret_id,
+                         char **ret_digest, int64_t *ret_size);
 fallible build_output(struct build *b, const struct build_state *s, char **ret_id);
 
 #endif

@@ -37,22 +37,28 @@ static fallible put_layers(struct build *b, const struct build_state *s, struct 
     return NULL;
 }
 
-static fallible put_config(struct build *b, const struct build_state *s, char **ret_id, size_t *ret_size)
+static fallible put_config(struct build *b, const struct build_state *s, enum output_kind kind, char **ret_id,
+                           size_t *ret_size)
 {
     own(build_state) struct build_state *copy = NULL;
     char buf[40];
     TRY(build_state_copy(s, &copy));
     struct oci_image_config *c = copy->config;
-    add_labels(b, c->config);
+    if (kind == OUTPUT_IMAGE)
+        add_labels(b, c->config);
     free(c->created);
     c->created = mem_strdup(build_time(build_newest(b, s), buf));
     own_mem char *text = bind_write(&oci_image_config_type, c, BIND_COMPACT);
+    if (kind == OUTPUT_CACHE || share_is_inline(b)) {
+        own_mem char *plain = take(text);
+        TRY(share_add_records(b, plain, s, &text));
+    }
     *ret_size = strlen(text);
     return blob_put(b->layout, text, *ret_size, ret_id);
 }
 
-static fallible write_manifest(struct build *b, const struct build_state *s, const char *id, size_t size,
-                               char **ret_digest, int64_t *ret_size)
+static fallible write_manifest(struct build *b, const struct build_state *s, enum output_kind kind, const char *id,
+                               size_t size, char **ret_digest, int64_t *ret_size)
 {
     own(oci_manifest) struct oci_manifest *m = mem_zalloc(sizeof *m);
     m->schema_version = 2;
@@ -62,7 +68,7 @@ static fallible write_manifest(struct build *b, const struct build_state *s, con
                                           .digest = mem_strdup(id),
                                           .size = (int64_t)size };
     TRY(put_layers(b, s, m));
-    for (size_t i = 0; i < b->o->annotations.n; i++) {
+    for (size_t i = 0; kind == OUTPUT_IMAGE && i < b->o->annotations.n; i++) {
         const char *text = b->o->annotations.items[i];
         own_mem char *key = mem_strndup(text, strcspn(text, "="));
         if (!text[strlen(key)])
@@ -89,19 +95,30 @@ static fallible name_it(struct build *b, const struct oci_descriptor *target)
     return NULL;
 }
 
+fallible build_put_image(struct build *b, const struct build_state *s, enum output_kind kind, char **ret_id,
+                         char **ret_digest, int64_t *ret_size)
+{
+    own_mem char *id = NULL;
+    size_t size = 0;
+    TRY(put_config(b, s, kind, &id, &size));
+    TRY(write_manifest(b, s, kind, id, size, ret_digest, ret_size));
+    if (ret_id)
+        *ret_id = take(id);
+    return NULL;
+}
+
 fallible build_output(struct build *b, const struct build_state *s, char **ret_id)
 {
     own_mem char *id = NULL, *digest = NULL;
-    size_t size = 0;
     int64_t manifest_size = 0;
-    TRY(put_config(b, s, &id, &size));
-    TRY(write_manifest(b, s, id, size, &digest, &manifest_size));
+    TRY(build_put_image(b, s, OUTPUT_IMAGE, &id, &digest, &manifest_size));
     struct oci_descriptor target = { .media_type = (char *)MEDIA_OCI_MANIFEST,
                                      .digest = digest,
                                      .size = manifest_size };
     TRY(name_it(b, &target));
     if (b->o->iidfile)
         TRY_AS(fs_replace_at(AT_FDCWD, b->o->iidfile, id, strlen(id), 0644, FS_SYNC_NONE), "--iidfile");
+    TRY(share_export(b));
     TRY(build_deliver(b, s, id, &target));
     *ret_id = take(id);
     return NULL;

@@ -181,6 +181,15 @@ static void use(struct build *b, struct stage_run *r, const struct build_layer *
     build_state_add(r->state, layer, r->created_by, build_newest(b, r->state));
 }
 
+/* The target's stage, or one that it stands on. */
+static bool is_of_target(const struct build *b, size_t stage)
+{
+    size_t i = b->stages->target;
+    while (i != stage && b->stages->items[i].base_kind == BASE_STAGE)
+        i = (size_t)b->stages->items[i].base;
+    return i == stage;
+}
+
 static bool may_use_cache(const struct build *b, size_t stage)
 {
     char title[64];
@@ -218,6 +227,7 @@ static fallible begin(struct build_step *s, bool *ret_works)
     }
     *ret_works = !hit;
     if (hit) {
+        share_note(b, r->key, &found, is_of_target(b, s->stage));
         use(b, r, &found.layer, found.newest_s);
         progress_end(b->progress, r->number, PROGRESS_CACHED, NULL);
         return NULL;
@@ -266,6 +276,7 @@ fallible step_end(struct build *b, size_t stage, int wait_status)
         .what = r->created_by,
     };
     use(b, r, &cached.layer, cached.newest_s);
+    share_note(b, r->key, &cached, is_of_target(b, stage));
     err_ignore(build_cache_put(&b->cache, r->key, &cached), "the next build does it again");
     build_cache_note(&b->cache, r->slot, &r->parts);
     progress_end(b->progress, r->number, PROGRESS_DONE, NULL);

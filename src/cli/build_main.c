@@ -50,6 +50,11 @@ static const struct opt build_opts_table[] = {
     OPT_STRS(0, "no-cache-filter", T, build.no_cache_filter, "STAGE", "Do every step of this stage again"),
     OPT_STR(0, "pull", T, build.pull_policy, "POLICY", "Images of FROM: always, missing (default) or never",
             .words = words_pull),
+    OPT_STRS(0, "cache-from", T, build.cache_from, "IMAGE|type=local,src=DIR",
+             "Take steps from a cache that another build gave: a registry's image, or a directory"),
+    OPT_STRS(0, "cache-to", T, build.cache_to, "type=registry,ref=IMAGE|type=local,dest=DIR|inline",
+             "Give the steps away: as an image of a registry, into a directory, or inside the image; mode=max: of all "
+             "stages"),
     OPT_FLAG(0, "explain-cache", T, build.explain_cache, "Say of each step that runs why it was not in the cache"),
     OPT_GROUP("What it says"),
     OPT_STR(0, "progress", T, build.progress, "KIND", "auto (default), plain, tty, rawjson or quiet",
