@@ -437,10 +437,33 @@ static inline void own_drop_writing(struct writing *w)
     writing_clear(w);
 }
 
+/* What this machine has in place of what was named; NULL where the kernel's word says all. */
+static const char *instead(const char *file, int errnum)
+{
+    static const struct {
+        const char *file, *text;
+        int errnum;
+    } rows[] = {
+        { "hugetlb.", "sizes: ls /sys/kernel/mm/hugepages", ENOENT },
+        { "rdma.max", "no RDMA device of that name is here: 'rdma dev' lists them", ENODEV },
+        { "net_prio.", "no network interface of that name is here: 'ip link' lists them", ENODEV },
+        { "misc.max", "what this machine has is in misc.capacity of the uppermost group", EINVAL },
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        if (errnum == rows[i].errnum && str_starts(file, rows[i].file))
+            return rows[i].text;
+    return NULL;
+}
+
 /* The kernel answers only a number; what it means for this file is known here. */
 static fallible explained(err *e, const char *what, const char *file, const char *value)
 {
     int errnum = err_errno(e);
+    const char *cure = instead(file, errnum);
+    if (cure) {
+        err_free(e);
+        return err_new(ERR_INVALID, "%s: this machine does not take '%s' for %s (%s)", what, value, file, cure);
+    }
     if (errnum == ENOENT) {
         err_free(e);
         return err_new(ERR_UNSUPPORTED, "%s: this kernel has no %s%s", what, file,

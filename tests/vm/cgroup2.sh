@@ -2,8 +2,8 @@
 # Runs inside tests/vm: husk on Linux 6.1 (an overlay without "lowerdir+") and on cgroup v2 with all controllers, as root
 # and as an ordinary user with a delegated group. Prints "ok NAME" or "not ok NAME" for each check.
 #
-# Arguments: the build folder, the tar of a busybox root file system, the ordinary user.
-build=$1 tar=$2 user=$3
+# Arguments: the build folder, the tar of a busybox root file system, the ordinary user, huge.c as a program.
+build=$1 tar=$2 user=$3 huge=$4
 husk=$build/bin/husk
 failed=0
 
@@ -64,6 +64,45 @@ ok "husk-oci pause" oci pause c1
 ok "husk-oci state" says paused oci state c1
 ok "husk-oci delete --force, paused" oci delete --force c1
 ok "husk-oci leaves nothing" status 1 sh -c 'find /sys/fs/cgroup/husk -mindepth 1 -type d | grep .'
+
+# Controllers that a test host may not have: huge pages, RDMA, misc.
+fails() { # WORDS COMMAND...: it fails, and its output has the words
+    local words=$1 out
+    shift
+    ! out=$("$@" 2>&1) && [[ $out == *"$words"* ]] || { printf 'wanted: %s\ngot: %s\n' "$words" "$out"; return 1; }
+}
+edit() { jq "$@" $bundle/config.json >$bundle/new && mv $bundle/new $bundle/config.json; }
+echo 4 >/proc/sys/vm/nr_hugepages
+cp "$huge" $bundle/rootfs/bin/huge
+edit '.linux.resources = {hugepageLimits: [{pageSize: "2MB", limit: 4194304}]} | .process.args = ["cat", "/sys/fs/cgroup/hugetlb.2MB.max", "/sys/fs/cgroup/hugetlb.2MB.rsvd.max"]'
+ok "hugepageLimits: of use and of reservations" says $'4194304\n4194304' oci run -b $bundle c1
+edit '.process.args = ["huge", "2"]'
+ok "hugepageLimits: two pages are within the limit" says "2 pages" oci run -b $bundle c1
+edit '.process.args = ["huge", "3"]'
+ok "hugepageLimits: a third is refused when it is asked for" fails "mmap: Cannot allocate memory" oci run -b $bundle c1
+edit '.linux.resources.hugepageLimits[0].limit = 0 | .process.args = ["huge", "1"]'
+ok "hugepageLimits: 0 is none" fails "mmap: Cannot allocate memory" oci run -b $bundle c1
+edit '.linux.resources.hugepageLimits[0].pageSize = "3MB"'
+ok "hugepageLimits: a size that the machine has not" fails "hugetlb.3MB.max (sizes: ls /sys/kernel/mm/hugepages)" oci run -b $bundle c1
+edit '.linux.resources = {rdma: {mlx5_1: {hcaHandles: 3, hcaObjects: 10000}}} | .process.args = ["true"]'
+ok "rdma: no such device" fails "does not take 'mlx5_1 hca_handle=3 hca_object=10000' for rdma.max (no RDMA device of that name" oci run -b $bundle c1
+edit '.linux.resources = {unified: {"misc.max": "sev 1"}}'
+ok "misc: no such resource" fails "'sev 1' for misc.max (what this machine has is in misc.capacity" oci run -b $bundle c1
+ok "nothing of what was refused is left" status 1 sh -c 'find /sys/fs/cgroup/husk -mindepth 1 -type d | grep .'
+# Classes and priorities of packets are v1's alone: beside v2, as on a hybrid host.
+mkdir /run/net && mount -t cgroup -o net_cls,net_prio net /run/net
+edit '.linux.resources = {network: {classID: 1048577, priorities: [{name: "lo", priority: 5}]}} | .process.args = ["sleep", "1000"] | .linux.cgroupsPath = "/husk/net"'
+ok "network: a v1 hierarchy beside v2" sh -c '"$0" --root /run/husk-oci run -d -b "$1" c1 >/tmp/net.err 2>&1 </dev/null || { cat /tmp/net.err; false; }' "$build/bin/husk-oci" $bundle
+ok "network.classID" says 1048577 cat /run/net/husk/net/net_cls.classid
+ok "network.priorities" says "lo 5" cat /run/net/husk/net/net_prio.ifpriomap
+ok "network: the process is in it" says "$(oci state c1 | jq -r .pid)" cat /run/net/husk/net/cgroup.procs
+ok "network: and exec's" says net_cls,net_prio:/ oci exec c1 cat /proc/self/cgroup
+ok "network: delete" oci delete --force c1
+ok "network: the group is gone" status 1 test -e /run/net/husk/net
+edit '.linux.resources.network.priorities[0].name = "no-such"'
+ok "network.priorities: no such interface" fails "'no-such 5' for net_prio.ifpriomap (no network interface of that name" oci run -b $bundle c1
+[[ ! -d /run/net/husk ]] || rmdir /run/net/husk
+umount /run/net
 
 # Quotas, which the file system keeps: ext4's projects.
 truncate -s 64M /tmp/disk && mkfs.ext4 -q -O quota,project -E quotatype=prjquota /tmp/disk && mkdir /tmp/fs

@@ -9,7 +9,7 @@
 
 /* ---- hosts that are not this one ---- */
 
-enum host_kind { HOST_V1, HOST_V2, HOST_HYBRID };
+enum host_kind { HOST_V1, HOST_V1_ALL, HOST_V2, HOST_HYBRID };
 
 static void add_hierarchy(struct cgroup_host *h, const char *mount, const char *controllers, bool v2)
 {
@@ -32,6 +32,11 @@ static struct cgroup_host *host(enum host_kind kind)
     add_hierarchy(h, "/nowhere/cpuset", "cpuset", false);
     add_hierarchy(h, "/nowhere/blkio", "blkio", false);
     add_hierarchy(h, "/nowhere/devices", "devices", false);
+    if (kind == HOST_V1_ALL) {
+        add_hierarchy(h, "/nowhere/net_cls,net_prio", "net_cls net_prio", false);
+        add_hierarchy(h, "/nowhere/hugetlb", "hugetlb", false);
+        add_hierarchy(h, "/nowhere/rdma", "rdma", false);
+    }
     if (kind == HOST_HYBRID)
         add_hierarchy(h, "/nowhere/unified", "hugetlb", true);
     return h;
@@ -148,6 +153,25 @@ TEST(on_a_hybrid_host_each_controller_is_used_where_it_is)
 {
     check_writes(HOST_HYBRID, "{\"memory\":{\"limit\":5},\"hugepageLimits\":[{\"pageSize\":\"2MB\",\"limit\":4}]}",
                  "memory.limit_in_bytes=5;hugetlb.2MB.max=4;hugetlb.2MB.rsvd.max=4;");
+}
+
+TEST(controllers_that_few_hosts_have_get_their_values_on_v1_too)
+{
+    static const struct {
+        const char *resources, *expected;
+    } rows[] = {
+        { "{\"network\":{\"classID\":1048577}}", "net_cls.classid=1048577;" },
+        { "{\"network\":{\"priorities\":[{\"name\":\"eth0\",\"priority\":5},{\"name\":\"lo\",\"priority\":0}]}}",
+          "net_prio.ifpriomap=eth0 5;net_prio.ifpriomap=lo 0;" },
+        { "{\"hugepageLimits\":[{\"pageSize\":\"2MB\",\"limit\":4194304},{\"pageSize\":\"1GB\",\"limit\":0}]}",
+          "hugetlb.2MB.limit_in_bytes=4194304;hugetlb.2MB.rsvd.limit_in_bytes=4194304;hugetlb.1GB.limit_in_bytes=0;"
+          "hugetlb.1GB.rsvd.limit_in_bytes=0;" },
+        { "{\"rdma\":{\"mlx5_1\":{\"hcaHandles\":3},\"mlx4_0\":{\"hcaObjects\":7}}}",
+          "rdma.max=mlx5_1 hca_handle=3;rdma.max=mlx4_0 hca_object=7;" },
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        check_writes(HOST_V1_ALL, rows[i].resources, rows[i].expected);
+    check_writes(HOST_V2, "{\"unified\":{\"misc.max\":\"sev 1\\nsev_es 2\"}}", "misc.max=sev 1;misc.max=sev_es 2;");
 }
 
 TEST(memory_and_swap_that_contradict_each_other_are_refused)
