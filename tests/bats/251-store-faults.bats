@@ -102,7 +102,7 @@ kill_everywhere() { # what it does; how to undo it
 # The disk as it would be had the power gone now: what the file system has written so far, and no more.
 cut_power() {
     cp --sparse=always "$T/disk.img" "$T/cut.img"
-    mount -o loop,noatime "$T/cut.img" "$T/cut"
+    mount_copy "$T/cut.img" "$T/cut"
     local status_=0 HUSK_ROOT=$T/cut/root h=root_husk
     export HUSK_ROOT
     if [[ -d $T/cut/root ]]; then
@@ -113,7 +113,7 @@ cut_power() {
         echo "the whole store is lost"
         status_=1
     fi
-    umount "$T/cut"
+    unmount_copy "$T/cut.img" "$T/cut"
     return $status_
 }
 husk_has() { [[ $("$HUSK" images --format '{{.Repository}}:{{.Tag}}') == *"$1"* ]]; }

@@ -160,14 +160,14 @@ BARRIERS=fsync,fdatasync,syncfs,sync
 cut_power() { # NAME...: these were acknowledged before something was written to the disk
     # A copy that is equal to the next one is of one moment: nothing was written while it was made.
     until cp --sparse=always "$T/disk.img" "$T/cut.img" && cmp -s "$T/disk.img" "$T/cut.img"; do :; done
-    mount -o loop,noatime "$T/cut.img" "$T/cut"
+    mount_copy "$T/cut.img" "$T/cut"
     local status_=0 id name run_=$TRUN/cut
     mkdir -m 700 "$run_"
     (
         export HUSK_ROOT=$T/cut/root HUSK_RUN=$run_
         husk ps -aq --no-trunc >"$T/tmp/ids" || exit 1
         for name; do
-            husk inspect "$name" >/dev/null || { echo "'$name' was there and is lost"; husk ps -a; ls -l "$HUSK_ROOT"; od -A d -t x1 -N 32 "$HUSK_ROOT/husk.db-wal"; exit 1; }
+            husk inspect "$name" >/dev/null || { echo "'$name' was there and is lost"; husk ps -a; ls -l "$HUSK_ROOT" "$HUSK_ROOT/containers"; losetup -a; od -A d -t x1 -N 32 "$HUSK_ROOT/husk.db-wal"; exit 1; }
         done
         while read -r id; do
             husk inspect "$id" >/dev/null || { echo "'$id' cannot be inspected"; exit 1; }
@@ -179,7 +179,7 @@ cut_power() { # NAME...: these were acknowledged before something was written to
         while read -r id; do husk rm -f "$id" >/dev/null || { echo "'$id' cannot be removed"; exit 1; }; done <"$T/tmp/ids"
         [[ ! $(husk ps -aq) && ! $(ls -A "$T/cut/root/containers") ]] || { husk ps -a; ls -lA "$T/cut/root/containers"; exit 1; }
     ) || status_=1
-    umount "$T/cut"
+    unmount_copy "$T/cut.img" "$T/cut"
     rm -rf "$run_"
     return $status_
 }

@@ -390,3 +390,17 @@ assert_no_leaks() {
     echo "$found"
     return 1
 }
+
+# mount_copy IMAGE DIR, unmount_copy IMAGE DIR: a copy of a disk that another disk may have been at the same path before.
+# mount's own loop device may still be there with the last one's blocks in its cache, so the device is seen to be gone.
+mount_copy() {
+    local device
+    device=$(losetup -f --show "$1") && mount -o noatime "$device" "$2"
+}
+no_device_of() { [[ ! $(losetup -j "$1") ]]; }
+unmount_copy() {
+    umount "$2"
+    losetup -j "$1" | cut -d: -f1 | xargs -r losetup -d
+    wait_until 10 no_device_of "$1"
+    rm "$1"
+}
