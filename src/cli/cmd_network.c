@@ -9,7 +9,9 @@
 #include "cli/cli.h"
 #include "cli/inspect_docs.h"
 #include "cli/table.h"
+#include "engine/container_parts.h"
 #include "engine/network.h"
+#include "engine/network_door.h"
 #include "engine/network_start.h"
 #include "os/fs.h"
 
@@ -455,4 +457,28 @@ const struct command cmd_network = {
     .args = "COMMAND",
     .summary = "Manage networks",
     .sub = network_commands,
+};
+
+static const struct opt names_options[] = { OPT_END };
+
+static fallible names_run(const void *opts, struct args args)
+{
+    own(engine) struct engine *engine = NULL;
+    own(container) struct container *c = NULL;
+    TRY(engine_open(&engine));
+    TRY(container_find(engine, args.v[0], &c));
+    return network_names_again(c);
+}
+
+const struct command cmd_network_names = {
+    .name = "network-names",
+    .args = "CONTAINER",
+    .summary = "The resolver of names again, for a container's monitor",
+    .opts = names_options,
+    .opts_size = 1,
+    .min_args = 1,
+    .max_args = 1,
+    .fail_exit = 1,
+    .hidden = true,
+    .run = names_run,
 };

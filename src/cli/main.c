@@ -104,6 +104,7 @@ static const struct command *const commands[] = {
     &cmd_healthcheck,
     &cmd_autostart,
     &cmd_health_probe,
+    &cmd_network_names,
     &cmd_container_cleanup,
     &cmd_container_restart,
     // clang-format on

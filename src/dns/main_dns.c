@@ -19,9 +19,12 @@
 #include "os/linux.h"
 #include "os/sock.h"
 
-/* How often it is looked whether anybody is still there; a start has connected its container before it lets go of us.
+/*
+ * Who needs us is connected to us: a start until its container is, and then the container's monitor. When the last has
+ * gone we end after a moment, since one container after the other should not pay for a new resolver each time. What
+ * is on a network without a monitor, or was connected by hand, is looked for once a second.
  */
-enum { LOOK_MS = 1000, FILES_WANTED = 4096 };
+enum { LOOK_MS = 1000, LINGER_MS = 100, FILES_WANTED = 65536 };
 
 struct dns {
     struct loop *loop;
@@ -37,9 +40,17 @@ struct client {
     struct loop_source *source;
 };
 
+static bool in_use(struct dns *d)
+{
+    uint64_t serial = 0;
+    const struct dns_names *names = dns_source_names(d->source, &serial);
+    return names && dns_names_in_use(names);
+}
+
 static fallible look_again(struct dns *d)
 {
-    return loop_set_timer(d->look, d->clients ? 0 : (uint64_t)LOOK_MS * 1000000);
+    uint64_t ms = d->clients ? 0 : in_use(d) ? LOOK_MS : LINGER_MS;
+    return loop_set_timer(d->look, ms * 1000000);
 }
 
 /* Unused: while nobody speaks to us, since whoever does may be about to connect a container. One that comes between
@@ -47,10 +58,8 @@ static fallible look_again(struct dns *d)
 static err *look(void *ctx)
 {
     struct dns *d = ctx;
-    uint64_t serial = 0;
-    const struct dns_names *names = dns_source_names(d->source, &serial);
     dns_server_sweep(d->server);
-    if (!d->clients && (!names || !dns_names_in_use(names))) {
+    if (!d->clients && !in_use(d)) {
         loop_quit(d->loop);
         return NULL;
     }

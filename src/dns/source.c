@@ -21,7 +21,8 @@ struct dns_source {
 /* A container and its servers, and an endpoint of it, in a row; the endpoints of one are together. */
 static const char networks_sql[] = "SELECT id, name, config FROM network";
 static const char endpoints_sql[] =
-    "SELECT e.container, e.network, e.ip4, e.ip6, e.aliases, c.name, json_extract(c.config, '$.dns')"
+    "SELECT e.container, e.network, e.ip4, e.ip6, e.aliases, c.name, json_extract(c.config, '$.dns'),"
+    " json_extract(c.config, '$.hostname')"
     " FROM endpoint e JOIN container c ON c.id = e.container"
     " WHERE e.ip4 IS NOT NULL OR e.ip6 IS NOT NULL ORDER BY e.container, e.position";
 
@@ -113,6 +114,8 @@ static err *read_endpoints(struct dns_source *s, struct dns_names *n)
         strv_add_take(&names, mem_strndup(id, 12));
         strv_add(&names, id);
         strv_split(&names, text_of(s->endpoints, 4), ' ');
+        if (*text_of(s->endpoints, 7))
+            strv_add(&names, text_of(s->endpoints, 7));
         dns_names_add_endpoint(n, container, network, addresses, read_addresses(s->endpoints, addresses), &names);
     }
     (void)sqlite3_reset(s->endpoints);

@@ -20,8 +20,7 @@ fallible container_settle(struct container *c, int pidfd);
 fallible container_await(const struct container_state *state, int timeout_ms, bool *ret_gone, int *ret_pidfd);
 
 /* A start that was killed before it wrote its state leaves a control group that only the configuration still names:
- * kills what is in it, and removes it. Nothing to do when the last run has its record: whoever wrote that did this
- * first. */
+ * kills what is in it, and removes it. Nothing to do when the last run's record says that it is gone. */
 fallible container_forget_cgroup(struct container *c);
 
 /* The exit record says that the last run's control group is gone. */

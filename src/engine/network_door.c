@@ -223,12 +223,62 @@ fallible network_gateways(const struct network *n, struct ip ret[2], size_t *ret
     return NULL;
 }
 
-enum { GIVE_TRIES = 60, GIVE_PAUSE_NS = 50000000 };
+fallible network_all_gateways(struct engine *e, struct ip **ret, size_t *ret_n)
+{
+    struct network_list l = { 0 };
+    err *failed = NULL;
+    *ret = NULL;
+    *ret_n = 0;
+    TRY(network_list(e, &l));
+    for (size_t i = 0; i < l.n && !failed; i++) {
+        size_t n = 0;
+        *ret = mem_array(*ret, *ret_n + 2, sizeof **ret);
+        if (network_has_names(l.items[i]))
+            failed = network_gateways(l.items[i], *ret + *ret_n, &n);
+        *ret_n += n;
+    }
+    network_list_clear(&l);
+    return failed;
+}
+
+enum { GIVE_TRIES = 40, GIVE_PAUSE_NS = 50000000 };
+
+/* Another store's resolver, or a name server of the host's that listens on all addresses. */
+static fallible port_is_taken(const struct network *n, const struct ip *gateway, err *take_e)
+{
+    char text[IP_TEXT];
+    own_mem char *holder = reserve_holder(IPPROTO_UDP, gateway, FIREWALL_NAMES_PORT);
+    if (!*holder)
+        return err_wrap(take_e, "network '%s'", n->row.name);
+    err_free(take_e);
+    return err_new(
+        ERR_CONFLICT,
+        "network '%s': port %d of its gateway %s, where containers ask for names, is taken by %s: free it, or "
+        "make a network with --disable-dns",
+        n->row.name, FIREWALL_NAMES_PORT, ip_text(gateway, text), holder);
+}
+
+/* Another start may be giving the bridge its address yet, or a resolver that is just ending has the sockets: then it is
+ * tried again. */
+static fallible give_patiently(struct engine *e, const struct network *n, int sock, const struct ip *gateways,
+                               size_t count)
+{
+    for (int tries = 1;; tries++) {
+        err *failed = resolver_give(e->usernet, sock, n->row.id, gateways, count);
+        bool again = err_errno(failed) == EADDRINUSE || err_errno(failed) == EADDRNOTAVAIL;
+        if (!again || tries == GIVE_TRIES)
+            return err_errno(failed) == EADDRINUSE ? port_is_taken(n, &gateways[0], failed)
+                                                   : err_wrap(failed, "network '%s'", n->row.name);
+        err_ignore(failed, "asked again in a moment");
+        (void)nanosleep(&(struct timespec){ .tv_nsec = GIVE_PAUSE_NS }, NULL);
+    }
+}
 
 static fallible give_names(struct engine *e, const struct network *n, int *sock, bool *fresh)
 {
     struct ip gateways[2];
     size_t count = 0;
+    own_fd int lock = -1;
     if (!network_has_names(n))
         return NULL;
     TRY(network_gateways(n, gateways, &count));
@@ -236,18 +286,10 @@ static fallible give_names(struct engine *e, const struct network *n, int *sock,
         return NULL;
     if (*sock < 0)
         TRY(resolver_connect(e, sock, fresh));
-    err *failed = NULL;
-    for (int tries = 0; tries < GIVE_TRIES && !resolver_has(*sock, n->row.id); tries++) {
-        failed = resolver_give(e->usernet, *sock, n->row.id, gateways, count);
-        /* Another start is giving the same ones, or the address, or a resolver that ends has them. */
-        if (err_errno(failed) != EADDRINUSE && err_errno(failed) != EADDRNOTAVAIL)
-            return failed ? err_wrap(failed, "network '%s'", n->row.name) : NULL;
-        if (tries + 1 == GIVE_TRIES)
-            return err_wrap(failed, "network '%s'", n->row.name);
-        err_ignore(failed, "asked again in a moment");
-        (void)nanosleep(&(struct timespec){ .tv_nsec = GIVE_PAUSE_NS }, NULL);
-    }
-    return NULL;
+    if (resolver_has(*sock, n->row.id))
+        return NULL;
+    TRY(resolver_lock(e, &lock));
+    return resolver_has(*sock, n->row.id) ? NULL : give_patiently(e, n, *sock, gateways, count);
 }
 
 /* One that was killed had the sockets of all networks. */
@@ -284,4 +326,17 @@ fallible network_names(struct engine *e, const struct db_endpoints *endpoints, i
         TRY(give_all(e, &sock));
     *ret_sock = take_fd(&sock);
     return NULL;
+}
+
+fallible network_names_again(struct container *c)
+{
+    own(db_endpoints) struct db_endpoints endpoints = { 0 };
+    own_fd int sock = -1;
+    struct db *db;
+    if (!network_is_connected(c->engine, c->row.id))
+        return NULL;
+    TRY(network_door(c->engine, NETWORK_DOOR_FIND));
+    TRY(engine_db(c->engine, &db));
+    TRY(db_endpoint_list(db, c->row.id, NULL, &endpoints));
+    return network_names(c->engine, &endpoints, &sock);
 }

@@ -27,8 +27,12 @@ fallible network_publish_user(struct container *c, const struct network_plan *p,
 /* Its containers ask the gateway for names. */
 bool network_has_names(const struct network *n);
 fallible network_gateways(const struct network *n, struct ip ret[2], size_t *ret_n);
+/* Where the resolver is asked, on all networks. Caller frees. */
+fallible network_all_gateways(struct engine *e, struct ip **ret, size_t *ret_n);
 /* The resolver runs and has its sockets of these networks, and, when it was started just now, of all that are in use.
  * *ret_sock is -1 when none of them has names. */
 fallible network_names(struct engine *e, const struct db_endpoints *endpoints, int *ret_sock);
+/* The same for a container that is connected, when the resolver was killed. */
+fallible network_names_again(struct container *c);
 
 #endif

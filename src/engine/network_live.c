@@ -10,6 +10,7 @@
 #include "engine/network_start.h"
 #include "engine/network_wish.h"
 #include "monitor/events.h"
+#include "os/fault.h"
 #include "os/fs.h"
 
 /* ---- what a running container has -------------------------------------------------------------------------------- */
@@ -146,7 +147,9 @@ fallible network_connect_container(struct engine *e, struct network *n, struct c
     TRY(place(c, &there, at));
     TRY(running_there(e, c, &pid));
     TRY(add_row(e, n, db, at));
+    fault_here(FAULT_CONNECTED_ROW);
     err *failed = pid ? connect_live(e, n, at, pid) : NULL;
+    fault_here(FAULT_CONNECTED_LIVE);
     if (!failed && pid)
         failed = follow_rows(c, pid);
     if (failed) {
@@ -186,13 +189,19 @@ fallible network_disconnect(struct engine *e, struct network *n, struct containe
  */
 
 /* The port is looked at, not kept: the monitor of a running container takes no descriptors. */
-static fallible check_port(struct db_port *p)
+static fallible check_port(struct container *c, struct db_port *p)
 {
     struct reserve r = { 0 };
     struct ip at = { 0 };
     uint16_t port = (uint16_t)p->want_port;
     if (*p->host_ip)
         TRY(ip_parse(p->host_ip, &at));
+    own_mem struct ip *shared = NULL;
+    if (port == RESERVE_SHARED_PORT) {
+        TRY(network_port_holder(c, p, NULL));
+        TRY(network_all_gateways(c->engine, &shared, &r.shared_n));
+    }
+    r.shared = shared;
     err *e = reserve_port(&r, proto_number(p->proto), &at, false, &port);
     p->host_port = port;
     reserve_clear(&r);
@@ -250,7 +259,7 @@ fallible network_port_add(struct engine *e, struct container *c, struct db_ports
         free(ports->items[i].container);
         ports->items[i].container = mem_strdup(c->row.id);
         if (pid)
-            TRY(check_port(&ports->items[i]));
+            TRY(check_port(c, &ports->items[i]));
     }
     for (size_t i = 0; i < ports->n; i++)
         TRY(db_port_add(db, &ports->items[i]));

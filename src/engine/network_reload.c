@@ -7,42 +7,65 @@
 #include "engine/network_parts.h"
 #include "engine/network_start.h"
 #include "engine/resolver.h"
+#include "os/fault.h"
 
 /*
- * The firewall's part of everything, from the rows: all elements go and come in one batch, so that no packet meets half
- * of it. What somebody else put into the table's sets is gone then; what is missing is there again.
+ * The firewall's part of everything, from the rows, in one batch, so that no packet meets half of it. What is missing
+ * is there again, and a published port that leads into one of our subnets without a container that has published it is
+ * gone. Elements of another store's networks, which are in the same table, are left alone.
  */
 
-static fallible add_networks(struct engine *e, int route, struct nft *n)
+/* Published ports as elements of maps. */
+struct entries {
+    struct firewall_entry *items;
+    size_t n;
+};
+
+static void add_entry(struct entries *l, const struct firewall_entry *e)
 {
-    struct network_list l = { 0 };
-    err *failed = NULL;
-    TRY(network_list(e, &l));
-    for (size_t i = 0; i < l.n && !failed; i++) {
-        struct firewall_net net;
-        unsigned index = 0;
-        if (!str_eq(l.items[i]->row.driver, "bridge"))
-            continue;
-        failed = link_index(route, l.items[i]->config->link, &index);
-        if (!failed && index && !(failed = network_firewall(l.items[i], &net)))
-            firewall_net(n, NFT_ADD, &net);
-    }
-    network_list_clear(&l);
-    return failed;
+    l->items = mem_array(l->items, l->n + 1, sizeof *l->items);
+    l->items[l->n++] = *e;
 }
 
-static fallible add_container(struct engine *e, struct db_container *take_row, struct nft *n)
+static void put_entries(struct nft *n, enum nft_what what, const struct entries *l)
 {
-    struct container_network network = { 0 };
+    for (size_t i = 0; i < l->n; i++)
+        firewall_put(n, what, &l->items[i]);
+}
+
+static fallible add_networks(const struct network_list *l, int route, struct nft *n)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        struct firewall_net net;
+        unsigned index = 0;
+        if (!str_eq(l->items[i]->row.driver, "bridge"))
+            continue;
+        TRY(link_index(route, l->items[i]->config->link, &index));
+        if (!index)
+            continue;
+        TRY(network_firewall(l->items[i], &net));
+        firewall_net(n, NFT_ADD, &net);
+    }
+    return NULL;
+}
+
+static fallible add_container(struct engine *e, struct db_container *take_row, struct entries *ret)
+{
+    struct container_network network = { .dns_sock = -1 };
     own(container) struct container *c = container_new(e, take_row);
     err *failed = network_look(c, &network);
-    for (size_t i = 0; !failed && i < network.plan.ports_n; i++)
-        firewall_port(n, NFT_ADD, &network.plan.ports[i]);
+    for (size_t i = 0; !failed && i < network.plan.ports_n; i++) {
+        struct firewall_entry of_one[2];
+        size_t n = firewall_port_entries(&network.plan.ports[i], of_one);
+        for (size_t j = 0; j < n; j++)
+            add_entry(ret, &of_one[j]);
+    }
     container_network_clear(&network);
     return failed;
 }
 
-static fallible add_containers(struct engine *e, struct nft *n)
+/* What all connected containers have published. */
+static fallible expect_entries(struct engine *e, struct entries *ret)
 {
     struct db *db = NULL;
     struct db_container *rows = NULL;
@@ -53,7 +76,7 @@ static fallible add_containers(struct engine *e, struct nft *n)
         TRY(db_container_list(db, &rows, &count));
     for (size_t i = 0; i < count; i++) {
         if (!failed && network_is_connected(e, rows[i].id))
-            failed = add_container(e, &rows[i], n);
+            failed = add_container(e, &rows[i], ret);
         else
             db_container_clear(&rows[i]);
     }
@@ -61,52 +84,11 @@ static fallible add_containers(struct engine *e, struct nft *n)
     return failed;
 }
 
-/* Without a holder there is nothing in the kernel, and nothing to be done about it. */
-static fallible is_there(struct engine *e, bool *ret)
-{
-    err *failed = network_door(e, NETWORK_DOOR_FIND);
-    *ret = !failed;
-    if (!err_is(failed, ERR_NOT_FOUND))
-        return failed;
-    err_free(failed);
-    return NULL;
-}
-
-fallible network_reload(struct engine *e)
-{
-    bool there;
-    TRY(is_there(e, &there));
-    if (!there)
-        return NULL;
-    own(nft) struct nft n = { 0 };
-    own_fd int sock = -1, route = -1;
-    bool made;
-    TRY(nft_open(&sock));
-    TRY(netlink_open(&route));
-    TRY(firewall_ensure(sock, &made));
-    firewall_begin(&n);
-    firewall_flush(&n);
-    TRY(add_networks(e, route, &n));
-    TRY(add_containers(e, &n));
-    return nft_commit(sock, &n);
-}
-
-fallible network_obstacles(struct str *ret)
-{
-    own_fd int sock = -1;
-    if (usernet_needed() && !netlink_has_door()) /* nothing is there that anything could be in the way of */
-        return NULL;
-    TRY(nft_open(&sock));
-    return firewall_obstacles(sock, ret);
-}
-
-/* ---- what system check asks ----------------------------------------------------------------------------------------
- */
-
 struct strays {
-    struct nft *expected; /* elements as they would be added */
+    const struct entries *expected;
     const struct network_list *networks;
-    int64_t n;
+    const char *map; /* that is looked at */
+    struct entries found;
 };
 
 /* The address that an element leads to is in one of our subnets: it is ours, not another store's. */
@@ -124,20 +106,36 @@ static bool is_ours(const struct network_list *l, const uint8_t *address, int fa
     return false;
 }
 
+static bool is_expected(const struct entries *l, const struct firewall_entry *e)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        const struct firewall_entry *o = &l->items[i];
+        if (str_eq(o->map, e->map) && o->key_len == e->key_len && o->data_len == e->data_len &&
+            memcmp(o->key, e->key, e->key_len) == 0 && memcmp(o->data, e->data, e->data_len) == 0)
+            return true;
+    }
+    return false;
+}
+
 static err *look_at_element(void *ctx, const void *key, size_t key_len, const void *data, size_t data_len)
 {
     struct strays *s = ctx;
-    if (data_len < 8 || !is_ours(s->networks, data, data_len >= 20 ? AF_INET6 : AF_INET))
+    struct firewall_entry e = { .map = s->map, .key_len = key_len, .data_len = data_len };
+    int family = strchr(s->map, '6') ? AF_INET6 : AF_INET;
+    if (key_len > sizeof e.key || data_len > sizeof e.data || data_len < (family == AF_INET6 ? 16 : 4) ||
+        !is_ours(s->networks, data, family))
         return NULL;
-    if (!memmem(s->expected->batch.bytes, s->expected->batch.len, data, data_len) ||
-        !memmem(s->expected->batch.bytes, s->expected->batch.len, key, key_len))
-        s->n++;
+    memcpy(e.key, key, key_len);
+    memcpy(e.data, data, data_len);
+    if (!is_expected(s->expected, &e))
+        add_entry(&s->found, &e);
     return NULL;
 }
 
-static fallible count_strays(int sock, struct strays *s)
+static fallible find_strays(int sock, struct strays *s)
 {
     for (const char *const *map = firewall_port_maps; *map; map++) {
+        s->map = *map;
         err *e = nft_each(sock, FIREWALL_TABLE, *map, look_at_element, s);
         if (err_errno(e) != ENOENT)
             TRY(e);
@@ -146,7 +144,68 @@ static fallible count_strays(int sock, struct strays *s)
     return NULL;
 }
 
-static fallible count_missing(struct engine *e, int sock, int route, const struct network_list *l, int64_t *ret)
+/* Without a holder there is nothing in the kernel, and nothing to be done about it. */
+static fallible is_there(struct engine *e, bool *ret)
+{
+    err *failed = network_door(e, NETWORK_DOOR_FIND);
+    *ret = !failed;
+    if (!err_is(failed, ERR_NOT_FOUND))
+        return failed;
+    err_free(failed);
+    return NULL;
+}
+
+static fallible reload(struct engine *e, int sock, int route, const struct network_list *networks)
+{
+    own(nft) struct nft n = { 0 };
+    struct entries expected = { 0 };
+    struct strays strays = { .expected = &expected, .networks = networks };
+    firewall_begin(&n);
+    err *failed = expect_entries(e, &expected);
+    if (!failed)
+        failed = find_strays(sock, &strays);
+    if (!failed) {
+        put_entries(&n, NFT_DELETE, &strays.found); /* first: another address may have the port now */
+        failed = add_networks(networks, route, &n);
+        put_entries(&n, NFT_ADD, &expected);
+    }
+    if (!failed)
+        failed = nft_commit(sock, &n);
+    free(strays.found.items);
+    free(expected.items);
+    return failed;
+}
+
+fallible network_reload(struct engine *e)
+{
+    own_fd int sock = -1, route = -1;
+    struct network_list l = { 0 };
+    bool there, made;
+    TRY(is_there(e, &there));
+    if (!there)
+        return NULL;
+    TRY(nft_open(&sock));
+    TRY(netlink_open(&route));
+    TRY(firewall_ensure(sock, &made));
+    TRY(network_list(e, &l));
+    err *failed = reload(e, sock, route, &l);
+    network_list_clear(&l);
+    return failed;
+}
+
+fallible network_obstacles(struct str *ret)
+{
+    own_fd int sock = -1;
+    if (usernet_needed() && !netlink_has_door()) /* nothing is there that anything could be in the way of */
+        return NULL;
+    TRY(nft_open(&sock));
+    return firewall_obstacles(sock, ret);
+}
+
+/* ---- what system check asks ----------------------------------------------------------------------------------------
+ */
+
+static fallible count_missing(int sock, int route, const struct network_list *l, int64_t *ret)
 {
     for (size_t i = 0; i < l->n; i++) {
         unsigned index = 0;
@@ -161,26 +220,30 @@ static fallible count_missing(struct engine *e, int sock, int route, const struc
     return NULL;
 }
 
+static fallible check_networks(struct engine *e, const struct network_list *l, int64_t *ret_missing,
+                               int64_t *ret_strays)
+{
+    own_fd int sock = -1, route = -1;
+    struct entries expected = { 0 };
+    struct strays s = { .expected = &expected, .networks = l };
+    TRY(nft_open(&sock));
+    TRY(netlink_open(&route));
+    TRY(count_missing(sock, route, l, ret_missing));
+    err *failed = expect_entries(e, &expected);
+    if (!failed)
+        failed = find_strays(sock, &s);
+    *ret_strays = (int64_t)s.found.n;
+    free(s.found.items);
+    free(expected.items);
+    return failed;
+}
+
 fallible network_check(struct engine *e, int64_t *ret_missing, int64_t *ret_strays)
 {
-    own(nft) struct nft n = { 0 };
-    own_fd int sock = -1, route = -1;
     struct network_list l = { 0 };
     *ret_missing = *ret_strays = 0;
     TRY(network_list(e, &l));
-    struct strays s = { .expected = &n, .networks = &l };
-    err *failed = l.n ? nft_open(&sock) : NULL;
-    if (l.n && !failed)
-        failed = netlink_open(&route);
-    if (l.n && !failed) {
-        firewall_begin(&n);
-        failed = add_containers(e, &n);
-    }
-    if (l.n && !failed)
-        failed = count_missing(e, sock, route, &l, ret_missing);
-    if (l.n && !failed)
-        failed = count_strays(sock, &s);
-    *ret_strays = s.n;
+    err *failed = l.n ? check_networks(e, &l, ret_missing, ret_strays) : NULL;
     network_list_clear(&l);
     return failed;
 }
@@ -208,6 +271,7 @@ static fallible forget_network(struct network *n)
     if (!str_eq(n->row.driver, "bridge"))
         return parent_remove(route, n->config->link);
     TRY(bridge_remove(route, n->config->link));
+    fault_here(FAULT_BRIDGE_GONE);
     TRY(nft_open(&sock));
     TRY(firewall_has(sock, n->config->link, &there));
     if (!there)
@@ -265,6 +329,8 @@ fallible network_remove(struct engine *e, struct network *n, bool force)
     TRY(is_there(e, &there));
     if (there)
         forget_names(e, n);
+    fault_here(FAULT_NAMES_GONE);
     TRY(forget_network(n));
+    fault_here(FAULT_NETWORK_GONE);
     return db_network_remove(db, n->row.id, n->row.name, DB_MUST_BE_UNUSED);
 }

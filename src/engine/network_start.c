@@ -10,6 +10,7 @@
 #include "engine/network_lease.h"
 #include "engine/network_parts.h"
 #include "engine/resolver.h"
+#include "os/fault.h"
 #include "os/fs.h"
 
 void container_network_clear(struct container_network *n)
@@ -83,6 +84,10 @@ fallible network_firewall(const struct network *n, struct firewall_net *ret)
         .internal = n->config->internal,
         .masquerade = !n->config->no_masquerade,
     };
+    if (network_has_names(n)) {
+        ret->names4 = r4.gateway;
+        ret->names6 = r6.gateway;
+    }
     return NULL;
 }
 
@@ -132,7 +137,9 @@ static fallible ensure_bridge(struct engine *e, const struct network *n, int soc
         .internal = n->config->internal,
     };
     TRY(bridge_ensure(sock, &b, &ret->index, &ret->made));
+    fault_here(FAULT_BRIDGE);
     TRY(ensure_firewall(e, n));
+    fault_here(FAULT_NETWORK);
     return ret->made && !n->config->internal ? say_obstacles() : NULL;
 }
 
@@ -254,6 +261,7 @@ static fallible prepare_link(struct engine *e, struct db_endpoint *at, const cha
     TRY(network_find(e, at->network, &n));
     if (how == PREPARE_MAKE) {
         TRY(lease_again(e, n, at));
+        fault_here(FAULT_LEASED);
         TRY(network_ensure(e, n, &kernel));
     }
     bool first = true;
@@ -286,8 +294,7 @@ fallible network_prepare_link(struct engine *e, struct db_endpoint *at, const ch
     return prepare_link(e, at, rate, PREPARE_MAKE, ret);
 }
 
-/* A running container of husk's that has published the same. */
-static fallible name_holder(struct container *c, const struct db_port *p, err *take_taken)
+fallible network_port_holder(struct container *c, const struct db_port *p, err *take_taken)
 {
     own(db_ports) struct db_ports all = { 0 };
     struct db *db;
@@ -323,15 +330,19 @@ static fallible prepare_port(struct container *c, struct db_port *p, const struc
     if (how == PREPARE_MAKE) {
         /* An ordinary user's are carried by a process, which leads IPv6 to an IPv4 address, too. */
         bool both = ip_is_set(&to->ip6.ip) || usernet_needed();
-        err *e = reserve_port(&ret->reserve, proto_number(p->proto), &at, both, &port);
-        if (err_is(e, ERR_CONFLICT) && p->want_port)
-            e = name_holder(c, p, e);
-        if (e && p->want_port == RESOLVER_PORT && strstr(err_text(e), "process 'husk-dns'")) {
-            err_ignore(e,
-                       "the resolver has it on the bridges' addresses alone: what comes for others is led away before");
-            e = NULL;
+        own_mem struct ip *shared = NULL;
+        if (port == RESERVE_SHARED_PORT) { /* the kernel does not keep it from two of ours */
+            TRY(network_port_holder(c, p, NULL));
+            TRY(network_all_gateways(c->engine, &shared, &ret->reserve.shared_n));
         }
+        ret->reserve.shared = shared;
+        err *e = reserve_port(&ret->reserve, proto_number(p->proto), &at, both, &port);
+        ret->reserve.shared = NULL;
+        ret->reserve.shared_n = 0;
+        if (err_is(e, ERR_CONFLICT) && p->want_port)
+            e = network_port_holder(c, p, e);
         TRY(e);
+        fault_here(FAULT_RESERVED);
         if (port != p->host_port) {
             p->host_port = port;
             TRY(engine_db(c->engine, &db));
@@ -394,9 +405,12 @@ static fallible prepare(struct container *c, enum prepare how, struct container_
     }
     if (!e && how == PREPARE_MAKE)
         e = network_names(c->engine, &endpoints, &n.dns_sock);
+    fault_here(FAULT_NAMES);
     own_str struct str hold = { 0 };
     for (size_t i = 0; i < n.reserve.n; i++)
         str_printf(&hold, "%s%d", i ? " " : "", n.reserve.fds[i]);
+    if (n.dns_sock > 0)
+        str_printf(&hold, "%s%d", hold.len ? " " : "", n.dns_sock);
     if (hold.len)
         n.hold = str_take(&hold);
     if (e) {

@@ -22,7 +22,7 @@ fallible network_add_rows(struct engine *e, const char *container, struct networ
 struct container_network {
     struct network_plan plan;
     struct reserve reserve; /* published ports, until the monitor has them */
-    char *hold;             /* their descriptors for the monitor: "12 13"; NULL: none */
+    char *hold;             /* their descriptors and dns_sock for the monitor: "12 13"; NULL: none */
     char *host_gateway;     /* the bridge's own address: what "host-gateway" is */
     struct strv dns;        /* the gateway's addresses on its first network with names, which answers them */
     int dns_sock;           /* the resolver's, which does not end while it is open; -1: none */
@@ -36,6 +36,8 @@ void container_network_clear(struct container_network *n);
 fallible network_prepare(struct container *c, struct container_network *ret);
 /* The same without making or changing anything: for explain and inspect. */
 fallible network_look(struct container *c, struct container_network *ret);
+/* CONFLICT where a running container of husk's has published the same port; else what was given. */
+fallible network_port_holder(struct container *c, const struct db_port *p, err *take_e);
 /* Takes out what a run left outside of its namespace; nothing to do is no error. */
 fallible network_withdraw(const char *state_dir);
 

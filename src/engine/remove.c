@@ -13,6 +13,7 @@
 #include "engine/mounts.h"
 #include "engine/volume.h"
 #include "layers/layer.h"
+#include "os/fault.h"
 #include "os/fs.h"
 
 /* A folder may be without a row for the moment between its making and its lock. */
@@ -181,7 +182,9 @@ fallible container_remove(struct container *c, const struct remove_options *o)
         TRY(anonymous_volumes(c, &volumes));
     release_mount(c);
     TRY(remove_runtime(c));
+    fault_here(FAULT_RUNTIME_GONE);
     TRY(remove_row(c, db));
+    fault_here(FAULT_ROW_GONE);
     container_say(c, "destroy", NULL);
     release_volumes(c);
     TRY(engine_remove_tree(c->dir));

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "engine/paths.h"
+#include "network/firewall.h"
+#include "network/reserve.h"
 #include "os/daemon.h"
 #include "os/fs.h"
 #include "os/proc.h"
@@ -88,6 +90,13 @@ fallible resolver_connect(const struct engine *e, int *ret_sock, bool *ret_fresh
     return NULL;
 }
 
+fallible resolver_lock(const struct engine *e, int *ret_fd)
+{
+    own_fd int run_fd = -1;
+    TRY(paths_open_run(e->run, &run_fd));
+    return fs_lock_at(run_fd, "dns.lock", FS_LOCK_EXCLUSIVE, ret_fd);
+}
+
 bool resolver_has(int sock, const char *network)
 {
     bool yes = false;
@@ -109,6 +118,18 @@ static fallible make_socket(const struct usernet *u, int family, int type, int *
     return *ret_fd < 0 ? err_sys(errno, "make a socket") : NULL;
 }
 
+/* With SO_REUSEPORT another resolver's socket at the same address would get half of the questions. */
+static fallible must_be_free(const struct usernet *u, const struct ip *gateway)
+{
+    bool taken = false;
+    char text[IP_TEXT];
+    if (u) /* in there is nobody else */
+        return NULL;
+    TRY(reserve_is_bound(IPPROTO_UDP, gateway, FIREWALL_NAMES_PORT, &taken));
+    return taken ? err_sys(EADDRINUSE, "listen for names on port %d of %s", FIREWALL_NAMES_PORT, ip_text(gateway, text))
+                 : NULL;
+}
+
 static fallible bind_one(const struct usernet *u, const struct ip *gateway, int type, int *ret_fd)
 {
     union {
@@ -125,18 +146,19 @@ static fallible bind_one(const struct usernet *u, const struct ip *gateway, int 
         return err_sys(errno, "make a socket");
     a.any.sa_family = (sa_family_t)gateway->family;
     if (v6) {
-        a.v6.sin6_port = htons(RESOLVER_PORT);
+        a.v6.sin6_port = htons(FIREWALL_NAMES_PORT);
         memcpy(&a.v6.sin6_addr, gateway->bytes, 16);
     } else {
-        a.v4.sin_port = htons(RESOLVER_PORT);
+        a.v4.sin_port = htons(FIREWALL_NAMES_PORT);
         memcpy(&a.v4.sin_addr, gateway->bytes, 4);
     }
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
     /* An IPv6 address is not there at once: the kernel first looks whether another has it. */
+    TRY(reserve_share(fd));
     if ((type == SOCK_STREAM && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0) ||
         (v6 && setsockopt(fd, SOL_IPV6, IPV6_FREEBIND, &on, sizeof on) < 0) ||
         bind(fd, &a.any, v6 ? sizeof a.v6 : sizeof a.v4) < 0 || (type == SOCK_STREAM && listen(fd, BACKLOG) < 0))
-        return err_sys(errno, "listen for names on port %d of %s", RESOLVER_PORT, ip_text(gateway, text));
+        return err_sys(errno, "listen for names on port %d of %s", FIREWALL_NAMES_PORT, ip_text(gateway, text));
     *ret_fd = take_fd(&fd);
     return NULL;
 }
@@ -147,6 +169,8 @@ fallible resolver_give(const struct usernet *u, int sock, const char *network, c
     size_t made = 0;
     bool yes = false;
     err *e = NULL;
+    for (size_t i = 0; i < n && !e; i++)
+        e = must_be_free(u, &gateways[i]);
     for (size_t i = 0; i < n && made + 2 <= RESOLVER_FDS_MAX && !e; i++) {
         e = bind_one(u, &gateways[i], SOCK_DGRAM, &fds[made]);
         made += !e;

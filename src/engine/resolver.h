@@ -18,7 +18,7 @@
 #include "engine/engine.h"
 #include "network/address.h"
 
-enum { RESOLVER_LISTEN_FD = 3, RESOLVER_FDS_MAX = 4, RESOLVER_PORT = 53 };
+enum { RESOLVER_LISTEN_FD = 3, RESOLVER_FDS_MAX = 4 };
 #define RESOLVER_SOCKET "dns"
 enum resolver_kind {
     RESOLVER_HAVE = 1, /* have you sockets of this network? */
@@ -38,6 +38,8 @@ struct resolver_message {
 fallible resolver_connect(const struct engine *e, int *ret_sock, bool *ret_fresh);
 /* The same, but *ret_sock is -1 when it does not run. */
 fallible resolver_find(const struct engine *e, int *ret_sock);
+/* Held while somebody gives it sockets, so that no two do. */
+fallible resolver_lock(const struct engine *e, int *ret_fd);
 bool resolver_has(int sock, const char *network);
 /* Binds port 53 of these addresses, in the user's networks where there are such, and hands the sockets over. */
 fallible resolver_give(const struct usernet *u, int sock, const char *network, const struct ip *gateways, size_t n);

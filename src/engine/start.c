@@ -133,9 +133,14 @@ static fallible read_answer(int fd)
 /* Why it did not start is part of the container, for ps and inspect. */
 static void note_failure(struct container *c, const err *e)
 {
-    if (err_is(e, ERR_UNAVAILABLE)) /* killed: it has not cleared up behind itself */
-        err_ignore(container_forget_cgroup(c), "whoever removes the container tries again");
+    bool gone = true;
+    if (err_is(e, ERR_UNAVAILABLE)) { /* killed: it has not cleared up behind itself, and may still be dying in there */
+        err *failed = container_forget_cgroup(c);
+        gone = !failed;
+        err_ignore(failed, "whoever starts or removes the container tries again");
+    }
     struct monitor_exit record = {
+        .cgroup_gone = gone,
         .exit_code = err_exit_status(e, 128),
         .error = (char *)err_text(e),
         .restart_count = c->restarts,

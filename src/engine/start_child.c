@@ -81,6 +81,7 @@ static fallible become_monitor(const struct start_child *s, struct runtime_creat
     plan.cgroup_path = created->cgroup_path;
     plan.cgroup_text = created->cgroup_text;
     plan.hold = s->plan->network.hold;
+    plan.names_fd = s->plan->network.dns_sock > 0 ? s->plan->network.dns_sock : 0;
     plan.stdin_once = c->config->stdin_open && s->client_fd >= 0;
     fds->pidfd = created->pidfd;
     fds->client_fd = s->client_fd;

@@ -223,7 +223,7 @@ fallible container_forget_cgroup(struct container *c)
     own(cgroup_host) struct cgroup_host *host = NULL;
     own(cgroup) struct cgroup *group = NULL;
     const char *why;
-    if (!was_started(c) || has_record(c))
+    if (!was_started(c) || container_cgroup_gone(c))
         return NULL;
     TRY(container_config(c, &config));
     own_mem char *path = spec_cgroup_path(c->row.id, config);

@@ -72,6 +72,7 @@ struct monitor_plan {
     int64_t log_max_age_s;                /* 0: no limit */
     int64_t log_max_bytes, log_max_files; /* files count the current one; 0 bytes: never rotated */
     const char *hold;    /* descriptors that it keeps open until the container ends: "12 13"; NULL: none */
+    int64_t names_fd;    /* one of hold: the connection to the resolver of names (names.h); 0: none */
     bool stdin_open;     /* -i: clients may have the program's input */
     bool stdin_once;     /* without a terminal: the end of the first client's input is the end of the program's */
     bool remove;         /* --rm: exec "husk container-cleanup ID" at the end unless a client answers MONITOR_CLEANED */

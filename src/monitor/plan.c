@@ -35,6 +35,7 @@ static const struct field {
     FIELD("log-max-bytes", NUMBER, int64_t, log_max_bytes),
     FIELD("log-max-files", NUMBER, int64_t, log_max_files),
     FIELD("hold", TEXT, const char *, hold),
+    FIELD("names-fd", NUMBER, int64_t, names_fd),
     FIELD("stdin-open", FLAG, bool, stdin_open),
     FIELD("stdin-once", FLAG, bool, stdin_once),
     FIELD("remove", FLAG, bool, remove),

@@ -19,6 +19,7 @@
 #include "monitor/health.h"
 #include "monitor/journal.h"
 #include "monitor/logfile.h"
+#include "monitor/names.h"
 #include "monitor/record.h"
 #include "os/fs.h"
 #include "os/loop.h"
@@ -62,6 +63,7 @@ struct watch {
     struct monitor_exit record;
     struct backoff backoff;
     struct health health;
+    struct names names;
 };
 
 /* Whole pages, given back to the kernel when they rest. */
@@ -338,6 +340,7 @@ static fallible end_container(struct watch *w)
 {
     w->ending = true;
     health_end(&w->health);
+    names_end(&w->names);
     ending_collect(w->pidfd, &w->record);
     ending_clear_cgroup(w->plan, &w->record);
     ending_clear_network(w->plan, w->state_fd);
@@ -401,8 +404,10 @@ static err *on_child(void *ctx, const siginfo_t *unused)
             info.si_pid == w->plan->init.pid)
             return NULL;
         int status = 0;
-        if (waitpid(info.si_pid, &status, WNOHANG | __WALL) == info.si_pid)
+        if (waitpid(info.si_pid, &status, WNOHANG | __WALL) == info.si_pid) {
             health_reaped(&w->health, info.si_pid, status);
+            names_reaped(&w->names, info.si_pid);
+        }
     }
 }
 
@@ -443,6 +448,7 @@ static fallible prepare(struct watch *w, const int fds[PLAN_FDS])
     TRY(loop_add_fd(w->loop, w->pidfd, EPOLLIN, on_exit_event, w, &w->exit_source));
     TRY(begin_timeout(w));
     TRY(health_begin(&w->health, w->plan, w->loop));
+    TRY(names_begin(&w->names, w->plan, w->loop, w->state_fd));
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
     return loop_add_signals(w->loop, &child, on_child, w);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "network/connect_parts.h"
+#include "os/fault.h"
 #include "os/fs.h"
 #include "os/netlink.h"
 
@@ -318,12 +319,15 @@ fallible network_connect(const struct network_plan *p, pid_t pid, int dir_fd)
     TRY(netlink_open(&host));
     TRY(netlink_open_in(netns, &inside));
     TRY(firewall_note(dir_fd, p->ports, p->ports_n));
+    fault_here(FAULT_NOTED);
     err *e = NULL;
     while (!e && made < p->links_n)
         if (!(e = make_link(host, inside, netns, &p->links[made])))
             made++;
+    fault_here(FAULT_LINKED);
     if (!e)
         e = publish(p);
+    fault_here(FAULT_PUBLISHED);
     if (!e)
         return NULL;
     while (made-- > 0)

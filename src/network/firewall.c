@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "os/fault.h"
 #include "os/fs.h"
 
 enum { IFNAME = 16, ATTEMPTS = 10, NOTE_MAX = 8 << 20 };
@@ -19,7 +20,7 @@ enum { IFNAME = 16, ATTEMPTS = 10, NOTE_MAX = 8 << 20 };
 /* ---- the table ------------------------------------------------------------------------------------------------- */
 
 static const struct nft_set sets[] = {
-    { "links", { NFT_TYPE_IFNAME }, { 0 }, false },
+    { "bridges", { NFT_TYPE_IFNAME }, { 0 }, false },
     { "isolated", { NFT_TYPE_IFNAME }, { 0 }, false },
     { "internal", { NFT_TYPE_IFNAME }, { 0 }, false },
     { "pairs", { NFT_TYPE_IFNAME, NFT_TYPE_IFNAME }, { 0 }, false },
@@ -27,6 +28,8 @@ static const struct nft_set sets[] = {
     { "nets6", { NFT_TYPE_IP6 }, { 0 }, true },
     { "same4", { NFT_TYPE_IP4, NFT_TYPE_IP4 }, { 0 }, true },
     { "same6", { NFT_TYPE_IP6, NFT_TYPE_IP6 }, { 0 }, true },
+    { "names4", { NFT_TYPE_IP4, NFT_TYPE_PROTO, NFT_TYPE_PORT }, { 0 }, false },
+    { "names6", { NFT_TYPE_IP6, NFT_TYPE_PROTO, NFT_TYPE_PORT }, { 0 }, false },
     { "ports4", { NFT_TYPE_PROTO, NFT_TYPE_PORT }, { NFT_TYPE_IP4, NFT_TYPE_PORT }, false },
     { "ports6", { NFT_TYPE_PROTO, NFT_TYPE_PORT }, { NFT_TYPE_IP6, NFT_TYPE_PORT }, false },
     { "at4", { NFT_TYPE_IP4, NFT_TYPE_PROTO, NFT_TYPE_PORT }, { NFT_TYPE_IP4, NFT_TYPE_PORT }, false },
@@ -84,7 +87,7 @@ static void add_guard(struct nft *n)
 {
     for (enum side_of side = SOURCE; side <= DESTINATION; side++) {
         nft_rule_begin(n, "guard");
-        interface_in(n, NFT_META_IIFNAME, "links");
+        interface_in(n, NFT_META_IIFNAME, "bridges");
         in_loopback_net(n, side);
         nft_verdict(n, NF_DROP);
         nft_rule_end(n);
@@ -115,15 +118,33 @@ static void add_forward(struct nft *n)
     has_bits(n, NFT_CT_STATUS, IPS_DST_NAT);
     nft_verdict(n, NF_ACCEPT);
     nft_rule_end(n);
-    nft_rule_begin(n, "forward"); /* iifname @links oifname @isolated drop */
-    interface_in(n, NFT_META_IIFNAME, "links");
+    nft_rule_begin(n, "forward"); /* iifname @bridges oifname @isolated drop */
+    interface_in(n, NFT_META_IIFNAME, "bridges");
     interface_in(n, NFT_META_OIFNAME, "isolated");
     nft_verdict(n, NF_DROP);
     nft_rule_end(n);
-    nft_rule_begin(n, "forward"); /* iifname @isolated oifname @links drop */
+    nft_rule_begin(n, "forward"); /* iifname @isolated oifname @bridges drop */
     interface_in(n, NFT_META_IIFNAME, "isolated");
-    interface_in(n, NFT_META_OIFNAME, "links");
+    interface_in(n, NFT_META_OIFNAME, "bridges");
     nft_verdict(n, NF_DROP);
+    nft_rule_end(n);
+}
+
+static void load_port(struct nft *n, uint32_t reg) /* meta l4proto . th dport */
+{
+    nft_meta(n, NFT_META_L4PROTO, reg);
+    nft_payload(n, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, reg + 1);
+}
+
+/* The resolver is asked itself, whoever has published its port: ip daddr . meta l4proto . th dport @names4 return */
+static void add_names(struct nft *n, const char *chain, int family)
+{
+    nft_rule_begin(n, chain);
+    is_family(n, family);
+    load_address(n, family, DESTINATION, NFT_R0);
+    load_port(n, NFT_R0 + (family == AF_INET ? 1 : 4));
+    nft_lookup(n, family == AF_INET ? "names4" : "names6", NFT_R0, 0);
+    nft_verdict(n, NFT_RETURN);
     nft_rule_end(n);
 }
 
@@ -148,8 +169,7 @@ static void add_published(struct nft *n, const char *chain, int family)
             load_address(n, family, DESTINATION, NFT_R0);
             nft_compare(n, NFT_UNEQUAL, NFT_R0, loopback6, sizeof loopback6);
         }
-        nft_meta(n, NFT_META_L4PROTO, reg);
-        nft_payload(n, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, reg + 1);
+        load_port(n, reg);
         nft_lookup(n,
                    own_address         ? (family == AF_INET ? "at4" : "at6")
                    : family == AF_INET ? "ports4"
@@ -183,13 +203,13 @@ static void add_postrouting(struct nft *n)
         nft_verdict(n, NFT_RETURN);
         nft_rule_end(n);
     }
-    nft_rule_begin(n, "postrouting"); /* ip saddr 127.0.0.0/8 oifname @links masquerade */
+    nft_rule_begin(n, "postrouting"); /* ip saddr 127.0.0.0/8 oifname @bridges masquerade */
     in_loopback_net(n, SOURCE);
-    interface_in(n, NFT_META_OIFNAME, "links");
+    interface_in(n, NFT_META_OIFNAME, "bridges");
     nft_masquerade(n);
     nft_rule_end(n);
-    nft_rule_begin(n, "postrouting"); /* oifname @links return: a neighbour network sees who it is */
-    interface_in(n, NFT_META_OIFNAME, "links");
+    nft_rule_begin(n, "postrouting"); /* oifname @bridges return: a neighbour network sees who it is */
+    interface_in(n, NFT_META_OIFNAME, "bridges");
     nft_verdict(n, NFT_RETURN);
     nft_rule_end(n);
     for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
@@ -204,6 +224,8 @@ static void add_postrouting(struct nft *n)
 
 static void add_table(struct nft *n)
 {
+    nft_table(n, NFT_ADD); /* first, so that there is one to delete: one of another version's, or an empty one */
+    nft_table(n, NFT_DELETE);
     nft_table(n, NFT_ADD);
     for (size_t i = 0; i < ARRAY_SIZE(sets); i++)
         nft_add_set(n, &sets[i]);
@@ -213,21 +235,27 @@ static void add_table(struct nft *n)
     add_forward(n);
     static const char *const ways[] = { "prerouting", "output" };
     for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+        add_names(n, ways[i], AF_INET);
+        add_names(n, ways[i], AF_INET6);
         add_published(n, ways[i], AF_INET);
         add_published(n, ways[i], AF_INET6);
     }
     add_postrouting(n);
 }
 
-/* The chain made last: with it all of the table is there, since it is made at once. */
-struct look {
-    bool found;
-};
-
-static err *is_ours(void *ctx, int family, const char *table, const char *chain, uint32_t hook, uint32_t policy)
+/* By a set that other versions of the table lack: whoever changes the table's form gives it another name. */
+static err *no_element(void *ctx, const void *key, size_t key_len, const void *data, size_t data_len)
 {
-    struct look *l = ctx;
-    l->found |= family == NFPROTO_INET && str_eq(table, FIREWALL_TABLE) && str_eq(chain, "postrouting");
+    return NULL;
+}
+
+static fallible is_there(int sock, bool *ret)
+{
+    err *e = nft_each(sock, FIREWALL_TABLE, "bridges", no_element, NULL);
+    *ret = !e;
+    if (err_errno(e) != ENOENT)
+        return e;
+    err_free(e);
     return NULL;
 }
 
@@ -237,11 +265,11 @@ fallible firewall_ensure(int sock, bool *ret_made)
     *ret_made = false;
     for (int attempt = 0;; attempt++) {
         own(nft) struct nft n = { 0 };
-        struct look look = { 0 };
+        bool there;
         uint32_t generation;
         TRY(nft_generation(sock, &generation));
-        TRY(nft_each_chain(sock, is_ours, &look));
-        if (look.found)
+        TRY(is_there(sock, &there));
+        if (there)
             return NULL;
         nft_begin(&n, FIREWALL_TABLE, generation);
         add_table(&n);
@@ -259,18 +287,12 @@ fallible firewall_has(int sock, const char *bridge, bool *ret)
 {
     char name[IFNAME] = "";
     memcpy(name, bridge, strnlen(bridge, IFNAME - 1));
-    return nft_has(sock, FIREWALL_TABLE, "links", name, sizeof name, ret);
+    return nft_has(sock, FIREWALL_TABLE, "bridges", name, sizeof name, ret);
 }
 
 void firewall_begin(struct nft *n)
 {
     nft_begin(n, FIREWALL_TABLE, 0);
-}
-
-void firewall_flush(struct nft *n)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(sets); i++)
-        nft_flush_set(n, sets[i].name);
 }
 
 static void add_subnet(struct nft *n, enum nft_what what, const struct firewall_net *net, const struct prefix *p)
@@ -290,6 +312,27 @@ static void add_subnet(struct nft *n, enum nft_what what, const struct firewall_
         nft_interval(n, what, v4 ? "nets4" : "nets6", first.bytes, after.bytes, len);
 }
 
+static void put(uint8_t *to, size_t *len, const void *bytes, size_t n)
+{
+    memcpy(to + *len, bytes, n);
+    *len += NLA_ALIGN(n);
+}
+
+static void add_resolver(struct nft *n, enum nft_what what, const struct ip *at)
+{
+    static const uint8_t protos[] = { IPPROTO_UDP, IPPROTO_TCP };
+    const uint16_t port = htobe16(FIREWALL_NAMES_PORT);
+    for (size_t i = 0; i < ARRAY_SIZE(protos) && ip_is_set(at); i++) {
+        uint8_t key[24] = { 0 };
+        size_t len = 0;
+        put(key, &len, at->bytes, ip_size(at));
+        put(key, &len, &protos[i], 1);
+        put(key, &len, &port, sizeof port);
+        nft_element(n, what, at->family == AF_INET ? "names4" : "names6",
+                    &(struct nft_element){ .key = key, .key_len = len });
+    }
+}
+
 void firewall_net(struct nft *n, enum nft_what what, const struct firewall_net *net)
 {
     char pair[2 * IFNAME] = "";
@@ -297,7 +340,7 @@ void firewall_net(struct nft *n, enum nft_what what, const struct firewall_net *
     memcpy(pair, net->bridge, len);
     memcpy(pair + IFNAME, net->bridge, len);
     const struct nft_element one = { .key = pair, .key_len = IFNAME }, two = { .key = pair, .key_len = 2 * IFNAME };
-    nft_element(n, what, "links", &one);
+    nft_element(n, what, "bridges", &one);
     nft_element(n, what, "pairs", &two);
     if (net->isolated)
         nft_element(n, what, "isolated", &one);
@@ -305,12 +348,8 @@ void firewall_net(struct nft *n, enum nft_what what, const struct firewall_net *
         nft_element(n, what, "internal", &one);
     add_subnet(n, what, net, &net->subnet4);
     add_subnet(n, what, net, &net->subnet6);
-}
-
-static void put(uint8_t *to, size_t *len, const void *bytes, size_t n)
-{
-    memcpy(to + *len, bytes, n);
-    *len += NLA_ALIGN(n);
+    add_resolver(n, what, &net->names4);
+    add_resolver(n, what, &net->names6);
 }
 
 static bool add_entry(const struct firewall_port *port, const struct ip *to, struct firewall_entry *ret)
@@ -340,16 +379,19 @@ size_t firewall_port_entries(const struct firewall_port *port, struct firewall_e
     return n;
 }
 
+void firewall_put(struct nft *n, enum nft_what what, const struct firewall_entry *e)
+{
+    nft_element(
+        n, what, e->map,
+        &(struct nft_element){ .key = e->key, .key_len = e->key_len, .data = e->data, .data_len = e->data_len });
+}
+
 void firewall_port(struct nft *n, enum nft_what what, const struct firewall_port *port)
 {
     struct firewall_entry entries[2];
     size_t count = firewall_port_entries(port, entries);
     for (size_t i = 0; i < count; i++)
-        nft_element(n, what, entries[i].map,
-                    &(struct nft_element){ .key = entries[i].key,
-                                           .key_len = entries[i].key_len,
-                                           .data = entries[i].data,
-                                           .data_len = entries[i].data_len });
+        firewall_put(n, what, &entries[i]);
 }
 
 /* ---- the file that undoes ---------------------------------------------------------------------------------------- */
@@ -383,6 +425,7 @@ fallible firewall_withdraw(int dir_fd)
         TRY(nft_open(&sock));
         TRY_AS(nft_send(sock, bytes, len), "withdraw published ports");
     }
+    fault_here(FAULT_WITHDRAWN);
     if (unlinkat(dir_fd, FIREWALL_FILE, 0) < 0 && errno != ENOENT)
         return err_sys(errno, "remove '%s'", FIREWALL_FILE);
     return NULL;

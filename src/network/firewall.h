@@ -5,10 +5,11 @@
  * two; nothing a container does makes a chain or a rule. Other tables are never touched, and since a packet must pass
  * every table's chains, the host's own forward policy holds for what is published too.
  *
- *   links, isolated, internal   {bridge}
+ *   bridges, isolated, internal {bridge}
  *   pairs                       {bridge . bridge}: each with itself, what stays within one network
  *   nets4, nets6                [subnet]: masqueraded beyond the host
  *   same4, same6                [subnet . subnet]: each with itself, not masqueraded, unless through a published port
+ *   names4, names6              {address . protocol . port}: of the resolver: for who asks there no port is published
  *   ports4, ports6              {protocol . port : address . port}: of any of the host's addresses
  *   at4, at6                    {host's address . protocol . port : address . port}
  *
@@ -35,6 +36,7 @@
 struct firewall_net {
     const char *bridge;
     struct prefix subnet4, subnet6; /* none: not of that family */
+    struct ip names4, names6;       /* where it is asked for names; none: there are none */
     bool isolated, internal, masquerade;
 };
 /* One published port; for a family, where the container has an address of it. */
@@ -45,16 +47,17 @@ struct firewall_port {
     struct ip ip4, ip6;       /* the container's */
 };
 
+enum { FIREWALL_NAMES_PORT = 53 };
+
 /* Whether the table is there with this bridge in it. */
 fallible firewall_has(int sock, const char *bridge, bool *ret);
-/* Makes the table when it is not there. *ret_made tells. */
+/* Makes the table when it is not there, or is another version's. *ret_made tells. */
 fallible firewall_ensure(int sock, bool *ret_made);
 
 /* The rest adds to a batch: between firewall_begin() and nft_commit(). */
 void firewall_begin(struct nft *n);
 void firewall_net(struct nft *n, enum nft_what what, const struct firewall_net *net);
 void firewall_port(struct nft *n, enum nft_what what, const struct firewall_port *port);
-void firewall_flush(struct nft *n); /* every element */
 
 /* For all addresses, or for one only, of one family: the map's element as it is in the kernel. */
 struct firewall_entry {
@@ -64,6 +67,7 @@ struct firewall_entry {
 };
 /* At most one of each family. */
 size_t firewall_port_entries(const struct firewall_port *port, struct firewall_entry ret[2]);
+void firewall_put(struct nft *n, enum nft_what what, const struct firewall_entry *e);
 /* The map's names, NULL-terminated. */
 extern const char *const firewall_port_maps[];
 

@@ -48,8 +48,19 @@ void reserve_clear(struct reserve *r)
 struct search {
     const struct ip *at;
     uint16_t port;
-    uint32_t inode; /* 0: not found yet */
+    bool exact;              /* a socket for all addresses is not meant */
+    const struct reserve *r; /* whose shared addresses are not meant either; NULL: all are */
+    uint32_t inode;          /* 0: not found yet */
 };
+
+static bool is_shared(const struct reserve *r, const struct inet_diag_msg *d)
+{
+    for (size_t i = 0; i < r->shared_n; i++)
+        if (r->shared[i].family == d->idiag_family &&
+            memcmp(d->id.idiag_src, r->shared[i].bytes, ip_size(&r->shared[i])) == 0)
+            return true;
+    return false;
+}
 
 static err *read_socket(void *ctx, const struct nlmsghdr *m)
 {
@@ -60,7 +71,9 @@ static err *read_socket(void *ctx, const struct nlmsghdr *m)
         return NULL;
     memcpy(&d, NLMSG_DATA(m), sizeof d);
     size_t n = d.idiag_family == AF_INET6 ? 16 : 4;
-    bool all = memcmp(d.id.idiag_src, any, n) == 0;
+    if (s->r && is_shared(s->r, &d))
+        return NULL;
+    bool all = !s->exact && memcmp(d.id.idiag_src, any, n) == 0;
     bool same =
         !ip_is_set(s->at) || all || (s->at->family == d.idiag_family && memcmp(d.id.idiag_src, s->at->bytes, n) == 0);
     if (be16toh(d.id.idiag_sport) == s->port && same && d.idiag_inode && !s->inode)
@@ -112,12 +125,34 @@ static char *process_of(uint32_t inode)
     return NULL;
 }
 
-char *reserve_holder(uint8_t proto, const struct ip *at, uint16_t port)
+/* Nobody: *ret_found is false. Somebody who cannot be named: "". */
+static char *find_holder(const struct reserve *r, uint8_t proto, const struct ip *at, uint16_t port, bool *ret_found)
 {
-    struct search s = { .at = at, .port = port };
+    struct search s = { .at = at, .port = port, .r = r };
     err_ignore(find_socket(proto, &s), "then nobody can be named");
+    *ret_found = s.inode != 0;
     char *name = s.inode ? process_of(s.inode) : NULL;
     return name ? name : mem_strdup("");
+}
+
+char *reserve_holder(uint8_t proto, const struct ip *at, uint16_t port)
+{
+    bool found;
+    return find_holder(NULL, proto, at, port, &found);
+}
+
+fallible reserve_is_bound(uint8_t proto, const struct ip *at, uint16_t port, bool *ret)
+{
+    struct search s = { .at = at, .port = port, .exact = true };
+    TRY(find_socket(proto, &s));
+    *ret = s.inode != 0;
+    return NULL;
+}
+
+fallible reserve_share(int sock)
+{
+    const int on = 1;
+    return setsockopt(sock, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) < 0 ? err_sys(errno, "share a port") : NULL;
 }
 
 /* ---- taking it ----------------------------------------------------------------------------------------------------
@@ -181,13 +216,20 @@ static fallible refused(int errnum, uint8_t proto, const struct ip *at, uint16_t
  * Connections of an earlier listener that are not quite over refuse a port too, and they are nobody's: then once more,
  * as servers do. Not at once so: a socket that was bound like that would let others have the port as well.
  */
-static fallible bind_alone(int sock, uint8_t proto, const struct ip *at, int family, uint16_t port)
+static fallible bind_alone(const struct reserve *r, int sock, uint8_t proto, const struct ip *at, int family,
+                           uint16_t port)
 {
     const int on = 1;
     if (bind_to(sock, at, family, port) == 0)
         return NULL;
     int errnum = errno;
-    own_mem char *holder = errnum == EADDRINUSE ? reserve_holder(proto, at, port) : mem_strdup("");
+    bool found = true;
+    own_mem char *holder = errnum == EADDRINUSE ? find_holder(r, proto, at, port, &found) : mem_strdup("");
+    if (!found && r->shared_n) { /* the resolver, then */
+        TRY(reserve_share(sock));
+        if (bind_to(sock, at, family, port) == 0)
+            return NULL;
+    }
     if (errnum == EADDRINUSE && !*holder && proto == IPPROTO_TCP &&
         setsockopt(sock, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 && bind_to(sock, at, family, port) == 0)
         return NULL;
@@ -204,7 +246,9 @@ static fallible reserve_one(struct reserve *r, uint8_t proto, const struct ip *a
         return err_sys(errno, "make a socket");
     if (family == AF_INET6)
         (void)setsockopt(sock, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-    TRY(bind_alone(sock, proto, at, family, *port));
+    TRY(bind_alone(r, sock, proto, at, family, *port));
+    if (*port == RESERVE_SHARED_PORT && proto != IPPROTO_SCTP)
+        TRY(reserve_share(sock)); /* only now: before, another of ours would not have been in the way */
     if (!*port)
         *port = bound_port(sock);
     r->fds = mem_array(r->fds, r->n + 1, sizeof *r->fds);

@@ -16,10 +16,18 @@
 uint8_t proto_number(const char *word);
 const char *proto_word(uint8_t proto);
 
-/* Sockets that are kept; zero-initialised is none. */
+/*
+ * Sockets that are kept; zero-initialised is none.
+ *
+ * The port of names is held so that the resolver can have it on its bridges' own addresses all the same: its sockets
+ * are no obstacle, and ours none for it, as both have SO_REUSEPORT, which the kernel heeds among one user's sockets.
+ */
+enum { RESERVE_SHARED_PORT = 53 };
 struct reserve {
     int *fds;
     size_t n;
+    const struct ip *shared; /* those addresses; borrowed */
+    size_t shared_n;
 };
 void reserve_clear(struct reserve *r);
 
@@ -31,6 +39,11 @@ void reserve_clear(struct reserve *r);
  * for an address that the host does not have.
  */
 fallible reserve_port(struct reserve *r, uint8_t proto, const struct ip *at, bool ipv6, uint16_t *port);
+
+/* A socket that was bound, or is to be, is one of those. */
+fallible reserve_share(int sock);
+/* Whether a socket is bound to exactly this address. */
+fallible reserve_is_bound(uint8_t proto, const struct ip *at, uint16_t port, bool *ret);
 
 /* Who holds a port: "process 'nginx' (4711)", or "" when nobody is found. Caller frees. */
 char *reserve_holder(uint8_t proto, const struct ip *at, uint16_t port);

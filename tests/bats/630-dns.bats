@@ -147,6 +147,50 @@ no_resolver() { ! resolver; }
     wait_until 10 no_resolver
 }
 
+@test "the resolver is killed while containers run: it is back without any command" {
+    h run -d --name cl --network back busybox sleep 1000 >/dev/null
+    h run -d --name other --network front -h second busybox sleep 1000 >/dev/null
+    local pid
+    for _ in 1 2; do
+        pid=$(resolver)
+        kill -KILL "$pid"
+        wait_until 10 another_than "$pid"
+        wait_until 10 knows cl back cl
+        wait_until 10 knows other front other
+    done
+    husk rm -f cl other >/dev/null
+    wait_until 10 no_resolver
+}
+another_than() { [[ $(resolver) && $(resolver) != "$1" ]]; }
+knows() { [[ $(ask "$1" @"$(gateway "$2")" +short "$3") == "$(address "$1" "$2")" ]]; }
+
+@test "a host name is a name, of each that has it" {
+    h run -d --name one --network back -h db busybox sleep 1000 >/dev/null
+    h run -d --name two --network back -h db busybox sleep 1000 >/dev/null
+    [[ $(ask one @"$(gateway back)" +short db | sort) == $(printf '%s\n' "$(address one back)" "$(address two back)" | sort) ]]
+}
+
+@test "a container has port 53 of the host while the resolver has that of the gateway" {
+    h run -d --name server --network back -p 53:53/udp -p 53:53 busybox nc -l -p 53 -e echo mine >/dev/null
+    h run -d --name cl --network front busybox sleep 1000 >/dev/null
+    [[ $(ask cl @"$(gateway front)" +short cl) == "$(address cl front)" ]]
+    [[ $(ask server @"$(gateway back)" +short server) == "$(address server back)" ]]
+    run husk run --rm -p 53:53 busybox true
+    expect 125 "port 53/tcp of the host is taken by container 'server'"
+    [[ $(outside busybox nc -w 3 198.51.100.1 53 </dev/null) == mine ]]
+    husk rm -f cl server >/dev/null
+    wait_until 10 no_resolver
+    python3 -c 'import socket, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("0.0.0.0", 53))
+time.sleep(1000)' 3>&- &
+    local foreign=$!
+    wait_until 10 sh -c 'ss -lnu | grep -q 0.0.0.0:53'
+    run h run --rm --network back busybox true
+    kill "$foreign"
+    expect 125 "where containers ask for names, is taken by process 'python3' ($foreign): free it, or make a network with --disable-dns"
+}
+
 @test "20,000 questions and more are answered, and a flood of unanswerable ones does not stop it" {
     h run -d --name cl --network back busybox sleep 1000 >/dev/null
     local pid at

@@ -49,6 +49,6 @@ nobody() { # as ask: no answer comes
 ip_of() { husk inspect "$1" | jq -r ".[0].NetworkSettings.Networks[\"${2:-husk}\"].IPAddress"; }
 ip6_of() { husk inspect "$1" | jq -r ".[0].NetworkSettings.Networks[\"$2\"].GlobalIPv6Address"; }
 # What husk has in the firewall, without what every network has.
-published() { nft list table inet husk | grep -E '^\s+elements = \{ .*(tcp|udp|sctp) \. ' || true; }
+published() { nft list table inet husk | grep -E '(tcp|udp|sctp) \. [0-9]+ : ' || true; }
 veths() { ip -br link | grep -o '^hk[^@ ]*' || true; }
 no_veths() { [[ ! $(veths) ]]; }

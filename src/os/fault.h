@@ -1,0 +1,55 @@
+/*
+ * fault.h: places between two steps at which tests kill the process, beside the rows of a start (os/steps.h).
+ *
+ * HUSK_FAULT="kill@NAME" kills it there, in builds with -Dfault_injection=true; in others there is nothing. What is
+ * left must be gone after the next command: tests/bats/602-network-more.bats walks the whole table.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_OS_FAULT_H
+#define HUSK_OS_FAULT_H
+
+#define FAULT_POINTS(X)                                                                                                \
+    X(FAULT_LEASED, "addresses-leased")                                                                                \
+    X(FAULT_BRIDGE, "bridge-made")                                                                                     \
+    X(FAULT_NETWORK, "network-in-firewall")                                                                            \
+    X(FAULT_RESERVED, "port-reserved")                                                                                 \
+    X(FAULT_NAMES, "names-served")                                                                                     \
+    X(FAULT_NOTED, "firewall-noted")                                                                                   \
+    X(FAULT_LINKED, "interface-made")                                                                                  \
+    X(FAULT_PUBLISHED, "ports-published")                                                                              \
+    X(FAULT_WITHDRAWN, "elements-withdrawn")                                                                           \
+    X(FAULT_RUNTIME_GONE, "runtime-removed")                                                                           \
+    X(FAULT_ROW_GONE, "row-removed")                                                                                   \
+    X(FAULT_CONNECTED_ROW, "endpoint-added")                                                                           \
+    X(FAULT_CONNECTED_LIVE, "endpoint-connected")                                                                      \
+    X(FAULT_NAMES_GONE, "network-names-gone")                                                                          \
+    X(FAULT_BRIDGE_GONE, "bridge-removed")                                                                             \
+    X(FAULT_NETWORK_GONE, "network-out-of-firewall")
+
+#define X(id, name) id,
+enum fault_point { FAULT_POINTS(X) };
+#undef X
+
+#ifdef HUSK_FAULT_INJECTION
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static inline void fault_here(enum fault_point p)
+{
+#define X(id, name) name,
+    static const char *const names[] = { FAULT_POINTS(X) };
+#undef X
+    const char *asked = getenv("HUSK_FAULT");
+    if (asked && strncmp(asked, "kill@", 5) == 0 && strcmp(asked + 5, names[p]) == 0)
+        (void)kill(getpid(), SIGKILL);
+}
+#else
+static inline void fault_here(enum fault_point p)
+{
+    (void)p;
+}
+#endif
+
+#endif
