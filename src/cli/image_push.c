@@ -11,30 +11,117 @@
 #include "cli/image_remote.h"
 #include "layers/push.h"
 #include "os/fs.h"
+#include "transport/repack.h"
 
 struct push_opts {
-    bool quiet, all_tags;
-    const char *platform, *digestfile;
+    bool quiet, all_tags, force, remove_signatures;
+    const char *platform, *digestfile, *compression, *format;
+    struct opt_i64 level;
     struct remote_opts remote;
 };
+
+static const char *const compressions[] = { "gzip", "zstd", "zstd:chunked", NULL };
+static const char *const forms[] = { "oci", "v2s2", "docker", NULL };
 
 #define T struct push_opts
 static const struct opt push_rows[] = {
     OPT_FLAG('a', "all-tags", T, all_tags, "All tags of the repository that are here"),
+    OPT_STR(0, "compression-format", T, compression, "WORD", "Pack layers that are packed otherwise with gzip or zstd",
+            .words = compressions),
+    OPT_I64(0, "compression-level", T, level, "N", "How well: gzip 1 to 9, zstd 1 to 22; layers are packed anew"),
     OPT_STR(0, "digestfile", T, digestfile, "FILE", "Write the digest of what was pushed to this file"),
+    OPT_FLAG(0, "force-compression", T, force, "Pack layers anew that are packed in this way already"),
+    OPT_STR('f', "format", T, format, "FORM", "The manifest's form: oci or v2s2 (default: as it is)", .words = forms),
     OPT_STR(0, "platform", T, platform, "OS/ARCH[/VARIANT]", "Push this platform's manifest alone"),
     OPT_FLAG('q', "quiet", T, quiet, "Print only the image's name"),
+    OPT_FLAG(0, "remove-signatures", T, remove_signatures, "As with podman: a push takes no signatures along"),
     REMOTE_OPTIONS(T),
     OPT_END,
 };
 #undef T
+
+/* ---- packed otherwise ---- */
+
+static bool is_changed(const struct push_opts *o)
+{
+    return o->compression || o->force || o->level.set || o->format;
+}
+
+/* ISA-L has three levels of gzip, people know nine. */
+static fallible how_to_pack(const struct push_opts *o, struct repack *ret)
+{
+    bool zstd = str_eq(o->compression, "zstd");
+    if (str_eq(o->compression, "zstd:chunked"))
+        return err_new(ERR_UNSUPPORTED, "--compression-format zstd:chunked: husk fetches layers whole, and writes zstd "
+                                        "without a table of chunks: say zstd");
+    if ((o->force || o->level.set) && !o->compression)
+        return err_new(ERR_INVALID, "%s: say with --compression-format what layers are to be packed with",
+                       o->force ? "--force-compression" : "--compression-level");
+    if (o->level.set && (o->level.v < 1 || o->level.v > (zstd ? 22 : 9)))
+        return err_new(ERR_INVALID, "--compression-level: %s has levels from 1 to %d", zstd ? "zstd" : "gzip",
+                       zstd ? 22 : 9);
+    *ret = (struct repack){
+        .layers = zstd             ? REPACK_ZSTD
+                  : o->compression ? REPACK_GZIP
+                                   : REPACK_AS_THEY_ARE,
+        .form = !o->format                 ? REPACK_SAME_FORM
+                : str_eq(o->format, "oci") ? REPACK_OCI
+                                           : REPACK_DOCKER,
+        .level = (int)(zstd ? o->level.v : (o->level.v + 2) / 3),
+        .force = o->force || o->level.set,
+    };
+    return NULL;
+}
+
+/* What is a download to a copy is a push here. */
+static void begin_pushing(void *ctx, size_t n, const char *const *ids)
+{
+    const struct progress *p = ctx;
+    if (p->begin)
+        p->begin(p->ctx, n, ids);
+}
+
+static void tell_pushing(void *ctx, size_t i, enum progress_state state, int64_t now, int64_t total)
+{
+    const struct progress *p = ctx;
+    if (p->layer)
+        p->layer(p->ctx, i, state == PROGRESS_DONE ? PROGRESS_PUSHED : PROGRESS_PUSHING, now, total);
+}
+
+/* One platform's: an index would be of other images than those that it names. */
+static fallible push_changed(struct layout *l, const struct push_opts *opts, const struct push_options *options,
+                             const char *what, const struct ref *to, struct push_result **ret)
+{
+    own(image) struct image *image = NULL;
+    own(source) struct source *plain = NULL;
+    own(source) struct source *from = NULL;
+    own(sink) struct sink *sink = NULL;
+    own(registry_manifest) struct registry_manifest *doc = NULL;
+    own(push_result) struct push_result *r = mem_zalloc(sizeof *r);
+    struct progress shown = options->progress;
+    struct copy_options copying = { .progress = { .begin = begin_pushing, .layer = tell_pushing, .ctx = &shown } };
+    struct repack how;
+    TRY(how_to_pack(opts, &how));
+    TRY(image_find(l, what, opts->platform, &image));
+    TRY(source_image(l, image, &plain));
+    TRY(source_repacked(take(plain), l, &how, &from));
+    TRY(from->ops->get(from, NULL, &doc));
+    TRY(sink_registry(to, &options->registry, &sink));
+    TRY(copy_image(from, sink, &copying, &r->digest));
+    r->size = (int64_t)doc->len;
+    *ret = take(r);
+    return NULL;
+}
 
 static fallible push_one(struct image_session *s, const struct push_opts *opts, const struct push_options *options,
                          const char *what, const struct ref *to, int digest_fd)
 {
     own(push_result) struct push_result *r = NULL;
     own_mem char *name = ref_full(to);
-    TRY(push_image(s->store, what, to, options, &r));
+    if (is_changed(opts))
+        TRY_AS(push_changed(s->store, opts, options, what, to, &r), "image '%.300s'", what);
+    else
+        TRY(push_image(s->store, what, to, options, &r));
     if (opts->quiet)
         printf("%s\n", name);
     else
@@ -129,6 +216,10 @@ const struct command cmd_push = {
         "another of its repositories has are mounted from there. An index goes whole when all of its platforms are "
         "here,\n"
         "else this machine's platform goes alone.\n"
+        "\n"
+        "With --compression-format or --format the manifest is written anew, for one platform; the image's ID stays. "
+        "Of\n"
+        "gzip husk has three levels: 1 to 3, 4 to 6 (its default) and 7 to 9 are one each.\n"
         "\n" REMOTE_DETAIL,
     .opts = push_rows,
     .opts_size = sizeof(struct push_opts),

@@ -68,10 +68,11 @@ static fallible save_one(struct layout *l, const struct save_opts *o, const stru
     TRY(source_image(l, image, &plain));
     if (docker || o->compress || o->uncompressed)
         TRY(source_repacked(take(plain), l,
-                            o->compress       ? REPACK_GZIP
-                            : o->uncompressed ? REPACK_PLAIN
-                                              : REPACK_AS_THEY_ARE,
-                            docker ? REPACK_DOCKER : REPACK_SAME_FORM, &repacked));
+                            &(struct repack){ .layers = o->compress       ? REPACK_GZIP
+                                                        : o->uncompressed ? REPACK_PLAIN
+                                                                          : REPACK_AS_THEY_ARE,
+                                              .form = docker ? REPACK_DOCKER : REPACK_SAME_FORM },
+                            &repacked));
     return copy_image(repacked ? repacked : plain, to, copying, NULL);
 }
 

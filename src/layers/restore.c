@@ -100,6 +100,6 @@ fallible restore_open(struct layout *l, const char *digest, int64_t size, int *r
     if (!err_is(e, ERR_NOT_FOUND) || !digest_valid(digest))
         return e;
     err_ignore(e, "it is made, where that can be done");
-    TRY_AS(userns_call(restore, &r), "layer %.12s", digest_hex(digest));
+    TRY(userns_call(restore, &r));
     return layout_open_blob(l, digest, size, ret_fd);
 }

@@ -27,8 +27,7 @@ struct repack_source {
     struct source s;
     struct source *inner;
     struct layout *l; /* borrowed */
-    enum repack_layers layers;
-    enum repack_manifest form;
+    struct repack how;
     struct oci_manifest *m;
     struct registry_manifest *doc;
     struct repacked *list;
@@ -39,9 +38,29 @@ static bool is_gzip(const char *type)
 {
     return str_ends(type, "gzip");
 }
+static bool is_zstd(const char *type)
+{
+    return str_ends(type, "zstd");
+}
 static bool is_plain(const char *type)
 {
     return str_ends(type, ".tar");
+}
+
+/* What a layer is to become; AS_THEY_ARE: it stays. */
+static enum repack_layers target_of(const struct repack *how, const char *type)
+{
+    switch (how->layers) {
+    case REPACK_AS_THEY_ARE:
+        return how->form == REPACK_DOCKER && is_zstd(type) ? REPACK_GZIP : REPACK_AS_THEY_ARE;
+    case REPACK_GZIP:
+        return is_gzip(type) && !how->force ? REPACK_AS_THEY_ARE : REPACK_GZIP;
+    case REPACK_ZSTD:
+        return is_zstd(type) && !how->force ? REPACK_AS_THEY_ARE : REPACK_ZSTD;
+    case REPACK_PLAIN:
+        return is_plain(type) ? REPACK_AS_THEY_ARE : REPACK_PLAIN;
+    }
+    return REPACK_AS_THEY_ARE;
 }
 
 /* ---- one layer ---- */
@@ -83,7 +102,7 @@ static err *add_plain(void *packer, const void *bytes, size_t n)
     return packer_add(packer, bytes, n);
 }
 
-static fallible pack(struct repack_source *s, struct oci_descriptor *layer, struct repacked *r)
+static fallible pack(struct repack_source *s, enum stream_form form, struct oci_descriptor *layer, struct repacked *r)
 {
     own(digest) struct digest *digest = NULL;
     own(packer) struct packer *packer = NULL;
@@ -92,7 +111,7 @@ static fallible pack(struct repack_source *s, struct oci_descriptor *layer, stru
         return err_sys(errno, "make a temporary file");
     TRY(digest_new(NULL, &digest));
     struct packing p = { tmp, digest, 0 };
-    TRY(packer_new(STREAM_GZIP, 0, add_packed, &p, &packer));
+    TRY(packer_new(form, s->how.level, add_packed, &p, &packer));
     TRY(unpack(s, &r->old, add_plain, packer));
     TRY(packer_end(packer));
     layer->digest = digest_end(digest);
@@ -103,22 +122,21 @@ static fallible pack(struct repack_source *s, struct oci_descriptor *layer, stru
 
 static fallible repack_layer(struct repack_source *s, struct oci_descriptor *layer, const char *diff_id)
 {
-    bool to_gzip = !is_gzip(layer->media_type) &&
-                   (s->layers == REPACK_GZIP || (s->form == REPACK_DOCKER && !is_plain(layer->media_type)));
-    if (s->layers == REPACK_PLAIN ? is_plain(layer->media_type) : !to_gzip)
+    enum repack_layers to = target_of(&s->how, layer->media_type);
+    if (to == REPACK_AS_THEY_ARE)
         return NULL;
     s->list = mem_array(s->list, s->n + 1, sizeof *s->list);
     struct repacked *r = &s->list[s->n++];
     *r = (struct repacked){ .old = { .media_type = layer->media_type, .digest = layer->digest, .size = layer->size },
                             .fd = -1 };
-    if (s->layers == REPACK_PLAIN) {
+    if (to == REPACK_PLAIN) {
         layer->digest = mem_strdup(diff_id);
         TRY(layer_size(s->l, diff_id, &layer->size));
         layer->media_type = mem_strdup(MEDIA_OCI_LAYER);
     } else {
         layer->digest = NULL;
-        TRY(pack(s, layer, r));
-        layer->media_type = mem_strdup(MEDIA_OCI_LAYER_GZIP);
+        TRY(pack(s, to == REPACK_ZSTD ? STREAM_ZSTD : STREAM_GZIP, layer, r));
+        layer->media_type = mem_strdup(to == REPACK_ZSTD ? MEDIA_OCI_LAYER_ZSTD : MEDIA_OCI_LAYER_GZIP);
     }
     r->digest = mem_strdup(layer->digest);
     return NULL;
@@ -132,14 +150,33 @@ static void set_type(char **type, const char *to)
     *type = mem_strdup(to);
 }
 
-static fallible to_docker(struct oci_manifest *m)
+static void to_docker(struct oci_manifest *m)
 {
     set_type(&m->media_type, MEDIA_DOCKER_MANIFEST);
     set_type(&m->config->media_type, MEDIA_DOCKER_CONFIG);
     for (size_t i = 0; i < m->layers_n; i++)
         set_type(&m->layers[i].media_type,
                  is_plain(m->layers[i].media_type) ? MEDIA_DOCKER_LAYER : MEDIA_DOCKER_LAYER_GZIP);
-    return NULL;
+}
+
+static void to_oci(struct oci_manifest *m)
+{
+    set_type(&m->media_type, MEDIA_OCI_MANIFEST);
+    set_type(&m->config->media_type, MEDIA_OCI_CONFIG);
+    for (size_t i = 0; i < m->layers_n; i++)
+        set_type(&m->layers[i].media_type, is_plain(m->layers[i].media_type)  ? MEDIA_OCI_LAYER
+                                           : is_zstd(m->layers[i].media_type) ? MEDIA_OCI_LAYER_ZSTD
+                                                                              : MEDIA_OCI_LAYER_GZIP);
+}
+
+/* All of one form, whatever the layers that were packed anew are called. */
+static void shape(struct repack_source *s)
+{
+    bool docker = str_eq(s->m->media_type, MEDIA_DOCKER_MANIFEST);
+    if (s->how.form == REPACK_DOCKER || (s->how.form == REPACK_SAME_FORM && docker && s->how.layers != REPACK_ZSTD))
+        to_docker(s->m);
+    else
+        to_oci(s->m);
 }
 
 static fallible read_config(struct repack_source *s, struct oci_image_config **ret)
@@ -168,8 +205,7 @@ static fallible repack(struct repack_source *s)
     TRY(read_config(s, &config));
     for (size_t i = 0; i < s->m->layers_n; i++)
         TRY_AS(repack_layer(s, &s->m->layers[i], config->rootfs->diff_ids.items[i]), "layer %zu", i + 1);
-    if (s->form == REPACK_DOCKER)
-        TRY(to_docker(s->m));
+    shape(s);
     own_mem char *text = bind_write(&oci_manifest_type, s->m, BIND_COMPACT);
     return doc_make(text, strlen(text), NULL, NULL, &s->doc);
 }
@@ -237,8 +273,7 @@ static const struct source_ops repack_ops = {
     .get = repack_get, .open = repack_open, .send = repack_send, .free = repack_free
 };
 
-fallible source_repacked(struct source *take_inner, struct layout *l, enum repack_layers layers,
-                         enum repack_manifest form, struct source **ret)
+fallible source_repacked(struct source *take_inner, struct layout *l, const struct repack *how, struct source **ret)
 {
     own(source) struct source *made = NULL;
     struct repack_source *s = mem_zalloc(sizeof *s);
@@ -249,8 +284,9 @@ fallible source_repacked(struct source *take_inner, struct layout *l, enum repac
     s->s.name = mem_strdup(take_inner->name);
     s->inner = take_inner;
     s->l = l;
-    s->layers = layers;
-    s->form = form;
+    s->how = *how;
+    if (how->layers == REPACK_ZSTD && how->form == REPACK_DOCKER)
+        return err_new(ERR_INVALID, "Docker's form of a manifest knows no zstd: choose gzip, or the form oci");
     TRY(repack(s));
     *ret = take(made);
     return NULL;

@@ -8,11 +8,18 @@
 
 #include "transport/transport.h"
 
-enum repack_layers { REPACK_AS_THEY_ARE, REPACK_GZIP, REPACK_PLAIN };
-/* REPACK_DOCKER: Docker's schema 2; it knows no zstd, so such layers become gzip. */
-enum repack_manifest { REPACK_SAME_FORM, REPACK_DOCKER };
-fallible source_repacked(struct source *take_inner, struct layout *l, enum repack_layers layers,
-                         enum repack_manifest form, struct source **ret);
+enum repack_layers { REPACK_AS_THEY_ARE, REPACK_GZIP, REPACK_PLAIN, REPACK_ZSTD };
+/* REPACK_DOCKER: Docker's schema 2; it knows no zstd, so such layers become gzip. REPACK_SAME_FORM with REPACK_ZSTD
+ * makes an OCI manifest for that reason. */
+enum repack_manifest { REPACK_SAME_FORM, REPACK_DOCKER, REPACK_OCI };
+struct repack {
+    enum repack_layers layers;
+    enum repack_manifest form;
+    int level;  /* as packer_new()'s; 0: its default */
+    bool force; /* layers that are packed so already are packed anew as well */
+};
+/* INVALID: no such level; REPACK_ZSTD with REPACK_DOCKER. */
+fallible source_repacked(struct source *take_inner, struct layout *l, const struct repack *how, struct source **ret);
 /* One platform's image of the store, with the name that it was found by. */
 fallible source_image(struct layout *l, const struct image *image, struct source **ret);
 

@@ -23,6 +23,61 @@ teardown() { rm -rf "$HUSK_ROOT"; }
 
 raw() { skopeo inspect --raw --tls-verify=false "docker://$1"; }
 
+# types NAME: the layers' media types, without what all have
+types() { raw "$1" | jq -r '.layers[].mediaType' | sed 's/.*[.]//' | paste -sd' '; }
+id_in_registry() { raw "$1" | jq -r .config.digest; }
+
+@test "--compression-format, --compression-level, --force-compression and --format pack layers anew, and the image stays" {
+    local name id
+    for name in gzip zstd plain; do
+        "$HUSK" pull -q "$REGISTRY/from:$name"
+    done
+    # arguments | image | what the layers become
+    while IFS='|' read -r args name want; do
+        args=${args%% } name=${name// /} want=${want## }
+        # shellcheck disable=SC2086 # words
+        run "$HUSK" push -q $args "$REGISTRY/from:$name" "$REGISTRY/packed:1"
+        expect 0 "=$REGISTRY/packed:1" || { echo "$args $name"; return 1; }
+        [[ $(types "$REGISTRY/packed:1") == "$want" ]] || { echo "$args $name: $(types "$REGISTRY/packed:1")"; return 1; }
+        [[ $(id_in_registry "$REGISTRY/packed:1") == "$(id_in_registry "$REGISTRY/from:$name")" ]]
+        skopeo copy --quiet --src-tls-verify=false "docker://$REGISTRY/packed:1" "dir:$T/tmp/packed" # checks every digest
+        rm -rf "$T/tmp/packed"
+    done <<'ROWS'
+--compression-format zstd                        | gzip  | tar+zstd tar+zstd
+--compression-format gzip                        | zstd  | tar+gzip tar+gzip
+--compression-format gzip --compression-level 9  | plain | tar+gzip
+--compression-format zstd --compression-level 19 | zstd  | tar+zstd tar+zstd
+--format v2s2                                    | zstd  | gzip gzip
+--format v2s2 --compression-format gzip          | plain | gzip
+--format oci                                     | gzip  | tar+gzip tar+gzip
+ROWS
+    # what is packed so already stays, byte for byte, until that is not wished
+    run "$HUSK" push --compression-format gzip "$REGISTRY/from:gzip" "$REGISTRY/same:1"
+    expect 0 "~Pushed"
+    expect 0 "~1: digest: sha256:[0-9a-f]* size: [0-9]"
+    [[ $(raw "$REGISTRY/same:1" | jq -c .layers) == "$(raw "$REGISTRY/from:gzip" | jq -c .layers)" ]]
+    "$HUSK" push -q --compression-format gzip --force-compression "$REGISTRY/from:gzip" "$REGISTRY/same:2"
+    [[ $(raw "$REGISTRY/same:2" | jq -c .layers) != "$(raw "$REGISTRY/from:gzip" | jq -c .layers)" ]]
+    # it comes back as the image that it is, from Docker's form to OCI's as well
+    "$HUSK" push -q --format v2s2 "$REGISTRY/from:zstd" "$REGISTRY/docker:1"
+    [[ $(raw "$REGISTRY/docker:1" | jq -r .mediaType) == application/vnd.docker.distribution.manifest.v2+json ]]
+    id=$("$HUSK" images -q "$REGISTRY/from:zstd")
+    rm -rf "$HUSK_ROOT"
+    "$HUSK" pull -q "$REGISTRY/docker:1"
+    [[ $("$HUSK" images -q) == "$id" ]]
+    "$HUSK" push -q --compression-format zstd "$REGISTRY/docker:1" "$REGISTRY/docker:2"
+    [[ $(types "$REGISTRY/docker:2") == 'tar+zstd tar+zstd' ]]
+    [[ $(raw "$REGISTRY/docker:2" | jq -r '.mediaType + " " + .config.mediaType') == "application/vnd.oci.image.manifest.v1+json application/vnd.oci.image.config.v1+json" ]]
+    check_table <<ROWS
+push --compression-format lz4 $REGISTRY/docker:1                                | 1 | gzip
+push --compression-format zstd:chunked $REGISTRY/docker:1                       | 1 | without a table of chunks: say zstd
+push --compression-level 3 $REGISTRY/docker:1                                   | 1 | say with --compression-format
+push --compression-format gzip --compression-level 10 $REGISTRY/docker:1        | 1 | levels from 1 to 9
+push --compression-format zstd --format v2s2 $REGISTRY/docker:1                 | 1 | knows no zstd
+push --force-compression $REGISTRY/docker:1                                     | 1 | say with --compression-format
+ROWS
+}
+
 @test "what was pulled goes back byte for byte, and skopeo reads it" {
     local form
     for form in gzip zstd plain big empty; do
@@ -117,7 +172,7 @@ EOF2
     rm "$HUSK_ROOT/blobs/sha256/${blob#sha256:}"
     "$HUSK" tag "$REGISTRY/from:big" "$REGISTRY/lost" 2>/dev/null || true
     run "$HUSK" push "$REGISTRY/from:big" "localhost:${REGISTRY#*:}/lost"
-    expect 1 "its packed bytes are not kept here: pull the image again"
+    expect 1 "its packed bytes are not kept here: pull, load or import the image again"
     run raw "$REGISTRY/lost"
     [[ $status != 0 ]]
 }
