@@ -15,7 +15,7 @@ fallible build_find_image(struct build *b, const char *name, const char *platfor
     own_fd int lock = -1;
     TRY(context_image(b, name, &name));
     struct image_wish wish = {
-        .name = name, .platform = platform ? platform : b->o->platform, .pull = policy, .quiet = true
+        .name = name, .platform = platform ? platform : build_wanted_platform(b), .pull = policy, .quiet = true
     };
     TRY(image_for_container(b->engine, &wish, &image, &lock));
     for (size_t i = 0; i < image->config->rootfs->diff_ids.n; i++)
@@ -70,7 +70,7 @@ static void default_env(struct build_state *s)
 
 static fallible check_platform(struct build *b, const struct stage *s, const struct image *image)
 {
-    const char *want = s->platform ? s->platform : b->o->platform;
+    const char *want = s->platform ? s->platform : build_wanted_platform(b);
     const struct oci_image_config *c = image->config;
     if (want || !c->architecture || !c->os)
         return NULL;

@@ -70,7 +70,8 @@ char *build_title(const struct build *b, const struct stage_run *r)
     for (char *c = text; *c; c++)
         if (*c == '\n' || *c == '\t')
             *c = ' ';
-    return mem_printf("[%s %zu/%zu] %s", stage_title(b->stages, (size_t)(r - b->runs), name), r->next + 1, r->n, text);
+    return mem_printf("[%s%s%s %zu/%zu] %s", b->platforms.n > 1 ? b->platform : "", b->platforms.n > 1 ? " " : "",
+                      stage_title(b->stages, (size_t)(r - b->runs), name), r->next + 1, r->n, text);
 }
 
 /* ---- stages side by side ---- */
@@ -270,17 +271,35 @@ static void add_platform(struct build *b, const char *prefix, const char *platfo
     strv_add_printf(&b->platform_args, "%sVARIANT=%s", prefix, parts.n > 2 ? parts.items[2] : "");
 }
 
-static fallible read_platform(struct build *b)
+const char *build_wanted_platform(const struct build *b)
 {
-    if (b->o->platform && strchr(b->o->platform, ','))
-        return err_new(ERR_UNSUPPORTED, "--platform '%s': expected one platform", b->o->platform);
-    if (b->o->platform)
-        TRY_AS(platform_parse(b->o->platform, &b->platform), "--platform");
-    else
-        b->platform = mem_strdup(platform_of_host());
-    add_platform(b, "TARGET", b->platform);
-    add_platform(b, "BUILD", platform_of_host());
+    return b->platforms.n ? b->platform : NULL;
+}
+
+static fallible read_platforms(struct build *b)
+{
+    for (size_t i = 0; i < b->o->platforms.n; i++) {
+        own_strv struct strv words = { 0 };
+        strv_split(&words, b->o->platforms.items[i], ',');
+        for (size_t k = 0; k < words.n; k++) {
+            own_mem char *one = NULL;
+            TRY_AS(platform_parse(words.items[k], &one), "--platform");
+            if (!strv_has(&b->platforms, one))
+                strv_add(&b->platforms, one);
+        }
+    }
+    b->platform = b->platforms.n ? b->platforms.items[0] : platform_of_host();
+    if (b->platforms.n > 1 && b->o->verify)
+        return err_new(ERR_INVALID, "--verify compares one image: give one --platform");
     return NULL;
+}
+
+static void choose_platform(struct build *b, const char *platform)
+{
+    b->platform = platform;
+    strv_free(&b->platform_args);
+    add_platform(b, "TARGET", platform);
+    add_platform(b, "BUILD", platform_of_host());
 }
 
 static void add_secret(struct build *b, const char *id, char *take_bytes, size_t n)
@@ -348,7 +367,7 @@ static fallible read_options(struct build *b)
     TRY(check_names(b->o));
     TRY(progress_out_new(b->o->quiet ? "quiet" : b->o->progress, &b->progress));
     TRY(read_build_args(b));
-    TRY(read_platform(b));
+    TRY(read_platforms(b));
     TRY(contexts_read(b));
     TRY(share_parse("--cache-from", &b->o->cache_from, &b->imports, &b->imports_n));
     TRY(share_parse("--cache-to", &b->o->cache_to, &b->exports, &b->exports_n));
@@ -414,48 +433,8 @@ static fallible open_store(struct build *b)
 static fallible verify(struct build *b, const char *id)
 {
     own(image) struct image *image = NULL;
-    TRY_AS(image_find(b->layout, b->o->verify, b->o->platform, &image), "--verify");
-    return build_verify(b->layout, image, b->runs[b->stages->target].state, id);
-}
-
-static fallible build_here(struct build *b)
-{
-    own_mem char *id = NULL;
-    bool stop = false;
-    TRY(open_store(b));
-    TRY(build_context_open(b));
-    TRY(check_file(b, &stop));
-    if (stop)
-        return NULL;
-    own_strv struct strv names = { 0 };
-    for (size_t i = 0; i < b->named_n; i++)
-        strv_add(&names, b->named[i].name);
-    struct stages_input in = { &b->build_args, &b->platform_args, b->o->target, &names };
-    TRY(stages_of(b->file, &in, &b->stages));
-    b->runs = mem_zalloc(b->stages->n * sizeof *b->runs);
-    for (size_t i = 0; i < b->stages->n; i++)
-        b->runs[i].result_fd = b->runs[i].out_fd = -1;
-    TRY(b->o->no_cache ? NULL : share_import(b));
-    err *e = walk_all(b);
-    hashes_save(b->context.hashes);
-    for (size_t i = 0; i < b->named_n; i++)
-        if (b->named[i].tree.hashes)
-            hashes_save(b->named[i].tree.hashes);
-    if (e) {
-        for (size_t i = 0; i < b->stages->n; i++) {
-            const char *tail = progress_tail(b->progress, b->runs[i].number);
-            if (tail && b->runs[i].status == STAGE_WORKS)
-                fprintf(stderr, "%s%s", tail, tail[strlen(tail) - 1] == '\n' ? "" : "\n");
-        }
-        return e;
-    }
-    warn_unused(b);
-    TRY(build_output(b, b->runs[b->stages->target].state, &id));
-    if (b->o->verify)
-        TRY(verify(b, id));
-    build_cache_trim(&b->cache);
-    fprintf(deliver_takes_stdout(b->delivers, b->delivers_n) ? stderr : stdout, "%s\n", id);
-    return NULL;
+    TRY_AS(image_find(b->layout, b->o->verify, build_wanted_platform(b), &image), "--verify");
+    return build_verify(b->layout, image, b->made[0].state, id);
 }
 
 static void run_clear(struct stage_run *r)
@@ -472,12 +451,94 @@ static void run_clear(struct stage_run *r)
     step_parts_clear(&r->parts);
 }
 
-static void build_close(struct build *b)
+static void runs_clear(struct build *b)
 {
     for (size_t i = 0; b->runs && i < b->stages->n; i++)
         run_clear(&b->runs[i]);
     free(b->runs);
     stages_free(b->stages);
+    b->runs = NULL;
+    b->stages = NULL;
+}
+
+static void save_hashes(struct build *b)
+{
+    hashes_save(b->context.hashes);
+    for (size_t i = 0; i < b->named_n; i++)
+        if (b->named[i].tree.hashes)
+            hashes_save(b->named[i].tree.hashes);
+}
+
+/* What a failed step printed, where it was not shown. */
+static void show_tails(struct build *b)
+{
+    for (size_t i = 0; i < b->stages->n; i++) {
+        const char *tail = progress_tail(b->progress, b->runs[i].number);
+        if (tail && b->runs[i].status == STAGE_WORKS)
+            fprintf(stderr, "%s%s", tail, tail[strlen(tail) - 1] == '\n' ? "" : "\n");
+    }
+}
+
+static fallible build_platform(struct build *b, const char *platform, const struct strv *contexts)
+{
+    choose_platform(b, platform);
+    struct stages_input in = { &b->build_args, &b->platform_args, b->o->target, contexts };
+    TRY(stages_of(b->file, &in, &b->stages));
+    b->runs = mem_zalloc(b->stages->n * sizeof *b->runs);
+    for (size_t i = 0; i < b->stages->n; i++)
+        b->runs[i].result_fd = b->runs[i].out_fd = -1;
+    err *e = walk_all(b);
+    save_hashes(b);
+    if (e) {
+        show_tails(b);
+        return e;
+    }
+    struct build_state *state = take(b->runs[b->stages->target].state);
+    return build_make_image(b, state);
+}
+
+static fallible build_platforms(struct build *b)
+{
+    own_strv struct strv names = { 0 };
+    for (size_t i = 0; i < b->named_n; i++)
+        strv_add(&names, b->named[i].name);
+    for (size_t i = 0; i < b->platforms.n || i == 0; i++) {
+        runs_clear(b);
+        TRY(build_platform(b, b->platforms.n ? b->platforms.items[i] : b->platform, &names));
+    }
+    return NULL;
+}
+
+static fallible build_here(struct build *b)
+{
+    own_mem char *id = NULL;
+    bool stop = false;
+    TRY(open_store(b));
+    TRY(build_context_open(b));
+    TRY(check_file(b, &stop));
+    if (stop)
+        return NULL;
+    TRY(b->o->no_cache ? NULL : share_import(b));
+    TRY(build_platforms(b));
+    warn_unused(b);
+    TRY(build_output(b, &id));
+    if (b->o->verify)
+        TRY(verify(b, id));
+    build_cache_trim(&b->cache);
+    fprintf(deliver_takes_stdout(b->delivers, b->delivers_n) ? stderr : stdout, "%s\n", id);
+    return NULL;
+}
+
+static void build_close(struct build *b)
+{
+    runs_clear(b);
+    for (size_t i = 0; i < b->made_n; i++) {
+        build_state_free(b->made[i].state);
+        free(b->made[i].id);
+        free(b->made[i].digest);
+    }
+    free(b->made);
+    strv_free(&b->platforms);
     build_context_close(b);
     contexts_close(b);
     ssh_close(b);
@@ -502,7 +563,6 @@ static void build_close(struct build *b)
         free((char *)(uintptr_t)b->secrets[i].bytes);
     }
     free(b->secrets);
-    free(b->platform);
     progress_out_free(b->progress);
     deliver_clear(b->delivers, b->delivers_n);
     share_clear(b->imports, b->imports_n);

@@ -20,7 +20,8 @@ struct build_options {
     const char
         *context;     /* a directory; "-": a tar (or a Dockerfile) on standard input; a repository's or archive's URL */
     const char *file; /* NULL: Dockerfile or Containerfile of the context; "-": standard input */
-    const char *target, *platform, *iidfile, *progress, *verify;
+    const char *target, *iidfile, *progress, *verify;
+    struct strv platforms; /* "OS/ARCH,..." each; none: this machine's; several: an index of images */
     const char *metadata_file;
     const char *network; /* of RUN: default, host, none, or a network's name; NULL: default */
     struct strv tags, build_args, labels, annotations, secrets, ssh, no_cache_filter, contexts;

@@ -71,8 +71,11 @@ struct build {
     char *dir_name; /* "build-..." in the store's tmp; the descriptor is its lock */
     int dir_fd;
     struct strv platform_args, build_args;
-    struct strv used_args; /* build args that some ARG took */
-    char *platform;
+    struct strv used_args;   /* build args that some ARG took */
+    struct strv platforms;   /* those that were asked for; none: this machine's alone */
+    const char *platform;    /* of the images that are made now */
+    struct build_made *made; /* one for each platform that is done */
+    size_t made_n;
     struct opt_i64 epoch; /* SOURCE_DATE_EPOCH */
     struct build_secret *secrets;
     size_t secrets_n;
@@ -181,10 +184,26 @@ fallible step_put_texts(struct build_step *s, struct copy_target *t, bool into_d
 /* The layers of a stage or an image that --from or from= names, or *ret_tree: a named context. */
 fallible step_from(struct build_step *s, const char *word, struct strv *ret_layers, struct build_context **ret_tree);
 
+/* The image of one platform: config and manifest are in the store. */
+struct build_made {
+    const char *platform; /* borrowed */
+    struct build_state *state;
+    char *id, *digest; /* of the config and of the manifest */
+    int64_t size;      /* the manifest's */
+};
+/* The platform that was asked for, or NULL: none was. */
+const char *build_wanted_platform(const struct build *b);
+
+/* emulate.c: can this machine run programs for "linux/arm64"? UNSUPPORTED with the cure. */
+fallible emulate_check(const char *platform);
+
 /* output.c: config and manifest of a state in the store, without a name. ret_id may be NULL. */
 enum output_kind { OUTPUT_IMAGE, OUTPUT_CACHE };
 fallible build_put_image(struct build *b, const struct build_state *s, enum output_kind kind, char **ret_id,
                          char **ret_digest, int64_t *ret_size);
-fallible build_output(struct build *b, const struct build_state *s, char **ret_id);
+/* Makes an image of a state, for b->platform. */
+fallible build_make_image(struct build *b, struct build_state *take_state);
+/* What was made gets its names, and goes where it shall. *ret_id: the image's, or of several the index's digest. */
+fallible build_output(struct build *b, char **ret_id);
 
 #endif

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "build/build_parts.h"
+#include "codec/digest.h"
 #include "engine/lowers.h"
 #include "layers/diff.h"
 #include "layers/diff_walk.h"
@@ -113,15 +114,31 @@ bool deliver_takes_stdout(const struct deliver *items, size_t n)
 
 /* ---- the files ---- */
 
-static fallible flatten_state(struct build *b, const struct build_state *s, const char *dir)
+static fallible flatten_one(struct build *b, const struct build_state *s, const char *dir)
 {
     own_strv struct strv lowers = { 0 };
     TRY(lowers_of(b->engine, &s->config->rootfs->diff_ids, &lowers));
     return flatten(&lowers, dir);
 }
 
+/* "linux_arm_v7" each, where there are several. */
+static fallible flatten_all(struct build *b, const char *dir)
+{
+    for (size_t i = 0; i < b->made_n; i++) {
+        own_mem char *name = mem_strdup(b->made[i].platform);
+        for (char *c = name; *c; c++)
+            if (*c == '/')
+                *c = '_';
+        own_mem char *to = b->made_n > 1 ? mem_printf("%s/%s", dir, name) : mem_strdup(dir);
+        if (b->made_n > 1 && mkdir(to, 0755) < 0)
+            return err_sys(errno, "make '%s'", to);
+        TRY(flatten_one(b, b->made[i].state, to));
+    }
+    return NULL;
+}
+
 /* Only what was not there before, or is empty, is written to: after a failure it is as it was. */
-static fallible deliver_local(struct build *b, const struct build_state *s, const char *dest)
+static fallible deliver_local(struct build *b, const char *dest)
 {
     own_strv struct strv names = { 0 };
     bool made = mkdir(dest, 0755) == 0;
@@ -134,7 +151,7 @@ static fallible deliver_local(struct build *b, const struct build_state *s, cons
     if (names.n)
         return err_new(ERR_CONFLICT, "--output: directory '%s' is not empty: name one that is empty, or not there yet",
                        dest);
-    err *e = flatten_state(b, s, dest);
+    err *e = flatten_all(b, dest);
     if (!e && ids_in_userns()) /* files of subordinate ids would be nobody's outside */
         e = fs_chown_tree_at(AT_FDCWD, dest, 0, 0);
     if (!e)
@@ -153,7 +170,16 @@ static err *write_out(void *ctx, const void *bytes, size_t n)
     return fs_write_fd(*(const int *)ctx, bytes, n, "the archive");
 }
 
-static fallible deliver_tar(struct build *b, const struct build_state *s, const char *dest)
+static int64_t newest_of(const struct build *b)
+{
+    int64_t newest = 0;
+    for (size_t i = 0; i < b->made_n; i++)
+        if (build_newest(b, b->made[i].state) > newest)
+            newest = build_newest(b, b->made[i].state);
+    return newest;
+}
+
+static fallible deliver_tar(struct build *b, const char *dest)
 {
     own_mem char *tree = mem_printf("%s/tmp/%s/tree", b->engine->root, b->dir_name);
     bool to_stdout = strcmp(dest, "-") == 0;
@@ -161,7 +187,7 @@ static fallible deliver_tar(struct build *b, const struct build_state *s, const 
     own_fd int dir = -1, fd = -1;
     if (mkdir(tree, 0755) < 0)
         return err_sys(errno, "make '%s'", tree);
-    err *e = flatten_state(b, s, tree);
+    err *e = flatten_all(b, tree);
     if (!e)
         e = fs_open_dir_at(AT_FDCWD, tree, FS_MUST_EXIST, &dir);
     struct stat st;
@@ -173,7 +199,7 @@ static fallible deliver_tar(struct build *b, const struct build_state *s, const 
             e = err_sys(errno, "--output '%s'", dest);
     }
     if (!e)
-        e = diff_tar(&(struct diff){ .upper_fd = dir, .whole = true, .newest_s = build_newest(b, s) }, write_out, &fd);
+        e = diff_tar(&(struct diff){ .upper_fd = dir, .whole = true, .newest_s = newest_of(b) }, write_out, &fd);
     if (!e && !in_place && rename(part, dest) < 0)
         e = err_sys(errno, "--output '%s'", dest);
     if (e && !in_place && fd >= 0)
@@ -203,8 +229,43 @@ static fallible image_program(const struct strv *args, bool to_stdout)
     return proc_exit_code(status) == 0 ? NULL : err_exit(125);
 }
 
-static fallible deliver_archive(struct build *b, const struct deliver *d, const char *id)
+static fallible send_file(const char *path)
 {
+    own_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+    char buf[65536];
+    ssize_t n = fd < 0 ? -1 : 0;
+    while (fd >= 0 && (n = read(fd, buf, sizeof buf)) > 0)
+        TRY(fs_write_fd(STDOUT_FILENO, buf, (size_t)n, "standard output"));
+    (void)unlink(path);
+    return n < 0 ? err_sys(errno, "read '%s'", path) : NULL;
+}
+
+/* An index goes by copy, which takes all of it along. */
+static fallible deliver_index(struct build *b, const struct deliver *d, const struct oci_descriptor *image)
+{
+    own_mem char *name = mem_printf("localhost/husk-build-output:%.12s", digest_hex(image->digest));
+    own_mem char *path =
+        strcmp(d->dest, "-") == 0 ? mem_printf("%s/tmp/%s/archive", b->engine->root, b->dir_name) : mem_strdup(d->dest);
+    own_strv struct strv args = { 0 };
+    if (d->kind == DELIVER_DOCKER)
+        return err_new(ERR_UNSUPPORTED, "--output: an archive of type=docker has one platform: use type=oci");
+    TRY(layout_set_name(b->layout, name, image));
+    strv_add(&args, "copy");
+    strv_add(&args, "--quiet");
+    strv_add(&args, "--all");
+    strv_add_printf(&args, "store:%s", name);
+    strv_add_printf(&args, "oci-archive:%s:%s", path, b->o->tags.n ? b->o->tags.items[0] : "latest");
+    err *e = image_program(&args, false);
+    err_ignore(layout_remove_name(b->layout, name), "it is the next build's");
+    TRY(e);
+    return strcmp(d->dest, "-") == 0 ? send_file(path) : NULL;
+}
+
+static fallible deliver_archive(struct build *b, const struct deliver *d, const char *id,
+                                const struct oci_descriptor *image)
+{
+    if (b->made_n > 1)
+        return deliver_index(b, d, image);
     own_strv struct strv args = { 0 };
     bool to_stdout = strcmp(d->dest, "-") == 0;
     strv_add(&args, "save");
@@ -237,9 +298,11 @@ static fallible push_all(struct build *b)
 
 static fallible write_metadata(const struct build *b, const char *id, const struct oci_descriptor *image)
 {
-    own_json json_t *doc = json_pack("{s:s, s:s, s:{s:s, s:s, s:I}}", "containerimage.config.digest", id,
-                                     "containerimage.digest", image->digest, "containerimage.descriptor", "mediaType",
-                                     image->media_type, "digest", image->digest, "size", (json_int_t)image->size);
+    own_json json_t *doc =
+        json_pack("{s:s, s:{s:s, s:s, s:I}}", "containerimage.digest", image->digest, "containerimage.descriptor",
+                  "mediaType", image->media_type, "digest", image->digest, "size", (json_int_t)image->size);
+    if (b->made_n == 1)
+        json_object_set_new(doc, "containerimage.config.digest", json_string(id));
     own_mem char *names = NULL;
     for (size_t i = 0; i < b->o->tags.n; i++) {
         own_mem char *before = take(names);
@@ -252,18 +315,18 @@ static fallible write_metadata(const struct build *b, const char *id, const stru
     return NULL;
 }
 
-fallible build_deliver(struct build *b, const struct build_state *s, const char *id, const struct oci_descriptor *image)
+fallible build_deliver(struct build *b, const char *id, const struct oci_descriptor *image)
 {
     bool push = b->o->push;
     for (size_t i = 0; i < b->delivers_n; i++) {
         const struct deliver *d = &b->delivers[i];
         push = push || d->push;
         if (d->kind == DELIVER_LOCAL)
-            TRY(deliver_local(b, s, d->dest));
+            TRY(deliver_local(b, d->dest));
         else if (d->kind == DELIVER_TAR)
-            TRY(deliver_tar(b, s, d->dest));
+            TRY(deliver_tar(b, d->dest));
         else if (d->kind != DELIVER_IMAGE)
-            TRY(deliver_archive(b, d, id));
+            TRY(deliver_archive(b, d, id, image));
     }
     if (push)
         TRY(push_all(b));

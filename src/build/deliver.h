@@ -2,7 +2,8 @@
  * deliver.h: where a finished image goes beside the store: --output, --push and --metadata-file.
  *
  * local and tar are the last stage's files, the layers over each other (layers/flatten.h). Archives and pushes are
- * husk-image's, as `husk save` and `husk push` make them. Source: docker buildx build, "--output"; podman build.
+ * husk-image's, as `husk save` and `husk push` make them. Of several platforms each has a directory of its own in local
+ * and tar ("linux_arm64"), and archives have the index. Source: docker buildx build, "--output"; podman build.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #ifndef HUSK_BUILD_DELIVER_H
@@ -12,7 +13,6 @@
 #include "base/mem.h"
 
 struct build;
-struct build_state;
 struct oci_descriptor;
 
 enum deliver_kind { DELIVER_IMAGE, DELIVER_LOCAL, DELIVER_TAR, DELIVER_OCI, DELIVER_DOCKER };
@@ -27,7 +27,6 @@ void deliver_clear(struct deliver *items, size_t n);
 /* Is standard output taken, so that the image's ID cannot go there? */
 bool deliver_takes_stdout(const struct deliver *items, size_t n);
 /* Carries all of them out. The image is in the store already, and stays there when this fails. */
-fallible build_deliver(struct build *b, const struct build_state *s, const char *id,
-                       const struct oci_descriptor *image);
+fallible build_deliver(struct build *b, const char *id, const struct oci_descriptor *image);
 
 #endif

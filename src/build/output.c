@@ -107,19 +107,57 @@ fallible build_put_image(struct build *b, const struct build_state *s, enum outp
     return NULL;
 }
 
-fallible build_output(struct build *b, const struct build_state *s, char **ret_id)
+fallible build_make_image(struct build *b, struct build_state *take_state)
 {
-    own_mem char *id = NULL, *digest = NULL;
-    int64_t manifest_size = 0;
-    TRY(build_put_image(b, s, OUTPUT_IMAGE, &id, &digest, &manifest_size));
+    b->made = mem_array(b->made, b->made_n + 1, sizeof *b->made);
+    struct build_made *m = &b->made[b->made_n++];
+    *m = (struct build_made){ .platform = b->platform, .state = take_state };
+    return build_put_image(b, take_state, OUTPUT_IMAGE, &m->id, &m->digest, &m->size);
+}
+
+static struct oci_platform *platform_of(const struct build_made *m)
+{
+    const struct oci_image_config *c = m->state->config;
+    struct oci_platform *p = mem_zalloc(sizeof *p);
+    p->os = mem_strdup(c->os);
+    p->architecture = mem_strdup(c->architecture);
+    p->variant = mem_strdup(c->variant);
+    return p;
+}
+
+static fallible put_index(struct build *b, char **ret_digest, int64_t *ret_size)
+{
+    own(oci_index) struct oci_index *index = mem_zalloc(sizeof *index);
+    index->schema_version = 2;
+    index->media_type = mem_strdup(MEDIA_OCI_INDEX);
+    index->manifests = mem_zalloc(b->made_n * sizeof *index->manifests);
+    for (size_t i = 0; i < b->made_n; i++)
+        index->manifests[index->manifests_n++] = (struct oci_descriptor){ .media_type = mem_strdup(MEDIA_OCI_MANIFEST),
+                                                                          .digest = mem_strdup(b->made[i].digest),
+                                                                          .size = b->made[i].size,
+                                                                          .platform = platform_of(&b->made[i]) };
+    own_mem char *text = bind_write(&oci_index_type, index, BIND_COMPACT);
+    *ret_size = (int64_t)strlen(text);
+    return blob_put(b->layout, text, strlen(text), ret_digest);
+}
+
+fallible build_output(struct build *b, char **ret_id)
+{
+    own_mem char *digest = NULL;
     struct oci_descriptor target = { .media_type = (char *)MEDIA_OCI_MANIFEST,
-                                     .digest = digest,
-                                     .size = manifest_size };
+                                     .digest = b->made[0].digest,
+                                     .size = b->made[0].size };
+    const char *id = b->made[0].id;
+    if (b->made_n > 1) {
+        TRY(put_index(b, &digest, &target.size));
+        target.media_type = (char *)MEDIA_OCI_INDEX;
+        id = target.digest = digest;
+    }
     TRY(name_it(b, &target));
     if (b->o->iidfile)
         TRY_AS(fs_replace_at(AT_FDCWD, b->o->iidfile, id, strlen(id), 0644, FS_SYNC_NONE), "--iidfile");
     TRY(share_export(b));
-    TRY(build_deliver(b, s, id, &target));
-    *ret_id = take(id);
+    TRY(build_deliver(b, id, &target));
+    *ret_id = mem_strdup(id);
     return NULL;
 }

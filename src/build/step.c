@@ -67,7 +67,9 @@ static fallible plan(struct build_step *s, struct step_parts *parts, char **ret_
 {
     own_mem char *below = build_state_key(s->run->state);
     step_part(parts, "layers-below", "%s", below);
-    step_part(parts, "platform", "%s/%s", s->run->state->config->os, s->run->state->config->architecture);
+    const struct oci_image_config *config = s->run->state->config;
+    step_part(parts, "platform", "%s/%s%s%s", config->os, config->architecture, config->variant ? "/" : "",
+              config->variant ? config->variant : "");
     if (s->b->epoch.set)
         step_part(parts, "source-date-epoch", "%lld", (long long)s->b->epoch.v);
     s->newest_s = s->run->state->newest_s;
@@ -198,6 +200,13 @@ static bool may_use_cache(const struct build *b, size_t stage)
     return !strv_has(&b->o->no_cache_filter, stage_title(b->stages, stage, title));
 }
 
+static fallible check_runs_here(const struct oci_image_config *c)
+{
+    own_mem char *platform = mem_printf("%s/%s%s%s", c->os ? c->os : "linux", c->architecture ? c->architecture : "",
+                                        c->variant ? "/" : "", c->variant ? c->variant : "");
+    return c->architecture ? emulate_check(platform) : NULL;
+}
+
 static fallible begin(struct build_step *s, bool *ret_works)
 {
     struct build *b = s->b;
@@ -213,7 +222,8 @@ static fallible begin(struct build_step *s, bool *ret_works)
     r->created_by = r->key = r->slot = NULL;
     TRY(plan(s, &r->parts, &r->created_by));
     r->key = step_key(&r->parts);
-    r->slot = mem_printf("%s\n%s\n%zu", b->file_path, stage_title(b->stages, s->stage, stage), r->next);
+    r->slot = mem_printf("%s\n%s\n%zu%s%s", b->file_path, stage_title(b->stages, s->stage, stage), r->next,
+                         b->platforms.n > 1 ? "\n" : "", b->platforms.n > 1 ? b->platform : "");
     r->number = ++b->steps;
     title = build_title(b, r);
     if (may_use_cache(b, s->stage))
@@ -225,6 +235,8 @@ static fallible begin(struct build_step *s, bool *ret_works)
         own_mem char *text = mem_printf("#%d runs: %s", r->number, why);
         progress_note(b->progress, text);
     }
+    if (!hit && s->i->kind == DF_RUN)
+        TRY(check_runs_here(r->state->config));
     *ret_works = !hit;
     if (hit) {
         share_note(b, r->key, &found, is_of_target(b, s->stage));
