@@ -7,11 +7,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "engine/container_parts.h"
 #include "engine/grammar.h"
 #include "engine/image_mount.h"
 #include "engine/names.h"
 #include "engine/network_start.h"
+#include "engine/paths.h"
 #include "engine/secret.h"
 #include "engine/storage.h"
 #include "engine/userns.h"
@@ -19,6 +21,7 @@
 #include "layers/layer.h"
 #include "os/fs.h"
 #include "os/quota.h"
+#include "usernet/usernet.h"
 
 enum { NAME_ATTEMPTS = 50 };
 
@@ -373,12 +376,26 @@ static fallible configure(struct container *c, const struct create_options *o, c
     return pin_container(c->engine, "--pid", &c->config->pid);
 }
 
+/* Why there is no network: to a person, once for a run-time folder. */
+static void hint_once(struct engine *e)
+{
+    own_fd int run = -1;
+    if (!isatty(STDERR_FILENO))
+        return;
+    err_ignore(paths_open_run(e->run, &run), "then it is not said");
+    own_fd int mark = run < 0 ? -1 : openat(run, "hint.network", O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+    if (mark >= 0)
+        log_warn("the container has no network: %s", pasta_missing());
+}
+
 /* A jail has the host's network, as was said when it was configured. */
 static fallible plan_networks(struct container *c, const struct create_options *o, struct network_wishes *ret)
 {
     if (c->config->network)
         return NULL;
     TRY(network_wishes_read(o, &c->config->exposed, ret));
+    if (ret->fell_back)
+        hint_once(c->engine);
     TRY(network_resolve(c->engine, ret));
     c->config->network = mem_strdup(ret->mode);
     if (c->config->net_rate && !network_mode_is_ours(ret->mode))

@@ -170,11 +170,13 @@ static fallible read_networks(const struct create_options *o, struct network_wis
     return NULL;
 }
 
-/* Without a word: docker's default for root; an ordinary user's container has its loopback. */
+/* Without a word: the default bridge, root's or the user's own. Where the kernel gives an ordinary user no way out of
+ * that, his container has its loopback. */
 static void add_default(struct network_wishes *w, bool rootless)
 {
-    if (rootless) {
+    if (rootless && pasta_missing()) {
         w->mode = mem_strdup("none");
+        w->fell_back = true;
         return;
     }
     w->networks.items = mem_zalloc(sizeof *w->networks.items);

@@ -11,6 +11,7 @@
 
 struct network_wishes {
     char *mode;                   /* "none", "host", "container:NAME", "ns:PATH", or the first network's name */
+    bool fell_back;               /* to none: an ordinary user's default network needs pasta (usernet/usernet.h) */
     struct db_endpoints networks; /* .network is a name yet, .container NULL */
     struct db_ports ports;        /* .container NULL */
 };

@@ -37,7 +37,7 @@ void network_host_name(const char *id, int64_t position, char ret[IFNAMSIZ])
     (void)snprintf(ret, IFNAMSIZ, NETWORK_HOST_PREFIX "%.9s.%u", id, (unsigned char)position);
 }
 
-static fallible open_netns(pid_t pid, int *ret)
+fallible network_open_netns(pid_t pid, int *ret)
 {
     char path[48];
     (void)snprintf(path, sizeof path, "/proc/%d/ns/net", (int)pid);
@@ -251,7 +251,7 @@ static fallible make_link(int host, int inside, int netns, const struct network_
 fallible network_link_make(const struct network_link *l, pid_t pid)
 {
     own_fd int netns = -1, host = -1, inside = -1;
-    TRY(open_netns(pid, &netns));
+    TRY(network_open_netns(pid, &netns));
     TRY(netlink_open(&host));
     TRY(netlink_open_in(netns, &inside));
     return make_link(host, inside, netns, l);
@@ -260,7 +260,7 @@ fallible network_link_make(const struct network_link *l, pid_t pid)
 fallible network_link_remove(const char *name, pid_t pid)
 {
     own_fd int netns = -1, inside = -1;
-    TRY(open_netns(pid, &netns));
+    TRY(network_open_netns(pid, &netns));
     TRY(netlink_open_in(netns, &inside));
     return link_remove(inside, name);
 }
@@ -282,7 +282,7 @@ fallible network_link_routes(const struct network_link *l, pid_t pid)
 {
     own_fd int netns = -1, inside = -1;
     unsigned index;
-    TRY(open_netns(pid, &netns));
+    TRY(network_open_netns(pid, &netns));
     TRY(netlink_open_in(netns, &inside));
     TRY(link_index(inside, l->name, &index));
     if (!index)
@@ -311,11 +311,10 @@ static fallible publish(const struct network_plan *p)
     return nft_commit(sock, &n);
 }
 
-fallible network_connect(const struct network_plan *p, pid_t pid, int dir_fd)
+fallible network_connect(const struct network_plan *p, int netns, int dir_fd)
 {
-    own_fd int netns = -1, host = -1, inside = -1;
+    own_fd int host = -1, inside = -1;
     size_t made = 0;
-    TRY(open_netns(pid, &netns));
     TRY(netlink_open(&host));
     TRY(netlink_open_in(netns, &inside));
     TRY(firewall_note(dir_fd, p->ports, p->ports_n));

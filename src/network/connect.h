@@ -93,12 +93,13 @@ void network_host_name(const char *id, int64_t position, char ret[IFNAMSIZ]);
 
 /**
  * network_connect - connect a network namespace as planned.
- * @pid:    a process in it.
+ * @netns:  it: network_open_netns() of a process in it.
  * @dir_fd: the state directory: gets FIREWALL_FILE before anything outside of the namespace is made.
  * On an error what was made is gone again, but for links of a namespace that lives on: those are removed too.
  * Errors: EXISTS when an interface has the name already.
  */
-fallible network_connect(const struct network_plan *p, pid_t pid, int dir_fd);
+fallible network_connect(const struct network_plan *p, int netns, int dir_fd);
+fallible network_open_netns(pid_t pid, int *ret_fd);
 /* One link alone, live. */
 fallible network_link_make(const struct network_link *l, pid_t pid);
 /* Takes an interface out of a namespace; a missing one is no error. */

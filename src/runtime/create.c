@@ -144,6 +144,8 @@ static err *record_child(void *ctx)
     TRY(proc_identify(s->run.pid, &s->state.init));
     s->state.status = RUNTIME_CREATING;
     TRY(state_write(s->dir_fd, &s->state));
+    if (s->c->network) /* once it has other ids than we, the kernel shows us nothing of it any more */
+        TRY(network_open_netns(s->run.pid, &s->netns_fd));
     if (s->hook_state_fd >= 0) {
         own_mem char *text = runtime_state_text(&s->state);
         TRY(fs_write_fd(s->hook_state_fd, text, strlen(text), "state"));
@@ -281,7 +283,7 @@ static err *connect_network(void *ctx)
         pid_t pid;
         return pasta_start(&(struct pasta){ s->run.pid, s->c->pasta, pid_file }, &pid);
     }
-    return network_connect(s->c->network, s->run.pid, s->dir_fd);
+    return network_connect(s->c->network, s->netns_fd, s->dir_fd);
 }
 
 static err *run_runtime_hooks(void *ctx)
@@ -661,6 +663,7 @@ fallible start_plan(struct start *s, const struct runtime_create *c)
                          .order_fd = -1,
                          .stub_fd = -1,
                          .listen_fd = -1,
+                         .netns_fd = -1,
                          .hook_state_fd = -1,
                          .listener_sock = -1,
                          .resctrl_fd = -1,
@@ -701,9 +704,9 @@ fallible start_plan(struct start *s, const struct runtime_create *c)
 
 void start_clear(struct start *s)
 {
-    int *fds[] = { &s->resctrl_fd,     &s->dir_fd,          &s->order_fd,       &s->stub_fd,
-                   &s->listen_fd,      &s->hook_state_fd,   &s->listener_sock,  &s->mounts_pair[0],
-                   &s->mounts_pair[1], &s->console_pair[0], &s->console_pair[1] };
+    int *fds[] = { &s->resctrl_fd,     &s->dir_fd,         &s->order_fd,        &s->stub_fd,
+                   &s->listen_fd,      &s->netns_fd,       &s->hook_state_fd,   &s->listener_sock,
+                   &s->mounts_pair[0], &s->mounts_pair[1], &s->console_pair[0], &s->console_pair[1] };
     for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
         close_now(fds[i]);
     for (size_t i = 0; i < s->tasks_n; i++)

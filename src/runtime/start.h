@@ -39,6 +39,7 @@ struct start {
     size_t tasks_n;
     struct program program;
     int order_fd, stub_fd, listen_fd, hook_state_fd;
+    int netns_fd;        /* the container's, where it is to be connected */
     int mounts_pair[2];  /* prepared mounts: parent to child */
     int console_pair[2]; /* the terminal's master: child to parent */
     struct runtime_state state;

@@ -361,7 +361,7 @@ has_ended() { [[ $(husk inspect "$1" | jq -r .[0].State.Status) == exited ]]; }
     expect 0 "10.208.0.1	up"
 }
 
-@test "an ordinary user's container has its loopback by default, and a bridge where it asks for one" {
+@test "an ordinary user's container has its loopback where pasta cannot be used, and a bridge where it asks for one" {
     as_user load_busybox >/dev/null
     run as_user husk run --rm busybox ls /sys/class/net
     expect 0 "=lo"

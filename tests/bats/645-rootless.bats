@@ -51,6 +51,19 @@ seen() { u logs "$1" 2>&1 | grep -qF "$2"; }
     expect 0 "1 packets received"
 }
 
+@test "the default network is the bridge where pasta can be used; else none, and a person is told why, once" {
+    run u run --rm busybox sh -c 'ls /sys/class/net && wget -q -O /dev/null http://203.0.113.7:8000/'
+    expect 0 "eth0"
+    run u run --rm --userns keep-id busybox ls /sys/class/net
+    expect 0 "eth0"
+    run as_user husk run --rm busybox ls /sys/class/net
+    expect 0 "=lo"
+    run as_user script -qec "'$HUSK' run --rm busybox ls /sys/class/net" /dev/null
+    expect 0 "the container has no network: ordinary users may not open /dev/net/tun, which pasta needs: let root run"
+    run as_user script -qec "'$HUSK' run --rm busybox ls /sys/class/net" /dev/null
+    expect 0 "!the container has no network"
+}
+
 @test "a published port keeps the client's address, TCP and UDP, both families" {
     web pub -p 8080:80
     run outside curl -sm 5 http://198.51.100.1:8080/
