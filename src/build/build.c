@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -21,6 +22,7 @@
 #include "engine/paths.h"
 #include "image/ref.h"
 #include "os/fs.h"
+#include "os/ids.h"
 #include "os/proc.h"
 #include "os/userns.h"
 
@@ -416,6 +418,7 @@ static fallible open_store(struct build *b)
     if (setenv("HUSK_ROOT", b->engine->root, 1) < 0 || setenv("HUSK_RUN", b->engine->run, 1) < 0)
         return err_sys(errno, "set the environment"); /* of the programs that we run as root of our namespace */
     b->ordinary = !userns_is_root();
+    b->no_netns = b->ordinary && geteuid() == 0 && !ids_may_clone(CLONE_NEWUSER | CLONE_NEWNET);
     TRY(check_network(b));
     TRY(userns_enter());
     TRY(engine_layout(b->engine, &b->layout));

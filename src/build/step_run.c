@@ -197,7 +197,9 @@ fallible step_run_plan(struct build_step *s, struct step_parts *parts, char **re
         net = mem_strdup(s->b->o->network);
     }
     s->exec.ordinary = s->b->ordinary;
-    s->network = net && strcmp(net, "default") != 0 ? take(net) : mem_strdup("bridge");
+    s->network = net && strcmp(net, "default") != 0 ? take(net)
+                 : s->b->no_netns                   ? mem_strdup("host")
+                                                    : mem_strdup("bridge");
     s->exec.network = s->network;
     if (security && strcmp(security->value, "insecure") != 0 && strcmp(security->value, "sandbox") != 0)
         return err_new(ERR_INVALID, "RUN --security=%s: expected sandbox or insecure", security->value);

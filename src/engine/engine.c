@@ -7,6 +7,7 @@
 
 #include "engine/paths.h"
 #include "os/fs.h"
+#include "os/ids.h"
 #include "os/userns.h"
 
 fallible engine_open(struct engine **ret)
@@ -67,7 +68,7 @@ fallible engine_layout(struct engine *e, struct layout **ret)
 
 bool engine_is_rootless(void)
 {
-    return geteuid() != 0;
+    return !ids_is_root();
 }
 
 static err *remove_tree(void *ctx)

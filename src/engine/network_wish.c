@@ -2,11 +2,14 @@
 #include "engine/network_wish.h"
 
 #include <net/if.h>
+#include <sched.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/parse.h"
 #include "engine/engine.h"
 #include "network/reserve.h"
+#include "os/ids.h"
 #include "usernet/usernet.h"
 
 void network_wishes_clear(struct network_wishes *w)
@@ -171,9 +174,14 @@ static fallible read_networks(const struct create_options *o, struct network_wis
 }
 
 /* Without a word: the default bridge, root's or the user's own. Where the kernel gives an ordinary user no way out of
- * that, his container has its loopback. */
+ * that, his container has its loopback; in a container that may make no network namespace it has the one around it. */
 static void add_default(struct network_wishes *w, bool rootless)
 {
+    if (rootless && geteuid() == 0 && !ids_may_clone(CLONE_NEWUSER | CLONE_NEWNET)) {
+        log_info("--network: no network namespace may be made in this container: its own is used");
+        w->mode = mem_strdup("host");
+        return;
+    }
     if (rootless && pasta_missing()) {
         w->mode = mem_strdup("none");
         w->fell_back = true;

@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
+#include "engine/engine.h"
 #include "engine/grammar.h"
 #include "engine/network_wish.h"
 #include "engine/options_parts.h"
@@ -14,6 +16,7 @@
 #include "monitor/restart.h"
 #include "network/rate.h"
 #include "os/fs.h"
+#include "os/ids.h"
 #include "os/proc.h"
 #include "process/landlock.h"
 #include "process/program.h"
@@ -249,6 +252,17 @@ static bool is_hostname(const char *text)
     return n && n <= 64 && strspn(text, letters) == n && text[0] != '-' && text[0] != '.';
 }
 
+/* In a container, where no new /proc may be mounted: with a pid namespace its numbers would not be those that it sees.
+ */
+static void share_pids(struct container_config *c)
+{
+    if (!engine_is_rootless() || geteuid() != 0 || ids_may_mount_proc())
+        return;
+    log_info("--pid: in this container no pid namespace could have a /proc: its own is used");
+    free(c->pid);
+    c->pid = mem_strdup("host");
+}
+
 static fallible merge_world(const struct create_options *o, const struct oci_image_run *image,
                             struct container_config *c)
 {
@@ -258,6 +272,8 @@ static fallible merge_world(const struct create_options *o, const struct oci_ima
             continue; /* options_merge_userns() */
         TRY(merge_mode(&modes[i], wish, (char **)((char *)c + modes[i].field)));
     }
+    if (!o->pid || !*o->pid)
+        share_pids(c);
     bool own_uts = strcmp(c->uts, "host") != 0;
     if (o->hostname && !own_uts)
         return err_new(ERR_INVALID, "--hostname: with --uts host the container has the host's name");

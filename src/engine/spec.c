@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -205,13 +206,41 @@ static fallible make_process(const struct spec_input *in, const char *hostname, 
     return make_rlimits(p, c);
 }
 
-static fallible make_seccomp(const struct container_config *c, uint64_t capabilities, struct oci_seccomp **ret)
+/* What a container in a user namespace of its own may besides: make namespaces below it and mount in them, as an engine
+ * inside must. Not network namespaces, whose root would be in the reach of nftables, traffic control and the like; so
+ * clone3(2), whose flags no filter can read, stays ENOSYS. docs/adr/0048. */
+static void allow_nesting(struct oci_seccomp *s)
+{
+    static const char *const any[] = { "mount",   "mount_setattr", "move_mount",  "open_tree",    "fsopen",
+                                       "fsmount", "fsconfig",      "fspick",      "umount",       "umount2",
+                                       "setns",   "pivot_root",    "sethostname", "setdomainname" };
+    static const char *const flagged[] = { "clone", "unshare" };
+    s->syscalls = mem_array(s->syscalls, s->syscalls_n + 2, sizeof *s->syscalls);
+    for (int i = 0; i < 2; i++) {
+        struct oci_seccomp_rule *rule = &s->syscalls[s->syscalls_n++];
+        *rule = (struct oci_seccomp_rule){ .action = mem_strdup("SCMP_ACT_ALLOW") };
+        copy_words(&rule->names, i ? flagged : any, i ? ARRAY_SIZE(flagged) : ARRAY_SIZE(any));
+        if (!i)
+            continue;
+        rule->args = mem_zalloc(sizeof *rule->args);
+        rule->args_n = 1;
+        *rule->args = (struct oci_seccomp_arg){
+            .index = 0, .value = CLONE_NEWNET, .value_two = 0, .op = mem_strdup("SCMP_CMP_MASKED_EQ")
+        };
+    }
+}
+
+static fallible make_seccomp(const struct container_config *c, uint64_t capabilities, bool own_userns,
+                             struct oci_seccomp **ret)
 {
     if (c->seccomp)
         return seccomp_profile_read(c->seccomp, strlen(c->seccomp), capabilities, ret);
     if (c->seccomp_unconfined || c->privileged)
         return NULL;
-    return seccomp_profile_default(capabilities, ret);
+    TRY(seccomp_profile_default(capabilities, ret));
+    if (own_userns)
+        allow_nesting(*ret);
+    return NULL;
 }
 
 static void add_mappings(const struct id_map *map, struct oci_id_mapping **to, size_t *to_n)
@@ -281,7 +310,7 @@ fallible spec_make(const struct spec_input *in, struct oci_spec **ret)
     TRY(spec_add_mounts(in, spec));
     TRY(spec_add_devices(in, spec));
     TRY(spec_add_resources(in, spec));
-    TRY(make_seccomp(c, capabilities, &spec->linux_->seccomp));
+    TRY(make_seccomp(c, capabilities, in->uids || in->join_user, &spec->linux_->seccomp));
     spec->linux_->cgroups_path = spec_cgroup_path(in->id, c);
     if (c->personality)
         spec->linux_->personality = json_pack("{s:s}", "domain", c->personality);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -105,6 +106,7 @@ static fallible start(const struct start_child *s)
         create.ret_console_fd = &fds.console_fd;
     else if (strcmp(c->config->log->driver, "passthrough") != 0)
         TRY(monitor_stdio_make(c->state_dir, c->config->stdin_open, create.stdio, &fds));
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); /* stays over the exec: no stray of a short program is missed */
     TRY(runtime_create(&create, &created));
     for (int i = 0; i < 3; i++)
         close_now(&create.stdio[i]);

@@ -207,6 +207,8 @@ STUB_ROW(row_hook)
         uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls;
     } args = { .flags = PIDFD, .pidfd = (uint64_t)(uintptr_t)&pidfd, .exit_signal = SIGCHLD };
     long pid = sys(__NR_clone3, &args, sizeof args);
+    if (pid == -ENOSYS) /* hidden by the filter of a container around us */
+        pid = sys(__NR_clone, PIDFD | SIGCHLD, 0, &pidfd, 0, 0);
     if (pid < 0)
         stub_fail_sys(s, pid, "run hook", list[0]);
     if (pid == 0)

@@ -82,6 +82,8 @@ STUB_ROW(row_join)
         args.cgroup = (uint64_t)join->cgroup_fd;
     }
     long pid = sys(__NR_clone3, &args, sizeof args);
+    if (pid == -ENOSYS && join->cgroup_fd < 0) /* hidden by the filter of a container around us */
+        pid = sys(__NR_clone, CLONE_PARENT, 0, 0, 0, 0);
     if (pid < 0)
         stub_fail_sys(s, pid, "make a process in the container", NULL);
     if (pid > 0) {

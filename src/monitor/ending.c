@@ -2,10 +2,13 @@
 #include "monitor/ending.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/ioctl.h>
 #include <linux/types.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -13,6 +16,7 @@
 #include "base/mem.h"
 #include "cgroup/cgroup.h"
 #include "monitor/plan.h"
+#include "os/fs.h"
 #include "os/linux.h"
 #include "usernet/usernet.h"
 
@@ -154,4 +158,53 @@ void ending_clear_cgroup(const struct monitor_plan *plan, struct monitor_exit *r
     record->pid = plan->init.pid;
     record->cgroup_gone = !e;
     err_ignore(e, "whoever removes the container removes its cgroup");
+}
+
+static uint64_t world_of(long pid)
+{
+    char path[48];
+    struct stat st;
+    (void)snprintf(path, sizeof path, "/proc/%ld/ns/mnt", pid);
+    return stat(path, &st) == 0 ? st.st_ino : 0;
+}
+
+uint64_t ending_world(const struct monitor_plan *plan)
+{
+    return plan->cgroup_path ? 0 : world_of(plan->init.pid);
+}
+
+/* When the first process had ended before anybody asked: what is younger than that and not in our world. What husk
+ * keeps for others (names, networks) was started before, and a helper of this start has no work left. */
+static bool is_stray(const struct monitor_plan *plan, uint64_t world, long pid)
+{
+    struct proc_id id = { 0 };
+    uint64_t theirs = world_of(pid), ours = world_of(getpid());
+    if (!theirs || theirs == ours)
+        return false;
+    if (world)
+        return theirs == world;
+    err *e = proc_identify((pid_t)pid, &id);
+    bool younger = !e && id.start_time >= plan->init.start_time;
+    err_ignore(e, "it has just ended");
+    return younger;
+}
+
+/* Those that one kills leave us theirs. */
+void ending_kill_strays(const struct monitor_plan *plan, uint64_t world)
+{
+    char path[64];
+    (void)snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+    for (bool again = !plan->cgroup_path; again;) {
+        own_mem char *text = NULL;
+        again = false;
+        err *e = fs_read_at(AT_FDCWD, path, 1 << 20, &text, NULL);
+        err_ignore(e, "a kernel that does not tell them");
+        for (char *p = text; p && *p;) {
+            long pid = strtol(p, &p, 10);
+            p += *p == ' ';
+            if (pid <= 0 || !is_stray(plan, world, pid) || kill((pid_t)pid, SIGKILL) < 0)
+                continue;
+            again |= waitpid((pid_t)pid, NULL, __WALL) == pid;
+        }
+    }
 }

@@ -17,4 +17,11 @@ void ending_clear_network(const struct monitor_plan *plan, int state_fd);
 /* Whether the memory limit killed it; then kills what is left in the cgroup and removes it. NULL: there is none. */
 void ending_clear_cgroup(const struct monitor_plan *plan, struct monitor_exit *record);
 
+/* Where no control group names the container's processes, and its pid namespace may be another's: the mount namespace
+ * that they are in, asked while the first one runs; 0: there is a group, or it has ended already. */
+uint64_t ending_world(const struct monitor_plan *plan);
+/* Kills what was left to us of that world: whoever is left by its parent in there comes to us (PR_SET_CHILD_SUBREAPER,
+ * monitor/start.c). Nothing where there is a control group. */
+void ending_kill_strays(const struct monitor_plan *plan, uint64_t world);
+
 #endif

@@ -60,6 +60,7 @@ struct watch {
     struct client_frame *last;
     char exit_frame[4];
     uint64_t log_end[2]; /* inode and length, for MONITOR_LOG */
+    uint64_t world;      /* ending_world() */
     struct monitor_exit record;
     struct backoff backoff;
     struct health health;
@@ -343,6 +344,7 @@ static fallible end_container(struct watch *w)
     names_end(&w->names);
     ending_collect(w->pidfd, &w->record);
     ending_clear_cgroup(w->plan, &w->record);
+    ending_kill_strays(w->plan, w->world);
     ending_clear_network(w->plan, w->state_fd);
     for (size_t i = 0; i < ARRAY_SIZE(w->output); i++)
         drain(&w->output[i]);
@@ -436,6 +438,7 @@ static fallible prepare(struct watch *w, const int fds[PLAN_FDS])
     w->log.attrs = plan->log_attrs;
     logfile_limit_age(&w->log, plan->log_max_age_s);
     journal_open(&w->journal, plan->journal_socket, plan->journal_fields);
+    w->world = ending_world(plan);
     w->record_dir_fd = plan->remove ? w->state_fd : w->dir_fd;
     w->record_fd = -1;
     if (!plan->remove) /* the run-time directory is memory, and a file there costs a tenth of one on a disk */

@@ -3,12 +3,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/parse.h"
 #include "os/fs.h"
+#include "os/linux.h"
 #include "os/proc.h"
 #include "os/userns.h"
 
@@ -82,6 +88,36 @@ bool ids_in_userns(void)
         return false;
     }
     return sscanf(text, "%u %u %u", &inside, &outside, &count) != 3 || inside || outside || count != UINT32_MAX;
+}
+
+static bool try_in_child(int flags, bool mounts_proc)
+{
+    int status = 0;
+    pid_t pid = (pid_t)syscall(SYS_clone, (unsigned long)flags | SIGCHLD, NULL, NULL, NULL, NULL);
+    if (pid == 0)
+        _exit(mounts_proc && mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0);
+    return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+bool ids_may_clone(int flags)
+{
+    return try_in_child(flags, false);
+}
+
+bool ids_may_mount_proc(void)
+{
+    return try_in_child(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID, true);
+}
+
+bool ids_is_root(void)
+{
+    struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+    struct __user_cap_data_struct data[2] = { { 0 } };
+    if (geteuid() != 0)
+        return false;
+    if (syscall(SYS_capget, &head, data) < 0 || data[0].effective & (1U << CAP_SYS_ADMIN))
+        return true;
+    return !ids_in_userns() || !ids_may_clone(CLONE_NEWUSER);
 }
 
 /* The next line of text as `n` fields split at ':'; NULL at the end. The text is cut up in place. */
@@ -166,8 +202,31 @@ static void stack_ranges(struct id_map *map, uint32_t own_id, const struct id_ma
     }
 }
 
+/* Every id of our own, as it is; the caller's 0 is a range by itself, as with an ordinary user. */
+static fallible own_ids(const char *path, struct id_map *ret)
+{
+    own(id_map) struct id_map map = { 0 };
+    TRY(id_map_read_proc(path, &map));
+    id_map_add(ret, 0, 0, 1);
+    for (size_t i = 0; i < map.n; i++) {
+        uint32_t first = map.ranges[i].inside, count = map.ranges[i].count;
+        if (first == 0) {
+            first++;
+            count--;
+        }
+        if (count)
+            id_map_add(ret, first, first, count);
+    }
+    return NULL;
+}
+
 fallible ids_rootless_maps(struct id_map *ret_uids, struct id_map *ret_gids, char **ret_note)
 {
+    if (geteuid() == 0) {
+        *ret_note = NULL;
+        TRY(own_ids("/proc/self/uid_map", ret_uids));
+        return own_ids("/proc/self/gid_map", ret_gids);
+    }
     uint32_t uid = geteuid(), gid = getegid();
     own_mem char *name = ids_user_name(uid);
     own(id_map) struct id_map sub_uids = { 0 };
@@ -218,7 +277,7 @@ fallible ids_write_maps(pid_t pid, const struct id_map *uids, const struct id_ma
 {
     bool only_own = uids->n == 1 && uids->ranges[0].count == 1 && uids->ranges[0].outside == geteuid() &&
                     gids->n == 1 && gids->ranges[0].count == 1 && gids->ranges[0].outside == getegid();
-    if (geteuid() != 0 && !only_own) {
+    if (geteuid() != 0 && !only_own) { /* user 0 of a namespace has the right by itself */
         TRY(map_by_helper("newuidmap", pid, uids));
         return map_by_helper("newgidmap", pid, gids);
     }

@@ -40,6 +40,16 @@ fallible id_map_read_proc(const char *path, struct id_map *ret);
 /* This process's own map: true when it already is in a user namespace whose map is not the whole range. */
 bool ids_in_userns(void);
 
+/* Whether this process is root as containers need it: may mount. User 0 of a container that may not, but may make user
+ * namespaces, is an ordinary user in all but its number: its containers are made as an ordinary user's, in a user
+ * namespace below, with every id that it has. Source: user_namespaces(7), CAP_SYS_ADMIN. */
+bool ids_is_root(void);
+/* Whether clone(2) with these CLONE_NEW* works here: asked of the kernel, by a process that ends at once. */
+bool ids_may_clone(int flags);
+/* Whether a new pid namespace could have its own /proc: not where something is mounted over parts of the one that we
+ * see, as in a container. Asked as above. Source: mount_too_revealing() of fs/namespace.c. */
+bool ids_may_mount_proc(void);
+
 /**
  * ids_subordinate - the ranges that /etc/subuid or /etc/subgid gives a user (all rows, in file order).
  * @path: "/etc/subuid" or "/etc/subgid". @user: login name, or NULL; @id matches numeric rows.

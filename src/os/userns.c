@@ -14,7 +14,7 @@
 
 bool userns_is_root(void)
 {
-    return geteuid() == 0;
+    return ids_is_root();
 }
 
 /* The helper stays outside and writes our maps once we are in; it answers an error or nothing. */

@@ -8,7 +8,7 @@
 
 #include "base/err.h"
 
-/* True when this process may act as root on its own files: euid 0 (really, or in a user namespace). */
+/* True when this process may act as root on its own files: really, or in a user namespace (ids_is_root()). */
 bool userns_is_root(void);
 /* Becomes root of a new user namespace (maps of ids_rootless_maps()) and of a private mount namespace. Nothing to do
  * when already root. Must be called before any thread exists. Errors: DENIED with the kernel's or the admin's cure. */

@@ -153,7 +153,8 @@ static fallible mount_hosts_own(const struct rootfs *r, size_t i, err *take_why,
     if (!host || !r->userns || err_errno(take_why) != EPERM)
         return take_why;
     if (str_eq(m->type, "proc") && oci_spec_namespace(r->spec, "pid"))
-        return err_wrap(take_why, "the kernel shows a new proc only where the host's has nothing mounted over it");
+        log_info("/proc: the kernel makes a new one only where nothing hides parts of the old, as in a container: it "
+                 "shows the processes outside as well, with their numbers there");
     log_debug("%s: the host's is shown: %s", m->destination, err_text(take_why));
     err_free(take_why);
     own_fd int fd = -1;

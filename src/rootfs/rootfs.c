@@ -157,13 +157,13 @@ bool rootfs_needs_prepare(const struct rootfs *r, bool parent_is_root)
 
 fallible rootfs_prepare(struct rootfs *r, int userns_fd)
 {
-    bool only_fuse = r->source->fuse && geteuid() != 0; /* an ordinary user's binds are the child's to make, as ever */
+    bool only_fuse = r->source->fuse && !ids_is_root(); /* an ordinary user's binds are the child's to make, as ever */
     if (r->userns || r->source->fuse)                   /* fuse-overlayfs is no process of the container's */
         TRY_AS(source_mount(r->source, userns_fd, false, mount_label(r), &r->prepared_root), "root file system");
     for (size_t i = 0; i < r->spec->mounts_n; i++)
         if (prepared_mount(r, i) && ((r->userns && !only_fuse) || wants_idmap(r, i)))
             TRY_AS(bind_copy(r, i, userns_fd, &r->prepared[i]), "mount '%s'", r->spec->mounts[i].destination);
-        else if (r->userns && geteuid() == 0 && mount_is_layered(&r->spec->mounts[i]))
+        else if (r->userns && ids_is_root() && mount_is_layered(&r->spec->mounts[i]))
             TRY_AS(layered_mount(r, i, userns_fd, ids_in_userns(), &r->prepared[i]), "mount '%s'",
                    r->spec->mounts[i].destination);
     return NULL;

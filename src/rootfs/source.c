@@ -47,6 +47,8 @@ static fallible refused(int fs, int errnum, const char *what)
         return err_sys(errnum, "overlay: %s", what);
     line[n] = '\0';
     line[strcspn(line, "\n")] = '\0';
+    if (strstr(line, "not supported as upperdir"))
+        return err_sys(errnum, "overlay: %s: %s: put the store elsewhere; in a container, on a volume", what, line + 2);
     return err_sys(errnum, "overlay: %s: %s", what, line + 2);
 }
 

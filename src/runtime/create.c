@@ -676,7 +676,7 @@ fallible start_plan(struct start *s, const struct runtime_create *c)
     for (size_t i = 0; i < NAMESPACE_KINDS; i++)
         s->ns.join_fds[i] = -1;
     s->in_userns = ids_in_userns();
-    s->privileged = geteuid() == 0;
+    s->privileged = ids_is_root();
     TRY(check_supported(c->spec));
     TRY(namespaces_plan(c->spec, &s->ns));
     if (c->parent_user_fd && s->ns.create & CLONE_NEWUSER)

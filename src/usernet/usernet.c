@@ -27,7 +27,7 @@ void usernet_close(struct usernet *u)
 
 bool usernet_needed(void)
 {
-    return geteuid() != 0;
+    return !ids_is_root();
 }
 
 /* ---- one question, one answer ---- */
