@@ -18,7 +18,7 @@
 struct artifact_opts {
     const char *type, *file_type, *format, *title, *digest, *policy;
     struct strv annotations;
-    bool quiet;
+    bool quiet, append, replace;
     struct remote_opts remote;
 };
 enum { FILES_MAX = 200 };
@@ -26,7 +26,9 @@ enum { FILES_MAX = 200 };
 #define T struct artifact_opts
 static const struct opt add_options[] = {
     OPT_STRS(0, "annotation", T, annotations, "KEY=VALUE", "Set an annotation of the manifest"),
+    OPT_FLAG('a', "append", T, append, "Add the files to the artifact that is there", .exclusive = "place"),
     OPT_STR(0, "file-type", T, file_type, "TYPE", "The files' media type (default application/octet-stream)"),
+    OPT_FLAG(0, "replace", T, replace, "In the place of the artifact that has the name", .exclusive = "place"),
     OPT_STR(0, "type", T, type, "TYPE", "The artifact's type (default application/vnd.unknown.artifact.v1)"),
     OPT_END,
 };
@@ -96,11 +98,14 @@ static fallible add_run(const void *opts_, struct args args)
     own(file_list) struct file_list files = { .n = 0 };
     own(image_session) struct image_session *s = NULL;
     own_mem char *digest = NULL;
+    if (o->append && o->type)
+        return err_new(ERR_INVALID, "--append leaves the artifact's type as it is: leave out --type");
     TRY(ref_parse(args.v[0], &ref));
     TRY(open_files(o, args.v + 1, args.n - 1, &files)); /* as the user that we still are */
     TRY(image_session_open(&s));
-    TRY(artifact_add(s->store, ref, o->type ? o->type : "application/vnd.unknown.artifact.v1", &o->annotations,
-                     files.items, files.n, &digest));
+    struct artifact_wish wish = { .type = o->type, .annotations = &o->annotations };
+    enum artifact_how how = o->append ? ARTIFACT_APPEND : o->replace ? ARTIFACT_REPLACE : ARTIFACT_NEW;
+    TRY(artifact_add(s->store, ref, how, &wish, files.items, files.n, &digest));
     printf("%s\n", digest);
     return NULL;
 }

@@ -9,16 +9,18 @@
 #include "cli/image_common.h"
 #include "cli/image_manifest.h"
 #include "cli/image_remote.h"
+#include "image/auth.h"
 #include "transport/list.h"
 
 struct manifest_opts {
-    bool insecure, ignore;
+    bool insecure, ignore, verbose;
     struct remote_opts remote;
 };
 
 #define T struct manifest_opts
 static const struct opt inspect_rows[] = {
     OPT_FLAG(0, "insecure", T, insecure, "The same as --tls-verify=false"),
+    OPT_FLAG('v', "verbose", T, verbose, "Each manifest with its descriptor, as docker prints it"),
     REMOTE_OPTIONS(T),
     OPT_END,
 };
@@ -29,22 +31,120 @@ static const struct opt rm_rows[] = {
 };
 #undef T
 
+/* ---- --verbose ---- */
+
+enum { CONFIG_MAX = 4 << 20 };
+
+static json_t *platform_json(const struct oci_platform *p)
+{
+    json_t *doc = json_object();
+    const struct {
+        const char *key, *value;
+    } words[] = {
+        { "architecture", p->architecture }, { "os", p->os }, { "os.version", p->os_version }, { "variant", p->variant }
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+        if (words[i].value)
+            json_object_set_new(doc, words[i].key, json_string(words[i].value));
+    for (size_t i = 0; i < p->os_features.n; i++) {
+        json_t *list = json_object_get(doc, "os.features");
+        if (!list)
+            json_object_set_new(doc, "os.features", list = json_array());
+        json_array_append_new(list, json_string(p->os_features.items[i]));
+    }
+    return doc;
+}
+
+/* An image without an index says in its config what it is for. */
+static fallible platform_of_config(struct source *from, const struct oci_manifest *m, json_t **ret)
+{
+    own(oci_image_config) struct oci_image_config *c = NULL;
+    own_mem char *text = NULL;
+    size_t len = 0;
+    if (!oci_manifest_is_image(m))
+        return NULL;
+    TRY_AS(source_read_blob(from, m->config, CONFIG_MAX, &text, &len), "config %.19s", m->config->digest);
+    TRY_AS(oci_image_config_read(text, len, &c), "config %.19s", m->config->digest);
+    *ret = platform_json(&(struct oci_platform){ .os = c->os, .architecture = c->architecture, .variant = c->variant });
+    return NULL;
+}
+
+/* Of one manifest. d: its entry in an index, or NULL. */
+static fallible verbose_one(struct source *from, const char *ref, const struct registry_manifest *doc,
+                            const struct oci_descriptor *d, json_t **ret)
+{
+    own(oci_manifest) struct oci_manifest *m = NULL;
+    own_json json_t *tree = NULL, *platform = NULL;
+    TRY(oci_manifest_read(doc->text, doc->len, &m));
+    TRY(json_parse("manifest", doc->text, doc->len, &tree));
+    if (d && d->platform)
+        platform = platform_json(d->platform);
+    else if (!d)
+        TRY(platform_of_config(from, m, &platform));
+    own_mem char *raw = base64_encode(doc->text, doc->len);
+    json_t *descriptor =
+        json_pack("{s:s, s:s, s:I}", "mediaType", doc->media_type, "digest", doc->digest, "size", (json_int_t)doc->len);
+    if (platform)
+        json_object_set(descriptor, "platform", platform);
+    bool docker = str_eq(doc->media_type, MEDIA_DOCKER_MANIFEST);
+    *ret = json_pack("{s:s, s:o, s:s, s:O}", "Ref", ref, "Descriptor", descriptor, "Raw", raw,
+                     docker ? "SchemaV2Manifest" : "OCIManifest", tree);
+    return *ret ? NULL : err_new(ERR_CORRUPT, "manifest %s is not UTF-8", doc->digest);
+}
+
+static fallible verbose(struct source *from, const char *name, const struct registry_manifest *doc, json_t **ret)
+{
+    own(oci_index) struct oci_index *index = NULL;
+    own_json json_t *list = json_array();
+    if (!media_is_index(doc->media_type))
+        return verbose_one(from, name, doc, NULL, ret);
+    TRY(oci_index_read(doc->text, doc->len, &index));
+    for (size_t i = 0; i < index->manifests_n; i++) {
+        own(registry_manifest) struct registry_manifest *part = NULL;
+        json_t *one = NULL;
+        own_mem char *ref = mem_printf("%s@%s", name, index->manifests[i].digest);
+        if (!media_is_manifest(index->manifests[i].media_type))
+            continue;
+        TRY(from->ops->get(from, index->manifests[i].digest, &part));
+        TRY(verbose_one(from, ref, part, &index->manifests[i], &one));
+        json_array_append_new(list, one);
+    }
+    *ret = take(list);
+    return NULL;
+}
+
+/* What is to be shown of a document: all that is needed of its place. */
+struct shown {
+    bool verbose;
+    json_t *tree;
+};
+static fallible show(struct shown *s, struct source *from, const char *name, const struct registry_manifest *doc)
+{
+    if (!s)
+        return NULL;
+    return s->verbose ? verbose(from, name, doc, &s->tree) : json_parse("manifest", doc->text, doc->len, &s->tree);
+}
+
 /* By full name: a word that is also the beginning of an ID means the name here. NOT_FOUND: nor is there a store. */
-static fallible find_here(const char *full_name, struct registry_manifest **ret)
+static fallible find_here(const char *full_name, struct shown *shown, struct registry_manifest **ret)
 {
     own(image_session) struct image_session *s = NULL;
     own(source) struct source *from = NULL;
     own(ref) struct ref *ref = NULL;
+    own(registry_manifest) struct registry_manifest *doc = NULL;
     TRY(ref_parse(full_name, &ref));
     TRY(image_session_open_reading(&s));
     TRY(source_store(s->store, full_name, &from));
-    return from->ops->get(from, ref->digest, ret); /* an index's digest means the index, not a platform of it */
+    TRY(from->ops->get(from, ref->digest, &doc)); /* an index's digest means the index, not a platform of it */
+    TRY(show(shown, from, full_name, doc));
+    *ret = take(doc);
+    return NULL;
 }
 
-static fallible find_any_here(const struct strv *names, struct registry_manifest **ret)
+static fallible find_any_here(const struct strv *names, struct shown *shown, struct registry_manifest **ret)
 {
     for (size_t i = 0; i < names->n; i++) {
-        err *e = find_here(names->items[i], ret);
+        err *e = find_here(names->items[i], shown, ret);
         if (!err_is(e, ERR_NOT_FOUND))
             return e;
         err_ignore(e, "perhaps under the next name");
@@ -80,20 +180,23 @@ static fallible prepare(const struct remote_opts *o, const struct strv *names, s
     return NULL;
 }
 
-static fallible ask(const struct ref *ref, const struct remote *remote, struct registry_manifest **ret)
+static fallible ask(const struct ref *ref, const struct remote *remote, struct shown *shown)
 {
     own(source) struct source *from = NULL;
+    own(registry_manifest) struct registry_manifest *doc = NULL;
+    own_mem char *name = ref_full(ref);
     TRY(source_registry(ref, &remote->options, &from));
-    return from->ops->get(from, NULL, ret);
+    TRY(from->ops->get(from, NULL, &doc));
+    return show(shown, from, name, doc);
 }
 
-static fallible ask_registries(const struct remote_opts *o, const struct strv *names, struct registry_manifest **ret)
+static fallible ask_registries(const struct remote_opts *o, const struct strv *names, struct shown *shown)
 {
     own(places) struct places places = { .n = 0 };
     TRY(prepare(o, names, &places));
     TRY(image_confine(NULL, -1));
     for (size_t i = 0;; i++) {
-        err *e = ask(places.refs[i], places.remotes[i], ret);
+        err *e = ask(places.refs[i], places.remotes[i], shown);
         if (!err_is(e, ERR_NOT_FOUND) || i + 1 == places.n)
             return e;
         err_ignore(e, "perhaps the next registry has it");
@@ -106,14 +209,14 @@ static fallible inspect_run(const void *opts_, struct args args)
     struct remote_opts remote = o->remote;
     own(registry_manifest) struct registry_manifest *doc = NULL;
     own_strv struct strv names = { 0 };
-    own_json json_t *tree = NULL;
+    struct shown shown = { .verbose = o->verbose };
     if (o->insecure)
         remote.tls_verify = "false";
     TRY(remote_resolve(args.v[0], &names));
-    TRY(find_any_here(&names, &doc));
+    TRY(find_any_here(&names, &shown, &doc));
     if (!doc)
-        TRY_AS(ask_registries(&remote, &names, &doc), "manifest of '%s'", args.v[0]);
-    TRY(json_parse("manifest", doc->text, doc->len, &tree));
+        TRY_AS(ask_registries(&remote, &names, &shown), "manifest of '%s'", args.v[0]);
+    own_json json_t *tree = shown.tree;
     own_mem char *text = json_text(tree, BIND_INDENTED);
     printf("%s\n", text);
     return NULL;
@@ -124,7 +227,7 @@ static fallible exists_run(const void *opts, struct args args)
     own(registry_manifest) struct registry_manifest *doc = NULL;
     own_strv struct strv names = { 0 };
     TRY(remote_resolve(args.v[0], &names));
-    TRY(find_any_here(&names, &doc));
+    TRY(find_any_here(&names, NULL, &doc));
     return doc && media_is_index(doc->media_type) ? NULL : err_exit(1);
 }
 

@@ -3,14 +3,21 @@
  * Compatible with: docker manifest create and annotate, podman manifest create, add, annotate and remove.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cli/image_manifest.h"
 #include "cli/image_places.h"
+#include "layers/artifact.h"
+#include "os/fs.h"
 #include "transport/list.h"
 
 struct edit_opts {
     bool amend, all, insecure, of_list;
+    bool artifact, exclude_titles;
+    const char *artifact_type, *artifact_config, *artifact_config_type, *layer_type, *subject;
     const char *os, *arch, *variant, *os_version;
     struct strv os_features, annotations;
     struct remote_opts remote;
@@ -34,6 +41,14 @@ static const struct opt create_rows[] = {
 };
 static const struct opt add_rows[] = {
     OPT_FLAG(0, "all", T, all, "All platforms of an image that has several, instead of this machine's"),
+    OPT_FLAG(0, "artifact", T, artifact, "Make an artifact of files, and add that"),
+    OPT_STR(0, "artifact-config", T, artifact_config, "FILE", "The artifact's config (default: an empty object)"),
+    OPT_STR(0, "artifact-config-type", T, artifact_config_type, "TYPE", "The media type of the config"),
+    OPT_FLAG(0, "artifact-exclude-titles", T, exclude_titles, "Layers do not have their files' names"),
+    OPT_STR(0, "artifact-layer-type", T, layer_type, "TYPE",
+            "The media type of the files (default application/octet-stream)"),
+    OPT_STR(0, "artifact-subject", T, subject, "IMAGE", "The image that the artifact is about"),
+    OPT_STR(0, "artifact-type", T, artifact_type, "TYPE", "The artifact's type (default " ARTIFACT_TYPE_UNKNOWN ")"),
     WORD_ROWS,
     REMOTE_OPTIONS(T),
     OPT_END,
@@ -238,9 +253,103 @@ static fallible create_run(const void *opts_, struct args args)
     return e;
 }
 
+/* ---- an artifact that is made for the list ---- */
+
+enum { ARTIFACT_FILES_MAX = 200, ARTIFACT_CONFIG_MAX = 4 << 20 };
+
+struct artifact_parts {
+    struct artifact_file files[ARTIFACT_FILES_MAX];
+    size_t n;
+    char *config;
+    struct image_place *subject;
+};
+static inline void own_drop_artifact_parts(struct artifact_parts *p)
+{
+    while (p->n)
+        close_now(&p->files[--p->n].fd);
+    free(p->config);
+    image_place_free(p->subject);
+}
+
+/* While we are the user, and may open what he may. */
+static fallible open_parts(const struct edit_opts *o, char **paths, size_t n, struct artifact_parts *ret)
+{
+    if (n > ARTIFACT_FILES_MAX)
+        return err_new(ERR_EXHAUSTED, "more than %d files", ARTIFACT_FILES_MAX);
+    for (size_t i = 0; i < n; i++) {
+        struct stat st;
+        const char *slash = strrchr(paths[i], '/');
+        own_fd int fd = open(paths[i], O_RDONLY | O_CLOEXEC);
+        if (fd < 0 || fstat(fd, &st) < 0)
+            return err_sys(errno, "open '%s'", paths[i]);
+        if (!S_ISREG(st.st_mode))
+            return err_new(ERR_INVALID, "'%s' is no regular file", paths[i]);
+        ret->files[ret->n++] =
+            (struct artifact_file){ .fd = take_fd(&fd),
+                                    .title = slash ? slash + 1 : paths[i],
+                                    .media_type = o->layer_type ? o->layer_type : "application/octet-stream" };
+    }
+    size_t len = 0;
+    if (o->artifact_config)
+        TRY_AS(fs_read_at(AT_FDCWD, o->artifact_config, ARTIFACT_CONFIG_MAX, &ret->config, &len), "--artifact-config");
+    if (o->artifact_config && strlen(ret->config) != len)
+        return err_new(ERR_INVALID, "--artifact-config '%s': it is no text", o->artifact_config);
+    return o->subject ? image_place(o->subject, o, &ret->subject) : NULL;
+}
+
+static fallible add_artifact(struct layout *l, struct list *list, const struct artifact_parts *parts,
+                             const struct edit_opts *o)
+{
+    struct edit_opts nothing = { .all = true };
+    struct artifact_wish wish = { .type = o->artifact_type,
+                                  .config = parts->config,
+                                  .config_type = o->artifact_config_type,
+                                  .no_titles = o->exclude_titles };
+    own(list) struct list *about = list_new(list->name);
+    own_mem char *digest = NULL;
+    struct oci_descriptor d = { .media_type = (char *)MEDIA_OCI_MANIFEST,
+                                .artifact_type =
+                                    (char *)(o->artifact_type ? o->artifact_type : ARTIFACT_TYPE_UNKNOWN) };
+    struct list_words words = words_of(o);
+    if (parts->subject)
+        TRY_AS(add_image(l, about, parts->subject, &nothing), "--artifact-subject '%.300s'", o->subject);
+    if (about->index->manifests_n > 1)
+        return err_new(ERR_INVALID, "--artifact-subject: '%.300s' has several platforms: name one by its digest",
+                       o->subject);
+    wish.subject = about->index->manifests_n ? &about->index->manifests[0] : NULL;
+    TRY(artifact_make(l, &wish, parts->files, parts->n, &digest, &d.size));
+    d.digest = digest;
+    TRY(list_add(list, &d, NULL));
+    return list_annotate(list, digest, &words);
+}
+
+static fallible add_artifact_run(const struct edit_opts *o, struct args args)
+{
+    own(artifact_parts) struct artifact_parts parts = { .n = 0 };
+    own(image_session) struct image_session *s = NULL;
+    own(list) struct list *list = NULL;
+    own_mem char *full = NULL;
+    own_fd int lock = -1;
+    TRY(list_full_name(args.v[0], &full));
+    TRY(open_parts(o, args.v + 1, (size_t)args.n - 1, &parts));
+    TRY(image_session_open(&s));
+    TRY(image_confine(s, -1));
+    TRY(list_lock(s->store, &lock));
+    TRY(list_read(s->store, full, &list));
+    TRY(add_artifact(s->store, list, &parts, o));
+    return save(s->store, list);
+}
+
 static fallible add_run(const void *opts_, struct args args)
 {
     const struct edit_opts *o = opts_;
+    if (o->artifact)
+        return add_artifact_run(o, args);
+    if (o->artifact_type || o->artifact_config || o->artifact_config_type || o->layer_type || o->subject ||
+        o->exclude_titles)
+        return err_new(ERR_INVALID, "the --artifact- options are for --artifact");
+    if (args.n != 2)
+        return err_new(ERR_INVALID, "one image at a time is added; with --artifact any number of files");
     own(image_place) struct image_place *place = NULL;
     own(image_session) struct image_session *s = NULL;
     own(list) struct list *list = NULL;
@@ -341,13 +450,13 @@ const struct command cmd_manifest_create = {
 };
 const struct command cmd_manifest_add = {
     .name = "add",
-    .args = "LIST IMAGE",
-    .summary = "Add an image to a list",
+    .args = "LIST IMAGE | --artifact LIST FILE...",
+    .summary = "Add an image, or an artifact made of files, to a list",
     .detail = IMAGES_DETAIL "\n" REMOTE_DETAIL,
     .opts = add_rows,
     .opts_size = sizeof(struct edit_opts),
     .min_args = 2,
-    .max_args = 2,
+    .max_args = -1,
     .complete_args = COMPLETE_IMAGE,
     .fail_exit = 1,
     .run = add_run,

@@ -185,7 +185,7 @@ static err *keep_piece(void *ctx, const void *bytes, size_t n)
 }
 
 /* Read twice: the blob's name is its digest. A file that changes meanwhile is caught by the second reading. */
-static fallible add_file(struct layout *l, const struct artifact_file *file, json_t *layers)
+static fallible add_file(struct layout *l, const struct artifact_file *file, bool no_title, json_t *layers)
 {
     struct stat st;
     own(digest) struct digest *hash = NULL;
@@ -203,6 +203,8 @@ static fallible add_file(struct layout *l, const struct artifact_file *file, jso
     }
     json_t *layer = json_pack("{s:s, s:s, s:I, s:{s:s}}", "mediaType", file->media_type, "digest", digest, "size",
                               (json_int_t)st.st_size, "annotations", ARTIFACT_TITLE, file->title);
+    if (layer && no_title)
+        (void)json_object_del(layer, "annotations");
     if (!layer)
         return err_new(ERR_INVALID, "'%s': the name is not UTF-8", file->title);
     json_array_append_new(layers, layer);
@@ -211,12 +213,10 @@ static fallible add_file(struct layout *l, const struct artifact_file *file, jso
 
 static fallible add_annotations(const struct strv *words, json_t *doc)
 {
-    json_t *map = json_object();
-    if (words->n)
-        json_object_set_new(doc, "annotations", map);
-    else
-        json_decref(map);
-    for (size_t i = 0; i < words->n; i++) {
+    json_t *map = json_object_get(doc, "annotations");
+    if (words && words->n && !map)
+        json_object_set_new(doc, "annotations", map = json_object());
+    for (size_t i = 0; words && i < words->n; i++) {
         const char *equals = strchr(words->items[i], '=');
         if (!equals || equals == words->items[i])
             return err_new(ERR_INVALID, "annotation '%.100s' is not of the form KEY=VALUE", words->items[i]);
@@ -227,35 +227,102 @@ static fallible add_annotations(const struct strv *words, json_t *doc)
     return NULL;
 }
 
-static fallible check_free(struct layout *l, const struct ref *ref)
+static fallible check_free(struct layout *l, const struct ref *ref, enum artifact_how how)
 {
-    own(oci_index) struct oci_index *index = NULL;
+    own(artifact) struct artifact *old = NULL;
+    err *e = artifact_find(l, ref, &old);
+    if (err_is(e, ERR_NOT_FOUND)) {
+        err_ignore(e, "it is free");
+        return NULL;
+    }
+    if (!e && how == ARTIFACT_REPLACE)
+        return NULL;
+    if (how == ARTIFACT_REPLACE) /* an image is not ours to replace */
+        return e;
+    err_ignore(e, "whatever it is");
     own_mem char *name = ref_full(ref);
-    TRY(layout_read_index(l, &index));
-    for (size_t i = 0; i < index->manifests_n; i++)
-        if (str_eq(strmap_get(&index->manifests[i].annotations, NAME_KEY), name))
-            return err_new(ERR_EXISTS, "the name '%s' is taken: remove it first (husk artifact rm, husk rmi)", name);
+    return err_new(ERR_EXISTS, "the name '%s' is taken: remove it first (husk artifact rm, husk rmi), or say --replace",
+                   name);
+}
+
+static fallible config_of(struct layout *l, const struct artifact_wish *w, json_t **ret)
+{
+    const char *text = w->config ? w->config : "{}", *type = w->config_type ? w->config_type : EMPTY_TYPE;
+    own_mem char *digest = NULL;
+    TRY(blob_put(l, text, strlen(text), &digest));
+    *ret = json_pack("{s:s, s:s, s:I}", "mediaType", type, "digest", digest, "size", (json_int_t)strlen(text));
+    if (!*ret)
+        return err_new(ERR_INVALID, "the config's type is not UTF-8");
+    if (!w->config)
+        json_object_set_new(*ret, "data", json_string("e30="));
     return NULL;
 }
 
-fallible artifact_add(struct layout *l, const struct ref *ref, const char *artifact_type,
-                      const struct strv *annotations, const struct artifact_file *files, size_t n, char **ret_digest)
+static fallible write_manifest(struct layout *l, json_t *doc, char **ret_digest, int64_t *ret_size)
 {
-    own_mem char *empty = NULL;
-    own_mem char *digest = NULL;
-    TRY(check_free(l, ref));
-    TRY(blob_put(l, "{}", 2, &empty));
-    own_json json_t *doc = json_pack("{s:i, s:s, s:s, s:{s:s, s:s, s:i, s:s}, s:[]}", "schemaVersion", 2, "mediaType",
-                                     MEDIA_OCI_MANIFEST, "artifactType", artifact_type, "config", "mediaType",
-                                     EMPTY_TYPE, "digest", empty, "size", 2, "data", "e30=", "layers");
+    own_mem char *text = json_text(doc, BIND_COMPACT);
+    *ret_size = (int64_t)strlen(text);
+    return blob_put(l, text, strlen(text), ret_digest);
+}
+
+fallible artifact_make(struct layout *l, const struct artifact_wish *wish, const struct artifact_file *files, size_t n,
+                       char **ret_digest, int64_t *ret_size)
+{
+    json_t *config = NULL;
+    TRY(config_of(l, wish, &config));
+    own_json json_t *doc =
+        json_pack("{s:i, s:s, s:s, s:o, s:[]}", "schemaVersion", 2, "mediaType", MEDIA_OCI_MANIFEST, "artifactType",
+                  wish->type ? wish->type : ARTIFACT_TYPE_UNKNOWN, "config", config, "layers");
     if (!doc)
         return err_new(ERR_INVALID, "the type is not UTF-8");
+    if (wish->subject)
+        json_object_set_new(doc, "subject",
+                            json_pack("{s:s, s:s, s:I}", "mediaType", wish->subject->media_type, "digest",
+                                      wish->subject->digest, "size", (json_int_t)wish->subject->size));
     for (size_t i = 0; i < n; i++)
-        TRY(add_file(l, &files[i], json_object_get(doc, "layers")));
-    TRY(add_annotations(annotations, doc));
-    own_mem char *text = json_text(doc, BIND_COMPACT);
-    TRY(blob_put(l, text, strlen(text), &digest));
-    TRY(set_name(l, ref, MEDIA_OCI_MANIFEST, digest, strlen(text)));
+        TRY(add_file(l, &files[i], wish->no_titles, json_object_get(doc, "layers")));
+    TRY(add_annotations(wish->annotations, doc));
+    return write_manifest(l, doc, ret_digest, ret_size);
+}
+
+static bool has_title(const struct artifact *a, const char *title)
+{
+    for (size_t i = 0; i < a->manifest->layers_n; i++)
+        if (str_eq(strmap_get(&a->manifest->layers[i].annotations, ARTIFACT_TITLE), title))
+            return true;
+    return false;
+}
+
+static fallible append(struct layout *l, const struct ref *ref, const struct artifact_wish *wish,
+                       const struct artifact_file *files, size_t n, char **ret_digest, int64_t *ret_size)
+{
+    own(artifact) struct artifact *old = NULL;
+    own_json json_t *doc = NULL;
+    TRY(artifact_find(l, ref, &old));
+    TRY(json_parse("artifact", old->text, strlen(old->text), &doc));
+    if (old->manifest->layers_n + n > BLOBS_MAX)
+        return err_new(ERR_EXHAUSTED, "it would have more than %d files", BLOBS_MAX);
+    for (size_t i = 0; i < n; i++) {
+        if (has_title(old, files[i].title))
+            return err_new(ERR_EXISTS, "the artifact has a file '%s' already", files[i].title);
+        TRY(add_file(l, &files[i], wish->no_titles, json_object_get(doc, "layers")));
+    }
+    TRY(add_annotations(wish->annotations, doc));
+    return write_manifest(l, doc, ret_digest, ret_size);
+}
+
+fallible artifact_add(struct layout *l, const struct ref *ref, enum artifact_how how, const struct artifact_wish *wish,
+                      const struct artifact_file *files, size_t n, char **ret_digest)
+{
+    own_mem char *digest = NULL;
+    int64_t size = 0;
+    if (how == ARTIFACT_APPEND) {
+        TRY(append(l, ref, wish, files, n, &digest, &size));
+    } else {
+        TRY(check_free(l, ref, how));
+        TRY(artifact_make(l, wish, files, n, &digest, &size));
+    }
+    TRY(set_name(l, ref, MEDIA_OCI_MANIFEST, digest, (size_t)size));
     *ret_digest = take(digest);
     return NULL;
 }

@@ -29,10 +29,23 @@ struct artifact_file {
     int fd; /* from its first byte; a regular file */
     const char *title, *media_type;
 };
-/* Makes an artifact of files. artifact_type: "application/vnd.example.sbom". annotations: "KEY=VALUE".
- * EXISTS: the name is taken. */
-fallible artifact_add(struct layout *l, const struct ref *ref, const char *artifact_type,
-                      const struct strv *annotations, const struct artifact_file *files, size_t n, char **ret_digest);
+struct artifact_wish {
+    const char *type;                     /* "application/vnd.example.sbom"; NULL: ARTIFACT_TYPE_UNKNOWN */
+    const struct strv *annotations;       /* of the manifest: "KEY=VALUE"; NULL: none */
+    const char *config, *config_type;     /* a text, or NULL: the empty object */
+    const struct oci_descriptor *subject; /* what it is about; NULL: nothing */
+    bool no_titles;                       /* layers without their files' names */
+};
+#define ARTIFACT_TYPE_UNKNOWN "application/vnd.unknown.artifact.v1"
+/* The blobs and the manifest, without a name. */
+fallible artifact_make(struct layout *l, const struct artifact_wish *wish, const struct artifact_file *files, size_t n,
+                       char **ret_digest, int64_t *ret_size);
+enum artifact_how { ARTIFACT_NEW, ARTIFACT_REPLACE, ARTIFACT_APPEND };
+/* Makes an artifact of files, in the place of the one that has the name, or with its files. Of a wish for
+ * ARTIFACT_APPEND annotations count alone. EXISTS: the name is taken, or the artifact has a file of that name;
+ * NOT_FOUND: none to append to. */
+fallible artifact_add(struct layout *l, const struct ref *ref, enum artifact_how how, const struct artifact_wish *wish,
+                      const struct artifact_file *files, size_t n, char **ret_digest);
 
 /* By full name. NOT_FOUND; UNSUPPORTED: an image has that name. */
 fallible artifact_find(struct layout *l, const struct ref *ref, struct artifact **ret);

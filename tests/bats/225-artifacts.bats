@@ -182,3 +182,28 @@ EOF2
     cmp "$USER_HOME/in.json" "$USER_HOME/out/in.json"
     [[ $(stat -c %U "$USER_HOME/out/in.json") == "$HUSK_USER" ]]
 }
+
+@test "artifact add --append adds files, --replace makes it anew, and an image is in no danger" {
+    echo one >one.txt && echo two >two.txt
+    "$HUSK" artifact add --type application/vnd.test localhost/more:1 one.txt
+    "$HUSK" artifact add --append --annotation later=yes localhost/more:1 two.txt
+    "$HUSK" artifact inspect localhost/more:1 >inspected
+    grep -q 'application/vnd.test' inspected && grep -q '"later": "yes"' inspected
+    mkdir out && "$HUSK" artifact extract localhost/more:1 out
+    [[ $(cat out/one.txt out/two.txt) == $'one\ntwo' ]]
+    "$HUSK" artifact add --replace localhost/more:1 two.txt
+    rm -rf out && mkdir out && "$HUSK" artifact extract localhost/more:1 out
+    [[ $(ls out) == two.txt ]]
+    "$HUSK" artifact add --replace localhost/fresh:1 one.txt
+    "$HUSK" import "$IMAGES/rootfs.tar" localhost/image:1 >/dev/null
+    check_table <<'ROWS'
+artifact add --append localhost/more:1 two.txt              | 1 | has a file 'two.txt' already
+artifact add --append localhost/none:1 two.txt              | 1 | no such artifact
+artifact add --append --type x/y localhost/more:1 one.txt   | 1 | leave out --type
+artifact add --append --replace localhost/more:1 one.txt    | 1 | exclude each other
+artifact add --replace localhost/image:1 one.txt            | 1 | is a container image, no artifact
+artifact add --append localhost/image:1 one.txt             | 1 | is a container image, no artifact
+artifact add localhost/more:1 one.txt                       | 1 | or say --replace
+ROWS
+    rm -rf out one.txt two.txt inspected
+}

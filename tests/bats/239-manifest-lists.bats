@@ -167,3 +167,69 @@ ROWS
     run remote "$REGISTRY/lost:1"
     [[ $status -ne 0 ]]
 }
+
+@test "inspect --verbose: every manifest with its descriptor and its very bytes, from the registry and from the store" {
+    export HUSK_ROOT=$T/tmp/store
+    local v digest
+    v=$(inspect -v "$REGISTRY/multi:1")
+    [[ $(jq -r 'map(.Descriptor.platform.architecture) | join(" ")' <<<"$v") == *sparc64* && $(jq length <<<"$v") == 2 ]]
+    for digest in $(inspect "$REGISTRY/multi:1" | jq -r '.manifests[].digest'); do
+        [[ $(jq -r --arg d "$digest" '.[] | select(.Descriptor.digest == $d) | .Raw' <<<"$v" | base64 -d | sha256sum) == "${digest#*:}  -" ]]
+        jq -e --arg d "$digest" '.[] | select(.Descriptor.digest == $d) | .Ref == "'"$REGISTRY/multi:1"'@" + $d and
+            (.Raw | @base64d | fromjson) == .OCIManifest and (.Raw | @base64d | length) == .Descriptor.size' <<<"$v"
+    done
+    # one image: its platform is its config's
+    v=$(inspect --verbose "$REGISTRY/src-other:1")
+    jq -e '.Descriptor.platform == {architecture: "sparc64", os: "linux"} and .Ref == "'"$REGISTRY/src-other:1"'"' <<<"$v"
+    [[ ! -e $HUSK_ROOT/blobs ]] || [[ ! $(ls "$HUSK_ROOT/blobs/sha256") ]]
+    # here, in Docker's form
+    "$HUSK" pull -q "$REGISTRY/src-here:1"
+    "$HUSK" push -q --format v2s2 "$REGISTRY/src-here:1" "$REGISTRY/docker:1"
+    "$HUSK" pull -q "$REGISTRY/docker:1"
+    inspect -v "$REGISTRY/docker:1" | jq -e '.SchemaV2Manifest.layers and (.OCIManifest | not)'
+    # an index of which the store has one platform alone: the registry says the rest
+    "$HUSK" pull -q "$REGISTRY/multi:1"
+    [[ $(inspect -v "$REGISTRY/multi:1" | jq length) == 2 ]]
+}
+
+add_artifacts() { # HUSK...
+    local digest
+    "$@" manifest create arts:1 "$REGISTRY/src-here:1" >/dev/null
+    echo one >one.txt
+    echo '{"a":1}' >config.json
+    "$@" manifest add --artifact --artifact-type application/vnd.test.sbom --artifact-layer-type text/plain --annotation k=v \
+        --artifact-config "$PWD/config.json" --artifact-config-type application/vnd.test.config --artifact-subject "$REGISTRY/src-here:1" \
+        --os linux --arch sparc64 arts:1 "$PWD/one.txt" "$T/oci/oci-layout"
+    "$@" manifest add --artifact --artifact-exclude-titles arts:1 "$PWD/one.txt"
+    "$@" manifest inspect arts:1 >index.json
+    jq -e '.manifests[1] | .artifactType == "application/vnd.test.sbom" and .annotations == {k: "v"} and .platform.architecture == "sparc64"' index.json
+    "$@" manifest inspect -v arts:1 >all.json || { cat all.json; return 1; }
+    jq -e '.[1].OCIManifest | .artifactType == "application/vnd.test.sbom" and .config.mediaType == "application/vnd.test.config" and
+        [.layers[].annotations["org.opencontainers.image.title"]] == ["one.txt", "oci-layout"] and .layers[0].mediaType == "text/plain"' all.json
+    [[ $(jq -r '.[1].OCIManifest.subject.digest' all.json) == "$(jq -r '.manifests[0].digest' index.json)" ]]
+    jq -e '.[2].OCIManifest | .artifactType == "application/vnd.unknown.artifact.v1" and (.layers[0].annotations | not)' all.json
+    "$@" manifest push --all arts:1 "$REGISTRY/arts:1" >/dev/null
+    digest=$(jq -r '.[1].OCIManifest.layers[0].digest' all.json)
+    [[ $(curl -sf "http://$REGISTRY/v2/arts/blobs/$digest") == one ]]
+    digest=$(jq -r '.[1].OCIManifest.config.digest' all.json)
+    [[ $(curl -sf "http://$REGISTRY/v2/arts/blobs/$digest") == '{"a":1}' ]]
+    "$@" manifest rm arts:1 >/dev/null
+}
+
+@test "manifest add --artifact: files become an artifact in the list, and go with it, for root and for a user" {
+    export HUSK_ROOT=$T/tmp/store
+    "$HUSK" pull -q "$REGISTRY/src-here:1"
+    add_artifacts "$HUSK"
+    as_user husk pull -q "$REGISTRY/src-here:1"
+    add_artifacts as_user husk
+    "$HUSK" manifest create l:1 >/dev/null
+    check_table <<ROWS
+manifest add --artifact l:1 /nosuch                         | 1 | open '/nosuch': No such file or directory
+manifest add --artifact l:1 /                               | 1 | '/' is no regular file
+manifest add --artifact --artifact-config /bin/true l:1 one.txt | 1 | it is no text
+manifest add --artifact-type x/y l:1 one.txt                | 1 | are for --artifact
+manifest add l:1 one.txt two.txt                            | 1 | one image at a time
+manifest add --artifact --artifact-subject $REGISTRY/nosuch:1 l:1 one.txt | 1 | --artifact-subject
+ROWS
+    [[ $(inspect l:1 | jq '.manifests | length') == 0 ]]
+}
