@@ -149,7 +149,7 @@ static const char *name_of(const struct oci_descriptor *d)
 }
 
 /* Other tools write short names into a layout. Answers the full one, or NULL. */
-static char *full_name_of(const struct oci_descriptor *d)
+char *image_name_of(const struct oci_descriptor *d)
 {
     own(ref) struct ref *r = NULL;
     const char *name = name_of(d);
@@ -163,7 +163,7 @@ static const struct oci_descriptor *find_full_name(const struct oci_index *index
         if (str_eq(name_of(&index->manifests[i]), full))
             return &index->manifests[i];
     for (size_t i = 0; i < index->manifests_n; i++) {
-        own_mem char *name = full_name_of(&index->manifests[i]);
+        own_mem char *name = image_name_of(&index->manifests[i]);
         if (str_eq(name, full))
             return &index->manifests[i];
     }
@@ -369,7 +369,7 @@ fallible image_list_of(struct layout *l, const struct oci_index *index, struct i
     size_t n = 0;
     bool all = true;
     for (size_t i = 0; i < index->manifests_n; i++) {
-        own_mem char *name = full_name_of(&index->manifests[i]);
+        own_mem char *name = image_name_of(&index->manifests[i]);
         struct image *image = NULL;
         own(err) err *e = image_of_descriptor(l, &index->manifests[i], &image);
         /* an artifact; a list whose images are elsewhere */

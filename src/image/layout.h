@@ -108,6 +108,8 @@ OWN_TYPE(image, struct image *, image_free)
 fallible image_find(struct layout *l, const char *what, const char *platform, struct image **ret);
 /* What a descriptor of index.json points at: for this machine's platform, or the first that is here. It has no name. */
 fallible image_of_descriptor(struct layout *l, const struct oci_descriptor *d, struct image **ret);
+/* The full name that a descriptor of index.json gives its image, or NULL. Caller frees. */
+char *image_name_of(const struct oci_descriptor *d);
 /* Every image of index.json in its order, once for each name; without a name: NULL. Those whose blobs are missing are
  * passed over with a warning. */
 fallible image_list(struct layout *l, struct image ***ret, size_t *ret_n);

@@ -55,6 +55,32 @@ same_as_fresh() {
     same_as_fresh
 }
 
+@test "images: after a change only what is new is read" {
+    husk import "$IMAGES/rootfs.tar" second:1 >/dev/null
+    husk images >/dev/null
+    settle
+    husk images >/dev/null
+    husk tag busybox again:1
+    husk import --change 'LABEL x=y' "$IMAGES/rootfs.tar" third:1 >/dev/null
+    run strace -f -e trace=openat "$HUSK" images --format '{{.Repository}} {{.Size}}'
+    expect 0 "again" && expect 0 "third"
+    # the third one's manifest and config, and no other document
+    [[ $(grep -c 'blobs/sha256/[0-9a-f]' <<<"$output") == 2 ]] || { echo "$output"; return 1; }
+    same_as_fresh
+    # one that is remembered and whose config is gone is passed over all the same
+    local id
+    id=$(husk images -q --no-trunc second)
+    mv "$HUSK_ROOT/blobs/sha256/${id#sha256:}" "$T/tmp/kept"
+    husk tag busybox again:2
+    run husk images --format '{{.Repository}}:{{.Tag}}'
+    expect 0 "image 'docker.io/library/second:1' is passed over" && expect 0 '!
+second:1'
+    mv "$T/tmp/kept" "$HUSK_ROOT/blobs/sha256/${id#sha256:}"
+    same_as_fresh
+    husk rmi again:1 again:2 second:1 third:1 >/dev/null
+    same_as_fresh
+}
+
 @test "images: quick changes of names, each followed by a look, never show an old list" {
     local i
     for ((i = 0; i < 30; i++)); do
