@@ -172,6 +172,8 @@ static fallible parse_long(const struct command *c, struct seen *seen, char **ar
         return apply(c, o, seen, opts, name + len + 1);
     if (!takes_value(o))
         return apply(c, o, seen, opts, "true");
+    if (o->bare)
+        return apply(c, o, seen, opts, o->bare);
     if (*i + 1 >= argc)
         return err_new(ERR_INVALID, "--%s needs a value: --%s %s", o->name, o->name, o->value_name);
     return apply(c, o, seen, opts, argv[++*i]);
@@ -247,7 +249,7 @@ static void print_option(FILE *out, const struct opt *o)
     if (o->name)
         str_printf(&left, "--%s", o->name);
     if (o->value_name)
-        str_printf(&left, " %s", o->value_name);
+        str_printf(&left, o->bare ? "[=%s]" : " %s", o->value_name);
     if (left.len > 30)
         fprintf(out, "%s\n%-32s%s\n", left.text, "", o->help);
     else
@@ -323,7 +325,7 @@ static void introspect(FILE *out, const struct command *const *commands)
                     o->letter ? &o->letter : "");
             json_text(out, o->name);
             fputs(",\"value\":", out);
-            json_text(out, o->value_name);
+            json_text(out, o->bare ? NULL : o->value_name);
             fputs(",\"help\":", out);
             json_text(out, o->help);
             fputs(",\"words\":[", out);

@@ -38,6 +38,7 @@ struct opt {
     const char *help;
     const char *const *words; /* STR: the only values allowed, NULL-terminated; NULL: any */
     const char *exclusive;    /* options with the same word here exclude each other */
+    const char *bare;         /* STR: the value when the name stands alone; another one only comes behind "=" */
 };
 
 /* The field's C type is checked against the row's type: a row of the wrong type does not compile. */

@@ -17,7 +17,16 @@ fallible build_find_image(struct build *b, const char *name, const char *platfor
     struct image_wish wish = {
         .name = name, .platform = platform ? platform : build_wanted_platform(b), .pull = policy, .quiet = true
     };
-    TRY(image_for_container(b->engine, &wish, &image, &lock));
+    bool newer = strcmp(policy, "newer") == 0;
+    if (newer)
+        wish.pull = "always";
+    err *e = image_for_container(b->engine, &wish, &image, &lock);
+    if (e && newer) { /* a registry that does not answer is no reason not to use what is here */
+        err_ignore(e, "what is here is used");
+        wish.pull = "never";
+        e = image_for_container(b->engine, &wish, &image, &lock);
+    }
+    TRY(e);
     for (size_t i = 0; i < image->config->rootfs->diff_ids.n; i++)
         if (!layer_use(b->layout, image->config->rootfs->diff_ids.items[i]))
             return err_new(ERR_NOT_FOUND, "image '%s': a layer is missing: `husk pull` it again", name);

@@ -108,9 +108,12 @@ static fallible advance(struct build *b, size_t stage, size_t limit)
         TRY(build_at(b, b->stages->items[stage].from, build_from(b, stage)));
         r->status = STAGE_READY;
     }
+    size_t stop = debug_stop(b, stage);
     for (; r->next < r->n; r->next++) {
         const struct df_instruction *i = r->items[r->next];
         bool done = false, works = false;
+        if (r->next == stop)
+            return NULL;
         TRY(build_at(b, i, instruct(b, r, i, &done)));
         warn_unset(b, i);
         if (done)
@@ -214,6 +217,10 @@ static fallible walk(struct build *b, int signals)
         for (size_t i = 0; i < b->stages->n; i++)
             if (b->stages->items[i].used && b->runs[i].status != STAGE_DONE && b->runs[i].status != STAGE_WORKS)
                 TRY(advance(b, i, limit));
+        for (size_t i = 0; b->debug && !b->debugged && i < b->stages->n; i++)
+            TRY(debug_reached(b, i));
+        if (b->debugged)
+            return NULL;
         if (b->runs[b->stages->target].status == STAGE_DONE)
             return NULL;
         if (b->working)
@@ -278,6 +285,14 @@ const char *build_wanted_platform(const struct build *b)
     return b->platforms.n ? b->platform : NULL;
 }
 
+static void choose_platform(struct build *b, const char *platform)
+{
+    b->platform = platform;
+    strv_free(&b->platform_args);
+    add_platform(b, "TARGET", platform);
+    add_platform(b, "BUILD", platform_of_host());
+}
+
 static fallible read_platforms(struct build *b)
 {
     for (size_t i = 0; i < b->o->platforms.n; i++) {
@@ -290,18 +305,10 @@ static fallible read_platforms(struct build *b)
                 strv_add(&b->platforms, one);
         }
     }
-    b->platform = b->platforms.n ? b->platforms.items[0] : platform_of_host();
+    choose_platform(b, b->platforms.n ? b->platforms.items[0] : platform_of_host());
     if (b->platforms.n > 1 && b->o->verify)
         return err_new(ERR_INVALID, "--verify compares one image: give one --platform");
     return NULL;
-}
-
-static void choose_platform(struct build *b, const char *platform)
-{
-    b->platform = platform;
-    strv_free(&b->platform_args);
-    add_platform(b, "TARGET", platform);
-    add_platform(b, "BUILD", platform_of_host());
 }
 
 static void add_secret(struct build *b, const char *id, char *take_bytes, size_t n)
@@ -420,6 +427,7 @@ static fallible open_store(struct build *b)
     b->ordinary = !userns_is_root();
     b->no_netns = b->ordinary && geteuid() == 0 && !ids_may_clone(CLONE_NEWUSER | CLONE_NEWNET);
     TRY(check_network(b));
+    TRY(debug_open(b));
     TRY(userns_enter());
     TRY(engine_layout(b->engine, &b->layout));
     TRY(layout_begin_adding(b->layout, &b->adding, &b->adding_fd));
@@ -494,8 +502,12 @@ static fallible build_platform(struct build *b, const char *platform, const stru
     save_hashes(b);
     if (e) {
         show_tails(b);
+        if (b->debug)
+            debug_failed(b);
         return e;
     }
+    if (b->debugged)
+        return NULL;
     struct build_state *state = take(b->runs[b->stages->target].state);
     return build_make_image(b, state);
 }
@@ -508,6 +520,8 @@ static fallible build_platforms(struct build *b)
     for (size_t i = 0; i < b->platforms.n || i == 0; i++) {
         runs_clear(b);
         TRY(build_platform(b, b->platforms.n ? b->platforms.items[i] : b->platform, &names));
+        if (b->debugged)
+            return NULL;
     }
     return NULL;
 }
@@ -523,6 +537,8 @@ static fallible build_here(struct build *b)
         return NULL;
     TRY(b->o->no_cache ? NULL : share_import(b));
     TRY(build_platforms(b));
+    if (b->debugged)
+        return NULL;
     warn_unused(b);
     TRY(build_output(b, &id));
     if (b->o->verify)
@@ -534,6 +550,7 @@ static fallible build_here(struct build *b)
 
 static void build_close(struct build *b)
 {
+    debug_close(b);
     runs_clear(b);
     for (size_t i = 0; i < b->made_n; i++) {
         build_state_free(b->made[i].state);

@@ -4,10 +4,6 @@
  * Stages are walked side by side, each instruction in its order; what only changes the config is done at once, what
  * makes a layer is looked up in the cache (build/cache.h) or done in a process of its own (build/step.h), as many at a
  * time as there are cores. Stages that the target does not need are not touched. docs/design/build.md has the whole.
- *
- * Where more plugs in: another kind of output takes the finished state where build_output() makes an image of it; a
- * context from elsewhere is made a directory in build_context_open(); a further cache is asked in step_begin() where
- * build_cache_find() has no answer; several platforms are several builds with other platform_args.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #ifndef HUSK_BUILD_BUILD_H
@@ -23,11 +19,12 @@ struct build_options {
     const char *target, *iidfile, *progress, *verify;
     struct strv platforms; /* "OS/ARCH,..." each; none: this machine's; several: an index of images */
     const char *metadata_file;
+    const char *debug;   /* "": a shell in a step that fails; "[STAGE:]N": behind that one; NULL: none */
     const char *network; /* of RUN: default, host, none, or a network's name; NULL: default */
     struct strv tags, build_args, labels, annotations, secrets, ssh, no_cache_filter, contexts;
     struct strv outputs;              /* build/deliver.h */
     struct strv cache_from, cache_to; /* build/share.h */
-    bool push;
+    bool push, squash, squash_all;
     bool no_cache, quiet, pull, check, explain_cache;
     const char *pull_policy;      /* always, missing, never; NULL: missing, or always with pull */
     struct create_options create; /* of RUN's containers: hosts, limits, rights */

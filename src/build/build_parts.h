@@ -89,6 +89,8 @@ struct build {
     size_t imports_n, exports_n;
     json_t *records; /* build/share.h: of all steps so far */
     struct progress_out *progress;
+    struct debug *debug; /* debug.c; NULL: not asked for */
+    bool debugged;       /* the shell of --debug=STEP has been: nothing more is to be built */
     int steps;
     size_t working;
     struct strv unset;       /* variables that were asked for and not there, since the last look */
@@ -202,6 +204,24 @@ fallible emulate_check(const char *platform);
 enum output_kind { OUTPUT_IMAGE, OUTPUT_CACHE };
 fallible build_put_image(struct build *b, const struct build_state *s, enum output_kind kind, char **ret_id,
                          char **ret_digest, int64_t *ret_size);
+/*
+ * debug.c: a shell in a step, by `husk run` of what the step left. It is run by a process that was forked before we
+ * entered a user namespace, so it is the user's own.
+ */
+struct debug;
+fallible debug_open(struct build *b);
+void debug_close(struct build *b);
+/* In the step's child: keeps what a failed RUN left for debug_failed(). */
+void debug_keep(struct build_step *s, const char *dir);
+/* After a failure. */
+void debug_failed(struct build *b);
+/* The number of steps behind which a stage waits for its shell; SIZE_MAX: none. */
+size_t debug_stop(const struct build *b, size_t stage);
+/* Has a stage reached the step that was named? Then a shell in it, and b->debugged. */
+fallible debug_reached(struct build *b, size_t stage);
+
+/* squash.c: a state's layers, or those that are not the base image's, become one. */
+fallible build_squash(struct build *b, struct build_state *s);
 /* Makes an image of a state, for b->platform. */
 fallible build_make_image(struct build *b, struct build_state *take_state);
 /* What was made gets its names, and goes where it shall. *ret_id: the image's, or of several the index's digest. */

@@ -5,10 +5,14 @@
 #include <string.h>
 
 #include "base/parse.h"
+#include "image/ref.h"
 
 struct checking {
     struct build *b;
     bool error;
+    struct strv experimental; /* rules that are told only when they are asked for; "all" */
+    struct strv declared;     /* ARG before FROM: names, and with their defaults alone */
+    struct strv defaults;
 };
 
 void build_warn(struct build *b, struct df_place place, const char *rule, const char *format, ...)
@@ -38,6 +42,8 @@ static fallible read_directive(struct checking *c)
         const char *p = parts.items[i] + strspn(parts.items[i], " ");
         if (str_starts(p, "skip=")) {
             strv_split(&c->b->skip_checks, p + 5, ',');
+        } else if (str_starts(p, "experimental=")) {
+            strv_split(&c->experimental, p + 13, ',');
         } else if (str_starts(p, "error=")) {
             err *e = parse_bool(p + 6, &c->error);
             if (e) {
@@ -45,7 +51,8 @@ static fallible read_directive(struct checking *c)
                 return df_error(f->name, f->check_place, "check=%s: expected error=true or error=false", p);
             }
         } else {
-            return df_error(f->name, f->check_place, "check=%s: expected skip=NAMES or error=true", p);
+            return df_error(f->name, f->check_place, "check=%s: expected skip=NAMES, experimental=NAMES or error=true",
+                            p);
         }
     }
     return NULL;
@@ -219,9 +226,73 @@ static void check_instruction(struct checking *c, const struct df_instruction *i
     }
 }
 
-/* "# comment" right above a stage or an ARG that is not about it: "# NAME description". Experimental in BuildKit, and
- * so left out: InvalidDefinitionDescription. What needs values is seen in the build: UndefinedVar, UndefinedArgInFrom,
- * InvalidDefaultArgInFrom, InvalidBaseImagePlatform. */
+/* "# NAME description" right above an ARG or a stage with a name. */
+static void check_description(struct checking *c, const struct df_instruction *i)
+{
+    const char *name = i->kind == DF_FROM && i->args.n == 3  ? i->args.items[2]
+                       : i->kind == DF_ARG && i->args.n == 1 ? i->args.items[0]
+                                                             : NULL;
+    if (!name || !i->comment ||
+        (!strv_has(&c->experimental, "all") && !strv_has(&c->experimental, "InvalidDefinitionDescription")))
+        return;
+    own_mem char *bare = mem_strndup(name, strcspn(name, "="));
+    own_mem char *lines = mem_strndup(i->comment, strlen(i->comment) - str_ends(i->comment, "\n"));
+    const char *last = strrchr(lines, '\n') ? strrchr(lines, '\n') + 1 : lines;
+    last += strspn(last, "# \t");
+    if (strncmp(last, bare, strlen(bare)) != 0 || (last[strlen(bare)] != ' ' && last[strlen(bare)] != '\0'))
+        say(c, i->place, "InvalidDefinitionDescription",
+            "the comment above should be '# %s DESCRIPTION', or an empty line should be between them", bare);
+}
+
+static void add_default(struct checking *c, const struct df_instruction *i)
+{
+    for (size_t k = 0; k < i->args.n; k++) {
+        const char *word = i->args.items[k], *equals = strchr(word, '=');
+        own_mem char *name = mem_strndup(word, strcspn(word, "=")), *value = NULL;
+        struct expand e = { .env = { &c->defaults, &c->b->platform_args }, .escape = c->b->file->escape };
+        strv_add(&c->declared, name);
+        err *bad = equals ? expand_word(&e, equals + 1, &value) : NULL;
+        err_ignore(bad, "the build says so");
+        if (value) {
+            own_mem char *pair = mem_printf("%s=%s", name, value);
+            strv_setenv(&c->defaults, pair);
+        }
+    }
+}
+
+static bool is_image_name(const char *name)
+{
+    own(ref) struct ref *ref = NULL;
+    own(err) err *e = ref_parse(name, &ref);
+    return !e;
+}
+
+/* What FROM names, as a build without --build-arg sees it. */
+static void check_from_name(struct checking *c, const struct df_instruction *i)
+{
+    own_strv struct strv unset = { 0 };
+    own_mem char *name = NULL;
+    struct expand e = { .env = { &c->defaults, &c->b->platform_args },
+                        .escape = c->b->file->escape,
+                        .ret_unset = &unset };
+    err *bad = expand_word(&e, i->args.items[0], &name);
+    if (bad) {
+        err_ignore(bad, "the build says so");
+        return;
+    }
+    bool undefined = false;
+    for (size_t k = 0; k < unset.n; k++) {
+        if (strv_has(&c->declared, unset.items[k]))
+            continue;
+        undefined = true;
+        say(c, i->places[0], "UndefinedArgInFrom", "no ARG before the first FROM is named '%s'", unset.items[k]);
+    }
+    if (!undefined && strchr(i->args.items[0], '$') && !is_image_name(name))
+        say(c, i->places[0], "InvalidDefaultArgInFrom",
+            "with the defaults of ARG alone '%s' is '%s', which is no image's name", i->args.items[0], name);
+}
+
+/* What needs values is seen in the build: UndefinedVar, InvalidBaseImagePlatform. */
 static void check_all(struct checking *c)
 {
     const struct dockerfile *f = c->b->file;
@@ -231,8 +302,14 @@ static void check_all(struct checking *c)
     check_repeated(c);
     for (size_t i = 0; i < f->empty_continuations_n; i++)
         say(c, f->empty_continuations[i], "NoEmptyContinuation", "an empty line inside a continued one");
+    bool from = false;
     for (size_t i = 0; i < f->n; i++) {
+        check_description(c, &f->items[i]);
+        if (f->items[i].kind == DF_ARG && !from)
+            add_default(c, &f->items[i]);
         if (f->items[i].kind == DF_FROM) {
+            from = true;
+            check_from_name(c, &f->items[i]);
             check_from(c, &f->items[i], &names);
             workdir = false;
         }
@@ -272,6 +349,9 @@ fallible check_file(struct build *b, bool *ret_stop)
         e = read_directive(&c);
     if (!e)
         check_all(&c);
+    strv_free(&c.experimental);
+    strv_free(&c.declared);
+    strv_free(&c.defaults);
     TRY(e);
     if (b->warned && (c.error || b->o->check))
         return err_new(ERR_INVALID, "%s: %zu warning%s of checks", b->file->name, b->warned, b->warned == 1 ? "" : "s");

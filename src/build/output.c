@@ -112,6 +112,8 @@ fallible build_make_image(struct build *b, struct build_state *take_state)
     b->made = mem_array(b->made, b->made_n + 1, sizeof *b->made);
     struct build_made *m = &b->made[b->made_n++];
     *m = (struct build_made){ .platform = b->platform, .state = take_state };
+    if (b->o->squash || b->o->squash_all)
+        TRY(build_squash(b, take_state));
     return build_put_image(b, take_state, OUTPUT_IMAGE, &m->id, &m->digest, &m->size);
 }
 

@@ -103,12 +103,16 @@ static fallible do_work(struct build_step *s, const char *name, struct build_lay
     own_fd int upper_fd = openat(b->layout->fd, upper, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (upper_fd < 0)
         return err_sys(errno, "open '%s'", upper);
-    if (s->i->kind == DF_RUN)
-        TRY(step_run_work(s, dir));
-    else if (s->i->kind == DF_WORKDIR)
+    if (s->i->kind == DF_RUN) {
+        err *e = step_run_work(s, dir);
+        if (e && b->debug)
+            debug_keep(s, relative);
+        TRY(e);
+    } else if (s->i->kind == DF_WORKDIR) {
         TRY(step_workdir_work(s, upper_fd));
-    else
+    } else {
         TRY(step_copy_work(s, dir, upper_fd));
+    }
     struct layer_input in = { .dir = relative,
                               .newest_s = s->b->epoch.set   ? s->b->epoch.v
                                           : s->newest_s > 0 ? s->newest_s

@@ -18,7 +18,7 @@ struct build_opts {
 };
 
 static const char *const words_progress[] = { "auto", "plain", "tty", "rawjson", "quiet", NULL };
-static const char *const words_pull[] = { "always", "missing", "never", "true", "false", NULL };
+static const char *const words_pull[] = { "always", "missing", "never", "newer", "ifmissing", "true", "false", NULL };
 
 #define T struct build_opts
 static const struct opt build_opts_table[] = {
@@ -43,14 +43,19 @@ static const struct opt build_opts_table[] = {
         "local (a new or empty directory), tar, oci or docker (archives), or image; a PATH alone is local's, - is a "
         "tar on standard output"),
     OPT_FLAG(0, "push", T, build.push, "Send it to the registries of its names"),
+    OPT_FLAG(0, "squash", T, build.squash, "One layer of all that the build adds to its base image"),
+    OPT_FLAG(0, "squash-all", T, build.squash_all, "One layer of all, the base image's with it"),
     OPT_FLAG(0, "load", T, load, "It goes into the store: it always does"),
     OPT_STR(0, "metadata-file", T, build.metadata_file, "FILE",
             "Write the image's digests and names to a file, as JSON"),
     OPT_GROUP("The cache"),
     OPT_FLAG(0, "no-cache", T, build.no_cache, "Do every step again"),
     OPT_STRS(0, "no-cache-filter", T, build.no_cache_filter, "STAGE", "Do every step of this stage again"),
-    OPT_STR(0, "pull", T, build.pull_policy, "POLICY", "Images of FROM: always, missing (default) or never",
-            .words = words_pull),
+    OPT_STR(
+        0, "pull", T, build.pull_policy, "POLICY",
+        "Fetch the images of FROM always; --pull=missing (default), never, or newer: always, where the registry has "
+        "it",
+        .words = words_pull, .bare = "always"),
     OPT_STRS(0, "cache-from", T, build.cache_from, "IMAGE|type=local,src=DIR",
              "Take steps from a cache that another build gave: a registry's image, or a directory"),
     OPT_STRS(0, "cache-to", T, build.cache_to, "type=registry,ref=IMAGE|type=local,dest=DIR|inline",
@@ -63,6 +68,10 @@ static const struct opt build_opts_table[] = {
     OPT_FLAG('q', "quiet", T, build.quiet, "Print the image's ID alone"),
     OPT_STR(0, "iidfile", T, build.iidfile, "FILE", "Write the image's ID to a file"),
     OPT_STR(0, "verify", T, build.verify, "IMAGE", "Build it again and compare: the first file that differs is told"),
+    OPT_STR(0, "debug", T, build.debug, "[STAGE:]N",
+            "A shell in a step that fails, as it left its files; --debug=[STAGE:]N: behind step N of a stage (of the "
+            "last one), and then no image",
+            .bare = ""),
     OPT_FLAG(0, "check", T, build.check, "Look for mistakes and build nothing"),
     OPT_GROUP("The containers of RUN"),
     OPT_STR(0, "network", T, build.network, "MODE",
@@ -94,10 +103,10 @@ static fallible build_cmd(const void *opts_, struct args args)
 {
     struct build_options o = ((const struct build_opts *)opts_)->build;
     o.context = args.n ? args.v[0] : ".";
-    if (o.pull_policy && strcmp(o.pull_policy, "true") == 0)
-        o.pull_policy = "always";
-    if (o.pull_policy && strcmp(o.pull_policy, "false") == 0)
-        o.pull_policy = "missing";
+    static const char *const same[][2] = { { "true", "always" }, { "false", "missing" }, { "ifmissing", "missing" } };
+    for (size_t i = 0; o.pull_policy && i < ARRAY_SIZE(same); i++)
+        if (strcmp(o.pull_policy, same[i][0]) == 0)
+            o.pull_policy = same[i][1];
     return build_run_all(&o);
 }
 

@@ -91,7 +91,8 @@ struct first {
     char *path;
 };
 struct flat {
-    int top; /* the directory that all goes into */
+    int top;                  /* the directory that all goes into */
+    const struct strv *below; /* it is an upper directory over these layers: marks are made; NULL: it is none */
     struct first *firsts;
     size_t firsts_n;
     struct str path; /* of the directory at hand, "etc/"; "": the top */
@@ -205,6 +206,15 @@ static bool is_opaque(int dir)
     return diff_mark(dir, "", "opaque", value, sizeof value) == 1 && value[0] == 'y';
 }
 
+/* As unpacking does: in a user namespace the kernel keeps trusted.* for itself. */
+static fallible make_opaque(int dir, const char *name)
+{
+    if (fsetxattr(dir, "trusted.overlay.opaque", "y", 1, 0) == 0 ||
+        fsetxattr(dir, "user.overlay.opaque", "y", 1, 0) == 0)
+        return NULL;
+    return err_sys(errno, "hide what lies below directory '%s'", name);
+}
+
 static fallible lay_dir(struct flat *f, int from, int to, int depth);
 
 static fallible lay_subdir(struct flat *f, int from, int to, const char *name, const struct stat *st, int depth)
@@ -214,7 +224,8 @@ static fallible lay_subdir(struct flat *f, int from, int to, const char *name, c
     own_fd int in = openat(from, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (in < 0)
         return err_sys(errno, "open directory '%s'", name);
-    bool merge = fstatat(to, name, &was, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(was.st_mode) && !is_opaque(in);
+    bool there = fstatat(to, name, &was, AT_SYMLINK_NOFOLLOW) == 0;
+    bool merge = there && S_ISDIR(was.st_mode) && !is_opaque(in);
     if (!merge)
         TRY(fs_remove_tree_at(to, name));
     if (!merge && mkdirat(to, name, 0700) < 0)
@@ -222,6 +233,8 @@ static fallible lay_subdir(struct flat *f, int from, int to, const char *name, c
     own_fd int out = openat(to, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (out < 0)
         return err_sys(errno, "open directory '%s'", name);
+    if (f->below && !merge && (there || is_opaque(in)))
+        TRY(make_opaque(out, name));
     str_printf(&f->path, "%s/", name);
     err *e = lay_dir(f, in, out, depth + 1);
     f->path.text[f->path.len = len] = '\0';
@@ -229,13 +242,31 @@ static fallible lay_subdir(struct flat *f, int from, int to, const char *name, c
     return copy_attributes(from, to, name, st);
 }
 
+/* Where no layer has it there is nothing to hide, and in a directory of one layer alone the kernel would show the mark.
+ */
+static bool is_below(const struct flat *f, const char *name)
+{
+    const struct open_how how = { .flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
+                                  .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS };
+    own_mem char *path = mem_printf("%s%s", f->path.len ? f->path.text : "", name);
+    for (size_t i = 0; f->below && i < f->below->n; i++) {
+        own_fd int layer = open(f->below->items[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
+        own_fd int at = layer < 0 ? -1 : (int)syscall(SYS_openat2, layer, path, &how, sizeof how);
+        if (at >= 0)
+            return true;
+    }
+    return false;
+}
+
 static fallible lay_one(struct flat *f, int from, int to, const char *name, int depth)
 {
     struct stat st;
     if (fstatat(from, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return err_sys(errno, "look at '%s'", name);
-    if (S_ISCHR(st.st_mode) && st.st_rdev == 0)
-        return fs_remove_tree_at(to, name);
+    if (S_ISCHR(st.st_mode) && st.st_rdev == 0) {
+        TRY(fs_remove_tree_at(to, name));
+        return is_below(f, name) && mknodat(to, name, S_IFCHR, 0) < 0 ? err_sys(errno, "hide '%s'", name) : NULL;
+    }
     if (S_ISDIR(st.st_mode))
         return lay_subdir(f, from, to, name, &st, depth);
     return copy_other(f, from, to, name, &st);
@@ -263,12 +294,12 @@ static fallible lay(struct flat *f, const char *layer)
     return copy_attributes(from, f->top, ".", &st);
 }
 
-fallible flatten(const struct strv *lowers, const char *dir)
+static fallible lay_all(const struct strv *lowers, const char *dir, const struct strv *below)
 {
     own_fd int top = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (top < 0)
         return err_sys(errno, "open '%s'", dir);
-    struct flat f = { .top = top };
+    struct flat f = { .top = top, .below = below };
     err *e = NULL;
     for (size_t i = lowers->n; !e && i-- > 0;) {
         e = lay(&f, lowers->items[i]);
@@ -279,6 +310,16 @@ fallible flatten(const struct strv *lowers, const char *dir)
     free(f.firsts);
     str_free(&f.path);
     return e;
+}
+
+fallible flatten(const struct strv *lowers, const char *dir)
+{
+    return lay_all(lowers, dir, NULL);
+}
+
+fallible flatten_over(const struct strv *lowers, const struct strv *below, const char *upper)
+{
+    return lay_all(lowers, upper, below);
 }
 
 /* ---- what is different ---- */

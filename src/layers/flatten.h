@@ -14,6 +14,9 @@
 /* The layers, topmost first, over each other into an empty directory: whiteouts and opaque directories are carried out,
  * and leave no trace. Devices that this process may not make are left out, as unpacking does. */
 fallible flatten(const struct strv *lowers, const char *dir);
+/* The same into an overlay upper directory over other layers (below), of which it hides what the layers together hide:
+ * a file that is gone is a character device 0:0, and a directory that is in another thing's place is opaque. */
+fallible flatten_over(const struct strv *lowers, const struct strv *below, const char *upper);
 /**
  * flatten_compare - what is different in a copy, as an overlay upper directory.
  * @base: what flatten() made; @changed: the same after somebody worked in it; @upper: an empty directory on the same

@@ -337,6 +337,26 @@ D
     printf '# check=skip=all\n%s\n' "$(<"$C/Dockerfile")" >"$C/Dockerfile"
     run "$h" build --check --progress plain "$C"
     expect 0 '!warning'
+    cat >"$C/Dockerfile" <<'D'
+# check=experimental=InvalidDefinitionDescription
+# something else
+ARG EMPTY
+# WORD the word
+ARG WORD=busy
+# TWO the first line
+# of nothing
+ARG TWO
+FROM $EMPTY AS a
+FROM ${NOBODY}box AS b
+FROM ${WORD}box AS c
+FROM ${BUILDARCH}/x${TARGETARCH} AS d
+D
+    run "$h" build --check --progress plain "$C"
+    has 1 "Dockerfile:9:6: InvalidDefaultArgInFrom: with the defaults of ARG alone '\$EMPTY' is ''" "Dockerfile:10:6: UndefinedArgInFrom: no ARG before the first FROM is named 'NOBODY'" \
+        "Dockerfile:3:1: InvalidDefinitionDescription: the comment above should be '# EMPTY DESCRIPTION'" "Dockerfile:8:1: InvalidDefinitionDescription" "Dockerfile: 4 warnings"
+    sed -i 1d "$C/Dockerfile"
+    run "$h" build --check --progress plain "$C"
+    expect 1 'Dockerfile: 2 warnings'
     printf '# check=error=true\nFROM busybox\nCMD x\n' >"$C/Dockerfile"
     run "$h" build "$C"
     expect 1 JSONArgsRecommended
