@@ -263,7 +263,7 @@ static fallible make_all(const struct cgroup_host *h, struct cgroup *g, const st
     if (!v2)
         return NULL;
     if (g->v2_fd < 0)
-        g->v2_fd = open(v2->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        g->v2_fd = openat(AT_FDCWD, v2->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (g->v2_fd < 0)
         return err_sys(errno, "open control group '%s'", v2->dir);
     return enable_defaults(g, v2);
@@ -319,7 +319,7 @@ void group_look(struct cgroup *g)
         p->unknown = !p->v2;
         if (!p->v2)
             continue;
-        g->v2_fd = open(p->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        g->v2_fd = openat(AT_FDCWD, p->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         p->there = g->v2_fd >= 0;
     }
     if (g->v2_fd < 0)
@@ -414,7 +414,8 @@ fallible cgroup_open_tasks(const struct cgroup *g, int **ret_fds, size_t *ret_n)
         if (p->v2 || (!p->there && !p->unknown))
             continue;
         own_mem char *path = mem_printf("%s/tasks", p->dir);
-        int fd = open(path, O_WRONLY | O_CLOEXEC);
+        int fd =
+            openat(AT_FDCWD, path, O_WRONLY | O_CLOEXEC); /* not open(3): musl's makes another call for O_CLOEXEC */
         if (fd < 0 && errno == ENOENT && p->unknown)
             continue; /* the container has no group in this one */
         if (fd < 0) {

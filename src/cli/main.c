@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "codec/bind.h"
 #include "engine/budget.h"
 #include "image/settings.h"
 #include "os/proc.h"
@@ -233,6 +234,7 @@ int main(int argc, char **argv)
         printf("husk version %s\n", HUSK_VERSION);
         return 0;
     }
+    json_seed();
     run_image_word(argc, argv, image_trust_words, "husk-image"); /* before: `husk verify` is another one */
     run_build_command(argc, argv);
     run_image_command(argc, argv);

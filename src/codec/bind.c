@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 #include "base/opt.h"
 
@@ -547,4 +548,14 @@ void bind_free(const struct bind_type *type, void *object)
         return;
     clear_object(type, object);
     free(object);
+}
+
+void json_seed(void)
+{
+    enum { RANDOM_BYTES = 16 };
+    size_t seed = 0;
+    const char *random = (const char *)getauxval(AT_RANDOM);
+    if (random) /* its second half: the first is the stack's canary */
+        memcpy(&seed, random + RANDOM_BYTES / 2, sizeof seed);
+    json_object_seed(seed); /* 0: /dev/urandom after all */
 }

@@ -112,6 +112,9 @@ void bind_free(const struct bind_type *type, void *object);
 /* Text to tree with the reader's rules above; `what` names the document in messages. */
 fallible json_parse(const char *what, const char *text, size_t len, json_t **ret);
 char *json_text(const json_t *doc, enum bind_form form);
+/* Objects' hashes are seeded with what the kernel gave this process at its exec (AT_RANDOM, getauxval(3)): jansson
+ * would open /dev/urandom. Called first thing by a program that starts often. */
+void json_seed(void);
 
 OWN_TYPE(json, json_t *, json_decref)
 #define own_json own(json)

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
+#include "codec/bind.h"
 #include "oci/oci.h"
 #include "os/ids.h"
 #include "os/sock.h"
@@ -249,6 +250,7 @@ int main(int argc, char **argv)
     struct args args = { 0 };
     bool help = false;
     open_stdio();
+    json_seed();
     (void)signal(SIGPIPE, SIG_IGN); /* a reader of our log that leaves must not stop us halfway through a start */
     if (argc == 2 && (str_eq(argv[1], "-?") || str_eq(argv[1], "--usage"))) /* crun's */
         return print_help(argv[0]);

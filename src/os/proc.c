@@ -52,7 +52,7 @@ static fallible read_stat(pid_t pid, char *ret_state, struct proc_id *ret)
 {
     char path[32], buf[1024];
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    own_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+    own_fd int fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? -1 : read(fd, buf, sizeof buf - 1);
     if (n <= 0)
         return err_sys_as(ERR_NOT_FOUND, ESRCH, "look at process %d", (int)pid);

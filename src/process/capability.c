@@ -99,10 +99,12 @@ void capability_words(uint64_t mask, struct strv *words)
             strv_add(words, names[i]);
 }
 
-fallible capability_bounding(uint64_t *ret_mask)
+fallible capability_bounding_of(uint64_t of, uint64_t *ret_mask)
 {
     uint64_t mask = 0;
     for (int i = 0; i < 64; i++) {
+        if (!(of >> i & 1))
+            continue;
         int set = prctl(PR_CAPBSET_READ, i, 0, 0, 0);
         if (set < 0 && i == 0)
             return err_sys(errno, "read the capability bounding set");
@@ -112,6 +114,11 @@ fallible capability_bounding(uint64_t *ret_mask)
     }
     *ret_mask = mask;
     return NULL;
+}
+
+fallible capability_bounding(uint64_t *ret_mask)
+{
+    return capability_bounding_of(UINT64_MAX, ret_mask);
 }
 
 fallible capability_check(uint64_t wanted)

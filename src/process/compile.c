@@ -485,11 +485,11 @@ static fallible read_caps(const struct program *p, struct cap_sets *ret)
 /* The specification: what cannot be granted is a warning. A new user namespace has all of them. */
 static fallible grantable(const struct program *p, struct cap_sets *sets)
 {
-    uint64_t have = 0;
+    uint64_t have = 0, wanted = sets->bounding | sets->caps.permitted;
     if (p->own_userns)
         return NULL;
-    TRY(capability_bounding(&have));
-    uint64_t lost = (sets->bounding | sets->caps.permitted) & ~have;
+    TRY(capability_bounding_of(wanted | sets->caps.effective | sets->caps.inheritable | sets->caps.ambient, &have));
+    uint64_t lost = wanted & ~have;
     for (int i = 0; i < 64; i++)
         if (lost >> i & 1)
             log_warn("%s is not given to the container: husk itself runs without it", capability_name(i));

@@ -101,6 +101,8 @@ fallible capability_parse(const char *word, int *ret_number); /* "CAP_CHOWN", "c
 const char *capability_name(int number);                      /* "CAP_CHOWN"; NULL beyond the known */
 /* The bounding set of this process: what it may hand on at all. */
 fallible capability_bounding(uint64_t *ret_mask);
+/* Of these alone: each is a call. */
+fallible capability_bounding_of(uint64_t of, uint64_t *ret_mask);
 /* DENIED, with the reason, for a mask that is not within it: for capabilities that a user asked for by name. What only
  * comes from a default is to be intersected with capability_bounding() instead. In a user namespace of its own a
  * container can have any. */

@@ -170,12 +170,13 @@ static fallible open_resctrl(struct joining *j)
 static fallible prepare(struct joining *j)
 {
     own_fd int dir = -1;
-    TRY(state_open_group(j->x->state_dir, &j->state, &dir, &j->cgroup));
+    TRY(state_open_group(j->x->state_dir, &j->state, &dir, &j->cgroup, &j->init_fd));
     bool frozen = j->state->status == RUNTIME_PAUSED && j->x->ignore_paused;
     if (j->state->status != RUNTIME_RUNNING && j->state->status != RUNTIME_CREATED && !frozen)
         return err_new(ERR_CONFLICT, "cannot exec in container '%s': it is %s", j->state->id,
                        runtime_status_word(j->state->status));
-    TRY(proc_open(j->state->init, &j->init_fd));
+    if (j->init_fd < 0)
+        TRY(proc_open(j->state->init, &j->init_fd));
     if (j->state->shares_mounts)
         TRY(open_root(j));
     j->into_cgroup = state_clones_into(j->state);

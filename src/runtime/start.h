@@ -72,8 +72,10 @@ fallible state_write(int dir_fd, const struct runtime_state *s);
 fallible state_open(const char *state_dir, struct runtime_state **ret, int *ret_dir_fd);
 /* Verbs that change the container take its lock, and look at the state after that. */
 fallible state_open_locked(const char *state_dir, struct runtime_state **ret, int *ret_dir_fd, int *ret_lock_fd);
-/* And its group, or NULL when it has none: looking for it once is enough. */
-fallible state_open_group(const char *state_dir, struct runtime_state **ret, int *ret_dir_fd, struct cgroup **ret_g);
+/* And its group, or NULL when it has none: looking for it once is enough; and when ret_pidfd is not NULL its first
+ * process, or -1: of a container that is running, created or paused it is that process and no other. */
+fallible state_open_group(const char *state_dir, struct runtime_state **ret, int *ret_dir_fd, struct cgroup **ret_g,
+                          int *ret_pidfd);
 /* The container's group as another process made it; *ret NULL when it has none. */
 fallible state_cgroup(const struct runtime_state *s, struct cgroup **ret);
 void state_clear(struct runtime_state *s);

@@ -169,9 +169,12 @@ static fallible is_paused(const struct runtime_state *s, bool *ret, struct cgrou
     return *ret_g ? cgroup_frozen(*ret_g, ret) : NULL;
 }
 
-static fallible find_status(int dir_fd, struct runtime_state *s, struct cgroup **ret_g)
+/* ret_pidfd may be NULL. It is opened first, so that who is found alive after that is who it names. */
+static fallible find_status(int dir_fd, struct runtime_state *s, struct cgroup **ret_g, int *ret_pidfd)
 {
     bool paused = false;
+    if (s->init.pid && ret_pidfd)
+        err_ignore(proc_pidfd(s->init.pid, ret_pidfd), "then it has ended");
     if (s->init.pid == 0) {
         s->status = RUNTIME_CREATING;
     } else if (!proc_alive(s->init)) {
@@ -224,13 +227,14 @@ static fallible read_state(const char *state_dir, struct runtime_state **ret, in
     return NULL;
 }
 
-fallible state_open_group(const char *state_dir, struct runtime_state **ret, int *ret_dir_fd, struct cgroup **ret_g)
+fallible state_open_group(const char *state_dir, struct runtime_state **ret, int *ret_dir_fd, struct cgroup **ret_g,
+                          int *ret_pidfd)
 {
     own(runtime_state) struct runtime_state *s = NULL;
     own(cgroup) struct cgroup *g = NULL;
     own_fd int dir = -1;
     TRY(read_state(state_dir, &s, &dir));
-    TRY(find_status(dir, s, &g));
+    TRY(find_status(dir, s, &g, ret_pidfd));
     if (!g)
         TRY(state_cgroup(s, &g));
     *ret = take(s);
@@ -245,7 +249,7 @@ fallible state_open(const char *state_dir, struct runtime_state **ret, int *ret_
     own(cgroup) struct cgroup *g = NULL;
     own_fd int dir = -1;
     TRY(read_state(state_dir, &s, &dir));
-    TRY(find_status(dir, s, &g));
+    TRY(find_status(dir, s, &g, NULL));
     *ret = take(s);
     *ret_dir_fd = take_fd(&dir);
     return NULL;

@@ -151,7 +151,7 @@ fallible runtime_pids(const char *state_dir, pid_t **ret, size_t *ret_n)
     own_fd int dir = -1;
     *ret = NULL;
     *ret_n = 0;
-    TRY(state_open_group(state_dir, &s, &dir, &g));
+    TRY(state_open_group(state_dir, &s, &dir, &g, NULL));
     if (g)
         return cgroup_pids(g, ret, ret_n);
     if (s->status == RUNTIME_STOPPED || s->status == RUNTIME_CREATING)
