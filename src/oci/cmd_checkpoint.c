@@ -37,7 +37,7 @@ struct criu_opts {
         OPT_FLAG(0, "auto-dedup", T, auto_dedup, "Drop pages from parent images that are in newer ones"),              \
         OPT_STR(0, "manage-cgroups-mode", T, manage_cgroups_mode, "MODE", "soft (default), full, strict or ignore"),   \
         OPT_STR(0, "empty-ns", T, empty_ns, "NAMESPACE", "Make it, but do not restore what is in it: network"),        \
-        OPT_STR(0, "network-lock", T, network_lock, "HOW", "nftables (default), iptables or skip")
+        OPT_STR(0, "network-lock", T, network_lock, "HOW", "nftables, iptables or skip (default: CRIU's own)")
 static const struct opt checkpoint_options[] = {
     CRIU_OPTIONS,
     OPT_STR(0, "parent-path", T, parent_path, "DIR", "The images of the pre-dump before, relative to these"),
@@ -57,7 +57,7 @@ static const struct opt restore_options[] = {
     OPT_FLAG('d', "detach", T, detach, "Do not wait for the container"),
     OPT_FLAG(0, "keep", T, keep, "Do not delete the container when it ends"),
     OPT_FLAG(0, "no-subreaper", T, no_subreaper, "Leave orphans of the container to the system's init"),
-    OPT_FLAG(0, "no-pivot", T, no_pivot, "Refused: CRIU changes the root by itself"),
+    OPT_FLAG(0, "no-pivot", T, no_pivot, "Refused: CRIU has no other way than pivot_root(2)"),
     OPT_FLAG(0, "tcp-close", T, tcp_close, "Open TCP connections come back closed"),
     OPT_STR(0, "lsm-profile", T, lsm_profile, "TYPE:NAME", "Another AppArmor profile or SELinux label"),
     OPT_STR(0, "lsm-mount-context", T, lsm_mount_context, "LABEL", "Another SELinux label for mounts"),
@@ -137,7 +137,9 @@ static fallible restore(const struct criu_opts *o, const char *id, const struct 
     own_mem char *bundle = NULL;
     own_mem char *dir = NULL;
     if (o->no_pivot)
-        return err_new(ERR_UNSUPPORTED, "--no-pivot: CRIU changes the root by itself");
+        return err_new(ERR_UNSUPPORTED,
+                       "--no-pivot: CRIU changes the root by pivot_root(2) and has no other way: where that cannot be, "
+                       "as on an initial RAM disk, mount a file system and change to it first");
     TRY(oci_bundle(o->bundle, o->config, &bundle, &spec));
     if (!spec->root)
         return err_new(ERR_INVALID, "config.json: root: missing");

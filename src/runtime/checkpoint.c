@@ -41,7 +41,7 @@ static fallible add_page_server(const char *text, struct str *o)
 static fallible add_options(const struct runtime_criu *how, const char *log, struct str *o)
 {
     const char *mode = how->cgroups_mode && *how->cgroups_mode ? how->cgroups_mode : "soft";
-    const char *lock = how->network_lock && *how->network_lock ? how->network_lock : "nftables";
+    const char *lock = how->network_lock ? how->network_lock : "";
     const struct {
         enum criu_field field;
         bool set;
@@ -63,7 +63,7 @@ static fallible add_options(const struct runtime_criu *how, const char *log, str
         { CRIU_EXT_MASTERS, true },
         { CRIU_MANAGE_CGROUPS, true },
     };
-    bool known_mode = false, known_lock = false;
+    bool known_mode = false, known_lock = !*lock; /* "": CRIU's own */
     criu_number(o, CRIU_IMAGES_DIR_FD, (uint64_t)how->images_fd);
     criu_number(o, CRIU_WORK_DIR_FD, (uint64_t)how->work_fd);
     criu_number(o, CRIU_LOG_LEVEL, 4);
@@ -262,11 +262,12 @@ static fallible restore(struct start *s, const struct runtime_criu *how, struct 
     TRY_AS(fs_open_dir_at(AT_FDCWD, s->c->state_dir, FS_MUST_EXIST, &s->dir_fd), "state directory");
     TRY(state_write(s->dir_fd, &s->state));
     if (s->cgroup_path)
-        TRY(cgroup_create(s->host, s->cgroup_path, &s->resources, &s->cgroup));
+        TRY(start_make_group(s));
     TRY(mount_restore_root(s->c, &root));
     err *e = call_restore(s, how, root, r);
     (void)umount2(root, MNT_DETACH);
     (void)rmdir(root);
+    scope_hold_clear(&s->hold); /* what was restored is in the scope, or nothing is */
     TRY(e);
     TRY(proc_identify(r->pid, &s->state.init));
     TRY(proc_pidfd(r->pid, &s->run.pidfd));
@@ -287,8 +288,6 @@ fallible runtime_restore(const struct runtime_create *c, const struct runtime_cr
     s.run.pidfd = -1;
     if (!e && s.ns.shares_mounts)
         e = err_new(ERR_UNSUPPORTED, "restore: CRIU makes the mounts: a container needs a mount namespace of its own");
-    if (!e && s.scope.unit)
-        e = err_new(ERR_UNSUPPORTED, "restore: CRIU makes the control groups by itself: without --systemd-cgroup");
     if (!e)
         e = restore(&s, how, &r);
     if (!e) {
@@ -302,6 +301,7 @@ fallible runtime_restore(const struct runtime_create *c, const struct runtime_cr
         s.state = (struct runtime_state){ 0 };
     } else if (s.dir_fd >= 0) {
         close_now(&s.run.pidfd);
+        scope_hold_clear(&s.hold);
         err_ignore(state_remove(s.dir_fd, &s.state, s.cgroup), "the restore's error matters more");
     }
     start_clear(&s);

@@ -50,13 +50,15 @@ static fallible make_scope(struct start *s)
     return cgroup_adopt(s->host, s->cgroup_path, &s->resources, &s->cgroup);
 }
 
+fallible start_make_group(struct start *s)
+{
+    return s->scope.unit ? make_scope(s) : cgroup_create(s->host, s->cgroup_path, &s->resources, &s->cgroup);
+}
+
 static err *make_cgroup(void *ctx)
 {
     struct start *s = ctx;
-    if (s->scope.unit)
-        TRY(make_scope(s));
-    else
-        TRY(cgroup_create(s->host, s->cgroup_path, &s->resources, &s->cgroup));
+    TRY(start_make_group(s));
     s->state.cgroup_text = cgroup_text(s->cgroup);
     TRY(cgroup_open_tasks(s->cgroup, &s->tasks, &s->tasks_n));
     for (size_t i = 0;; i++) {

@@ -152,7 +152,7 @@ struct runtime_criu {
     const char *parent;       /* of a pre-dump, relative to the images; NULL: none */
     const char *page_server;  /* "ADDRESS:PORT"; NULL: none */
     const char *cgroups_mode; /* soft (default), full, strict, ignore */
-    const char *network_lock; /* nftables (default), iptables, skip */
+    const char *network_lock; /* nftables, iptables, skip; NULL: CRIU's own default */
     const char *lsm_profile, *lsm_mount_context;
     bool leave_running, pre_dump, tcp_established, tcp_close, ext_unix_sk, shell_job, file_locks, link_remap,
         auto_dedup, lazy_pages, empty_net;

@@ -14,11 +14,13 @@ teardown() {
     ((EUID == 0)) || skip "kernel: only root can lend the host's / to a virtual machine"
     cp "$IMAGES/rootfs.tar" "$T/"
     gcc -O1 -static -o "$T/console" "$HUSK_TOP/tests/vm/console.c"
-    run "$HUSK_TOP/tests/vm/run" --systemd "$HUSK_TOP/tests/vm/systemd.sh" "$HUSK_BUILD" "$T/rootfs.tar" "$T/console"
+    gcc -O1 -static -o "$T/held" "$HUSK_TOP/tests/vm/held.c"
+    run "$HUSK_TOP/tests/vm/run" --systemd "$HUSK_TOP/tests/vm/systemd.sh" "$HUSK_BUILD" "$T/rootfs.tar" "$T/console" \
+        "$T/held"
     echo "$output"
     ((status == 0))
     [[ $output != *"not ok"* ]]
-    (($(grep -c '^ok' <<<"$output") >= 89))
+    (($(grep -c '^ok' <<<"$output") >= 138))
 }
 
 @test "without systemd the driver is refused, and nothing is left" {

@@ -2,9 +2,9 @@
 # Runs inside tests/vm/run --systemd: the systemd cgroup driver as root and as an ordinary user, AppArmor, CRIU. Prints
 # "ok NAME" or "not ok NAME" for each check.
 #
-# Arguments: the build folder, the tar of a busybox root file system, and a program that takes a terminal's master over a
-# socket and prints what comes (console.c), all as the host has them.
-build=/host$1 tar=/host$2 receiver=/host$3
+# Arguments: the build folder, the tar of a busybox root file system, a program that takes a terminal's master over a
+# socket and prints what comes (console.c), and held.c as a program, all as the host has them.
+build=/host$1 tar=/host$2 receiver=/host$3 held=/host$4
 failed=0
 
 ok() { # NAME COMMAND...: the command succeeds
@@ -227,4 +227,79 @@ ok "checkpoint it again" dump_terminal /tmp/tty2
 script -qfc "$build/bin/husk-oci --root /run/husk-oci restore --image-path /tmp/tty2 -b $bundle tty" /tmp/screen3 </dev/null >/dev/null 2>&1 &
 ok "restore in the foreground, on our own terminal" ticks /tmp/screen3
 ok "delete what is in the foreground" plain delete --force tty
+# ---- what CRIU takes along when it is told to ----
+cp "$held" $bundle/rootfs/bin/held
+edit '.process.terminal = false'
+carry() { plain "$@" </dev/null >/dev/null 2>/tmp/carry.err || { cat /tmp/carry.err; grep -B3 -m3 Error /tmp/c/*.log; return 1; }; }
+start_held() { rm -f $bundle/rootfs/tmp/count; plain run -d -b $bundle held </dev/null >/dev/null 2>&1; }
+edit '.process.args = ["held", "all", "/tmp/outside.sock"]'
+chroot $bundle/rootfs /bin/held take /tmp/outside.sock & taker=$!
+for _ in 1 2 3 4 5 6 7 8 9; do [[ -S $bundle/rootfs/tmp/outside.sock ]] && break; sleep 0.2; done
+ok "a lock, a file without a name, a connection and a socket to outside" start_held
+ok "are used" counts_on 2
+options=(--file-locks --link-remap --tcp-established --ext-unix-sk)
+for option in "${options[@]}"; do
+    rm -rf /tmp/c
+    # shellcheck disable=SC2046  # the other three
+    ok "checkpoint is refused without $option" fails "checkpoint: criu:" plain checkpoint --image-path /tmp/c $(printf '%s\n' "${options[@]}" | grep -vx -e "$option") held
+done
+rm -rf /tmp/c
+ok "checkpoint with all four" carry checkpoint --image-path /tmp/c "${options[@]}" held
+before=$(count) taken=$(cat $bundle/rootfs/tmp/taken)
+ok "restore with three" carry restore -d --image-path /tmp/c -b $bundle --file-locks --tcp-established --ext-unix-sk held
+ok "the connection counts on" counts_on "$before"
+ok "the file is the one that has another name" sh -c "test \$(cat $bundle/rootfs/tmp/b) -gt $before && ! test -e $bundle/rootfs/tmp/a"
+ok "the lock is held" fails "" flock -n $bundle/rootfs/tmp/locked true
+ok "the other end of the socket hears it" test "$(cat $bundle/rootfs/tmp/taken)" -gt "$taken"
+ok "delete it all" plain delete --force held
+kill $taker
+# Pages of the first dump that the second has again are punched out of its file.
+edit '.process.args = ["sh", "-c", "i=0; while :; do i=$((i + 1)); echo $i >/tmp/count; sleep 0.2; done"]'
+rm -f $bundle/rootfs/tmp/count
+ok "deduplication: a counter" start_counter
+ok "deduplication: counts" counts_on 2
+mkdir -p /tmp/d
+ok "deduplication: pre-dump" plain checkpoint --pre-dump --image-path /tmp/d/first counter
+blocks() { stat -c %b /tmp/d/first/pages-*.img | awk '{ n += $1 } END { print n }'; }
+blocks_before=$(blocks)
+ok "deduplication: it goes on" counts_on "$(count)"
+ok "checkpoint --auto-dedup" plain checkpoint --image-path /tmp/d --parent-path first --auto-dedup counter
+ok "has less in the first" test "$(blocks)" -lt "$blocks_before"
+before=$(count)
+ok "and is whole" restore_from /tmp/d
+ok "its counter goes on" counts_on "$before"
+ok "delete what was deduplicated" plain delete --force counter
+# Another profile of AppArmor than before.
+ok "another profile is loaded" sh -c 'echo "$0" >/tmp/profile && apparmor_parser -K -r /tmp/profile' "${profile/husk-test/husk-other}"
+edit '.process.apparmorProfile = "husk-test" | .process.args = ["sh", "-c", "i=0; while :; do i=$((i + 1)); echo $i >/tmp/count; sleep 0.2; done"]'
+rm -f $bundle/rootfs/tmp/count
+ok "a confined counter" start_counter
+ok "a confined one counts" counts_on 2
+rm -rf /tmp/c
+ok "checkpoint of a confined one" carry checkpoint --image-path /tmp/c counter
+ok "restore --lsm-profile" carry restore -d --image-path /tmp/c -b $bundle --lsm-profile apparmor:husk-other counter
+ok "is confined by that one" says "husk-other (enforce)" cat "/proc/$(plain state counter | jq -r .pid)/attr/current"
+ok "delete the confined one" plain delete --force counter
+# Into a scope of systemd's.
+edit 'del(.process.apparmorProfile) | .linux.cgroupsPath = "husk-test.slice:vm:one" | .linux.resources.pids.limit = 17'
+rm -f $bundle/rootfs/tmp/count
+ok "a counter in a scope" start_one
+ok "a counter in a scope counts" counts_on 2
+rm -rf /tmp/c
+ok "checkpoint from a scope" oci checkpoint --image-path /tmp/c one
+ok "its unit is gone" gone vm-one.scope
+before=$(count)
+to_scope() { oci restore -d --image-path /tmp/c -b $bundle one </dev/null >/dev/null 2>/tmp/carry.err || { cat /tmp/carry.err; grep -B3 -m3 Error /tmp/c/restore.log; return 1; }; }
+ok "restore into a scope" to_scope
+ok "counts on there" counts_on "$before"
+ok "the scope has the process and no other" says "$(oci state one | jq -r .pid)" cat $group/cgroup.procs
+ok "no helper of ours is left in it" sh -c "! grep -l husk-systemd /proc/\$(head -n 1 $group/cgroup.procs)/comm"
+ok "its limit is the unit's" says 17 property vm-one.scope TasksMax
+ok "exec into it" says ok oci exec one echo ok
+ok "delete it from its scope" oci delete --force one
+ok "and the scope is gone" gone vm-one.scope
+mv /tmp/c/pstree.img /tmp/pstree.img
+ok "a restore that fails" fails "restore: criu:" oci restore -d --image-path /tmp/c -b $bundle one
+ok "leaves no scope" gone vm-one.scope
+ok "restore --no-pivot says why" fails "pivot_root" oci restore --no-pivot --image-path /tmp/c -b $bundle one
 exit $failed
