@@ -89,6 +89,8 @@ static const char *const words_unhealthy[] = { "none", "restart", "stop", "kill"
         OPT_STR(0, "mac-address", T, create.mac_address, "MAC", "Its hardware address there"),                         \
         OPT_STRS('p', "publish", T, create.publish, "[IP:][HOST:]CONTAINER[/PROTO]",                                   \
                  "A port of the host that leads to one of the container; ranges: 8000-8009:80-89; no HOST: any"),      \
+        OPT_STRS(0, "egress", T, create.egress, "allow=HOST[:PORT],...|deny",                                          \
+                 "Where it may go beyond its networks: addresses, networks, names, '*.NAME'; nowhere"),                \
         OPT_STR(0, "net-rate", T, create.net_rate, "RATE",                                                             \
                 "What its interfaces pass at most: 10mbit, or in=10mbit,out=500kbit"),                                 \
         OPT_FLAG('P', "publish-all", T, create.publish_all, "Every exposed port, each at any free one of the host's"), \

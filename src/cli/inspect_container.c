@@ -259,6 +259,7 @@ static json_t *host_doc(const struct container_config *k)
     json_t *o = json_object();
     put(o, "Binds", binds_doc(k));
     put(o, "NetworkMode", text(k->network));
+    put(o, "Egress", list_or_null(&k->egress));
     put(o, "PublishAllPorts", json_boolean(k->publish_all));
     put(o, "PidMode", text(strcmp(k->pid, "private") == 0 ? "" : k->pid));
     put(o, "IpcMode", text(k->ipc));

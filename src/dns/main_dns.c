@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "dns/confine.h"
+#include "dns/egress.h"
 #include "dns/server.h"
 #include "dns/source.h"
 #include "engine/resolver.h"
@@ -22,16 +23,18 @@
 /*
  * Who needs us is connected to us: a start until its container is, and then the container's monitor. When the last has
  * gone we end after a moment, since one container after the other should not pay for a new resolver each time. What
- * is on a network without a monitor, or was connected by hand, is looked for once a second.
+ * is on a network without a monitor, or was connected by hand, is looked for once a second. The first is waited for
+ * longer: it is who started us, on a machine that may have much to do.
  */
-enum { LOOK_MS = 1000, LINGER_MS = 100, FILES_WANTED = 65536 };
+enum { FIRST_MS = 10000, LOOK_MS = 1000, LINGER_MS = 100, FILES_WANTED = 65536 };
 
 struct dns {
     struct loop *loop;
     struct dns_source *source;
     struct dns_server *server;
     struct loop_source *look;
-    int listen_fd, filter_fd;
+    struct dns_egress *egress;
+    int listen_fd;
     size_t clients;
 };
 struct client {
@@ -86,8 +89,7 @@ static bool obey(struct dns *d, const struct resolver_message *m, int *fds, size
         return take_sockets(d, m->network, fds, n);
     case RESOLVER_FILTER:
         if (n == 1) {
-            close_now(&d->filter_fd);
-            d->filter_fd = take_fd(&fds[0]);
+            dns_egress_set_socket(d->egress, take_fd(&fds[0]));
         }
         return n == 1;
     case RESOLVER_FORGET:
@@ -160,22 +162,36 @@ static void raise_files(void)
     (void)setrlimit(RLIMIT_NOFILE, &r);
 }
 
+static void learn(void *ctx, const char *container, const struct dns_query *q, const unsigned char *bytes, size_t n)
+{
+    struct dns *d = ctx;
+    uint64_t serial = 0;
+    const struct dns_names *names = dns_source_names(d->source, &serial);
+    if (names)
+        dns_egress_learn(d->egress, names, container, q, bytes, n);
+}
+
+static const struct dns_names *names_now(void *ctx, uint64_t *ret_serial)
+{
+    return dns_source_names(((struct dns *)ctx)->source, ret_serial);
+}
+
 static fallible serve(struct dns *d, const char *root, const char *run)
 {
     TRY(dns_source_open(root, run, &d->source));
     TRY(dns_confine(root));
     TRY(loop_new(&d->loop));
-    const struct dns_server_hooks hooks = { .names = dns_source_names, .ctx = d->source };
+    const struct dns_server_hooks hooks = { .names = names_now, .outside = learn, .ctx = d };
     TRY(dns_server_new(d->loop, &hooks, &d->server));
     TRY(loop_add_timer(d->loop, 0, look, d, &d->look));
     TRY(loop_add_fd(d->loop, d->listen_fd, EPOLLIN, client_comes, d, NULL));
-    TRY(look_again(d));
+    TRY(loop_set_timer(d->look, (uint64_t)FIRST_MS * 1000000));
     return loop_run(d->loop);
 }
 
 int main(int argc, char **argv)
 {
-    struct dns d = { .listen_fd = RESOLVER_LISTEN_FD, .filter_fd = -1 };
+    struct dns d = { .listen_fd = RESOLVER_LISTEN_FD, .egress = dns_egress_new() };
     if (argc != 3) {
         fprintf(stderr, "husk-dns: it is started by husk, for containers on networks\n");
         return 2;
@@ -192,5 +208,6 @@ int main(int argc, char **argv)
     dns_server_free(d.server);
     loop_free(d.loop);
     dns_source_free(d.source);
+    dns_egress_free(d.egress);
     return status;
 }

@@ -13,6 +13,7 @@ struct network {
 struct member {
     char *id;
     struct strv servers;
+    struct egress egress;
     size_t first; /* of its endpoints; they are one behind the other once sealed */
     size_t endpoints_n;
 };
@@ -65,6 +66,7 @@ void dns_names_free(struct dns_names *n)
     for (size_t i = 0; i < n->members_n; i++) {
         free(n->members[i].id);
         strv_free(&n->members[i].servers);
+        egress_clear(&n->members[i].egress);
     }
     for (size_t i = 0; i < n->endpoints_n; i++)
         free(n->endpoints[i].name);
@@ -107,12 +109,16 @@ void dns_names_add_subnet(struct dns_names *n, size_t network, const struct pref
     w->subnets[w->subnets_n++] = *subnet;
 }
 
-size_t dns_names_add_container(struct dns_names *n, const char *id, const struct strv *servers)
+size_t dns_names_add_container(struct dns_names *n, const char *id, const struct strv *servers,
+                               const struct strv *egress)
 {
     GROW(n->members, n->members_n, n->members_room);
     struct member *m = &n->members[n->members_n];
     *m = (struct member){ .id = mem_strdup(id) };
     strv_copy(&m->servers, servers->items, servers->n);
+    err *e = egress_read(egress, &m->egress);
+    m->egress.limited |= e != NULL;
+    err_ignore(e, "it was checked when the container was made; what nobody understands allows nothing");
     return n->members_n++;
 }
 
@@ -359,5 +365,38 @@ enum dns_outcome dns_names_find(const struct dns_names *n, size_t network, const
         if (*q->name && !strchr(q->name, '.') && !is_about_zones(q->type))
             return DNS_NOWHERE;
     }
+    if (!inside && asker.member && asker.member->egress.limited &&
+        !(q->plain && egress_allows_name(&asker.member->egress, q->name)))
+        return DNS_FORBID; /* a name can carry anything out */
     return inside ? DNS_NOWHERE : DNS_OUTSIDE;
+}
+
+static const struct member *member_of(const struct dns_names *n, const char *container)
+{
+    for (size_t i = 0; i < n->members_n; i++)
+        if (strcmp(n->members[i].id, container) == 0)
+            return &n->members[i];
+    return NULL;
+}
+
+bool dns_names_is_limited(const struct dns_names *n, const char *container)
+{
+    const struct member *m = member_of(n, container);
+    return m && m->egress.limited;
+}
+
+void dns_names_reach(const struct dns_names *n, const char *container, const char *name, const struct ip *a,
+                     uint64_t timeout_ms, dns_reach_fn *fn, void *ctx)
+{
+    const struct member *m = member_of(n, container);
+    for (size_t i = 0; m && i < m->egress.n; i++) {
+        const struct egress_rule *r = &m->egress.rules[i];
+        if (!egress_about(r, name))
+            continue;
+        for (size_t e = m->first; e < m->first + m->endpoints_n; e++)
+            for (size_t j = 0; j < n->endpoints[e].addresses_n; j++)
+                if (n->endpoints[e].addresses[j].family == a->family)
+                    fn(ctx,
+                       &(struct firewall_reach){ n->endpoints[e].addresses[j], *a, *a, r->first, r->last, timeout_ms });
+    }
 }

@@ -14,6 +14,7 @@
 
 #include "base/mem.h"
 #include "dns/wire.h"
+#include "network/egress.h"
 
 struct dns_names;
 struct dns_names *dns_names_new(void);
@@ -24,8 +25,9 @@ OWN_TYPE(dns_names, struct dns_names *, dns_names_free)
 size_t dns_names_add_network(struct dns_names *n, const char *id, const char *name, bool internal,
                              const struct strv *servers);
 void dns_names_add_subnet(struct dns_names *n, size_t network, const struct prefix *subnet);
-/* servers: the container's own; empty: the network's, or the host's. */
-size_t dns_names_add_container(struct dns_names *n, const char *id, const struct strv *servers);
+/* servers: the container's own; empty: the network's, or the host's. egress: its words of --egress. */
+size_t dns_names_add_container(struct dns_names *n, const char *id, const struct strv *servers,
+                               const struct strv *egress);
 /* names: without the network's. addresses: at most one of each family. The endpoints of a container come one after the
  * other. */
 void dns_names_add_endpoint(struct dns_names *n, size_t container, size_t network, const struct ip *addresses,
@@ -35,6 +37,12 @@ typedef bool dns_connected(void *ctx, const char *id);
 /* After the last addition, before the first question. */
 void dns_names_seal(struct dns_names *n, dns_connected *connected, void *ctx);
 
+/* Whether a container may only go where it is allowed to. */
+bool dns_names_is_limited(const struct dns_names *n, const char *container);
+/* What of its rules are about a name: fn is called with each of its addresses that may now reach a. */
+typedef void dns_reach_fn(void *ctx, const struct firewall_reach *r);
+void dns_names_reach(const struct dns_names *n, const char *container, const char *name, const struct ip *a,
+                     uint64_t timeout_ms, dns_reach_fn *fn, void *ctx);
 /* Whether any container is connected. */
 bool dns_names_in_use(const struct dns_names *n);
 /* The index of a network by its ID; false: there is none. */
@@ -45,7 +53,7 @@ enum dns_outcome {
     DNS_HERE,    /* addresses or names, or none of this type (NODATA) */
     DNS_NOWHERE, /* NXDOMAIN */
     DNS_OUTSIDE, /* the servers of *ret are to be asked */
-    DNS_FORBID,  /* REFUSED: the asker is no neighbour, or it is not about the Internet's class */
+    DNS_FORBID,  /* REFUSED: the asker is no neighbour, may not reach it, or it is not about the Internet's class */
 };
 struct dns_found {
     struct ip addresses[DNS_ANSWERS_MAX];

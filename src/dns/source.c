@@ -22,7 +22,7 @@ struct dns_source {
 static const char networks_sql[] = "SELECT id, name, config FROM network";
 static const char endpoints_sql[] =
     "SELECT e.container, e.network, e.ip4, e.ip6, e.aliases, c.name, json_extract(c.config, '$.dns'),"
-    " json_extract(c.config, '$.hostname')"
+    " json_extract(c.config, '$.hostname'), json_extract(c.config, '$.egress')"
     " FROM endpoint e JOIN container c ON c.id = e.container"
     " WHERE e.ip4 IS NOT NULL OR e.ip6 IS NOT NULL ORDER BY e.container, e.position";
 
@@ -69,7 +69,7 @@ static err *read_networks(struct dns_source *s, struct dns_names *n)
 }
 
 /* A JSON array of texts. */
-static void read_servers(const char *text, struct strv *ret)
+static void read_texts(const char *text, struct strv *ret)
 {
     json_t *list = *text ? json_loads(text, 0, NULL) : NULL;
     size_t i;
@@ -98,15 +98,16 @@ static err *read_endpoints(struct dns_source *s, struct dns_names *n)
     size_t container = 0, network;
     int code;
     while ((code = sqlite3_step(s->endpoints)) == SQLITE_ROW) {
-        own_strv struct strv servers = { 0 };
+        own_strv struct strv servers = { 0 }, egress = { 0 };
         own_strv struct strv names = { 0 };
         struct ip addresses[2];
         const char *id = text_of(s->endpoints, 0);
         if (!dns_names_network(n, text_of(s->endpoints, 1), &network))
             continue;
         if (!str_eq(last, id)) {
-            read_servers(text_of(s->endpoints, 6), &servers);
-            container = dns_names_add_container(n, id, &servers);
+            read_texts(text_of(s->endpoints, 6), &servers);
+            read_texts(text_of(s->endpoints, 8), &egress);
+            container = dns_names_add_container(n, id, &servers, &egress);
             free(last);
             last = mem_strdup(id);
         }

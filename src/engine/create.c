@@ -401,6 +401,9 @@ static fallible plan_networks(struct container *c, const struct create_options *
     if (c->config->net_rate && !network_mode_is_ours(ret->mode))
         return err_new(ERR_INVALID, "--net-rate: with --network %s there is no interface of husk's to limit",
                        ret->mode);
+    if (c->config->egress.n && !network_mode_is_ours(ret->mode))
+        return err_new(ERR_INVALID, "--egress: with --network %s there is no bridge of husk's that could keep it in",
+                       ret->mode);
     return pin_container(c->engine, "--network", &c->config->network);
 }
 

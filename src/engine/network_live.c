@@ -32,27 +32,15 @@ static fallible running_there(struct engine *e, struct container *c, pid_t *ret)
     return *ret ? network_door(e, NETWORK_DOOR_INSIDE) : NULL;
 }
 
-static fallible add_elements(const struct network_plan *p)
-{
-    own(nft) struct nft n = { 0 };
-    own_fd int sock = -1;
-    if (!p->ports_n)
-        return NULL;
-    TRY(nft_open(&sock));
-    firewall_begin(&n);
-    for (size_t i = 0; i < p->ports_n; i++)
-        firewall_port(&n, NFT_ADD, &p->ports[i]);
-    return nft_commit(sock, &n);
-}
-
 static fallible publish_again(struct container *c, const struct network_plan *p)
 {
     own_fd int dir = open(c->state_dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (dir < 0)
         return err_sys(errno, "open '%s'", c->state_dir);
+    const struct firewall_part part = network_plan_part(p);
     TRY(firewall_withdraw(dir));
-    TRY(firewall_note(dir, p->ports, p->ports_n));
-    return add_elements(p);
+    TRY(firewall_note(dir, &part));
+    return firewall_add_part(&part);
 }
 
 /* Ports and default routes as the rows have them now. */

@@ -19,7 +19,16 @@
 struct entries {
     struct firewall_entry *items;
     size_t n;
+    struct firewall_reach *reach; /* and where containers may go */
+    size_t reach_n;
 };
+
+static void entries_clear(struct entries *l)
+{
+    free(l->items);
+    free(l->reach);
+    *l = (struct entries){ 0 };
+}
 
 static void add_entry(struct entries *l, const struct firewall_entry *e)
 {
@@ -31,6 +40,8 @@ static void put_entries(struct nft *n, enum nft_what what, const struct entries 
 {
     for (size_t i = 0; i < l->n; i++)
         firewall_put(n, what, &l->items[i]);
+    for (size_t i = 0; i < l->reach_n; i++)
+        firewall_reach(n, what, &l->reach[i]);
 }
 
 static fallible add_networks(const struct network_list *l, int route, struct nft *n)
@@ -59,6 +70,10 @@ static fallible add_container(struct engine *e, struct db_container *take_row, s
         size_t n = firewall_port_entries(&network.plan.ports[i], of_one);
         for (size_t j = 0; j < n; j++)
             add_entry(ret, &of_one[j]);
+    }
+    for (size_t i = 0; !failed && i < network.plan.reach_n; i++) {
+        ret->reach = mem_array(ret->reach, ret->reach_n + 1, sizeof *ret->reach);
+        ret->reach[ret->reach_n++] = network.plan.reach[i];
     }
     container_network_clear(&network);
     return failed;
@@ -117,16 +132,16 @@ static bool is_expected(const struct entries *l, const struct firewall_entry *e)
     return false;
 }
 
-static err *look_at_element(void *ctx, const void *key, size_t key_len, const void *data, size_t data_len)
+static err *look_at_element(void *ctx, const struct nft_element *in)
 {
     struct strays *s = ctx;
-    struct firewall_entry e = { .map = s->map, .key_len = key_len, .data_len = data_len };
+    struct firewall_entry e = { .map = s->map, .key_len = in->key_len, .data_len = in->data_len };
     int family = strchr(s->map, '6') ? AF_INET6 : AF_INET;
-    if (key_len > sizeof e.key || data_len > sizeof e.data || data_len < (family == AF_INET6 ? 16 : 4) ||
-        !is_ours(s->networks, data, family))
+    if (in->key_len > sizeof e.key || in->data_len > sizeof e.data || in->data_len < (family == AF_INET6 ? 16 : 4) ||
+        !is_ours(s->networks, in->data, family))
         return NULL;
-    memcpy(e.key, key, key_len);
-    memcpy(e.data, data, data_len);
+    memcpy(e.key, in->key, in->key_len);
+    memcpy(e.data, in->data, in->data_len);
     if (!is_expected(s->expected, &e))
         add_entry(&s->found, &e);
     return NULL;
@@ -171,8 +186,8 @@ static fallible reload(struct engine *e, int sock, int route, const struct netwo
     }
     if (!failed)
         failed = nft_commit(sock, &n);
-    free(strays.found.items);
-    free(expected.items);
+    entries_clear(&strays.found);
+    entries_clear(&expected);
     return failed;
 }
 
@@ -233,8 +248,8 @@ static fallible check_networks(struct engine *e, const struct network_list *l, i
     if (!failed)
         failed = find_strays(sock, &s);
     *ret_strays = (int64_t)s.found.n;
-    free(s.found.items);
-    free(expected.items);
+    entries_clear(&s.found);
+    entries_clear(&expected);
     return failed;
 }
 

@@ -10,6 +10,7 @@
 #include "engine/network_lease.h"
 #include "engine/network_parts.h"
 #include "engine/resolver.h"
+#include "network/egress.h"
 #include "os/fault.h"
 #include "os/fs.h"
 
@@ -382,6 +383,30 @@ static fallible prepare_ports(struct container *c, enum prepare how, struct cont
     return NULL;
 }
 
+/* Every address that it has on a bridge. Other links do not pass the host's firewall. */
+static fallible prepare_egress(const struct container_config *config, struct container_network *ret)
+{
+    own(egress) struct egress e = { 0 };
+    TRY(egress_read(&config->egress, &e));
+    if (!e.limited)
+        return NULL;
+    for (size_t i = 0; i < ret->plan.links_n; i++) {
+        const struct network_link *l = &ret->plan.links[i];
+        if (l->kind != NETWORK_BRIDGE)
+            return err_new(ERR_CONFLICT,
+                           "--egress: what leaves by '%s' (macvlan, ipvlan) passes no firewall of husk's: "
+                           "use a network of the driver bridge",
+                           l->parent);
+        egress_elements(&e, &l->ip4.ip, &ret->plan.reach, &ret->plan.reach_n);
+        egress_elements(&e, &l->ip6.ip, &ret->plan.reach, &ret->plan.reach_n);
+    }
+    if (egress_has_names(&e) && !ret->dns.n)
+        return err_new(ERR_CONFLICT,
+                       "--egress: a name is allowed as the network's resolver answers it, and none of the "
+                       "container's networks has one: allow addresses");
+    return NULL;
+}
+
 static fallible prepare(struct container *c, enum prepare how, struct container_network *ret)
 {
     own(db_endpoints) struct db_endpoints endpoints = { 0 };
@@ -399,6 +424,8 @@ static fallible prepare(struct container *c, enum prepare how, struct container_
         e = prepare_link(c->engine, &endpoints.items[i], config->net_rate, how, &n);
     if (!e)
         e = prepare_ports(c, how, &n);
+    if (!e)
+        e = prepare_egress(config, &n);
     if (!e && how == PREPARE_MAKE && usernet_needed()) {
         e = network_publish_user(c, &n.plan, &n.reserve);
         reserve_clear(&n.reserve); /* the holder has them */

@@ -14,6 +14,7 @@
 #include "engine/paths.h"
 #include "engine/secret.h"
 #include "monitor/restart.h"
+#include "network/egress.h"
 #include "network/rate.h"
 #include "os/fs.h"
 #include "os/ids.h"
@@ -289,6 +290,9 @@ static fallible merge_world(const struct create_options *o, const struct oci_ima
         strv_add_take(&c->add_hosts, take(host));
     }
     TRY(check_ips(&o->dns, "--dns"));
+    own(egress) struct egress egress = { 0 };
+    TRY(egress_read(&o->egress, &egress));
+    strv_copy(&c->egress, o->egress.items, o->egress.n);
     if (o->net_rate) {
         struct rate rate;
         TRY_AS(rate_parse(o->net_rate, &rate), "--net-rate");

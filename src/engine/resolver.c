@@ -163,6 +163,15 @@ static fallible bind_one(const struct usernet *u, const struct ip *gateway, int 
     return NULL;
 }
 
+/* Where that kernel has no nf_tables there is no bridge either, and this is not reached. */
+static fallible give_filter(int sock)
+{
+    own_fd int filter = -1;
+    bool yes;
+    TRY(nft_open(&filter));
+    return ask(sock, RESOLVER_FILTER, "", &filter, 1, &yes);
+}
+
 fallible resolver_give(const struct usernet *u, int sock, const char *network, const struct ip *gateways, size_t n)
 {
     int fds[RESOLVER_FDS_MAX] = { -1, -1, -1, -1 };
@@ -178,6 +187,8 @@ fallible resolver_give(const struct usernet *u, int sock, const char *network, c
             e = bind_one(u, &gateways[i], SOCK_STREAM, &fds[made]);
         made += !e;
     }
+    if (!e)
+        e = give_filter(sock);
     if (!e)
         e = ask(sock, RESOLVER_ADD, network, fds, made, &yes);
     for (size_t i = 0; i < made; i++)

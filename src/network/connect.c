@@ -29,7 +29,13 @@ void network_plan_clear(struct network_plan *p)
         network_link_clear(&p->links[i]);
     free(p->links);
     free(p->ports);
+    free(p->reach);
     *p = (struct network_plan){ 0 };
+}
+
+struct firewall_part network_plan_part(const struct network_plan *p)
+{
+    return (struct firewall_part){ p->ports, p->reach, p->ports_n, p->reach_n };
 }
 
 void network_host_name(const char *id, int64_t position, char ret[IFNAMSIZ])
@@ -298,26 +304,14 @@ fallible network_link_hairpin(const struct network_link *l)
     return set_port(host, l);
 }
 
-static fallible publish(const struct network_plan *p)
-{
-    own(nft) struct nft n = { 0 };
-    own_fd int sock = -1;
-    if (!p->ports_n)
-        return NULL;
-    TRY(nft_open(&sock));
-    firewall_begin(&n);
-    for (size_t i = 0; i < p->ports_n; i++)
-        firewall_port(&n, NFT_ADD, &p->ports[i]);
-    return nft_commit(sock, &n);
-}
-
 fallible network_connect(const struct network_plan *p, int netns, int dir_fd)
 {
     own_fd int host = -1, inside = -1;
     size_t made = 0;
     TRY(netlink_open(&host));
     TRY(netlink_open_in(netns, &inside));
-    TRY(firewall_note(dir_fd, p->ports, p->ports_n));
+    const struct firewall_part part = network_plan_part(p);
+    TRY(firewall_note(dir_fd, &part));
     fault_here(FAULT_NOTED);
     err *e = NULL;
     while (!e && made < p->links_n)
@@ -325,7 +319,7 @@ fallible network_connect(const struct network_plan *p, int netns, int dir_fd)
             made++;
     fault_here(FAULT_LINKED);
     if (!e)
-        e = publish(p);
+        e = firewall_add_part(&part);
     fault_here(FAULT_PUBLISHED);
     if (!e)
         return NULL;

@@ -84,7 +84,10 @@ struct network_plan {
     size_t links_n;
     struct firewall_port *ports;
     size_t ports_n;
+    struct firewall_reach *reach;
+    size_t reach_n;
 };
+struct firewall_part network_plan_part(const struct network_plan *p);
 void network_plan_clear(struct network_plan *p);
 
 /* The host's end of a container's n-th link: from its ID, so that whose it is can be told. */

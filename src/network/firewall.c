@@ -20,27 +20,32 @@ enum { IFNAME = 16, ATTEMPTS = 10, NOTE_MAX = 8 << 20 };
 /* ---- the table ------------------------------------------------------------------------------------------------- */
 
 static const struct nft_set sets[] = {
-    { "bridges", { NFT_TYPE_IFNAME }, { 0 }, false },
-    { "isolated", { NFT_TYPE_IFNAME }, { 0 }, false },
-    { "internal", { NFT_TYPE_IFNAME }, { 0 }, false },
-    { "pairs", { NFT_TYPE_IFNAME, NFT_TYPE_IFNAME }, { 0 }, false },
-    { "nets4", { NFT_TYPE_IP4 }, { 0 }, true },
-    { "nets6", { NFT_TYPE_IP6 }, { 0 }, true },
-    { "same4", { NFT_TYPE_IP4, NFT_TYPE_IP4 }, { 0 }, true },
-    { "same6", { NFT_TYPE_IP6, NFT_TYPE_IP6 }, { 0 }, true },
-    { "names4", { NFT_TYPE_IP4, NFT_TYPE_PROTO, NFT_TYPE_PORT }, { 0 }, false },
-    { "names6", { NFT_TYPE_IP6, NFT_TYPE_PROTO, NFT_TYPE_PORT }, { 0 }, false },
-    { "ports4", { NFT_TYPE_PROTO, NFT_TYPE_PORT }, { NFT_TYPE_IP4, NFT_TYPE_PORT }, false },
-    { "ports6", { NFT_TYPE_PROTO, NFT_TYPE_PORT }, { NFT_TYPE_IP6, NFT_TYPE_PORT }, false },
-    { "at4", { NFT_TYPE_IP4, NFT_TYPE_PROTO, NFT_TYPE_PORT }, { NFT_TYPE_IP4, NFT_TYPE_PORT }, false },
-    { "at6", { NFT_TYPE_IP6, NFT_TYPE_PROTO, NFT_TYPE_PORT }, { NFT_TYPE_IP6, NFT_TYPE_PORT }, false },
+    { "networks", { NFT_TYPE_IFNAME }, { 0 }, false, false },
+    { "isolated", { NFT_TYPE_IFNAME }, { 0 }, false, false },
+    { "internal", { NFT_TYPE_IFNAME }, { 0 }, false, false },
+    { "pairs", { NFT_TYPE_IFNAME, NFT_TYPE_IFNAME }, { 0 }, false, false },
+    { "nets4", { NFT_TYPE_IP4 }, { 0 }, true, false },
+    { "nets6", { NFT_TYPE_IP6 }, { 0 }, true, false },
+    { "same4", { NFT_TYPE_IP4, NFT_TYPE_IP4 }, { 0 }, true, false },
+    { "same6", { NFT_TYPE_IP6, NFT_TYPE_IP6 }, { 0 }, true, false },
+    { "egress4", { NFT_TYPE_IP4 }, { 0 }, false, false },
+    { "egress6", { NFT_TYPE_IP6 }, { 0 }, false, false },
+    { "reach4", { NFT_TYPE_IP4, NFT_TYPE_IP4, NFT_TYPE_PORT }, { 0 }, true, true },
+    { "reach6", { NFT_TYPE_IP6, NFT_TYPE_IP6, NFT_TYPE_PORT }, { 0 }, true, true },
+    { "names4", { NFT_TYPE_IP4, NFT_TYPE_PROTO, NFT_TYPE_PORT }, { 0 }, false, false },
+    { "names6", { NFT_TYPE_IP6, NFT_TYPE_PROTO, NFT_TYPE_PORT }, { 0 }, false, false },
+    { "ports4", { NFT_TYPE_PROTO, NFT_TYPE_PORT }, { NFT_TYPE_IP4, NFT_TYPE_PORT }, false, false },
+    { "ports6", { NFT_TYPE_PROTO, NFT_TYPE_PORT }, { NFT_TYPE_IP6, NFT_TYPE_PORT }, false, false },
+    { "at4", { NFT_TYPE_IP4, NFT_TYPE_PROTO, NFT_TYPE_PORT }, { NFT_TYPE_IP4, NFT_TYPE_PORT }, false, false },
+    { "at6", { NFT_TYPE_IP6, NFT_TYPE_PROTO, NFT_TYPE_PORT }, { NFT_TYPE_IP6, NFT_TYPE_PORT }, false, false },
 };
 const char *const firewall_port_maps[] = { "ports4", "ports6", "at4", "at6", NULL };
 
 static const struct nft_chain chains[] = {
     { "guard", "filter", NF_INET_PRE_ROUTING, -300 }, /* before connections are tracked */
-    { "forward", "filter", NF_INET_FORWARD, 0 },      { "prerouting", "nat", NF_INET_PRE_ROUTING, -100 },
-    { "output", "nat", NF_INET_LOCAL_OUT, -100 },     { "postrouting", "nat", NF_INET_POST_ROUTING, 100 },
+    { "input", "filter", NF_INET_LOCAL_IN, 0 },          { "forward", "filter", NF_INET_FORWARD, 0 },
+    { "prerouting", "nat", NF_INET_PRE_ROUTING, -100 },  { "output", "nat", NF_INET_LOCAL_OUT, -100 },
+    { "postrouting", "nat", NF_INET_POST_ROUTING, 100 },
 };
 
 /* Parts of rules, as nft(8) writes them. */
@@ -87,16 +92,82 @@ static void add_guard(struct nft *n)
 {
     for (enum side_of side = SOURCE; side <= DESTINATION; side++) {
         nft_rule_begin(n, "guard");
-        interface_in(n, NFT_META_IIFNAME, "bridges");
+        interface_in(n, NFT_META_IIFNAME, "networks");
         in_loopback_net(n, side);
         nft_verdict(n, NF_DROP);
         nft_rule_end(n);
     }
 }
 
-static void add_forward(struct nft *n)
+static void load_port(struct nft *n, uint32_t reg) /* meta l4proto . th dport */
 {
-    enum { KNOWN = 1 << (IP_CT_ESTABLISHED + 1) | 1 << (IP_CT_RELATED + 1) };
+    nft_meta(n, NFT_META_L4PROTO, reg);
+    nft_payload(n, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, reg + 1);
+}
+
+static void load_names(struct nft *n, int family) /* ip daddr . meta l4proto . th dport @names4 */
+{
+    is_family(n, family);
+    load_address(n, family, DESTINATION, NFT_R0);
+    load_port(n, NFT_R0 + (family == AF_INET ? 1 : 4));
+    nft_lookup(n, family == AF_INET ? "names4" : "names6", NFT_R0, 0);
+}
+
+/* What is refused is told so, lest it waits; a kernel may be without nft_reject. */
+enum refusal { REJECT, DROP };
+
+/* ip saddr @egress4 ip saddr . ip daddr . th dport != @reach4 reject */
+static void add_egress(struct nft *n, const char *chain, int family, enum refusal how)
+{
+    uint32_t words = family == AF_INET ? 1 : 4;
+    nft_rule_begin(n, chain);
+    is_family(n, family);
+    load_address(n, family, SOURCE, NFT_R0);
+    nft_lookup(n, family == AF_INET ? "egress4" : "egress6", NFT_R0, 0);
+    load_address(n, family, SOURCE, NFT_R0);
+    load_address(n, family, DESTINATION, NFT_R0 + words);
+    nft_payload(n, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, NFT_R0 + 2 * words);
+    nft_unless(n, family == AF_INET ? "reach4" : "reach6", NFT_R0);
+    if (how == REJECT)
+        nft_reject(n);
+    else
+        nft_verdict(n, NF_DROP);
+    nft_rule_end(n);
+}
+
+enum { KNOWN = 1 << (IP_CT_ESTABLISHED + 1) | 1 << (IP_CT_RELATED + 1) };
+
+/* The host itself: names may be asked of it, and where it is (IPv6's neighbour discovery). */
+static void add_input(struct nft *n, enum refusal how)
+{
+    static const int families[] = { AF_INET, AF_INET6 };
+    const uint8_t icmp6 = IPPROTO_ICMPV6;
+    nft_rule_begin(n, "input"); /* iifname != @networks return */
+    nft_meta(n, NFT_META_IIFNAME, NFT_R0);
+    nft_unless(n, "networks", NFT_R0);
+    nft_verdict(n, NFT_RETURN);
+    nft_rule_end(n);
+    nft_rule_begin(n, "input"); /* ct state established,related return */
+    has_bits(n, NFT_CT_STATE, KNOWN);
+    nft_verdict(n, NFT_RETURN);
+    nft_rule_end(n);
+    nft_rule_begin(n, "input"); /* meta l4proto icmpv6 return */
+    is_family(n, AF_INET6);
+    nft_meta(n, NFT_META_L4PROTO, NFT_R0);
+    nft_compare(n, NFT_EQUAL, NFT_R0, &icmp6, sizeof icmp6);
+    nft_verdict(n, NFT_RETURN);
+    nft_rule_end(n);
+    for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
+        nft_rule_begin(n, "input");
+        load_names(n, families[i]);
+        nft_verdict(n, NFT_RETURN);
+        nft_rule_end(n);
+        add_egress(n, "input", families[i], how);
+    }
+}
+
+static void add_forward(struct nft *n, enum refusal how)
+{
     nft_rule_begin(n, "forward"); /* ct state established,related accept */
     has_bits(n, NFT_CT_STATE, KNOWN);
     nft_verdict(n, NF_ACCEPT);
@@ -107,6 +178,8 @@ static void add_forward(struct nft *n)
     nft_lookup(n, "pairs", NFT_R0, 0);
     nft_verdict(n, NF_ACCEPT);
     nft_rule_end(n);
+    add_egress(n, "forward", AF_INET, how);
+    add_egress(n, "forward", AF_INET6, how);
     static const uint32_t ways[] = { NFT_META_IIFNAME, NFT_META_OIFNAME };
     for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
         nft_rule_begin(n, "forward"); /* iifname @internal drop */
@@ -118,32 +191,23 @@ static void add_forward(struct nft *n)
     has_bits(n, NFT_CT_STATUS, IPS_DST_NAT);
     nft_verdict(n, NF_ACCEPT);
     nft_rule_end(n);
-    nft_rule_begin(n, "forward"); /* iifname @bridges oifname @isolated drop */
-    interface_in(n, NFT_META_IIFNAME, "bridges");
+    nft_rule_begin(n, "forward"); /* iifname @networks oifname @isolated drop */
+    interface_in(n, NFT_META_IIFNAME, "networks");
     interface_in(n, NFT_META_OIFNAME, "isolated");
     nft_verdict(n, NF_DROP);
     nft_rule_end(n);
-    nft_rule_begin(n, "forward"); /* iifname @isolated oifname @bridges drop */
+    nft_rule_begin(n, "forward"); /* iifname @isolated oifname @networks drop */
     interface_in(n, NFT_META_IIFNAME, "isolated");
-    interface_in(n, NFT_META_OIFNAME, "bridges");
+    interface_in(n, NFT_META_OIFNAME, "networks");
     nft_verdict(n, NF_DROP);
     nft_rule_end(n);
-}
-
-static void load_port(struct nft *n, uint32_t reg) /* meta l4proto . th dport */
-{
-    nft_meta(n, NFT_META_L4PROTO, reg);
-    nft_payload(n, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, reg + 1);
 }
 
 /* The resolver is asked itself, whoever has published its port: ip daddr . meta l4proto . th dport @names4 return */
 static void add_names(struct nft *n, const char *chain, int family)
 {
     nft_rule_begin(n, chain);
-    is_family(n, family);
-    load_address(n, family, DESTINATION, NFT_R0);
-    load_port(n, NFT_R0 + (family == AF_INET ? 1 : 4));
-    nft_lookup(n, family == AF_INET ? "names4" : "names6", NFT_R0, 0);
+    load_names(n, family);
     nft_verdict(n, NFT_RETURN);
     nft_rule_end(n);
 }
@@ -203,13 +267,13 @@ static void add_postrouting(struct nft *n)
         nft_verdict(n, NFT_RETURN);
         nft_rule_end(n);
     }
-    nft_rule_begin(n, "postrouting"); /* ip saddr 127.0.0.0/8 oifname @bridges masquerade */
+    nft_rule_begin(n, "postrouting"); /* ip saddr 127.0.0.0/8 oifname @networks masquerade */
     in_loopback_net(n, SOURCE);
-    interface_in(n, NFT_META_OIFNAME, "bridges");
+    interface_in(n, NFT_META_OIFNAME, "networks");
     nft_masquerade(n);
     nft_rule_end(n);
-    nft_rule_begin(n, "postrouting"); /* oifname @bridges return: a neighbour network sees who it is */
-    interface_in(n, NFT_META_OIFNAME, "bridges");
+    nft_rule_begin(n, "postrouting"); /* oifname @networks return: a neighbour network sees who it is */
+    interface_in(n, NFT_META_OIFNAME, "networks");
     nft_verdict(n, NFT_RETURN);
     nft_rule_end(n);
     for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
@@ -222,7 +286,7 @@ static void add_postrouting(struct nft *n)
     }
 }
 
-static void add_table(struct nft *n)
+static void add_table(struct nft *n, enum refusal how)
 {
     nft_table(n, NFT_ADD); /* first, so that there is one to delete: one of another version's, or an empty one */
     nft_table(n, NFT_DELETE);
@@ -232,7 +296,8 @@ static void add_table(struct nft *n)
     for (size_t i = 0; i < ARRAY_SIZE(chains); i++)
         nft_add_chain(n, &chains[i]);
     add_guard(n);
-    add_forward(n);
+    add_input(n, how);
+    add_forward(n, how);
     static const char *const ways[] = { "prerouting", "output" };
     for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
         add_names(n, ways[i], AF_INET);
@@ -244,14 +309,14 @@ static void add_table(struct nft *n)
 }
 
 /* By a set that other versions of the table lack: whoever changes the table's form gives it another name. */
-static err *no_element(void *ctx, const void *key, size_t key_len, const void *data, size_t data_len)
+static err *no_element(void *ctx, const struct nft_element *e)
 {
     return NULL;
 }
 
 static fallible is_there(int sock, bool *ret)
 {
-    err *e = nft_each(sock, FIREWALL_TABLE, "bridges", no_element, NULL);
+    err *e = nft_each(sock, FIREWALL_TABLE, "networks", no_element, NULL);
     *ret = !e;
     if (err_errno(e) != ENOENT)
         return e;
@@ -262,6 +327,7 @@ static fallible is_there(int sock, bool *ret)
 /* Two may find it missing at once: the ruleset's generation makes one of them look again. */
 fallible firewall_ensure(int sock, bool *ret_made)
 {
+    enum refusal how = REJECT;
     *ret_made = false;
     for (int attempt = 0;; attempt++) {
         own(nft) struct nft n = { 0 };
@@ -272,10 +338,13 @@ fallible firewall_ensure(int sock, bool *ret_made)
         if (there)
             return NULL;
         nft_begin(&n, FIREWALL_TABLE, generation);
-        add_table(&n);
+        add_table(&n, how);
         err *e = nft_commit(sock, &n);
         *ret_made = !e;
-        if (err_errno(e) != ERESTART || attempt == ATTEMPTS)
+        if (err_errno(e) == ENOENT && how == REJECT) {
+            how = DROP;
+            attempt--;
+        } else if (err_errno(e) != ERESTART || attempt == ATTEMPTS)
             return err_wrap(e, "make the table 'inet " FIREWALL_TABLE "'");
         err_free(e);
     }
@@ -287,7 +356,7 @@ fallible firewall_has(int sock, const char *bridge, bool *ret)
 {
     char name[IFNAME] = "";
     memcpy(name, bridge, strnlen(bridge, IFNAME - 1));
-    return nft_has(sock, FIREWALL_TABLE, "bridges", name, sizeof name, ret);
+    return nft_has(sock, FIREWALL_TABLE, "networks", name, sizeof name, ret);
 }
 
 void firewall_begin(struct nft *n)
@@ -340,7 +409,7 @@ void firewall_net(struct nft *n, enum nft_what what, const struct firewall_net *
     memcpy(pair, net->bridge, len);
     memcpy(pair + IFNAME, net->bridge, len);
     const struct nft_element one = { .key = pair, .key_len = IFNAME }, two = { .key = pair, .key_len = 2 * IFNAME };
-    nft_element(n, what, "bridges", &one);
+    nft_element(n, what, "networks", &one);
     nft_element(n, what, "pairs", &two);
     if (net->isolated)
         nft_element(n, what, "isolated", &one);
@@ -394,17 +463,94 @@ void firewall_port(struct nft *n, enum nft_what what, const struct firewall_port
         firewall_put(n, what, &entries[i]);
 }
 
+/* ---- egress ---------------------------------------------------------------------------------------------------- */
+
+void firewall_reach(struct nft *n, enum nft_what what, const struct firewall_reach *r)
+{
+    const bool v4 = r->from.family == AF_INET;
+    const uint16_t first = htobe16(r->first), last = htobe16(r->last);
+    uint8_t key[36] = { 0 }, end[36] = { 0 };
+    size_t len = 0, end_len = 0;
+    if (!ip_is_set(&r->to)) {
+        nft_element(n, what, v4 ? "egress4" : "egress6",
+                    &(struct nft_element){ .key = r->from.bytes, .key_len = ip_size(&r->from) });
+        return;
+    }
+    put(key, &len, r->from.bytes, ip_size(&r->from));
+    put(key, &len, r->to.bytes, ip_size(&r->to));
+    put(key, &len, &first, sizeof first);
+    put(end, &end_len, r->from.bytes, ip_size(&r->from));
+    put(end, &end_len, r->to_last.bytes, ip_size(&r->to));
+    put(end, &end_len, &last, sizeof last);
+    nft_element(n, what, v4 ? "reach4" : "reach6",
+                &(struct nft_element){ .key = key, .end = end, .key_len = len, .timeout_ms = r->timeout_ms });
+}
+
+struct forget {
+    struct nft *n;
+    const struct ip *from;
+};
+
+static err *forget_element(void *ctx, const struct nft_element *e)
+{
+    struct forget *f = ctx;
+    size_t size = ip_size(f->from);
+    if (e->end && e->key_len > size && memcmp(e->key, f->from->bytes, size) == 0)
+        nft_element(f->n, NFT_DELETE, f->from->family == AF_INET ? "reach4" : "reach6", e);
+    return NULL;
+}
+
+fallible firewall_forget_reach(int sock, const struct ip *from)
+{
+    own(nft) struct nft n = { 0 };
+    struct forget f = { &n, from };
+    size_t len;
+    firewall_begin(&n);
+    err *e = nft_each(sock, FIREWALL_TABLE, from->family == AF_INET ? "reach4" : "reach6", forget_element, &f);
+    if (err_errno(e) == ENOENT) { /* no table yet: nothing to forget */
+        err_free(e);
+        return NULL;
+    }
+    TRY(e);
+    if (n.empty)
+        return NULL;
+    void *bytes = (void *)(uintptr_t)nft_bytes(&n, &len);
+    return nft_send(sock, bytes, len); /* some may go by themselves meanwhile */
+}
+
 /* ---- the file that undoes ---------------------------------------------------------------------------------------- */
 
-fallible firewall_note(int dir_fd, const struct firewall_port *ports, size_t n)
+void firewall_put_part(struct nft *n, enum nft_what what, const struct firewall_part *part)
+{
+    for (size_t i = 0; i < part->reach_n; i++)
+        firewall_reach(n, what, &part->reach[i]);
+    for (size_t i = 0; i < part->ports_n; i++)
+        firewall_port(n, what, &part->ports[i]);
+}
+
+fallible firewall_add_part(const struct firewall_part *part)
+{
+    own(nft) struct nft n = { 0 };
+    own_fd int sock = -1;
+    if (!part->ports_n && !part->reach_n)
+        return NULL;
+    TRY(nft_open(&sock));
+    for (size_t i = 0; i < part->reach_n; i++)
+        if (!ip_is_set(&part->reach[i].to))
+            TRY(firewall_forget_reach(sock, &part->reach[i].from));
+    firewall_begin(&n);
+    firewall_put_part(&n, NFT_ADD, part);
+    return nft_commit(sock, &n);
+}
+
+fallible firewall_note(int dir_fd, const struct firewall_part *part)
 {
     own(nft) struct nft nft = { 0 };
     size_t len = 0;
     const void *bytes = "";
-    if (n) {
+    if (part->ports_n || part->reach_n) {
         firewall_begin(&nft);
-        for (size_t i = 0; i < n; i++)
-            firewall_port(&nft, NFT_DELETE, &ports[i]);
+        firewall_put_part(&nft, NFT_DELETE, part);
         bytes = nft_bytes(&nft, &len);
     }
     return fs_replace_at(dir_fd, FIREWALL_FILE, bytes, len, 0600, FS_SYNC_NONE);

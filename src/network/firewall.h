@@ -5,7 +5,9 @@
  * two; nothing a container does makes a chain or a rule. Other tables are never touched, and since a packet must pass
  * every table's chains, the host's own forward policy holds for what is published too.
  *
- *   bridges, isolated, internal {bridge}
+ *   networks, isolated, internal {bridge}
+ *   egress4, egress6            {address}: containers that may only go where they are allowed to (network/egress.h)
+ *   reach4, reach6              [address . destination . port]: there; with a time, where a name led to it
  *   pairs                       {bridge . bridge}: each with itself, what stays within one network
  *   nets4, nets6                [subnet]: masqueraded beyond the host
  *   same4, same6                [subnet . subnet]: each with itself, not masqueraded, unless through a published port
@@ -71,12 +73,32 @@ void firewall_put(struct nft *n, enum nft_what what, const struct firewall_entry
 /* The map's names, NULL-terminated. */
 extern const char *const firewall_port_maps[];
 
+/* Where a limited container may go; without a destination: that it is limited. */
+struct firewall_reach {
+    struct ip from, to, to_last;
+    uint16_t first, last; /* ports */
+    uint64_t timeout_ms;  /* 0: it stays */
+};
+void firewall_reach(struct nft *n, enum nft_what what, const struct firewall_reach *r);
+/* What another container with that address could reach. */
+fallible firewall_forget_reach(int sock, const struct ip *from);
+
+/* One container's elements. Borrowed. */
+struct firewall_part {
+    const struct firewall_port *ports;
+    const struct firewall_reach *reach;
+    size_t ports_n, reach_n;
+};
+void firewall_put_part(struct nft *n, enum nft_what what, const struct firewall_part *part);
+/* In a batch of its own; what an earlier container with the address could reach goes first. */
+fallible firewall_add_part(const struct firewall_part *part);
+
 /*
  * What a start added is taken out again by a file, which is written before it: <state_dir>/network holds the batch that
  * does it. It is there exactly while a container is connected.
  */
 #define FIREWALL_FILE "network"
-fallible firewall_note(int dir_fd, const struct firewall_port *ports, size_t n);
+fallible firewall_note(int dir_fd, const struct firewall_part *part);
 /* Carries the file out and removes it; a missing one is no error. */
 fallible firewall_withdraw(int dir_fd);
 

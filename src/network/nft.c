@@ -230,7 +230,7 @@ void nft_add_set(struct nft *n, const struct nft_set *s)
     netlink_batch_add_text(&n->batch, NFTA_SET_NAME, s->name);
     add_number(n, NFTA_SET_FLAGS,
                (s->interval ? NFT_SET_INTERVAL : 0) | (s->interval && several ? NFT_SET_CONCAT : 0) |
-                   (s->data[0] ? NFT_SET_MAP : 0));
+                   (s->data[0] ? NFT_SET_MAP : 0) | (s->timeout ? NFT_SET_TIMEOUT : 0));
     add_types(n, NFTA_SET_KEY_TYPE, NFTA_SET_KEY_LEN, s->key, sizeof s->key / sizeof *s->key);
     if (s->data[0])
         add_types(n, NFTA_SET_DATA_TYPE, NFTA_SET_DATA_LEN, s->data, sizeof s->data / sizeof *s->data);
@@ -270,6 +270,10 @@ void nft_element(struct nft *n, enum nft_what what, const char *set, const struc
         add_value(n, NFTA_SET_ELEM_KEY_END, e->end, e->key_len);
     if (e->data && what == NFT_ADD)
         add_value(n, NFTA_SET_ELEM_DATA, e->data, e->data_len);
+    if (e->timeout_ms && what == NFT_ADD) {
+        const uint64_t ms = htobe64(e->timeout_ms);
+        netlink_batch_add(&n->batch, NFTA_SET_ELEM_TIMEOUT, &ms, sizeof ms);
+    }
     netlink_batch_end_nest(&n->batch, item);
     netlink_batch_end_nest(&n->batch, list);
 }
@@ -389,6 +393,15 @@ void nft_lookup(struct nft *n, const char *set, uint32_t reg, uint32_t to)
     close_expression(n, x);
 }
 
+void nft_unless(struct nft *n, const char *set, uint32_t reg)
+{
+    struct expression x = open_expression(n, "lookup");
+    netlink_batch_add_text(&n->batch, NFTA_LOOKUP_SET, set);
+    add_number(n, NFTA_LOOKUP_SREG, reg);
+    add_number(n, NFTA_LOOKUP_FLAGS, NFT_LOOKUP_F_INV);
+    close_expression(n, x);
+}
+
 void nft_dnat(struct nft *n, int family, uint32_t address_reg, uint32_t port_reg)
 {
     struct expression x = open_expression(n, "nat");
@@ -402,6 +415,14 @@ void nft_dnat(struct nft *n, int family, uint32_t address_reg, uint32_t port_reg
 void nft_masquerade(struct nft *n)
 {
     close_expression(n, open_expression(n, "masq"));
+}
+
+void nft_reject(struct nft *n)
+{
+    struct expression x = open_expression(n, "reject");
+    add_number(n, NFTA_REJECT_TYPE, NFT_REJECT_ICMPX_UNREACH);
+    netlink_batch_add_u8(&n->batch, NFTA_REJECT_ICMP_CODE, NFT_REJECT_ICMPX_ADMIN_PROHIBITED);
+    close_expression(n, x);
 }
 
 void nft_verdict(struct nft *n, int verdict)
@@ -498,12 +519,20 @@ struct each {
 
 static err *read_element(const struct each *each, const struct nlattr *item)
 {
-    size_t len = 0, key_len = 0, data_len = 0;
+    struct nft_element e = { 0 };
+    size_t len = 0, end_len = 0;
     const struct nlattr *key = find_in(item, NFTA_SET_ELEM_KEY, &len);
+    const struct nlattr *last = find_in(item, NFTA_SET_ELEM_KEY_END, &len);
     const struct nlattr *data = find_in(item, NFTA_SET_ELEM_DATA, &len);
-    const struct nlattr *k = key ? find_in(key, NFTA_DATA_VALUE, &key_len) : NULL;
-    const struct nlattr *d = data ? find_in(data, NFTA_DATA_VALUE, &data_len) : NULL;
-    return k ? each->fn(each->ctx, k + 1, key_len, d ? d + 1 : NULL, data_len) : NULL;
+    const struct nlattr *k = key ? find_in(key, NFTA_DATA_VALUE, &e.key_len) : NULL;
+    const struct nlattr *l = last ? find_in(last, NFTA_DATA_VALUE, &end_len) : NULL;
+    const struct nlattr *d = data ? find_in(data, NFTA_DATA_VALUE, &e.data_len) : NULL;
+    if (!k || (l && end_len != e.key_len))
+        return NULL;
+    e.key = k + 1;
+    e.end = l ? l + 1 : NULL;
+    e.data = d ? d + 1 : NULL;
+    return each->fn(each->ctx, &e);
 }
 
 static err *read_elements(void *ctx, const struct nlmsghdr *m)

@@ -51,7 +51,7 @@ enum nft_type { NFT_TYPE_IP4 = 7, NFT_TYPE_IP6 = 8, NFT_TYPE_PROTO = 12, NFT_TYP
 struct nft_set {
     const char *name;
     enum nft_type key[3], data[2]; /* 0: no more; data: of a map */
-    bool interval;
+    bool interval, timeout;
 };
 void nft_add_set(struct nft *n, const struct nft_set *s);
 void nft_flush_set(struct nft *n, const char *set);
@@ -59,6 +59,7 @@ void nft_flush_set(struct nft *n, const char *set);
 struct nft_element {
     const void *key, *end, *data;
     size_t key_len, data_len;
+    uint64_t timeout_ms; /* of a set with timeouts: 0: it stays */
 };
 void nft_element(struct nft *n, enum nft_what what, const char *set, const struct nft_element *e);
 /* An element of a set of single intervals (type IP4 or IP6): from first to last. */
@@ -77,14 +78,16 @@ enum nft_compare { NFT_EQUAL, NFT_UNEQUAL };
 void nft_compare(struct nft *n, enum nft_compare how, uint32_t reg, const void *bytes, size_t len);
 void nft_address_type(struct nft *n, uint32_t reg);                         /* of the destination: RTN_* */
 void nft_lookup(struct nft *n, const char *set, uint32_t reg, uint32_t to); /* to 0: a set */
+void nft_unless(struct nft *n, const char *set, uint32_t reg);              /* goes on where the set has not */
 void nft_dnat(struct nft *n, int family, uint32_t address_reg, uint32_t port_reg);
 void nft_masquerade(struct nft *n);
+void nft_reject(struct nft *n);               /* administratively prohibited, said by ICMP */
 void nft_verdict(struct nft *n, int verdict); /* NF_ACCEPT, NF_DROP, NFT_RETURN */
 
 /* Whether a set has an element; false too when there is no such set or table. */
 fallible nft_has(int sock, const char *table, const char *set, const void *key, size_t len, bool *ret);
-/* Each element of a set: key, and data of a map. NOT_FOUND without the set. */
-typedef err *nft_each_fn(void *ctx, const void *key, size_t key_len, const void *data, size_t data_len);
+/* Each element of a set: key, end of an interval of several fields, data of a map. NOT_FOUND without the set. */
+typedef err *nft_each_fn(void *ctx, const struct nft_element *e);
 fallible nft_each(int sock, const char *table, const char *set, nft_each_fn *fn, void *ctx);
 /* Each base chain of any table in a hook, with its policy (NF_ACCEPT ...). */
 typedef err *nft_chain_fn(void *ctx, int family, const char *table, const char *chain, uint32_t hook, uint32_t policy);

@@ -41,12 +41,12 @@ static void make(struct world *w, const char *gone)
     w->back = dns_names_add_network(w->names, "b", "back", true, &none);
     dns_names_add_subnet(w->names, w->front, &front);
     dns_names_add_subnet(w->names, w->back, &back);
-    size_t web = dns_names_add_container(w->names, "web", &servers);
+    size_t web = dns_names_add_container(w->names, "web", &servers, &none);
     endpoint(w->names, web, w->front, 0x0a010002, "web", "all");
-    size_t db = dns_names_add_container(w->names, "db", &none);
+    size_t db = dns_names_add_container(w->names, "db", &none, &none);
     endpoint(w->names, db, w->front, 0x0a010003, "Db", "all");
     endpoint(w->names, db, w->back, 0x0a020003, "Db", "all");
-    size_t job = dns_names_add_container(w->names, "job", &none);
+    size_t job = dns_names_add_container(w->names, "job", &none, &none);
     endpoint(w->names, job, w->back, 0x0a020004, "job", "all");
     dns_names_seal(w->names, connected, (void *)(uintptr_t)gone);
 }
