@@ -50,7 +50,7 @@ fallible each_selected(const char *command, const struct container_selection *se
 /* For commands about one container: the newest one's ID with --latest, else NULL and there is an argument. */
 fallible only_one(struct engine *e, bool latest, struct args *args, char **ret_latest);
 
-extern const struct command cmd_secret, cmd_debug;
+extern const struct command cmd_secret, cmd_debug, cmd_pod;
 /* The last six bytes of an ID are for machines: 12 digits for people. */
 #define SHORT_ID "%.12s"
 

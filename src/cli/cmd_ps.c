@@ -13,7 +13,7 @@
 #include "engine/network_wish.h"
 
 struct ps_opts {
-    bool all, quiet, no_trunc, latest, size, noheading;
+    bool all, quiet, no_trunc, latest, size, noheading, pod;
     struct opt_i64 last;
     const char *format, *sort;
     struct strv filter;
@@ -27,12 +27,13 @@ static const struct opt ps_options[] = {
     OPT_FLAG('q', "quiet", T, quiet, "Only IDs"),
     OPT_STRS('f', "filter", T, filter, "KEY=VALUE",
              "id, name (a regular expression), label, status, ancestor, exited, volume, network, before, since, until, "
-             "health, publish, expose, is-task, restart-policy"),
+             "health, publish, expose, is-task, restart-policy, pod"),
     OPT_STR(0, "format", T, format, "FORMAT", "table, json, or a template such as '{{.ID}} {{.Names}}'"),
     OPT_I64('n', "last", T, last, "N", "The newest ones, whatever their state"),
     OPT_FLAG('l', "latest", T, latest, "The newest one, whatever its state"),
     OPT_FLAG(0, "no-trunc", T, no_trunc, "Whole IDs and commands"),
     OPT_FLAG('s', "size", T, size, "How much each has written, and with its image"),
+    OPT_FLAG('p', "pod", T, pod, "With the pod that each is in"),
     OPT_STR(0, "sort", T, sort, "FIELD", "The order (default: the newest first)", .words = words_sort),
     OPT_FLAG(0, "noheading", T, noheading, "Without the line above the table"),
     OPT_END,
@@ -42,6 +43,13 @@ static const struct opt ps_options[] = {
 static const struct table_column columns[] = {
     { "CONTAINER ID", "ID" }, { "IMAGE", "Image" }, { "COMMAND", "Command" }, { "CREATED", "RunningFor" },
     { "STATUS", "Status" },   { "PORTS", "Ports" }, { "NAMES", "Names" },     { 0 },
+};
+static const struct table_column columns_pod[] = {
+    { "CONTAINER ID", "ID" }, { "IMAGE", "Image" },
+    { "COMMAND", "Command" }, { "CREATED", "RunningFor" },
+    { "STATUS", "Status" },   { "PORTS", "Ports" },
+    { "NAMES", "Names" },     { "POD ID", "Pod" },
+    { "PODNAME", "PodName" }, { 0 },
 };
 static const struct table_column columns_size[] = {
     { "CONTAINER ID", "ID" },    { "IMAGE", "Image" },   { "COMMAND", "Command" },
@@ -143,6 +151,18 @@ static fallible set_size(json_t *row, struct container *c)
     return NULL;
 }
 
+static fallible set_pod(json_t *row, struct container *c, bool whole)
+{
+    own(db_pod) struct db_pod pod = { 0 };
+    struct db *db;
+    set_take(row, "Pod", mem_printf(whole ? "%s" : SHORT_ID, c->row.pod));
+    TRY(engine_db(c->engine, &db));
+    err *e = db_pod_find(db, c->row.pod, &pod);
+    err_ignore(e, "then without its name");
+    set(row, "PodName", pod.name);
+    return NULL;
+}
+
 /* What {{.Label "key"}} answers; not printed. */
 static json_t *methods(const struct container_config *config)
 {
@@ -223,6 +243,10 @@ static fallible make_row(struct container *c, const struct container_state *s, c
     set_take(row, "Mounts", mounts_text(config));
     set_take(row, "Networks", networks_text(c, config));
     set_take(row, "LocalVolumes", mem_printf("%zu", volumes_of(config)));
+    if (c->row.pod)
+        TRY(set_pod(row, c, o->no_trunc));
+    else if (o->pod)
+        (void)json_object_update_new(row, json_pack("{s:s, s:s}", "Pod", "", "PodName", ""));
     set(row, "Platform", config->platform);
     if (config->labels.n)
         (void)json_object_set_new(row, "", methods(config));
@@ -282,8 +306,8 @@ static fallible print_list(const struct container_list *list, const struct ps_op
     if (o->quiet && !o->format)
         return table_print(columns, ordered, "{{.ID}}");
     if (o->noheading)
-        return table_print_bare(o->size ? columns_size : columns, ordered, o->format);
-    return table_print(o->size ? columns_size : columns, ordered, o->format);
+        return table_print_bare(o->size ? columns_size : o->pod ? columns_pod : columns, ordered, o->format);
+    return table_print(o->size ? columns_size : o->pod ? columns_pod : columns, ordered, o->format);
 }
 
 static fallible ps_run(const void *opts_, struct args args)
@@ -292,6 +316,8 @@ static fallible ps_run(const void *opts_, struct args args)
     own(engine) struct engine *engine = NULL;
     struct container_list list = { 0 };
     struct list_options wish = { .all = o->all, .last = o->latest ? 1 : o->last.v, .filters = &o->filter };
+    if (o->pod && o->size)
+        return err_new(ERR_INVALID, "--pod and --size exclude each other: say which fields with --format");
     if (o->last.set && o->last.v < 0)
         return err_new(ERR_INVALID, "--last: it must not be negative");
     TRY(engine_open(&engine));

@@ -4,9 +4,11 @@
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <linux/close_range.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "engine/pod.h"
 #include "monitor/monitor.h"
 #include "os/linux.h"
 
@@ -128,7 +130,8 @@ static fallible prune_run(const void *opts_, struct args args)
     TRY(engine_open(&engine));
     TRY(container_list(engine, &(struct list_options){ .all = true, .filters = &o->filter }, &list));
     for (size_t i = 0; i < list.n; i++) {
-        if (list.states[i].status == CONTAINER_RUNNING || list.states[i].status == CONTAINER_PAUSED)
+        if (list.states[i].status == CONTAINER_RUNNING || list.states[i].status == CONTAINER_PAUSED ||
+            (list.items[i]->row.pod && strstr(list.items[i]->row.config, "\"infra\":true"))) /* it goes with its pod */
             continue;
         err *e = prune_one(list.items[i], o->dry_run, &bytes);
         if (e && first) /* the first is reported */
@@ -170,14 +173,15 @@ static fallible cleanup_run(const void *opts_, struct args args)
     }
     TRY(e);
     TRY(container_config(c, &config));
-    if (!config->auto_remove)
-        return NULL;
-    e = container_remove(c, &(struct remove_options){ .volumes = true });
+    own_mem char *pod = config->pod_ends ? mem_strdup(c->row.pod) : NULL;
+    if (config->auto_remove)
+        e = container_remove(c, &(struct remove_options){ .volumes = true });
     if (err_is(e, ERR_NOT_FOUND)) {
         err_free(e);
-        return NULL;
+        e = NULL;
     }
-    return e;
+    TRY(e);
+    return pod ? pod_settle(engine, pod) : NULL;
 }
 
 const struct command cmd_rm = {

@@ -8,6 +8,8 @@
 
 #include "cli/create_options.h"
 
+static const char *const words_init_ctr[] = { "always", "once", NULL };
+
 /* After CREATE_OPTIONS(T). */
 #define CREATE_MORE_OPTIONS(T)                                                                                         \
     OPT_GROUP("Users"),                                                                                                \
@@ -22,6 +24,10 @@
         OPT_STR(0, "group-entry", T, create.group_entry, "LINE", "A line of /etc/group"),                              \
         OPT_STRS(0, "hostuser", T, create.hostuser, "NAME", "The host's line of a user in /etc/passwd"),               \
         OPT_GROUP("Seldom"), OPT_FLAG(0, "replace", T, create.replace, "Remove the container that has the name now"),  \
+        OPT_STR(0, "pod", T, create.pod, "POD", "It is in this pod; new:NAME makes one"),                              \
+        OPT_STR(0, "pod-id-file", T, create.pod_id_file, "FILE", "It is in the pod whose ID is in a file"),            \
+        OPT_STR(0, "init-ctr", T, create.init_ctr, "WHEN",                                                             \
+                "Of a pod: it runs to its end before the others start: always, or once", .words = words_init_ctr),     \
         OPT_STRS(0, "requires", T, create.requires, "CONTAINER", "Started before it"),                                 \
         OPT_STR(0, "arch", T, create.arch, "ARCH", "The image's machine, as in --platform"),                           \
         OPT_STR(0, "os", T, create.os, "OS", "The image's system, as in --platform"),                                  \

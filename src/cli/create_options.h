@@ -103,7 +103,8 @@ static const char *const words_unhealthy[] = { "none", "restart", "stop", "kill"
         OPT_STRS(0, "dns-search", T, create.dns_search, "DOMAIN", "A domain to search; '.' for none"),                 \
         OPT_STRS(0, "dns-option", T, create.dns_option, "OPTION", "An option of resolv.conf"),                         \
         OPT_STR(0, "pid", T, create.pid, "MODE", "private (default), host, container:NAME"),                           \
-        OPT_STR(0, "ipc", T, create.ipc, "MODE", "private (default), host, none (no /dev/shm)"),                       \
+        OPT_STR(0, "ipc", T, create.ipc, "MODE",                                                                       \
+                "private (default), host, none (no /dev/shm), container:NAME (its /dev/shm too)"),                     \
         OPT_STR(0, "uts", T, create.uts, "MODE", "private (default), host, container:NAME"),                           \
         OPT_STR(0, "cgroupns", T, create.cgroupns, "MODE", "private (default), host"),                                 \
         OPT_STR(0, "userns", T, create.userns, "MODE",                                                                 \

@@ -365,6 +365,8 @@ fallible inspect_container(struct container *c, json_t **ret)
     put(o, "Image", text(c->row.image_id));
     put_paths(o, c, k);
     put(o, "Name", json_sprintf("/%s", c->row.name));
+    put(o, "Pod", text(c->row.pod)); /* this and the next as podman */
+    put(o, "IsInfra", json_boolean(k->infra));
     put(o, "RestartCount", json_integer(container_restarts(c)));
     put(o, "Driver", text(k->rootfs ? "directory" : "overlay"));
     put(o, "Platform", text("linux"));

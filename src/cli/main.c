@@ -95,6 +95,7 @@ static const struct command *const commands[] = {
     &cmd_history,
     &cmd_image,
     &cmd_container,
+    &cmd_pod,
     &cmd_volume,
     &cmd_network,
     &cmd_secret,

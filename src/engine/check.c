@@ -257,8 +257,26 @@ static err *remove_cgroup(struct check *c, const char *path)
 }
 
 /* Another store's containers have their groups here too: only what is old and empty is nobody's. */
+/* A pod's own, with its members' below; nothing is in it itself. */
+static err *check_cgroup(struct check *c, const char *dir, const char *name);
+static err *check_pod_cgroup(struct check *c, const char *dir, const char *name)
+{
+    own_mem char *path = mem_printf("%s/%s", dir, name);
+    own(db_pod) struct db_pod pod = { 0 };
+    struct stat st;
+    TRY(each_entry(c, path, check_cgroup));
+    err *e = c->db ? db_pod_find(c->db, name + strlen("pod-"), &pod) : NULL;
+    bool gone = !c->db || err_is(e, ERR_NOT_FOUND);
+    err_ignore(e, "what cannot be read is left alone");
+    if (gone && stat(path, &st) == 0 && st.st_nlink <= 2 && time(NULL) - st.st_mtime >= CGROUP_YOUNG_S)
+        problem(c, remove_cgroup, path, "control group '%s': empty, of no pod", path);
+    return NULL;
+}
+
 static err *check_cgroup(struct check *c, const char *dir, const char *name)
 {
+    if (str_starts(name, "pod-") && is_id(name + strlen("pod-")))
+        return check_pod_cgroup(c, dir, name);
     own_mem char *path = mem_printf("%s/%s", dir, name), *procs = mem_printf("%s/cgroup.procs", path), *text = NULL;
     struct stat st;
     if (!is_id(name) || has_row(c, name) || stat(path, &st) < 0 || time(NULL) - st.st_mtime < CGROUP_YOUNG_S)

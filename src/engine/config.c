@@ -91,8 +91,8 @@ static const struct bind_field resources_fields[] = {
     BIND_END,
 };
 #undef T
-static const struct bind_type resources_type = { "resources", sizeof(struct container_resources), resources_fields,
-                                                 false };
+const struct bind_type container_resources_type = { "resources", sizeof(struct container_resources), resources_fields,
+                                                    false };
 
 #define T struct container_log
 static const struct bind_field log_fields[] = {
@@ -180,7 +180,7 @@ static const struct bind_field config_fields[] = {
     BIND_STR(T, seccomp, "seccomp"),
     BIND_STRS(T, cap_add, "capAdd"),
     BIND_STRS(T, cap_drop, "capDrop"),
-    BIND_OBJ(T, resources, "resources", resources_type),
+    BIND_OBJ(T, resources, "resources", container_resources_type),
     BIND_STR(T, cgroup_parent, "cgroupParent"),
     BIND_STR(T, cgroup_manager, "cgroupManager"),
     BIND_OPT_I64(T, oom_score_adj, "oomScoreAdj"),
@@ -204,6 +204,10 @@ static const struct bind_field config_fields[] = {
     BIND_STR(T, systemd, "systemd"),
     BIND_I64(T, systemd_shm_bytes, "systemdShmBytes"),
     BIND_STRS(T, init_chain, "initChain"),
+    BIND_STR(T, init_ctr, "initCtr"),
+    BIND_BOOL(T, infra, "infra"),
+    BIND_BOOL(T, pod_ends, "podEnds"),
+    BIND_STR(T, pod_cgroup, "podCgroup"),
     BIND_STR(T, signature_policy, "signaturePolicy"),
     BIND_END,
 };

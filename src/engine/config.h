@@ -132,9 +132,13 @@ struct container_config {
     char *systemd;             /* "always": its first program is systemd; NULL: it is not */
     int64_t systemd_shm_bytes; /* of the tmpfs that systemd gets; 0: the kernel's default */
     struct strv init_chain;    /* programs that each run the next, the container's own last */
-    char *signature_policy;    /* --signature-policy: the file that its starts ask; NULL: policy.json */
+    char *init_ctr;   /* of a pod: "always", "once": it runs to its end before the others start; NULL: it is no such */
+    bool infra;       /* it holds its pod's namespaces */
+    bool pod_ends;    /* when the last such container of its pod ends, the pod is stopped */
+    char *pod_cgroup; /* its group is in that of its pod: "husk/pod-ID"; NULL: as any other */
+    char *signature_policy; /* --signature-policy: the file that its starts ask; NULL: policy.json */
 };
-extern const struct bind_type container_config_type, container_mount_type;
+extern const struct bind_type container_config_type, container_mount_type, container_resources_type;
 
 void container_health_free(struct container_health *h);
 void container_config_free(struct container_config *c);

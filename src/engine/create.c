@@ -14,6 +14,7 @@
 #include "engine/names.h"
 #include "engine/network_start.h"
 #include "engine/paths.h"
+#include "engine/pod_parts.h"
 #include "engine/secret.h"
 #include "engine/storage.h"
 #include "engine/userns.h"
@@ -84,18 +85,26 @@ static void volumes_used(const struct container_config *config, struct strv *ret
 struct more_rows {
     struct container *container;
     struct network_wishes *networks;
+    struct pod *infra_of; /* whose row is made with it */
 };
 
-static err *add_networks(void *ctx)
+static err *add_more(void *ctx)
 {
     const struct more_rows *m = ctx;
+    struct db *db;
+    TRY(engine_db(m->container->engine, &db));
+    if (m->infra_of)
+        TRY(pod_add_row(m->infra_of));
+    else if (m->container->row.pod)
+        TRY(db_pod_must_exist(db, m->container->row.pod));
     return network_add_rows(m->container->engine, m->container->row.id, m->networks);
 }
 
-static fallible add_row(struct container *c, const char *name, struct network_wishes *networks)
+static fallible add_row(struct container *c, const struct create_options *o, struct network_wishes *networks)
 {
-    struct more_rows rows = { c, networks };
-    db_more *more = networks->networks.n || networks->ports.n ? add_networks : NULL;
+    const char *name = o->name;
+    struct more_rows rows = { c, networks, (struct pod *)o->infra_of };
+    db_more *more = networks->networks.n || networks->ports.n || c->row.pod ? add_more : NULL;
     struct db *db;
     own_strv struct strv volumes = { 0 };
     volumes_used(c->config, &volumes);
@@ -163,9 +172,10 @@ static fallible check_rootfs(const struct container_config *config)
     return NULL;
 }
 
-static fallible fill(struct container *c, const char *name, const char *cidfile, struct network_wishes *networks,
+static fallible fill(struct container *c, const struct create_options *o, struct network_wishes *networks,
                      struct strv *made)
 {
+    const char *cidfile = o->cidfile;
     struct rootfs_source root = { 0 };
     TRY(make_folder(c));
     if (str_eq(c->config->storage, "vfs"))
@@ -184,7 +194,7 @@ static fallible fill(struct container *c, const char *name, const char *cidfile,
     if (cidfile)
         TRY(write_cidfile(cidfile, c->row.id));
     c->row.config = bind_write(&container_config_type, c->config, BIND_COMPACT);
-    e = add_row(c, name, networks);
+    e = add_row(c, o, networks);
     if (e && cidfile)
         (void)unlink(cidfile);
     return e;
@@ -249,7 +259,7 @@ static fallible volumes_from(struct engine *e, const char *text, struct containe
     TRY(container_find(e, name, &other));
     TRY(container_config(other, &theirs));
     for (size_t i = 0; i < theirs->mounts_n; i++)
-        if (theirs->mounts[i].source) /* a tmpfs is its container's own */
+        if (theirs->mounts[i].source && strcmp(theirs->mounts[i].target, POD_HOLDER) != 0) /* a tmpfs is its own */
             TRY(take_mount(c, &theirs->mounts[i], &words));
     return NULL;
 }
@@ -370,9 +380,15 @@ static fallible configure(struct container *c, const struct create_options *o, c
         c->config->requires.items[i] = mem_strdup(other->row.id);
     }
     TRY(join_userns(c));
+    c->config->infra = o->infra_of != NULL;
+    c->config->init_ctr = mem_strdup(o->init_ctr);
+    const struct pod *pod = o->infra_of ? o->infra_of : o->member_of;
+    if (pod)
+        TRY(pod_join(pod, c->config));
     if (o->debug_of)
         TRY(show_stopped(c, o->debug_of));
     TRY(pin_container(c->engine, "--uts", &c->config->uts));
+    TRY(pin_container(c->engine, "--ipc", &c->config->ipc));
     return pin_container(c->engine, "--pid", &c->config->pid);
 }
 
@@ -429,6 +445,8 @@ fallible container_create(struct engine *e, const struct create_options *o, char
     own_strv struct strv made = { 0 };
     own_mem char *platform = NULL;
     char id[65];
+    if (o->pod || o->pod_id_file || (o->init_ctr && !o->member_of))
+        return pod_create_member(e, o, args, args_n, ret);
     if (o->name)
         TRY_AS(name_check(o->name), "--name");
     if (o->replace && o->name)
@@ -444,7 +462,7 @@ fallible container_create(struct engine *e, const struct create_options *o, char
         TRY_AS(platform_parse(parts, &platform), "--arch");
     if (o->platform)
         TRY_AS(platform_parse(o->platform, &platform), "--platform");
-    if (!o->rootfs) {
+    if (!o->rootfs && !o->infra_of) {
         struct image_wish wish = { .name = args[0],
                                    .platform = platform,
                                    .pull = o->pull,
@@ -470,13 +488,20 @@ fallible container_create(struct engine *e, const struct create_options *o, char
         .image_id = image ? mem_strdup(image->id) : NULL,
         .manifest = image ? mem_strdup(image->manifest_digest) : NULL,
         .created_ns = now_ns(),
+        .pod = o->infra_of    ? mem_strdup(o->infra_of->row.id)
+               : o->member_of ? mem_strdup(o->member_of->row.id)
+                              : NULL,
     };
+    if (o->infra_of) {
+        struct pod *made_for = (struct pod *)o->infra_of;
+        made_for->row.infra = mem_strdup(id);
+    }
     own(container) struct container *c = container_new(e, &row);
     own(network_wishes) struct network_wishes networks = { 0 };
     TRY(configure(c, o, image, args, args_n));
     TRY(plan_networks(c, o, &networks));
     TRY(settle_userns(c, &userns_lock));
-    err *failed = fill(c, o->name, o->cidfile, &networks, &made);
+    err *failed = fill(c, o, &networks, &made);
     if (failed) {
         undo(c, &made);
         return failed;

@@ -32,6 +32,9 @@ static const char *const upgrades[] = {
     "CREATE INDEX port_host ON port (host_port, proto);",
     ("ALTER TABLE volume ADD COLUMN options TEXT NOT NULL DEFAULT '{}';"
      "ALTER TABLE volume ADD COLUMN project INTEGER NOT NULL DEFAULT 0;"),
+    ("CREATE TABLE pod (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, created_ns INTEGER NOT NULL, infra TEXT,"
+     " config TEXT NOT NULL) WITHOUT ROWID;"
+     "ALTER TABLE container ADD COLUMN pod TEXT;"),
 };
 enum { VERSION = ARRAY_SIZE(upgrades) };
 
@@ -175,6 +178,7 @@ void db_container_clear(struct db_container *c)
     free(c->image_id);
     free(c->manifest);
     free(c->config);
+    free(c->pod);
     *c = (struct db_container){ 0 };
 }
 
@@ -191,7 +195,7 @@ static fallible name_is_taken(struct db *db, const char *name)
 static fallible insert_container(struct db *db, const struct db_container *c)
 {
     own(stmt) sqlite3_stmt *s = NULL;
-    TRY(db_prepare(db, "INSERT INTO container VALUES (?,?,?,?,?,?,?)", &s));
+    TRY(db_prepare(db, "INSERT INTO container VALUES (?,?,?,?,?,?,?,?)", &s));
     db_bind_text(s, 1, c->id);
     db_bind_text(s, 2, c->name);
     db_bind_text(s, 3, c->image);
@@ -199,6 +203,7 @@ static fallible insert_container(struct db *db, const struct db_container *c)
     db_bind_text(s, 5, c->manifest);
     (void)sqlite3_bind_int64(s, 6, c->created_ns);
     db_bind_text(s, 7, c->config);
+    db_bind_text(s, 8, c->pod);
     int code = sqlite3_step(s);
     if (code == SQLITE_CONSTRAINT)
         return name_is_taken(db, c->name);
@@ -252,6 +257,7 @@ static void read_row(sqlite3_stmt *s, struct db_container *ret)
         .manifest = db_column(s, 4),
         .created_ns = sqlite3_column_int64(s, 5),
         .config = db_column(s, 6),
+        .pod = db_column(s, 7),
     };
 }
 
@@ -385,15 +391,16 @@ fallible db_container_remove(struct db *db, const char *id)
     if (!any) /* one statement is its own transaction */
         return db_delete_by(db, "DELETE FROM container WHERE id = ?", id);
     TRY(db_run(db, "BEGIN IMMEDIATE"));
-    err *e = NULL;
-    for (size_t i = 0; !e && i < ARRAY_SIZE(use_tables); i++) {
+    return db_commit_or_undo(db, db_container_forget(db, id));
+}
+
+fallible db_container_forget(struct db *db, const char *id)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(use_tables); i++) {
         own_mem char *sql = mem_printf("DELETE FROM %s WHERE container = ?", use_tables[i]);
-        if (has[i])
-            e = db_delete_by(db, sql, id);
+        TRY(db_delete_by(db, sql, id));
     }
-    if (!e)
-        e = db_delete_by(db, "DELETE FROM container WHERE id = ?", id);
-    return db_commit_or_undo(db, e);
+    return db_delete_by(db, "DELETE FROM container WHERE id = ?", id);
 }
 
 bool db_container_has(struct db *db, const char *id)

@@ -32,6 +32,7 @@ struct db_container {
     char *manifest; /* the manifest's digest: the store keeps what it needs */
     int64_t created_ns;
     char *config; /* JSON: engine/config.h */
+    char *pod;    /* its pod's ID, or NULL */
 };
 void db_container_clear(struct db_container *c);
 
@@ -67,5 +68,30 @@ fallible db_volume_list(struct db *db, struct db_volume **ret, size_t *ret_n);
 fallible db_volume_remove(struct db *db, const char *name);
 /* IDs of the containers that use it. */
 fallible db_volume_users(struct db *db, const char *name, struct strv *ret);
+
+/* A pod: engine/pod.h. Its members are the containers with its ID. */
+struct db_pod {
+    char *id, *name;
+    int64_t created_ns;
+    char *infra;  /* ID of the container that holds its namespaces; NULL: none */
+    char *config; /* JSON */
+};
+void db_pod_clear(struct db_pod *p);
+static inline void own_drop_db_pod(struct db_pod *p)
+{
+    db_pod_clear(p);
+}
+/* EXISTS when the name is taken. */
+fallible db_pod_add(struct db *db, const struct db_pod *p);
+/* By name, whole ID or unique prefix of one. NOT_FOUND, CONFLICT. */
+fallible db_pod_find(struct db *db, const char *what, struct db_pod *ret);
+/* Newest first. */
+fallible db_pod_list(struct db *db, struct db_pod **ret, size_t *ret_n);
+/* IDs of its containers in the order in which they were made; the infra is the first. */
+fallible db_pod_members(struct db *db, const char *id, struct strv *ret);
+/* With its infra's row, in one transaction. CONFLICT while it has other containers. */
+fallible db_pod_remove(struct db *db, const struct db_pod *p);
+/* For the transaction that adds a member: NOT_FOUND when the pod has been removed meanwhile. */
+fallible db_pod_must_exist(struct db *db, const char *id);
 
 #endif

@@ -33,4 +33,7 @@ fallible db_commit_or_undo(struct db *db, err *take_e);
 bool db_has_row(struct db *db, const char *sql, const char *key);
 fallible db_delete_by(struct db *db, const char *sql, const char *key);
 
+/* A container's rows in every table, within a transaction. */
+fallible db_container_forget(struct db *db, const char *id);
+
 #endif

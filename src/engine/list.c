@@ -152,6 +152,25 @@ static fallible port_matches(struct container *c, const struct container_config 
     return NULL;
 }
 
+/* A pod that is not there has no containers. */
+static fallible pod_matches(struct container *c, const char *value, bool *ret)
+{
+    own(db_pod) struct db_pod pod = { 0 };
+    struct db *db;
+    *ret = false;
+    if (!c->row.pod)
+        return NULL;
+    TRY(engine_db(c->engine, &db));
+    err *e = db_pod_find(db, value, &pod);
+    if (err_is(e, ERR_NOT_FOUND)) {
+        err_free(e);
+        return NULL;
+    }
+    TRY(e);
+    *ret = strcmp(pod.id, c->row.pod) == 0;
+    return NULL;
+}
+
 static fallible matches(const struct subject *s, const char *key, const char *value, bool *ret)
 {
     struct engine *e = s->c->engine;
@@ -168,6 +187,8 @@ static fallible matches(const struct subject *s, const char *key, const char *va
         return network_matches(s->c, s->config, value, ret);
     else if (strcmp(key, "volume") == 0)
         *ret = volume_matches(s->config, value);
+    else if (strcmp(key, "pod") == 0)
+        return pod_matches(s->c, value, ret);
     else if (strcmp(key, "ancestor") == 0)
         *ret = ancestor_matches(s->c, value);
     else if (strcmp(key, "status") == 0)
@@ -207,7 +228,7 @@ static fallible matches(const struct subject *s, const char *key, const char *va
 
 static const char *const keys[] = {
     "id",    "name",  "label",  "label!",  "volume",  "ancestor", "status",  "exited",         "before",
-    "since", "until", "health", "network", "publish", "expose",   "is-task", "restart-policy",
+    "since", "until", "health", "network", "publish", "expose",   "is-task", "restart-policy", "pod",
 };
 
 static fallible check_filter(const char *text, size_t *ret_key_len)

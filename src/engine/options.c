@@ -213,7 +213,7 @@ static const struct mode {
         option, offsetof(struct create_options, name), offsetof(struct container_config, name), words, container       \
     }
     MODE("--pid", pid, "private host", true),
-    MODE("--ipc", ipc, "private host none", false),
+    MODE("--ipc", ipc, "private host none shareable", true),
     MODE("--uts", uts, "private host", true),
     MODE("--userns", userns, "default host auto", false),
     MODE("--cgroupns", cgroupns, "private host", false),
@@ -234,7 +234,8 @@ static fallible merge_mode(const struct mode *mode, const char *wish, char **slo
         return err_new(ERR_INVALID, "%s: '%s' is not one of %s%s", mode->option, wish, list.text,
                        mode->container ? ", container:NAME" : "");
     }
-    *slot = mem_strdup(wish);
+    /* every namespace of ours can be joined by who may stop the container: docker's word for that is the default */
+    *slot = mem_strdup(str_eq(wish, "shareable") ? "private" : wish);
     return NULL;
 }
 

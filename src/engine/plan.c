@@ -82,15 +82,19 @@ static fallible make_spec(struct container *c, const struct rootfs_source *root,
     const struct container_config *config;
     own(id_map) struct id_map uids = { 0 }, gids = { 0 };
     own_mem char *volumes = mem_printf("%s/volumes", c->engine->root);
-    struct spec_input in = { .id = c->row.id, .root = root, .dir = c->state_dir, .volumes = volumes, .folder = c->dir };
+    struct spec_input in = {
+        .id = c->row.id, .root = root, .dir = c->state_dir, .volumes = volumes, .folder = c->dir, .run = c->engine->run
+    };
     TRY(container_config(c, &config));
     in.config = config;
     TRY(join_pid(c->engine, "--network", config->network, &in.join_network));
     TRY(join_pid(c->engine, "--pid", config->pid, &in.join_pid));
+    TRY(join_pid(c->engine, "--ipc", config->ipc, &in.join_ipc));
     TRY(join_pid(c->engine, "--uts", config->uts, &in.join_uts));
-    bool joins = in.join_network || in.join_pid || in.join_uts;
-    /* Root joins another's user namespace with its processes, which belong to it. */
-    bool with_user = in.join_pid && str_eq(config->userns, config->pid);
+    bool joins = in.join_network || in.join_pid || in.join_ipc || in.join_uts;
+    /* Root joins another's user namespace with its processes and its queues, which belong to it. */
+    bool with_user =
+        (in.join_pid && str_eq(config->userns, config->pid)) || (in.join_ipc && str_eq(config->userns, config->ipc));
     if (!with_user)
         TRY(userns_maps(config, joins, &uids, &gids));
     in.join_user = (joins && (engine_is_rootless() || with_user)) || str_starts(config->userns, "ns:");

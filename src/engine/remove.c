@@ -72,10 +72,33 @@ static fallible anonymous_volumes(struct container *c, struct strv *ret)
     return NULL;
 }
 
+/* One whose pod is gone is a container like any other. */
+static fallible must_not_be_infra(struct container *c)
+{
+    const struct container_config *config;
+    own(db_pod) struct db_pod pod = { 0 };
+    struct db *db;
+    if (!c->row.pod)
+        return NULL;
+    TRY(container_config(c, &config));
+    if (!config->infra)
+        return NULL;
+    TRY(engine_db(c->engine, &db));
+    err *e = db_pod_find(db, c->row.pod, &pod);
+    if (err_is(e, ERR_NOT_FOUND)) {
+        err_free(e);
+        return NULL;
+    }
+    TRY(e);
+    return err_new(ERR_CONFLICT, "container '%s' holds the namespaces of pod '%s': it goes with `husk pod rm %s`",
+                   c->row.name, pod.name, pod.name);
+}
+
 fallible container_removal(struct container *c, bool force, bool volumes, struct removal *ret)
 {
     struct container_state s = { 0 };
     struct removal r = { 0 };
+    TRY(must_not_be_infra(c));
     TRY(container_state(c, &s));
     bool runs = s.status == CONTAINER_RUNNING || s.status == CONTAINER_PAUSED;
     bool restarts = s.status == CONTAINER_RESTARTING;
@@ -126,10 +149,10 @@ static fallible remove_runtime(struct container *c)
 
 /* On a full disk even the removal of a row needs a block. rm is how a user makes room, so the container's own files go
  * first then; killed in between, it is an emptied container that rm removes again. */
-static fallible remove_row(struct container *c, struct db *db)
+static fallible remove_row(struct container *c, const struct db_pod *pod, struct db *db)
 {
     static const char *const large[] = { "upper", "log.json" };
-    err *e = db_container_remove(db, c->row.id);
+    err *e = pod ? db_pod_remove(db, pod) : db_container_remove(db, c->row.id);
     if (!err_is(e, ERR_EXHAUSTED))
         return e;
     err_ignore(e, "again, after making room");
@@ -137,7 +160,7 @@ static fallible remove_row(struct container *c, struct db *db)
         own_mem char *path = mem_printf("%s/%s", c->dir, large[i]);
         TRY(engine_remove_tree(path));
     }
-    return db_container_remove(db, c->row.id);
+    return pod ? db_pod_remove(db, pod) : db_container_remove(db, c->row.id);
 }
 
 /* A volume's own file system is unmounted with the last container that has it. */
@@ -177,13 +200,15 @@ fallible container_remove(struct container *c, const struct remove_options *o)
     struct db *db;
     TRY(container_lock(c));
     TRY(engine_db(c->engine, &db));
+    if (!o->pod)
+        TRY(must_not_be_infra(c));
     TRY(must_not_run(c, o->force));
     if (o->volumes)
         TRY(anonymous_volumes(c, &volumes));
     release_mount(c);
     TRY(remove_runtime(c));
     fault_here(FAULT_RUNTIME_GONE);
-    TRY(remove_row(c, db));
+    TRY(remove_row(c, o->pod, db));
     fault_here(FAULT_ROW_GONE);
     container_say(c, "destroy", NULL);
     release_volumes(c);

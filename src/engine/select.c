@@ -29,12 +29,19 @@ static bool is_among(const struct container_state *s, enum select_among among)
     return false;
 }
 
+/* What holds a pod's namespaces is not meant by "all" of a removal or a start: it goes with the pod. */
+static bool is_infra(const struct container *c)
+{
+    return c->row.pod && strstr(c->row.config, "\"infra\":true");
+}
+
 static fallible add_listed(struct engine *e, const struct list_options *o, enum select_among among, struct strv *ret)
 {
     struct container_list list = { 0 };
     TRY(container_list(e, o, &list));
     for (size_t i = 0; i < list.n; i++)
-        if (is_among(&list.states[i], among))
+        if (is_among(&list.states[i], among) &&
+            (!is_infra(list.items[i]) || among == SELECT_RUNNING || among == SELECT_PAUSED))
             add_once(ret, list.items[i]->row.id);
     container_list_clear(&list);
     return NULL;

@@ -44,7 +44,7 @@ char *spec_cgroup_path(const char *id, const struct container_config *c)
     if (c->cgroup_manager)
         return mem_printf("%s:husk:%s", c->cgroup_parent ? c->cgroup_parent : "", id);
     /* relative: below what this user was given, where root's own "/" is out of reach (cgroup_host_base) */
-    const char *parent = c->cgroup_parent ? c->cgroup_parent : "husk";
+    const char *parent = c->cgroup_parent ? c->cgroup_parent : c->pod_cgroup ? c->pod_cgroup : "husk";
     return mem_printf("%s/%s", strcmp(parent, "/") == 0 ? "" : parent, id);
 }
 
@@ -275,7 +275,10 @@ static void add_network_namespace(const struct spec_input *in, struct oci_spec *
 static void make_namespaces(const struct spec_input *in, struct oci_spec *spec)
 {
     const struct container_config *c = in->config;
-    pid_t any = in->join_pid ? in->join_pid : in->join_network ? in->join_network : in->join_uts;
+    pid_t any = in->join_pid       ? in->join_pid
+                : in->join_network ? in->join_network
+                : in->join_ipc     ? in->join_ipc
+                                   : in->join_uts;
     if (str_starts(c->userns, "ns:"))
         (void)oci_spec_add_namespace(spec, "user", c->userns + 3);
     else if (in->join_user)
@@ -285,7 +288,7 @@ static void make_namespaces(const struct spec_input *in, struct oci_spec *spec)
     add_namespace(spec, "mount", "private", 0, "mnt");
     add_namespace(spec, "pid", c->pid, in->join_pid, "pid");
     add_network_namespace(in, spec);
-    add_namespace(spec, "ipc", c->ipc, 0, "ipc");
+    add_namespace(spec, "ipc", c->ipc, in->join_ipc, "ipc");
     add_namespace(spec, "uts", c->uts, in->join_uts, "uts");
     add_namespace(spec, "cgroup", c->cgroupns, 0, "cgroup");
     add_mappings(in->uids, &spec->linux_->uid_mappings, &spec->linux_->uid_mappings_n);

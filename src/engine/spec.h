@@ -16,14 +16,15 @@ struct spec_input {
     const char *id;
     const struct container_config *config;
     const struct rootfs_source *root;
-    const struct strv *image_lowers;        /* parallel to config->mounts: of those that are images */
-    const char *dir;                        /* where hosts, hostname and resolv.conf are */
-    const char *volumes;                    /* <root>/volumes */
-    const char *folder;                     /* the container's own */
-    const struct id_map *uids, *gids;       /* of its own user namespace; NULL: it has none */
-    pid_t join_network, join_pid, join_uts; /* of "container:ID"; 0: none */
-    bool join_user;                         /* into the user namespace of the joined container */
-    bool limits;                            /* this host has cgroups for us: the default limits can be set */
+    const struct strv *image_lowers;                  /* parallel to config->mounts: of those that are images */
+    const char *dir;                                  /* where hosts, hostname and resolv.conf are */
+    const char *volumes;                              /* <root>/volumes */
+    const char *folder;                               /* the container's own */
+    const struct id_map *uids, *gids;                 /* of its own user namespace; NULL: it has none */
+    pid_t join_network, join_pid, join_ipc, join_uts; /* of "container:ID"; 0: none */
+    const char *run;                                  /* <run>: where the generated files of a joined container are */
+    bool join_user;                                   /* into the user namespace of the joined container */
+    bool limits;                                      /* this host has cgroups for us: the default limits can be set */
 };
 fallible spec_make(const struct spec_input *in, struct oci_spec **ret);
 

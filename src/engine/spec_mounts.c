@@ -71,10 +71,28 @@ static void add_default_mounts(const struct spec_input *in, struct oci_spec *spe
     own_mem char *shm = mem_printf("nosuid,noexec,nodev,mode=1777,size=%lld", (long long)c->shm_bytes);
     if (user_has(c, "/dev/shm") || no_shm)
         return;
-    if (host_ipc)
+    if (in->join_ipc) { /* what was made with shm_open(3) belongs to the namespace as much as semaphores do */
+        own_mem char *theirs = mem_printf("/proc/%d/root/dev/shm", (int)in->join_ipc);
+        add_mount(spec, "/dev/shm", "bind", theirs, "bind,nosuid,noexec,nodev");
+    } else if (host_ipc)
         add_mount(spec, "/dev/shm", "bind", "/dev/shm", "rbind,nosuid,noexec,nodev");
     else
         add_mount(spec, "/dev/shm", "tmpfs", "shm", shm);
+}
+
+/* Whose file it is: of the container whose network or name is joined, as with docker; its own when --add-host or --dns
+ * make it another one. Caller frees. */
+static char *generated_file(const struct spec_input *in, const char *name)
+{
+    const struct container_config *c = in->config;
+    const char *mode = strcmp(name, "hostname") == 0 ? c->uts : c->network;
+    bool own_words = strcmp(name, "hosts") == 0 ? c->add_hosts.n > 0 : c->dns.n || c->dns_search.n || c->dns_options.n;
+    if (in->run && str_starts(mode, "container:") && !(own_words && strcmp(name, "hostname") != 0)) {
+        own_mem char *theirs = mem_printf("%s/%s/%s", in->run, mode + strlen("container:"), name);
+        if (access(theirs, F_OK) == 0)
+            return take(theirs);
+    }
+    return mem_printf("%s/%s", in->dir, name);
 }
 
 static void add_generated_files(const struct spec_input *in, struct oci_spec *spec)
@@ -82,7 +100,7 @@ static void add_generated_files(const struct spec_input *in, struct oci_spec *sp
     static const char *const files[] = { "resolv.conf", "hostname", "hosts" };
     for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
         own_mem char *target = mem_printf("/etc/%s", files[i]);
-        own_mem char *source = mem_printf("%s/%s", in->dir, files[i]);
+        own_mem char *source = generated_file(in, files[i]);
         if (!user_has(in->config, target))
             add_mount(spec, target, "bind", source, "rbind,rprivate");
         for (size_t k = 0; k < in->config->chrootdirs.n; k++) {

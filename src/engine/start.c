@@ -17,6 +17,7 @@
 #include "engine/hosts.h"
 #include "engine/log_words.h"
 #include "engine/paths.h"
+#include "engine/pod.h"
 #include "monitor/monitor.h"
 #include "monitor/restart.h"
 #include "os/fs.h"
@@ -284,6 +285,8 @@ fallible container_start(struct container *c, int *ret_sock)
     }
     TRY(image_admit_container(c));
     TRY(start_required(c));
+    if (c->row.pod)
+        TRY_AS(pod_prepare(c->engine, c->row.pod), "start container");
     TRY_AS(start_locked(c, ret_sock), "start container");
     container_unlock(c);
     return NULL;

@@ -34,7 +34,7 @@ int main(int argc, char **argv)
             (void)fcntl(fds[PLAN_FD_LOCK], F_SETFD, 0);
         child_become_husk(&plan, "container-restart");
     }
-    if (plan.remove && end != WATCH_CLEANED && plan.husk)
+    if (((plan.remove && end != WATCH_CLEANED) || plan.settle) && plan.husk)
         child_become_husk(&plan, "container-cleanup");
     return e ? 1 : 0;
 }

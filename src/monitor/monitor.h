@@ -75,6 +75,7 @@ struct monitor_plan {
     int64_t names_fd;    /* one of hold: the connection to the resolver of names (names.h); 0: none */
     bool stdin_open;     /* -i: clients may have the program's input */
     bool stdin_once;     /* without a terminal: the end of the first client's input is the end of the program's */
+    bool settle;         /* exec "husk container-cleanup ID" at the end as well: it sees to the container's pod */
     bool remove;         /* --rm: exec "husk container-cleanup ID" at the end unless a client answers MONITOR_CLEANED */
     const char *husk;    /* path of the husk program for that, and for "husk container-restart ID" */
     const char *restart; /* the restart policy (restart.h); NULL: no */

@@ -29,6 +29,10 @@ fallible mount_make_data(const char *fstype, const char *source, const char *dat
 enum mount_depth { MOUNT_ONE, MOUNT_RECURSIVE };
 fallible mount_copy(int fd, enum mount_depth depth, int *ret_mount_fd);
 fallible mount_copy_path(const char *path, enum mount_depth depth, int *ret_mount_fd);
+/* The same of a path as a process sees it, whatever its mount namespace: a link in it leads nowhere but there. */
+fallible mount_copy_of_process(pid_t pid, const char *path, enum mount_depth depth, int *ret_mount_fd);
+/* "/proc/PID/root/PATH": the process, and PATH with its slash (borrowed). */
+bool mount_path_of_process(const char *path, pid_t *ret_pid, const char **ret_inside);
 /* Attributes and propagation (MS_PRIVATE, MS_SLAVE, MS_SHARED, 0: as it is) of a mount by descriptor. */
 fallible mount_set(int mount_fd, enum mount_depth depth, uint64_t attr_set, uint64_t attr_clr, uint64_t propagation);
 /* Id-maps a detached mount by a user namespace. UNSUPPORTED when the file system cannot. */

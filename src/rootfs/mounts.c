@@ -59,8 +59,12 @@ fallible bind_copy(const struct rootfs *r, size_t i, int userns_fd, int *ret_mou
     own_fd int maps_fd = -1;
     own_mem char *path = NULL;
     TRY(bind_source_path(r, m, &path));
+    pid_t pid;
+    const char *inside;
     if (m->beneath)
         TRY(copy_beneath(m, o->bind_depth, &fd));
+    else if (mount_path_of_process(path, &pid, &inside))
+        TRY(mount_copy_of_process(pid, inside, o->bind_depth, &fd));
     else
         TRY(mount_copy_path(path, o->bind_depth, &fd));
     if (o->idmap || m->uid_mappings_n) {

@@ -170,7 +170,7 @@ run --rm --oom-score-adj 5000 busybox true            | 125 | --oom-score-adj: i
 run --rm --shm-size 1m busybox df -k /dev/shm         | 0   | 1024
 run --rm --shm-size 1q busybox true                   | 125 | --shm-size: '1q' has an unknown unit 'q'
 run --rm --device /dev/null:/dev/nothing busybox sh -c 'echo x >/dev/nothing; test -c /dev/nothing' | 0 | =
-run --rm --ipc container:x busybox true               | 125 | --ipc: 'container:x' is not one of private, host, none
+run --rm --ipc container:x busybox true               | 125 | --ipc: no such container: 'x'
 run --rm --device /dev/nope busybox true              | 125 | --device: device '/dev/nope': No such file or directory
 run --rm --device /etc/passwd busybox true            | 125 | it is no device
 run --rm --read-only busybox touch /x                 | 1   | Read-only file system

@@ -311,11 +311,13 @@ remove_all_containers() {
     local ids
     # shellcheck disable=SC2086 # a list of ids
     if [[ -d $HUSK_ROOT ]]; then
+        [[ ! $("$HUSK" pod ps --quiet) ]] || "$HUSK" pod rm --all --force >/dev/null || return 1
         ids=$("$HUSK" ps --all --quiet) || return 1
         [[ ! $ids ]] || "$HUSK" rm --force $ids >/dev/null || return 1
     fi
     # shellcheck disable=SC2086
     if [[ -d $USER_HOME/root ]]; then
+        [[ ! $(as_user husk pod ps --quiet) ]] || as_user husk pod rm --all --force >/dev/null || return 1
         ids=$(as_user husk ps --all --quiet) || return 1
         [[ ! $ids ]] || as_user husk rm --force $ids >/dev/null || return 1
     fi
