@@ -74,6 +74,9 @@ fallible container_write_accounts(struct container *c, const struct rootfs_sourc
 /* c->systemd is "auto", "always" or NULL before, "always" or NULL after; systemd_mode.c. */
 fallible container_find_init(struct container_config *c, const struct rootfs_source *root);
 fallible container_use_systemd(struct container_config *c);
+/* systemd's /etc/machine-id: the first half of the container's ID, as podman has it. Of a root that is used in place
+ * none is written. */
+fallible container_write_machine_id(const struct container *c);
 
 struct monitor_plan;
 struct log_words;

@@ -188,6 +188,8 @@ static fallible fill(struct container *c, const struct create_options *o, struct
     if (!e && (c->config->systemd || c->config->init))
         e = container_find_init(c->config, &root);
     if (!e)
+        e = container_write_machine_id(c);
+    if (!e)
         e = volumes_prepare(c->engine, c->config, &root, made);
     rootfs_source_free(&root);
     TRY(e);

@@ -78,6 +78,68 @@ TABLE
     expect 125 "it divides its control group, so it needs one"
 }
 
+@test "systemd: /etc/machine-id is the container's own, whatever the image has" {
+    local h id
+    skip_unless_kernel "no cgroup v2" sh -c 'test -e /sys/fs/cgroup/cgroup.controllers || test -e /sys/fs/cgroup/unified/cgroup.procs'
+    mkdir -p "$T/tmp/baked/etc"
+    echo 0123456789abcdef0123456789abcdef >"$T/tmp/baked/etc/machine-id"
+    cp -a "$T/inits/." "$T/tmp/baked/"
+    tar -C "$T/tmp/baked" --owner=0 --group=0 -cf "$T/tmp/baked.tar" .
+    chmod 644 "$T/tmp/baked.tar"
+    for h in $WHO; do
+        $h import "$T/tmp/baked.tar" baked
+        for image in inits baked; do
+            id=$($h create --systemd=always "$image" true)
+            [[ $($h cp "$id:/etc/machine-id" - | tar -xO) == "${id:0:32}" ]]
+            [[ $($h export "$id" | tar --numeric-owner -tv | awk '$6 ~ "^(./)?etc/(machine-id)?$" {print $1, $2}') == $'drwxr-xr-x 0/0\n-r--r--r-- 0/0' ]]
+        done
+        [[ $($h run --rm --network none baked cat /etc/machine-id) == 0123* ]]
+    done
+    ((EUID == 0)) || return 0
+    id=$(husk create --systemd=always --uidmap 0:200000:1000 inits true)
+    [[ $(husk export "$id" | tar --numeric-owner -tv | awk '$6 ~ "etc/machine-id$" {print $2}') == 0/0 ]]
+}
+
+@test "Debian's OpenRC starts its services as PID 1, and stops them" {
+    local h name program
+    "$HUSK_TOP/tests/bats/make-inits" "$T/tmp/inits"
+    for h in $WHO; do
+        $h import "$T/tmp/inits/openrc.tar" openrc
+        for program in /sbin/openrc-init /sbin/init; do
+            $h run -d --name rc --network none openrc $program
+            wait_until 30 $h exec rc test -e /run/mine
+            [[ $($h exec rc rc-status default) == *"mine"*"started"* ]]
+            [[ $($h exec rc stat -f -c %T /run) == tmpfs ]]
+            [[ $($h exec rc cat /proc/1/comm) == *init ]]
+            [[ $($h inspect -f '{{.HostConfig.CapAdd}}' rc) == *SYS_BOOT* ]]
+            $h stop -t 60 rc
+            # it ends by reboot(2), which the kernel makes SIGINT of in a pid namespace
+            [[ $($h inspect -f '{{.State.ExitCode}}' rc) == 130 ]]
+            [[ $($h diff rc) == *"A /state/stopped"* ]]
+            $h rm rc
+        done
+        # nothing of it with the host's pid namespace, whose machine it would end
+        [[ $($h inspect -f '{{.HostConfig.CapAdd}}' "$($h create --pid host openrc /sbin/init)") != *SYS_BOOT* ]]
+        [[ $($h inspect -f '{{.HostConfig.CapAdd}}' "$($h create openrc sh)") != *SYS_BOOT* ]]
+    done
+}
+
+@test "Debian's s6 under /init, as s6-overlay has it, starts its services as PID 1, and stops them" {
+    local h
+    "$HUSK_TOP/tests/bats/make-inits" "$T/tmp/inits"
+    for h in $WHO; do
+        $h import "$T/tmp/inits/s6.tar" s6
+        $h run -d --name six --network none s6 /init
+        wait_until 30 $h exec six test -e /run/mine
+        [[ $($h exec six cat /proc/1/comm) == s6-svscan ]]
+        [[ $($h exec six s6-svstat /run/services/mine) == up* ]]
+        $h stop -t 60 six
+        [[ $($h inspect -f '{{.State.ExitCode}}' six) == 0 ]]
+        [[ $($h diff six) == *"A /state/stopped"* ]]
+        $h rm six
+    done
+}
+
 @test "systemd reaches 'running' in a container of root's, and stops by its signal" {
     ((EUID == 0)) || return 0
     skip_unless_kernel "no cgroup v2" sh -c 'test -e /sys/fs/cgroup/cgroup.controllers || test -e /sys/fs/cgroup/unified/cgroup.procs'
