@@ -215,7 +215,10 @@ fallible storage_copy(struct container *c)
     TRY(lowers_list(c, &lowers));
     if (mkdir(dir, 0755) < 0)
         return err_sys(errno, "make '%s'", dir);
-    return userns_call(copy_all, &(struct copy){ .lowers = &lowers, .dir = dir });
+    TRY(userns_call(copy_all, &(struct copy){ .lowers = &lowers, .dir = dir }));
+    /* On disk before the row can be: files that a power cut left empty would look like the image's. */
+    own_fd int fd = open(c->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return fd < 0 || syncfs(fd) < 0 ? err_sys(errno, "write '%s' to disk", dir) : NULL;
 }
 
 static err *compare_all(void *ctx)

@@ -159,6 +159,26 @@ listing() { (cd "$1" && find . -mindepth 1 -printf '%P %y %m %U:%G %s %T@ %l\n' 
     expect 1 "its packed bytes are not kept here"
 }
 
+@test "podman: where the file system can, what cannot be a link is a clone" {
+    local fs
+    mkdir "$T/disk"
+    for fs in "mkfs.xfs -q -m reflink=1" "mkfs.btrfs -q"; do
+        truncate -s 512M "$T/disk.img"
+        # shellcheck disable=SC2086 # words
+        $fs "$T/disk.img" >/dev/null
+        mount -o loop "$T/disk.img" "$T/disk"
+        cp -a "$T/p" "$T/disk/p"
+        HUSK_ROOT=$T/disk/store run "$HUSK" import --from podman --root "$T/disk/p" tricky:1
+        umount_after() { umount "$T/disk"; rm "$T/disk.img"; }
+        [[ $status -eq 0 && $output == *"5 hard links, 1 clones (reflink), 0 copies"* ]] || { echo "$fs: $output"; umount_after; return 1; }
+        # each layer's tar is made of them, and is what its digest says
+        HUSK_ROOT=$T/disk/store run "$HUSK" save -o x.tar localhost/tricky:1
+        [[ $status -eq 0 ]] || { echo "$fs: $output"; umount_after; return 1; }
+        umount_after
+    done
+    rmdir "$T/disk"
+}
+
 @test "podman: what is not as it was is refused, and leaves nothing" {
     cp -a "$T/p" p
     local big
