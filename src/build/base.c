@@ -8,6 +8,19 @@
 #include "engine/container.h"
 #include "layers/layer.h"
 
+/* For --provenance: each once. */
+static void note_material(struct build *b, const struct image *image)
+{
+    struct strv *m = &b->attest.materials;
+    const struct oci_image_config *c = image->config;
+    for (size_t i = 0; i + 2 < m->n; i += 3)
+        if (strcmp(m->items[i + 1], image->manifest_digest) == 0)
+            return;
+    strv_add(m, image->name ? image->name : image->id);
+    strv_add(m, image->manifest_digest);
+    strv_add_printf(m, "%s/%s", c->os ? c->os : "linux", c->architecture ? c->architecture : "unknown");
+}
+
 fallible build_find_image(struct build *b, const char *name, const char *platform, struct image **ret)
 {
     const char *policy = b->o->pull_policy ? b->o->pull_policy : b->o->pull ? "always" : "missing";
@@ -32,6 +45,7 @@ fallible build_find_image(struct build *b, const char *name, const char *platfor
             return err_new(ERR_NOT_FOUND, "image '%s': a layer is missing: `husk pull` it again", name);
     for (size_t i = 0; i < image->manifest->layers_n; i++)
         (void)layout_use_blob(b->layout, image->manifest->layers[i].digest, -1);
+    note_material(b, image);
     *ret = take(image);
     return NULL;
 }

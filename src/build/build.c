@@ -378,6 +378,7 @@ static fallible read_options(struct build *b)
     TRY(read_build_args(b));
     TRY(read_platforms(b));
     TRY(contexts_read(b));
+    TRY(attest_parse(b->o->provenance, b->o->sbom, &b->o->attests, &b->attest));
     TRY(share_parse("--cache-from", &b->o->cache_from, &b->imports, &b->imports_n));
     TRY(share_parse("--cache-to", &b->o->cache_to, &b->exports, &b->exports_n));
     for (size_t i = 0; i < b->o->secrets.n; i++)
@@ -559,6 +560,7 @@ static void build_close(struct build *b)
     }
     free(b->made);
     strv_free(&b->platforms);
+    strv_free(&b->attest.materials);
     build_context_close(b);
     contexts_close(b);
     ssh_close(b);

@@ -19,6 +19,8 @@ struct build_options {
     const char *target, *iidfile, *progress, *verify;
     struct strv platforms; /* "OS/ARCH,..." each; none: this machine's; several: an index of images */
     const char *metadata_file;
+    const char *provenance, *sbom; /* build/attest.h */
+    struct strv attests;
     const char *debug;   /* "": a shell in a step that fails; "[STAGE:]N": behind that one; NULL: none */
     const char *network; /* of RUN: default, host, none, or a network's name; NULL: default */
     struct strv tags, build_args, labels, annotations, secrets, ssh, no_cache_filter, contexts;

@@ -5,6 +5,7 @@
 #ifndef HUSK_BUILD_BUILD_PARTS_H
 #define HUSK_BUILD_BUILD_PARTS_H
 
+#include "build/attest.h"
 #include "build/build.h"
 #include "build/cache.h"
 #include "build/copy.h"
@@ -89,8 +90,9 @@ struct build {
     size_t imports_n, exports_n;
     json_t *records; /* build/share.h: of all steps so far */
     struct progress_out *progress;
-    struct debug *debug; /* debug.c; NULL: not asked for */
-    bool debugged;       /* the shell of --debug=STEP has been: nothing more is to be built */
+    struct attest attest; /* --provenance, --sbom */
+    struct debug *debug;  /* debug.c; NULL: not asked for */
+    bool debugged;        /* the shell of --debug=STEP has been: nothing more is to be built */
     int steps;
     size_t working;
     struct strv unset;       /* variables that were asked for and not there, since the last look */

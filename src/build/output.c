@@ -132,12 +132,14 @@ static fallible put_index(struct build *b, char **ret_digest, int64_t *ret_size)
     own(oci_index) struct oci_index *index = mem_zalloc(sizeof *index);
     index->schema_version = 2;
     index->media_type = mem_strdup(MEDIA_OCI_INDEX);
-    index->manifests = mem_zalloc(b->made_n * sizeof *index->manifests);
+    index->manifests = mem_zalloc(2 * b->made_n * sizeof *index->manifests);
     for (size_t i = 0; i < b->made_n; i++)
         index->manifests[index->manifests_n++] = (struct oci_descriptor){ .media_type = mem_strdup(MEDIA_OCI_MANIFEST),
                                                                           .digest = mem_strdup(b->made[i].digest),
                                                                           .size = b->made[i].size,
                                                                           .platform = platform_of(&b->made[i]) };
+    for (size_t i = 0; attest_is_wanted(&b->attest) && i < b->made_n; i++)
+        TRY(attest_put(b, &b->made[i], &index->manifests[index->manifests_n++]));
     own_mem char *text = bind_write(&oci_index_type, index, BIND_COMPACT);
     *ret_size = (int64_t)strlen(text);
     return blob_put(b->layout, text, strlen(text), ret_digest);
@@ -150,10 +152,11 @@ fallible build_output(struct build *b, char **ret_id)
                                      .digest = b->made[0].digest,
                                      .size = b->made[0].size };
     const char *id = b->made[0].id;
-    if (b->made_n > 1) {
+    if (b->made_n > 1 || attest_is_wanted(&b->attest)) {
         TRY(put_index(b, &digest, &target.size));
         target.media_type = (char *)MEDIA_OCI_INDEX;
-        id = target.digest = digest;
+        target.digest = digest;
+        id = b->made_n > 1 ? digest : id;
     }
     TRY(name_it(b, &target));
     if (b->o->iidfile)

@@ -43,6 +43,11 @@ static const struct opt build_opts_table[] = {
         "local (a new or empty directory), tar, oci or docker (archives), or image; a PATH alone is local's, - is a "
         "tar on standard output"),
     OPT_FLAG(0, "push", T, build.push, "Send it to the registries of its names"),
+    OPT_STR(0, "provenance", T, build.provenance, "mode=min|max",
+            "Say beside the image what it was made of (SLSA); mode=max: with the build's arguments", .bare = "true"),
+    OPT_STR(0, "sbom", T, build.sbom, "spdx|cyclonedx", "Say beside the image which packages are in it (dpkg, apk)",
+            .bare = "true"),
+    OPT_STRS(0, "attest", T, build.attests, "type=sbom|provenance[,mode=max]", "The same, by docker's general word"),
     OPT_FLAG(0, "squash", T, build.squash, "One layer of all that the build adds to its base image"),
     OPT_FLAG(0, "squash-all", T, build.squash_all, "One layer of all, the base image's with it"),
     OPT_FLAG(0, "load", T, load, "It goes into the store: it always does"),

@@ -9,7 +9,7 @@
 
 #include "base/log.h"
 #include "cli/look_common.h"
-#include "layers/packages.h"
+#include "layers/packages_view.h"
 #include "os/fs.h"
 
 struct diff_opts {
@@ -328,55 +328,10 @@ static fallible diff_config(struct diff *d)
 
 /* ---- packages ---- */
 
-enum { DATABASE_MAX = 64 << 20 };
-
-static fallible read_database(struct seen *s, const char *path, enum packages_form form, struct packages *p)
-{
-    own(view_place) struct view_place at = { 0 };
-    own_mem char *text = NULL;
-    own_fd int fd = -1;
-    size_t len = 0;
-    err *e = view_find(s->view, path, VIEW_FOLLOW, VIEW_VISIBLE, &at);
-    if (e) {
-        err_ignore(e, "no such database in this image");
-        return NULL;
-    }
-    const struct view_version *v = view_visible(&at.versions);
-    if (!S_ISREG(v->st.st_mode))
-        return NULL;
-    TRY(view_open_file(at.name, v, &fd));
-    TRY(fs_read_fd(fd, path, DATABASE_MAX, &text, &len));
-    packages_read(p, form, text, len);
-    return NULL;
-}
-
-/* Distroless images: a file for each package. */
-static fallible read_folder(struct seen *s, const char *path, struct packages *p)
-{
-    own(view_place) struct view_place at = { 0 };
-    own(view_dir) struct view_dir dir = { 0 };
-    own_strv struct strv names = { 0 };
-    err *e = view_find(s->view, path, VIEW_FOLLOW, VIEW_VISIBLE, &at);
-    if (e) {
-        err_ignore(e, "no such database in this image");
-        return NULL;
-    }
-    TRY(view_enter(at.name, &at.versions, &dir));
-    if (dir.n)
-        TRY(view_names(&dir, &names));
-    for (size_t i = 0; i < names.n; i++) {
-        own_mem char *file = mem_printf("%s/%s", path, names.items[i]);
-        if (!str_ends(names.items[i], ".md5sums"))
-            TRY(read_database(s, file, PACKAGES_DPKG, p));
-    }
-    return NULL;
-}
-
 static fallible read_packages(struct seen *s, struct packages *p)
 {
-    TRY(read_database(s, "/var/lib/dpkg/status", PACKAGES_DPKG, p));
-    TRY(read_folder(s, "/var/lib/dpkg/status.d", p));
-    TRY(read_database(s, "/lib/apk/db/installed", PACKAGES_APK, p));
+    TRY(packages_of_view(s->view, PACKAGES_DPKG, p));
+    TRY(packages_of_view(s->view, PACKAGES_APK, p));
     packages_sort(p);
     return NULL;
 }
