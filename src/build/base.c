@@ -30,6 +30,10 @@ fallible build_find_image(struct build *b, const char *name, const char *platfor
     struct image_wish wish = {
         .name = name, .platform = platform ? platform : build_wanted_platform(b), .pull = policy, .quiet = true
     };
+    wish.authfile = b->o->create.authfile;
+    wish.cert_dir = b->o->create.cert_dir;
+    wish.creds = b->o->create.creds;
+    wish.tls_verify = b->o->create.tls_verify;
     bool newer = strcmp(policy, "newer") == 0;
     if (newer)
         wish.pull = "always";

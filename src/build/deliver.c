@@ -21,7 +21,7 @@
 
 /* ---- --output's words ---- */
 
-static const char *const kinds[] = { "image", "local", "tar", "oci", "docker" };
+static const char *const kinds[] = { "image", "local", "tar", "oci", "docker", "registry" };
 
 static fallible set_key(struct deliver *d, const char *text, const char *key, const char *value, struct strv *names)
 {
@@ -31,7 +31,8 @@ static fallible set_key(struct deliver *d, const char *text, const char *key, co
                 d->kind = (enum deliver_kind)i;
                 return NULL;
             }
-        return err_new(ERR_INVALID, "--output '%s': unknown type '%s': expected local, tar, oci, docker or image", text,
+        return err_new(ERR_INVALID,
+                       "--output '%s': unknown type '%s': expected local, tar, oci, docker, image or registry", text,
                        value);
     }
     if (strcmp(key, "dest") == 0) {
@@ -42,8 +43,15 @@ static fallible set_key(struct deliver *d, const char *text, const char *key, co
             strv_add(names, value);
     } else if (strcmp(key, "push") == 0) {
         TRY_AS(parse_bool(value, &d->push), "--output '%s': push", text);
+    } else if (strcmp(key, "compression") == 0 || strcmp(key, "oci-mediatypes") == 0) {
+        const char *only = key[0] == 'c' ? "zstd" : "true";
+        if (strcmp(value, only) != 0)
+            return err_new(ERR_UNSUPPORTED, "--output '%s': husk's layers are %s=%s", text, key, only);
     } else {
-        return err_new(ERR_INVALID, "--output '%s': unknown key '%s': expected type, dest, name or push", text, key);
+        return err_new(ERR_INVALID,
+                       "--output '%s': unknown key '%s': expected type, dest, name, push, compression or "
+                       "oci-mediatypes",
+                       text, key);
     }
     return NULL;
 }
@@ -62,6 +70,10 @@ static fallible parse_one(const char *text, struct strv *names, struct deliver *
         if (!parts.items[i][strlen(key)])
             return err_new(ERR_INVALID, "--output '%s': expected KEY=VALUE[,KEY=VALUE...]", text);
         TRY(set_key(d, text, key, parts.items[i] + strlen(key) + 1, names));
+    }
+    if (d->kind == DELIVER_REGISTRY) {
+        d->kind = DELIVER_IMAGE;
+        d->push = true;
     }
     if (d->kind == DELIVER_IMAGE && d->dest)
         return err_new(ERR_INVALID, "--output '%s': an image goes into the store and has no dest", text);
@@ -290,6 +302,13 @@ static fallible push_all(struct build *b)
         strv_add(&args, "push");
         if (b->o->quiet)
             strv_add(&args, "--quiet");
+        const char *const remote[][2] = { { "--creds", b->o->create.creds },
+                                          { "--tls-verify", b->o->create.tls_verify },
+                                          { "--authfile", b->o->create.authfile },
+                                          { "--cert-dir", b->o->create.cert_dir } };
+        for (size_t k = 0; k < ARRAY_SIZE(remote); k++)
+            if (remote[k][1])
+                strv_add_printf(&args, "%s=%s", remote[k][0], remote[k][1]);
         strv_add(&args, b->o->tags.items[i]);
         TRY(image_program(&args, false));
     }

@@ -15,11 +15,11 @@
 struct build;
 struct oci_descriptor;
 
-enum deliver_kind { DELIVER_IMAGE, DELIVER_LOCAL, DELIVER_TAR, DELIVER_OCI, DELIVER_DOCKER };
+enum deliver_kind { DELIVER_IMAGE, DELIVER_LOCAL, DELIVER_TAR, DELIVER_OCI, DELIVER_DOCKER, DELIVER_REGISTRY };
 struct deliver {
     enum deliver_kind kind;
     char *dest; /* "-": standard output; NULL: an image */
-    bool push;
+    bool push;  /* registry: an image that is pushed */
 };
 /* @texts: what --output says, each. @names: those of name= are added. INVALID says what is wrong and what is right. */
 fallible deliver_parse(const struct strv *texts, struct strv *names, struct deliver **ret, size_t *ret_n);

@@ -18,6 +18,7 @@ struct build_opts {
 };
 
 static const char *const words_progress[] = { "auto", "plain", "tty", "rawjson", "quiet", NULL };
+static const char *const words_tls[] = { "true", "false", NULL };
 static const char *const words_pull[] = { "always", "missing", "never", "newer", "ifmissing", "true", "false", NULL };
 
 #define T struct build_opts
@@ -38,10 +39,10 @@ static const struct opt build_opts_table[] = {
     OPT_STRS(0, "secret", T, build.secrets, "id=NAME,src=FILE|env=NAME", "A secret for RUN --mount=type=secret"),
     OPT_STRS(0, "ssh", T, build.ssh, "default|ID=SOCKET|ID=KEY[,KEY]", "An agent, or keys, for RUN --mount=type=ssh"),
     OPT_GROUP("Where it goes, beside the store"),
-    OPT_STRS(
-        'o', "output", T, build.outputs, "type=TYPE[,dest=PATH]",
-        "local (a new or empty directory), tar, oci or docker (archives), or image; a PATH alone is local's, - is a "
-        "tar on standard output"),
+    OPT_STRS('o', "output", T, build.outputs, "type=TYPE[,dest=PATH]",
+             "local (a new or empty directory), tar, oci or docker (archives), image, or registry (pushed); a PATH "
+             "alone is local's, - is a "
+             "tar on standard output"),
     OPT_FLAG(0, "push", T, build.push, "Send it to the registries of its names"),
     OPT_STR(0, "provenance", T, build.provenance, "mode=min|max",
             "Say beside the image what it was made of (SLSA); mode=max: with the build's arguments", .bare = "true"),
@@ -51,6 +52,11 @@ static const struct opt build_opts_table[] = {
     OPT_FLAG(0, "squash", T, build.squash, "One layer of all that the build adds to its base image"),
     OPT_FLAG(0, "squash-all", T, build.squash_all, "One layer of all, the base image's with it"),
     OPT_FLAG(0, "load", T, load, "It goes into the store: it always does"),
+    OPT_STR(0, "authfile", T, build.create.authfile, "FILE", "Credentials of registries are in this file"),
+    OPT_STR(0, "cert-dir", T, build.create.cert_dir, "DIR", "Certificates of registries are in this folder"),
+    OPT_STR(0, "creds", T, build.create.creds, "USER:PASSWORD", "Log in to registries with these"),
+    OPT_STR(0, "tls-verify", T, build.create.tls_verify, "true|false", "Check registries' certificates",
+            .words = words_tls),
     OPT_STR(0, "metadata-file", T, build.metadata_file, "FILE",
             "Write the image's digests and names to a file, as JSON"),
     OPT_GROUP("The cache"),

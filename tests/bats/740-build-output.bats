@@ -70,6 +70,14 @@ setup() { umask 022; }
         id=$("$h" build -q -o "type=image,name=$REGISTRY/out/$h:2,push=true" "$T/c")
         "$h" rmi "$REGISTRY/out/$h:2"
         "$h" pull -q "$REGISTRY/out/$h:2"
+        "$h" build -q -o "type=registry,name=$REGISTRY/out/$h:3,compression=zstd,oci-mediatypes=true" --tls-verify=false --creds u:p "$T/c"
+        "$h" rmi "$REGISTRY/out/$h:3"
+        "$h" pull -q "$REGISTRY/out/$h:3"
+        run "$h" build -q --push --cert-dir /nosuch/dir -t "$REGISTRY/out/$h:4" "$T/c"
+        expect 125 /nosuch/dir
+        echo '{' >"$T/out/auth"
+        run "$h" build -q --push --authfile "$T/out/auth" -t "$REGISTRY/out/$h:4" "$T/c"
+        expect 125 "$T/out/auth"
         run "$h" build -q --push -t "127.0.0.1:1/none:1" "$T/c"
         expect 125
     done
@@ -77,7 +85,7 @@ setup() { umask 022; }
 
 @test "build --output: what it does not know is told before anything is built" {
     local text
-    for text in type=squash 'type=local' 'type=tar,to=x' 'type=image,dest=x' 'type=oci,push=true,dest=x' 'type=oci,dest=' 'type=tar,x'; do
+    for text in type=squash 'type=local' 'type=tar,to=x' 'type=image,dest=x' 'type=oci,push=true,dest=x' 'type=oci,dest=' 'type=tar,x' 'type=image,compression=gzip' 'type=image,oci-mediatypes=false'; do
         run husk build -q -o "$text" "$T/c"
         expect 1 "--output '$text': "
     done
