@@ -5,6 +5,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "cli/cli.h"
 
+static const char *const words_unhealthy[] = { "none", "restart", "stop", "kill", NULL };
+
 struct update_opts {
     struct create_options create;
     struct container_selection select;
@@ -25,6 +27,35 @@ static const struct opt update_options[] = {
     OPT_I64(0, "pids-limit", T, create.pids_limit, "N", "Processes; -1: no limit"),
     OPT_STR(0, "restart", T, create.restart, "POLICY",
             "When it ends, start it again: no, on-failure[:N], always, unless-stopped"),
+    OPT_I64(0, "blkio-weight", T, create.blkio_weight, "N", "Its share of disks: 10 to 1000"),
+    OPT_STRS(0, "blkio-weight-device", T, create.blkio_weight_device, "DEVICE:N", "Its share of one disk"),
+    OPT_STRS(0, "device-read-bps", T, create.device_read_bps, "DEVICE:BYTES", "Bytes read a second"),
+    OPT_STRS(0, "device-write-bps", T, create.device_write_bps, "DEVICE:BYTES", "Bytes written a second"),
+    OPT_STRS(0, "device-read-iops", T, create.device_read_iops, "DEVICE:N", "Reads a second"),
+    OPT_STRS(0, "device-write-iops", T, create.device_write_iops, "DEVICE:N", "Writes a second"),
+    OPT_I64(0, "cpu-rt-period", T, create.cpu_rt_period, "MICROSECONDS", "Period of real-time (cgroup v1)"),
+    OPT_I64(0, "cpu-rt-runtime", T, create.cpu_rt_runtime, "MICROSECONDS", "Real-time in each (cgroup v1)"),
+    OPT_GROUP("Health"),
+    OPT_STR(0, "health-cmd", T, create.health.cmd, "COMMAND", "A shell's command, or a JSON list; 'none' for none"),
+    OPT_STR(0, "health-interval", T, create.health.interval, "DURATION",
+            "Time between checks, from its next start on; 'disable': only by hand"),
+    OPT_DURATION(0, "health-timeout", T, create.health.timeout, "DURATION", "A check's time"),
+    OPT_I64(0, "health-retries", T, create.health.retries, "N", "Failures until it is unhealthy"),
+    OPT_DURATION(0, "health-start-period", T, create.health.start_period, "DURATION",
+                 "Time after the start in which failures do not count, from its next start on"),
+    OPT_DURATION(0, "health-start-interval", T, create.health.start_interval, "DURATION",
+                 "Time between checks in that period, from its next start on"),
+    OPT_STR(0, "on-unhealthy", T, create.health.on_unhealthy, "ACTION",
+            "When it becomes unhealthy: none, restart, stop or kill it", .words = words_unhealthy),
+    OPT_STR(0, "health-on-failure", T, create.health.on_failure, "ACTION", "The same as --on-unhealthy",
+            .words = words_unhealthy),
+    OPT_FLAG(0, "no-healthcheck", T, create.health.none, "No health check any more"),
+    OPT_GROUP("From its next start on"),
+    OPT_STRS('e', "env", T, create.env, "KEY[=VALUE]", "An environment variable; without a value, our own"),
+    OPT_STRS(0, "unsetenv", T, create.unsetenv, "KEY", "Without this variable"),
+    OPT_STRS(0, "ulimit", T, create.ulimit, "NAME=SOFT[:HARD]",
+             "A limit of its processes: nofile=1024:2048; of exec at once"),
+    OPT_GROUP("Which"),
     OPT_FLAG('l', "latest", T, select.latest, "The one that was made last"),
     OPT_END,
 };
@@ -44,7 +75,7 @@ static fallible update_run(const void *opts_, struct args args)
 const struct command cmd_update = {
     .name = "update",
     .args = "[CONTAINER...]",
-    .summary = "Change limits and restart policies of containers, at once and for later starts",
+    .summary = "Change limits, restart policies and health checks of containers, at once and for later starts",
     .opts = update_options,
     .opts_size = sizeof(struct update_opts),
     .max_args = -1,

@@ -190,6 +190,20 @@ static json_t *binds_doc(const struct container_config *k)
     return a;
 }
 
+/* "/dev/sda:1mb" as docker's {"Path": "/dev/sda", "Rate": 1048576}. */
+static json_t *rates_doc(const struct strv *v, const char *unit)
+{
+    json_t *a = json_array();
+    for (size_t i = 0; i < v->n; i++) {
+        const char *colon = strrchr(v->items[i], ':');
+        int64_t rate = 0;
+        own_mem char *path = mem_strndup(v->items[i], (size_t)(colon - v->items[i]));
+        err_ignore(parse_bytes(colon + 1, &rate), "it was parsed when it was said");
+        (void)json_array_append_new(a, json_pack("{s:s, s:I}", "Path", path, unit, (json_int_t)rate));
+    }
+    return a;
+}
+
 static void put_limits(json_t *o, const struct container_config *k)
 {
     static const struct container_resources none = { 0 };
@@ -201,6 +215,14 @@ static void put_limits(json_t *o, const struct container_config *k)
     put(o, "NanoCpus",
         json_integer(r->cpu_quota.set && r->cpu_period.v ? r->cpu_quota.v * 1000000000 / r->cpu_period.v : 0));
     put(o, "CpuShares", number(r->cpu_shares));
+    put(o, "BlkioWeight", number(r->blkio_weight));
+    put(o, "BlkioWeightDevice", rates_doc(&r->blkio_weight_device, "Weight"));
+    put(o, "BlkioDeviceReadBps", rates_doc(&r->device_read_bps, "Rate"));
+    put(o, "BlkioDeviceWriteBps", rates_doc(&r->device_write_bps, "Rate"));
+    put(o, "BlkioDeviceReadIOps", rates_doc(&r->device_read_iops, "Rate"));
+    put(o, "BlkioDeviceWriteIOps", rates_doc(&r->device_write_iops, "Rate"));
+    put(o, "CpuRealtimePeriod", number(r->cpu_rt_period));
+    put(o, "CpuRealtimeRuntime", number(r->cpu_rt_runtime));
     put(o, "CpuPeriod", number(r->cpu_period));
     put(o, "CpuQuota", number(r->cpu_quota));
     put(o, "CpusetCpus", text(r->cpuset_cpus));

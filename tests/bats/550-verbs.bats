@@ -93,6 +93,37 @@ has_cgroup() { # HUSK CONTAINER
     done
 }
 
+@test "update: health check, variables and ulimits" {
+    local h
+    for h in $WHO; do
+        $h run -d --name well --network none --health-cmd true --health-interval disable --on-unhealthy stop -e A=1 -e B=2 \
+            --ulimit nofile=100:200 --ulimit core=0 busybox sleep 1000
+        $h healthcheck run well
+        $h update --on-unhealthy none --health-cmd false --health-retries 1 -e A=3 -e C=4 --unsetenv B --ulimit nofile=50:60 well
+        run $h healthcheck run well
+        expect 1
+        [[ $($h inspect -f '{{.State.Health.Status}}' well) == unhealthy ]]
+        [[ $($h inspect -f '{{.Config.Healthcheck.Interval}} {{.Config.Healthcheck.Test}}' well) == "0 [CMD-SHELL false]" ]]
+        [[ $($h exec well sh -c 'ulimit -Sn; ulimit -Hn; ulimit -c') == $'50\n60\n0' ]]
+        $h restart -t 0 well
+        [[ $($h exec well sh -c 'echo $A-$B-$C') == 3--4 ]]
+        $h update --no-healthcheck well
+        run $h healthcheck run well
+        expect 125 "has no health check"
+        run $h update --health-retries 2 well
+        expect 1 "there is no health check"
+        run $h update --ulimit nonsense=1 well
+        expect 1 "--ulimit"
+        run $h update --device-read-bps sda:1 well
+        expect 1 "it is /dev/NAME:RATE"
+    done
+    # a device that is named again gets the new rate
+    husk create --name disk --network none --device-read-bps /dev/null:1mb --device-read-bps /dev/zero:1mb busybox true
+    husk update --device-read-bps /dev/null:2mb --blkio-weight 100 disk
+    [[ $(husk inspect -f '{{json .HostConfig.BlkioDeviceReadBps}} {{.HostConfig.BlkioWeight}}' disk) == \
+        *zero*1048576*null*2097152*100 ]]
+}
+
 @test "top: processes as the host sees them, with ps's and podman's words" {
     local h pid
     for h in $WHO; do
