@@ -64,6 +64,17 @@ seen() { u logs "$1" 2>&1 | grep -qF "$2"; }
     expect 0 "!the container has no network"
 }
 
+@test "--egress keeps an ordinary user's container in, too" {
+    u run -d --name shut --network back --egress deny busybox sleep 1000 >/dev/null
+    run u exec shut wget -q -O /dev/null http://203.0.113.7:8000/
+    [[ $status -ne 0 ]]
+    u run -d --name some --network back --egress allow=203.0.113.7:8000 busybox sleep 1000 >/dev/null
+    u exec some wget -q -O /dev/null http://203.0.113.7:8000/
+    u exec some ping -c 1 -w 5 shut >/dev/null
+    run u exec some nslookup www.example
+    [[ $output == *REFUSED* ]]
+}
+
 @test "a published port keeps the client's address, TCP and UDP, both families" {
     web pub -p 8080:80
     run outside curl -sm 5 http://198.51.100.1:8080/

@@ -62,6 +62,7 @@ gateway() { husk network inspect back | jq -r '.[0].IPAM.Config[0].Gateway'; }
 
 @test "--egress allow: an address with a port, a network, IPv6" {
     limited one --network back --egress allow=203.0.113.7:8000
+    [[ $(husk inspect one | jq -c '.[0].HostConfig.Egress') == '["allow=203.0.113.7:8000"]' ]]
     goes one 203.0.113.7:8000
     refused one 203.0.113.7:8001
     limited net --network back --egress "allow=203.0.113.0/24,[2001:db8:2::7]:8001"
