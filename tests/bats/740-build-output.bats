@@ -96,3 +96,18 @@ setup() { umask 022; }
     run husk build -q --verify busybox -o x "$T/c"
     expect 1 "leave --output and --push out"
 }
+
+@test "build --progress tty: steps at work are drawn below those that are done, which stay as lines" {
+    printf 'FROM busybox\nRUN --network=none echo word; until [ -e /flag/go ]; do sleep 0.05; done\nENV A=1\nRUN --network=none true\n' >"$T/c/Tty"
+    mkdir -p "$T/out/flag"
+    python3 -c 'import pty, sys; pty.spawn(["sh", "-c", sys.argv[1]])' \
+        "stty cols 60; $HUSK build --no-cache -v $T/out/flag:/flag -f $T/c/Tty $T/c" </dev/null >"$T/out/typescript" 2>&1 3>&- &
+    local pid=$!
+    wait_until 20 grep -q '    word' "$T/out/typescript"
+    touch "$T/out/flag/go"
+    wait "$pid"
+    grep -q $'\033\[A\033\[2K' "$T/out/typescript"
+    grep -q '^ => \[stage-0 3/3\] RUN --network=none true [0-9.]*s' "$T/out/typescript"
+    # a line that is drawn is cut where the terminal ends
+    tr -d '\r' <"$T/out/typescript" | grep -q ' => \[stage-0 1/3\] RUN --network=none echo word; until \[ -e $'
+}
