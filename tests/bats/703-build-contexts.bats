@@ -95,6 +95,8 @@ D
         id=$("$h" build -q -t git:2 "$URL/repo.git#first:dir")
         [[ $("$h" run --rm git:2 cat /below/v) == 1 && $("$h" build -q --no-cache "$URL/repo.git?ref=first&subdir=dir") == "$id" ]]
         [[ $("$h" build -q --no-cache "$URL/repo.git#$(git -C "$T/www/origin" rev-parse first):dir") == "$id" ]]
+        "$h" system check
+        [[ $h == husk ]] || continue # what is left is no matter of rights
         "$h" build -q -t git:3 --build-arg BUILDKIT_CONTEXT_KEEP_GIT_DIR=1 "$URL/repo.git"
         "$h" run --rm git:3 test -e /got/.git/HEAD
         "$h" build -q -t git:4 --build-context "src=$URL/repo.git#first" -f - "$T/c" <<<$'FROM scratch\nCOPY --from=src dir/v /v'
@@ -104,7 +106,6 @@ D
         expect 1 "unknown key 'what'"
         run "$h" build -q "$URL/repo.git#first:nosuch"
         expect 1 "nosuch"
-        "$h" system check
     done
 }
 

@@ -76,8 +76,10 @@ D
         [[ $("$h" inspect --type image -f '{{len .RootFS.Layers}}' squash:1) == 3 ]]
         [[ $("$h" inspect --type image -f '{{len .RootFS.Layers}}' squash:2) == 1 ]]
         for i in plain:1 squash:1 squash:2; do
-            "$h" run --rm --network none "$i" sh -c 'find / -xdev | grep -v -E "^/(proc|sys|dev|run|etc/(hosts|hostname|resolv.conf|mtab))" | sort | while read -r f; do if [ -d "$f" ]; then stat -c "%n %a %u:%g %Y" "$f"; else stat -c "%n %a %u:%g %s %Y" "$f"; fi; done' | sed -E 's,^(/|/etc|/proc|/sys|/dev|/run) .*,\1,' >"$T/tmp/$i"
+            "$h" run --rm --network none "$i" sh -c 'find /d /opt; ls /bin' >"$T/tmp/$i"
+            "$h" run --rm --network none "$i" sh -c 'cd /; stat -c "%n %a %u:%g %Y" d d/deep opt; stat -c "%n %a %u:%g %s %Y" d/hard d/deep/three opt/only opt/link' >>"$T/tmp/$i"
         done
+        [[ $(grep -cx -e vi -e /opt/link "$T/tmp/plain:1") == 1 ]]
         diff "$T/tmp/plain:1" "$T/tmp/squash:1"
         diff "$T/tmp/plain:1" "$T/tmp/squash:2"
         [[ $("$h" history --format '{{.CreatedBy}}' squash:1 | head -n 1) == 'husk build --squash: 3 layers' ]]
