@@ -1,5 +1,5 @@
 /*
- * husk inspect, husk container inspect: everything about containers, images and volumes.
+ * husk inspect, husk container inspect: everything about containers, images, volumes, networks and pods.
  * Compatible with: docker inspect, podman inspect.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
@@ -7,18 +7,19 @@
 
 #include "cli/cli.h"
 #include "cli/inspect_docs.h"
+#include "cli/pod.h"
 
 struct inspect_opts {
     const char *format, *type;
     bool size, latest;
 };
 
-static const char *const words_type[] = { "container", "image", "volume", NULL };
+static const char *const words_type[] = { "container", "image", "volume", "network", "pod", NULL };
 
 #define T struct inspect_opts
 static const struct opt inspect_options[] = {
     OPT_STR('f', "format", T, format, "FORMAT", "json, or a template such as '{{.State.Pid}}'"),
-    OPT_STR('t', "type", T, type, "TYPE", "Only a container, image or volume of that name", .words = words_type),
+    OPT_STR('t', "type", T, type, "TYPE", "Only a thing of that kind", .words = words_type),
     OPT_FLAG('s', "size", T, size, "With how much a container has written: SizeRw and SizeRootFs"),
     OPT_FLAG('l', "latest", T, latest, "The container that was made last"),
     OPT_END,
@@ -92,12 +93,40 @@ static fallible add_volume(struct inspect *i, const char *name)
     return NULL;
 }
 
+static fallible add_network(struct inspect *i, const char *name)
+{
+    own(network) struct network *n = NULL;
+    json_t *doc = NULL;
+    TRY(other_kind(i, network_find(i->engine, name, &n)));
+    if (!n)
+        return NULL;
+    TRY(inspect_network(i->engine, n, &doc));
+    (void)json_array_append_new(i->docs, doc);
+    return NULL;
+}
+
+static fallible add_pod(struct inspect *i, const char *name)
+{
+    own(pod) struct pod *p = NULL;
+    json_t *doc = NULL;
+    TRY(other_kind(i, pod_find(i->engine, name, &p)));
+    if (!p)
+        return NULL;
+    TRY(pod_inspect(p, &doc));
+    (void)json_array_append_new(i->docs, doc);
+    return NULL;
+}
+
 static err *inspect_one(const char *name, void *ctx)
 {
     static const struct {
         const char *type;
         err *(*add)(struct inspect *i, const char *name);
-    } kinds[] = { { "container", add_container }, { "image", add_image }, { "volume", add_volume } };
+    } kinds[] = { { "container", add_container },
+                  { "image", add_image },
+                  { "volume", add_volume },
+                  { "network", add_network },
+                  { "pod", add_pod } };
     struct inspect *i = ctx;
     size_t had = json_array_size(i->docs);
     for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
@@ -107,7 +136,7 @@ static err *inspect_one(const char *name, void *ctx)
         if (json_array_size(i->docs) > had)
             return NULL;
     }
-    return err_new(ERR_NOT_FOUND, "no container, image or volume is called '%s'", name);
+    return err_new(ERR_NOT_FOUND, "no container, image, volume, network or pod is called '%s'", name);
 }
 
 static fallible inspect_all(const struct inspect_opts *o, const char *type, struct args args)
@@ -144,7 +173,7 @@ static fallible container_inspect_run(const void *opts_, struct args args)
 const struct command cmd_inspect = {
     .name = "inspect",
     .args = "[NAME...]",
-    .summary = "Show everything about containers, images and volumes",
+    .summary = "Show everything about containers, images, volumes, networks and pods",
     .opts = inspect_options,
     .opts_size = sizeof(struct inspect_opts),
     .max_args = -1,

@@ -263,7 +263,7 @@ static json_t *number(struct opt_i64 v)
     return json_integer(v.set ? v.v : 0);
 }
 
-static fallible inspect_one(const struct pod *p, json_t *docs)
+fallible pod_inspect(const struct pod *p, json_t **ret)
 {
     own(pod_look) struct pod_look l = { 0 };
     char iso[40];
@@ -308,7 +308,7 @@ static fallible inspect_one(const struct pod *p, json_t *docs)
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
         (void)json_object_set_new(doc, rows[i].key, rows[i].value);
-    (void)json_array_append_new(docs, doc);
+    *ret = doc;
     return NULL;
 }
 
@@ -322,8 +322,10 @@ static fallible inspect_run(const void *opts_, struct args args)
     TRY(pod_select(engine, &(struct pod_selection){ .latest = o->latest }, args, &names));
     for (size_t i = 0; i < names.n; i++) {
         own(pod) struct pod *p = NULL;
+        json_t *doc = NULL;
         TRY(pod_find(engine, names.items[i], &p));
-        TRY(inspect_one(p, docs));
+        TRY(pod_inspect(p, &doc));
+        (void)json_array_append_new(docs, doc);
     }
     return inspect_print(docs, o->format);
 }

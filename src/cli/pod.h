@@ -23,6 +23,8 @@ struct pod_selection {
 #define POD_SELECT_FILE(T) OPT_STRS(0, "pod-id-file", T, select.id_file, "FILE", "The one whose ID is in a file")
 /* IDs and names; INVALID when nothing was said. */
 fallible pod_select(struct engine *e, const struct pod_selection *s, struct args args, struct strv *ret);
+/* What `inspect` shows of one, in podman's shape. */
+fallible pod_inspect(const struct pod *p, json_t **ret);
 /* The containers of the pods that are named, without those that hold namespaces. */
 fallible pod_container_ids(struct engine *e, const struct strv *pods, bool running, struct strv *ret);
 

@@ -52,6 +52,9 @@ pod_is() { [[ $(pod_state "$1" "$2") == "$3" ]]; }
         [[ $($h ps --filter pod=web --format '{{.Names}} {{.PodName}}' | tail -1) == *-infra\ web ]]
         $h ps --pod | grep -w PODNAME
         [[ $($h inspect --format '{{.Pod}}' one) == "$($h pod inspect --format '{{.Id}}' web)" ]]
+        [[ $($h inspect --format "{{.Name}} {{.NumContainers}}" web) == "$($h pod inspect --format "{{.Name}} {{.NumContainers}}" web)" ]]
+        run $h inspect --type volume web
+        expect 1 "no such volume"
         $h pod exists web
         run $h pod exists other
         expect 1

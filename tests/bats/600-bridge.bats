@@ -243,6 +243,7 @@ network ls --filter label=a=b --format '{{.Name}}'         | 0 | =front
 network ls --filter driver=macvlan -q                      | 0 | =
 network ls --filter nope=1                                 | 1 | --filter: 'nope' is not one of
 network inspect --format '{{.MTU}} {{.NetworkInterface}}' front | 0 | =1400 mybr
+inspect --format {{.Driver}} front                              | 0 | =bridge
 network inspect nope                                       | 1 | no such network: 'nope'
 network exists front                                       | 0 | =
 network exists nope                                        | 1 | =
