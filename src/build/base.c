@@ -116,11 +116,9 @@ fallible build_from(struct build *b, size_t index)
     struct build_context *tree = NULL;
     if (s->base_kind == BASE_IMAGE)
         TRY(context_named(b, s->image, &tree));
-    if (s->base_kind == BASE_SCRATCH) {
-        r->state = build_state_scratch(s->platform ? s->platform : b->platform);
-    } else if (s->base_kind == BASE_STAGE) {
+    if (s->base_kind == BASE_STAGE) {
         TRY(build_state_copy(b->runs[s->base].state, &r->state));
-    } else if (tree) {
+    } else if (tree || s->base_kind == BASE_SCRATCH) {
         r->state = build_state_scratch(s->platform ? s->platform : b->platform);
     } else {
         own(image) struct image *image = NULL;
