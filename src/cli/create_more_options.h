@@ -28,6 +28,10 @@ static const char *const words_init_ctr[] = { "always", "once", NULL };
         OPT_STR(0, "pod-id-file", T, create.pod_id_file, "FILE", "It is in the pod whose ID is in a file"),            \
         OPT_STR(0, "init-ctr", T, create.init_ctr, "WHEN",                                                             \
                 "Of a pod: it runs to its end before the others start: always, or once", .words = words_init_ctr),     \
+        OPT_FLAG(0, "no-hosts", T, create.no_hosts, "Its /etc/hosts is the image's own"),                              \
+        OPT_FLAG(0, "no-hostname", T, create.no_hostname, "Its /etc/hostname is the image's own"),                     \
+        OPT_STR(0, "hosts-file", T, create.hosts_file, "FILE|image|none",                                              \
+                "What its /etc/hosts begins with: a file of the host, the image's, or neither's"),                     \
         OPT_STRS(0, "requires", T, create.requires, "CONTAINER", "Started before it"),                                 \
         OPT_STR(0, "arch", T, create.arch, "ARCH", "The image's machine, as in --platform"),                           \
         OPT_STR(0, "os", T, create.os, "OS", "The image's system, as in --platform"),                                  \

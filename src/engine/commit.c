@@ -61,7 +61,7 @@ static fallible make_plan(struct container *c, const struct commit_options *o, s
     p->created_by = command_text(k);
     p->name = mem_strdup(o->name);
     p->container = mem_strdup(c->row.id);
-    container_diff_skip(&p->skip);
+    container_diff_skip(k, &p->skip);
     strv_copy(&p->changes, o->changes->items, o->changes->n);
     fill_run(k, p->run);
     *ret = take(p);

@@ -192,7 +192,7 @@ fallible container_exec(struct container *c, const struct exec_options *o, char 
 /* Each path that it added, changed or deleted in its root, sorted. UNSUPPORTED with --rootfs. */
 fallible container_diff(struct container *c, diff_tell *tell, void *ctx);
 /* What container_diff() leaves out: mount points that husk made. */
-void container_diff_skip(struct strv *ret);
+void container_diff_skip(const struct container_config *c, struct strv *ret);
 /* Its root as a tar, without what is mounted on it. */
 fallible container_export(struct container *c, int fd);
 

@@ -14,15 +14,20 @@
 #include "os/root.h"
 
 /* Mount points that husk itself makes; what is in the image below them is hidden anyway. */
-static const char *const own_paths[] = { "etc/hosts", "etc/hostname", "etc/resolv.conf", "dev", "proc", "sys" };
+static const char *const own_paths[] = { "etc/resolv.conf", "dev", "proc", "sys" };
 
-void container_diff_skip(struct strv *ret)
+void container_diff_skip(const struct container_config *c, struct strv *ret)
 {
+    if (!c->no_hosts)
+        strv_add(ret, "etc/hosts");
+    if (!c->no_hostname)
+        strv_add(ret, "etc/hostname");
     for (size_t i = 0; i < ARRAY_SIZE(own_paths); i++)
         strv_add(ret, own_paths[i]);
 }
 
 struct lister {
+    const struct container_config *config;
     const struct rootfs_source *root;
     int out, other;
     struct str text;
@@ -48,7 +53,7 @@ static err *list(void *ctx)
     own_fd int upper = open(l->root->upper, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (upper < 0)
         return err_sys(errno, "open '%s'", l->root->upper);
-    container_diff_skip(&skip);
+    container_diff_skip(l->config, &skip);
     struct diff d = { .upper_fd = upper, .lowers = &l->root->lowers, .skip = &skip };
     TRY(diff_list(&d, add_change, l));
     return l->text.len ? fs_write_fd(l->out, l->text.text, l->text.len, "a pipe") : NULL;
@@ -131,7 +136,7 @@ fallible container_diff(struct container *c, diff_tell *tell, void *ctx)
         return e;
     }
     own_fd int from = ends[0], to = ends[1];
-    struct lister l = { .root = &root, .out = to, .other = from };
+    struct lister l = { .config = config, .root = &root, .out = to, .other = from };
     e = on_disk_begin(list, &l, &child);
     close_now(&to);
     if (!e) {

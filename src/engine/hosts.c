@@ -7,6 +7,7 @@
 #include <net/if.h>
 #include <string.h>
 
+#include "engine/users.h"
 #include "os/fs.h"
 
 enum { HOST_FILE_MAX = 1 << 20 };
@@ -94,18 +95,71 @@ static void add_own_name(struct str *out, const struct container_config *c, cons
         add_name(out, c, hostname, "127.0.1.1");
 }
 
+/* Whether a line of hosts(5) gives the name an address. */
+static bool names(const char *text, const char *name)
+{
+    own_strv struct strv lines = { 0 };
+    strv_split(&lines, text, '\n');
+    for (size_t i = 0; i < lines.n; i++) {
+        char *rest = lines.items[i], *word;
+        rest[strcspn(rest, "#")] = '\0';
+        for (size_t n = 0; (word = strsep(&rest, " \t\r"));)
+            if (*word && n++ && strcmp(word, name) == 0)
+                return true;
+    }
+    return false;
+}
+
+static fallible add_hosts(const struct container_config *c, const struct container_network *network, struct str *out)
+{
+    for (size_t i = 0; i < c->add_hosts.n; i++)
+        TRY(add_host(out, network, c->add_hosts.items[i]));
+    return NULL;
+}
+
+static void end_line(struct str *out)
+{
+    if (out->len && out->text[out->len - 1] != '\n')
+        str_add_char(out, '\n');
+}
+
+/* The first line that has a name counts: what was said on the command line is before what is in a file. */
+static fallible from_file(const struct container_config *c, const struct container_network *network,
+                          const struct rootfs_source *root, struct str *out)
+{
+    own_mem char *base = NULL;
+    err *e = NULL;
+    TRY(add_hosts(c, network, out));
+    if (strcmp(c->hosts_file, "image") == 0)
+        e = source_read_file(root, "/etc/hosts", HOST_FILE_MAX, &base);
+    else if (strcmp(c->hosts_file, "none") != 0)
+        TRY_AS(fs_read_at(AT_FDCWD, c->hosts_file, HOST_FILE_MAX, &base, NULL), "--hosts-file");
+    if (err_is(e, ERR_NOT_FOUND)) {
+        err_free(e);
+        e = NULL;
+    }
+    TRY_AS(e, "--hosts-file image");
+    str_add(out, base ? base : "");
+    end_line(out);
+    if (!base || !names(base, "localhost"))
+        str_add(out, localhost);
+    return NULL;
+}
+
 fallible hosts_text(const struct container_config *c, const char *hostname, const struct container_network *network,
-                    char **ret)
+                    const struct rootfs_source *root, char **ret)
 {
     own_str struct str out = { 0 };
     own_mem char *host = NULL;
-    if (host_network(c))
-        TRY(read_if_there("/etc/hosts", &host));
-    str_add(&out, host ? host : localhost);
-    if (out.len && out.text[out.len - 1] != '\n')
-        str_add_char(&out, '\n');
-    for (size_t i = 0; i < c->add_hosts.n; i++)
-        TRY(add_host(&out, network, c->add_hosts.items[i]));
+    if (c->hosts_file) {
+        TRY(from_file(c, network, root, &out));
+    } else {
+        if (host_network(c))
+            TRY(read_if_there("/etc/hosts", &host));
+        str_add(&out, host ? host : localhost);
+        end_line(&out);
+        TRY(add_hosts(c, network, &out));
+    }
     if (!host && hostname)
         add_own_name(&out, c, hostname, network);
     *ret = str_take(&out);

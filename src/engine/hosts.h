@@ -7,10 +7,13 @@
 
 #include "engine/config.h"
 #include "engine/network_start.h"
+#include "rootfs/source.h"
 
-/* localhost, the container's own name, and what --add-host says; with --network host the host's lines first. */
+/* localhost, the container's own name, and what --add-host says; with --network host the host's lines first. With
+ * --hosts-file: what --add-host says, the lines of that file (of the image's: from root), and, where these do not name
+ * it, localhost; then the own name. */
 fallible hosts_text(const struct container_config *c, const char *hostname, const struct container_network *network,
-                    char **ret);
+                    const struct rootfs_source *root, char **ret);
 /* The network's resolver; without one the host's servers (never loopback ones, unless the network is the host's), or
  * --dns; and --dns-search, --dns-option. */
 fallible resolv_text(const struct container_config *c, const struct container_network *network, char **ret);

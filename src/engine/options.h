@@ -67,6 +67,8 @@ struct create_options {
     struct opt_i64 shm_size_systemd;
     struct opt_i64 blkio_weight, cpu_rt_period, cpu_rt_runtime;
     struct opt_bool read_only_tmpfs, passwd;
+    const char *hosts_file; /* of the host; "image", "none" */
+    bool no_hosts, no_hostname;
     bool nested, env_host, http_proxy, unsetenv_all, oom_kill_disable, replace;
     struct {
         const char *gpus, *kernel_memory, *runtime, *cpu_count, *cpu_percent, *io_maxbandwidth, *io_maxiops,

@@ -332,6 +332,28 @@ static fallible merge_accounts(const struct create_options *o, struct container_
     return NULL;
 }
 
+static fallible merge_hosts(const struct create_options *o, struct container_config *c)
+{
+    struct stat st;
+    if (o->no_hosts && (o->add_host.n || o->hosts_file))
+        return err_new(ERR_INVALID, "--no-hosts and %s exclude each other",
+                       o->hosts_file ? "--hosts-file" : "--add-host");
+    c->no_hosts = o->no_hosts;
+    c->no_hostname = o->no_hostname;
+    if (!o->hosts_file)
+        return NULL;
+    if (str_eq(o->hosts_file, "image") || str_eq(o->hosts_file, "none")) {
+        c->hosts_file = mem_strdup(o->hosts_file);
+        return NULL;
+    }
+    if (!*o->hosts_file)
+        return err_new(ERR_INVALID, "--hosts-file: it is a file, image or none");
+    TRY(paths_absolute(o->hosts_file, &c->hosts_file));
+    if (stat(c->hosts_file, &st) < 0)
+        return err_sys(errno, "--hosts-file '%s'", c->hosts_file);
+    return S_ISREG(st.st_mode) ? NULL : err_new(ERR_INVALID, "--hosts-file '%s': it is no file", c->hosts_file);
+}
+
 static fallible merge_systemd(const struct create_options *o, struct container_config *c)
 {
     const char *how = o->systemd ? o->systemd : "auto";
@@ -386,6 +408,7 @@ fallible options_merge_more(const struct create_options *o, struct container_con
     TRY(merge_cgroups(o, c));
     TRY(merge_paths(o, c));
     TRY(merge_accounts(o, c));
+    TRY(merge_hosts(o, c));
     if (o->personality && !str_eq(o->personality, "LINUX") && !str_eq(o->personality, "LINUX32"))
         return err_new(ERR_INVALID, "--personality: '%s' is not one of LINUX, LINUX32", o->personality);
     c->personality = mem_strdup(o->personality);

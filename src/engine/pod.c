@@ -25,6 +25,8 @@ static const struct bind_field fields[] = {
     BIND_STR(T, exit_policy, "exitPolicy"),
     BIND_STR(T, restart, "restart"),
     BIND_STR(T, cgroup, "cgroup"),
+    BIND_BOOL(T, no_hosts, "noHosts"),
+    BIND_BOOL(T, no_hostname, "noHostname"),
     BIND_STRS(T, devices, "devices"),
     BIND_STRS(T, security, "security"),
     BIND_OBJ(T, resources, "resources", container_resources_type),
@@ -159,6 +161,15 @@ static fallible configure(const struct pod_options *p, const struct create_optio
     TRY(must_share(c, "pid", "--pid", o->pid));
     TRY(must_share(c, "uts", "--uts", o->uts));
     TRY(must_share(c, "uts", "--hostname", o->hostname));
+    TRY(must_share(c, "net", "--hosts-file", o->hosts_file));
+    if (str_eq(o->hosts_file, "image"))
+        return err_new(ERR_INVALID, "--hosts-file image: a pod has no image: give a file, or none, or say it of each "
+                                    "container");
+    if (o->no_hosts && (o->add_host.n || o->hosts_file)) /* without an infra nobody else would look */
+        return err_new(ERR_INVALID, "--no-hosts and %s exclude each other",
+                       o->hosts_file ? "--hosts-file" : "--add-host");
+    c->no_hosts = o->no_hosts;
+    c->no_hostname = o->no_hostname;
     c->exit_policy = mem_strdup(p->exit_policy ? p->exit_policy : "continue");
     if (o->restart)
         TRY(options_merge_restart(o->restart, &c->restart));
@@ -364,7 +375,7 @@ static fallible create_in(struct pod *p, const struct create_options *o, char *c
                           struct container **ret)
 {
     struct create_options m = *o;
-    own_mem char *ipc = NULL, *uts = NULL, *pid = NULL, *user = NULL;
+    own_mem char *ipc = NULL, *uts = NULL, *pid = NULL, *user = NULL, *hosts = NULL;
     own_strv struct strv devices = { 0 }, security = { 0 }, networks = { 0 }, from = { 0 }, requires = { 0 };
     m.pod = m.pod_id_file = NULL;
     m.member_of = p;
@@ -373,6 +384,8 @@ static fallible create_in(struct pod *p, const struct create_options *o, char *c
     concat(&p->config->security, &o->security_opt, &security);
     m.device = devices;
     m.security_opt = security;
+    m.no_hosts |= p->config->no_hosts && !o->hosts_file && !o->add_host.n;
+    m.no_hostname |= p->config->no_hostname;
     if (!o->restart && p->config->restart && !o->rm && !o->init_ctr)
         m.restart = p->config->restart;
     if (p->row.infra) {
@@ -384,6 +397,8 @@ static fallible create_in(struct pod *p, const struct create_options *o, char *c
         if (strv_has(share, "net")) {
             strv_add_take(&networks, joined(p, theirs->network));
             m.network = networks;
+            if (str_eq(theirs->network, "host") && !o->hosts_file && !m.no_hosts) /* none is joined whose file it is */
+                m.hosts_file = hosts = mem_strdup(theirs->hosts_file);
         }
         if (strv_has(share, "ipc") && !o->ipc)
             m.ipc = ipc = joined(p, theirs->ipc);

@@ -20,6 +20,7 @@ struct pod_config {
     char *exit_policy;                     /* "continue", "stop": when its last container ends */
     char *restart;                         /* the members' policy, unless they have their own; NULL: none */
     char *cgroup;                          /* the members' groups are in this one; NULL: there is none */
+    bool no_hosts, no_hostname;            /* of every member */
     struct strv devices, security;         /* --device, --security-opt of every member */
     struct container_resources *resources; /* of all of them together; NULL: no limits */
 };

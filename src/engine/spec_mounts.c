@@ -86,7 +86,8 @@ static char *generated_file(const struct spec_input *in, const char *name)
 {
     const struct container_config *c = in->config;
     const char *mode = strcmp(name, "hostname") == 0 ? c->uts : c->network;
-    bool own_words = strcmp(name, "hosts") == 0 ? c->add_hosts.n > 0 : c->dns.n || c->dns_search.n || c->dns_options.n;
+    bool own_words = strcmp(name, "hosts") == 0 ? c->add_hosts.n > 0 || c->hosts_file
+                                                : c->dns.n || c->dns_search.n || c->dns_options.n;
     if (in->run && str_starts(mode, "container:") && !(own_words && strcmp(name, "hostname") != 0)) {
         own_mem char *theirs = mem_printf("%s/%s/%s", in->run, mode + strlen("container:"), name);
         if (access(theirs, F_OK) == 0)
@@ -98,8 +99,11 @@ static char *generated_file(const struct spec_input *in, const char *name)
 static void add_generated_files(const struct spec_input *in, struct oci_spec *spec)
 {
     static const char *const files[] = { "resolv.conf", "hostname", "hosts" };
+    const bool images[] = { false, in->config->no_hostname, in->config->no_hosts };
     for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
         own_mem char *target = mem_printf("/etc/%s", files[i]);
+        if (images[i])
+            continue;
         own_mem char *source = generated_file(in, files[i]);
         if (!user_has(in->config, target))
             add_mount(spec, target, "bind", source, "rbind,rprivate");

@@ -41,18 +41,20 @@ static fallible write_text(const struct container *c, const struct oci_spec *spe
 }
 
 static fallible write_files(const struct container *c, const struct oci_spec *spec,
-                            const struct container_network *network)
+                            const struct container_network *network, const struct rootfs_source *root)
 {
     own_mem char *hosts = NULL, *resolv = NULL;
     own_mem char *hostname = mem_printf("%s\n", spec->hostname ? spec->hostname : "localhost");
     own_fd int dir = open(c->state_dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (dir < 0)
         return err_sys(errno, "open '%s'", c->state_dir);
-    TRY(hosts_text(c->config, spec->hostname, network, &hosts));
+    if (!c->config->no_hosts) {
+        TRY(hosts_text(c->config, spec->hostname, network, root, &hosts));
+        TRY(write_text(c, spec, dir, "hosts", hosts));
+    }
     TRY(resolv_text(c->config, network, &resolv));
-    TRY(write_text(c, spec, dir, "hosts", hosts));
     TRY(write_text(c, spec, dir, "resolv.conf", resolv));
-    return write_text(c, spec, dir, "hostname", hostname);
+    return c->config->no_hostname ? NULL : write_text(c, spec, dir, "hostname", hostname);
 }
 
 static fallible write_config(struct container *c, const struct oci_spec *spec)
@@ -73,7 +75,7 @@ fallible container_show_files(struct container *c, const struct container_plan *
     TRY(container_lock(c));
     TRY(paths_open_run(c->engine->run, &run));
     if (mkdirat(run, c->row.id, 0700) == 0)
-        return write_files(c, plan->spec, &plan->network);
+        return write_files(c, plan->spec, &plan->network, &plan->root);
     return errno == EEXIST ? NULL : err_sys(errno, "make '%s'", c->state_dir);
 }
 
@@ -211,7 +213,7 @@ static fallible start_planned(struct container *c, enum plan_limits limits, int 
     if (!e)
         e = clear_last_run(c);
     if (!e)
-        e = write_files(c, plan.spec, &plan.network);
+        e = write_files(c, plan.spec, &plan.network, &plan.root);
     if (!e)
         e = container_write_secrets(c, plan.spec);
     if (!e)

@@ -142,19 +142,40 @@ TABLE
 @test "run: generated files" {
     printf 'A=1\n# no\nB=two words\n' >"$T/tmp/env"
     printf 'a.b=c\n' >"$T/tmp/labels"
-    chmod 644 "$T/tmp/env" "$T/tmp/labels"
+    echo '10.9.9.9 base # localhost' >"$T/tmp/hosts"
+    chmod 644 "$T/tmp/env" "$T/tmp/labels" "$T/tmp/hosts"
+    cp -a "$IMAGES/rootfs" "$T/hostly"
+    chmod -R a+rX "$T/hostly"
+    echo '127.9.9.9 localhost' >"$T/hostly/etc/hosts"
+    echo theirs >"$T/hostly/etc/hostname"
     both <<TABLE
 run --rm --add-host db:10.1.2.3 busybox cat /etc/hosts | 0 | ~10.1.2.3[[:space:]]db
 run --rm busybox cat /etc/hosts                       | 0   | ~127.0.0.1[[:space:]]localhost
 run --rm --hostname me busybox ping -c 1 -W 1 me      | 0   | 1 packets received
 run --rm --add-host db busybox true                   | 125 | --add-host: 'db': it is NAME:IP
 run --rm --add-host db:1.2.3 busybox true             | 125 | --add-host: '1.2.3' is no IP address
+run --rm --no-hosts busybox sh -c 'grep -c . /etc/hosts; grep /etc/ho /proc/mounts | cut -d " " -f 2' | 0 | ~^0./etc/hostname$
+run --rm --no-hostname --hostname me busybox sh -c 'hostname; grep -c . /etc/hostname; grep /etc/ho /proc/mounts | cut -d " " -f 2' | 0 | ~^me.0./etc/hosts$
+run --rm --no-hosts --add-host db:10.1.2.3 busybox true | 125 | --no-hosts and --add-host exclude each other
+run --rm --no-hosts --hosts-file none busybox true    | 125 | --no-hosts and --hosts-file exclude each other
+run --rm --hosts-file $T/tmp/none busybox true        | 125 | --hosts-file '$T/tmp/none': No such file or directory
+run --rm --hosts-file /tmp busybox true               | 125 | --hosts-file '/tmp': it is no file
+run --rm --network none --hostname me --add-host db:10.1.2.3 --hosts-file $T/tmp/hosts busybox sed 's/\\t/ /g' /etc/hosts | 0 | ~^10.1.2.3 db.10.9.9.9 base # localhost.127.0.0.1 localhost.*127.0.1.1 me$
+run --rm --network host --hosts-file none busybox sed 's/\\t/ /g' /etc/hosts | 0 | ~^127.0.0.1 localhost
+run --rm --network none --hosts-file image busybox head -n 1 /etc/hosts | 0 | ~^127.0.0.1
+run --rm --network none --hostname me --hosts-file image --rootfs $T/hostly sed 's/\\t/ /g' /etc/hosts | 0 | ~^127.9.9.9 localhost.127.0.1.1 me$
+run --rm --network none --no-hosts --no-hostname --rootfs $T/hostly cat /etc/hosts /etc/hostname | 0 | ~^127.9.9.9 localhost.theirs$
 run --rm --network none --dns 9.9.9.9 --dns-search example.org --dns-option ndots:2 busybox cat /etc/resolv.conf | 0 | ~^nameserver 9.9.9.9.search example.org.options ndots:2$
 run --rm --dns nine busybox true                      | 125 | --dns: 'nine' is no IP address
 run --rm --env-file $T/tmp/env busybox sh -c 'echo \$A \$B' | 0 | =1 two words
 run --rm --env-file $T/tmp/none busybox true          | 125 | --env-file: open '$T/tmp/none': No such file or directory
 run --rm --label-file $T/tmp/labels busybox true      | 0   | =
 TABLE
+    # a file that is the image's own is what the container changed, as any other
+    husk run --name own --network none --no-hosts busybox sh -c 'echo x >/etc/hosts; echo x >/etc/hostname'
+    run husk diff own
+    husk rm own
+    [[ $output == *" /etc/hosts"* && $output != *hostname* ]]
 }
 
 @test "run: limits of the process, kernel settings and devices" {

@@ -67,6 +67,31 @@ pod_is() { [[ $(pod_state "$1" "$2") == "$3" ]]; }
     done
 }
 
+@test "pod: --hosts-file and --no-hosts are of all its containers" {
+    local h net
+    echo '10.9.9.9 base' >"$T/tmp/hosts"
+    chmod 644 "$T/tmp/hosts"
+    for h in $WHO; do
+        for net in none host; do
+            $h pod create --name filed --network $net --hosts-file "$T/tmp/hosts"
+            $h run --rm --pod filed busybox grep -w base /etc/hosts
+            run $h run --rm --pod filed --hosts-file none busybox grep -w base /etc/hosts
+            expect 1
+            $h pod rm -f filed
+        done
+        $h pod create --name bare --network none --no-hosts --no-hostname
+        run $h run --rm --pod bare busybox grep /etc/host /proc/mounts
+        expect 1 "="
+        $h run --rm --pod bare --add-host db:10.1.2.3 busybox grep -w db /etc/hosts
+        $h pod rm -f bare
+        check_table $h <<TABLE
+pod create --hosts-file image                     | 125 | a pod has no image
+pod create --share none --hosts-file none         | 125 | add it to --share
+pod create --no-hosts --add-host db:10.1.2.3      | 125 | exclude each other
+TABLE
+    done
+}
+
 @test "pod: --share pid has one process tree, --share none and --infra=false share nothing" {
     local h
     for h in $WHO; do
