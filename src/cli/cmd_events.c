@@ -5,6 +5,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 struct events_opts {
     const char *since, *until, *format, *stream;
     struct strv filter;
+    struct opt_bool no_trunc;
 };
 
 #define T struct events_opts
@@ -24,6 +26,7 @@ static const struct opt events_options[] = {
     OPT_STRS('f', "filter", T, filter, "KEY=VALUE",
              "container, image, volume, network, pod, event, type, label, scope"),
     OPT_STR(0, "format", T, format, "FORMAT", "json, or a template such as '{{.Action}} {{.Actor.ID}}'"),
+    OPT_SWITCH(0, "no-trunc", T, no_trunc, "Whole IDs (default: true); false: their first 12 digits"),
     OPT_STR(0, "stream", T, stream, "BOOL", "false: end after the last one there is"),
     OPT_END,
 };
@@ -52,9 +55,26 @@ static void print_line(const json_t *doc)
     printf(json_object_size(attributes) ? ")\n" : "\n");
 }
 
-static err *print_event(void *ctx, const json_t *doc)
+/* An ID, with its kind of digest before it or not; a name stays as it is. */
+static void shorten(json_t *in, const char *key)
+{
+    const char *id = json_string_value(json_object_get(in, key));
+    if (id && str_starts(id, "sha256:"))
+        id += strlen("sha256:");
+    if (id && strlen(id) == 64 && strspn(id, "0123456789abcdef") == 64)
+        (void)json_object_set_new(in, key, json_stringn(id, 12));
+}
+
+static err *print_event(void *ctx, const json_t *whole)
 {
     const struct events_opts *o = ctx;
+    const json_t *doc = whole;
+    own_json json_t *short_ids = NULL;
+    if (o->no_trunc.set && !o->no_trunc.v) {
+        doc = short_ids = json_deep_copy(whole);
+        shorten(short_ids, "id");
+        shorten(json_object_get(short_ids, "Actor"), "ID");
+    }
     own_str struct str line = { 0 };
     if (o->format) {
         TRY(format_render(o->format, doc, &line));

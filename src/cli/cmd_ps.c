@@ -5,6 +5,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/table.h"
@@ -13,8 +14,8 @@
 #include "engine/network_wish.h"
 
 struct ps_opts {
-    bool all, quiet, no_trunc, latest, size, noheading, pod;
-    struct opt_i64 last;
+    bool all, quiet, no_trunc, latest, size, noheading, pod, namespaces, external, sync;
+    struct opt_i64 last, watch;
     const char *format, *sort;
     struct strv filter;
 };
@@ -34,8 +35,14 @@ static const struct opt ps_options[] = {
     OPT_FLAG(0, "no-trunc", T, no_trunc, "Whole IDs and commands"),
     OPT_FLAG('s', "size", T, size, "How much each has written, and with its image"),
     OPT_FLAG('p', "pod", T, pod, "With the pod that each is in"),
+    OPT_FLAG(0, "namespace", T, namespaces, "The numbers of each one's namespaces"),
+    OPT_FLAG(0, "ns", T, namespaces, "The same as --namespace"),
+    OPT_I64('w', "watch", T, watch, "SECONDS", "Show them again and again, so far apart"),
     OPT_STR(0, "sort", T, sort, "FIELD", "The order (default: the newest first)", .words = words_sort),
     OPT_FLAG(0, "noheading", T, noheading, "Without the line above the table"),
+    OPT_GROUP("Refused"),
+    OPT_FLAG(0, "external", T, external, "Refused: there are no containers of others"),
+    OPT_FLAG(0, "sync", T, sync, "Refused: each look asks the kernel"),
     OPT_END,
 };
 #undef T
@@ -55,6 +62,20 @@ static const struct table_column columns_size[] = {
     { "CONTAINER ID", "ID" },    { "IMAGE", "Image" },   { "COMMAND", "Command" },
     { "CREATED", "RunningFor" }, { "STATUS", "Status" }, { "PORTS", "Ports" },
     { "NAMES", "Names" },        { "SIZE", "Size" },     { 0 },
+};
+
+static const struct table_column columns_namespaces[] = {
+    { "CONTAINER ID", "ID" },
+    { "NAMES", "Names" },
+    { "PID", "PID" },
+    { "CGROUPNS", "CGROUPNS" },
+    { "IPC", "IPC" },
+    { "MNT", "MNT" },
+    { "NET", "NET" },
+    { "PIDNS", "PIDNS" },
+    { "USERNS", "USERNS" },
+    { "UTS", "UTS" },
+    { 0 },
 };
 
 static char *command_text(const struct container_config *c, bool whole)
@@ -163,6 +184,25 @@ static fallible set_pod(json_t *row, struct container *c, bool whole)
     return NULL;
 }
 
+/* The kernel's numbers of its first process's namespaces, as podman shows them; of one that does not run: nothing. */
+static void set_namespaces(json_t *row, const struct container_state *s)
+{
+    static const struct {
+        const char *key, *file;
+    } kinds[] = { { "CGROUPNS", "cgroup" }, { "IPC", "ipc" },     { "MNT", "mnt" }, { "NET", "net" },
+                  { "PIDNS", "pid" },       { "USERNS", "user" }, { "UTS", "uts" } };
+    bool runs = s->status == CONTAINER_RUNNING || s->status == CONTAINER_PAUSED;
+    set_take(row, "PID", runs ? mem_printf("%d", (int)s->init.pid) : NULL);
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        char number[64] = "";
+        own_mem char *path = mem_printf("/proc/%d/ns/%s", (int)s->init.pid, kinds[i].file);
+        ssize_t n = runs ? readlink(path, number, sizeof number - 1) : -1; /* "net:[4026531840]" */
+        number[n > 0 ? n : 0] = '\0';
+        const char *digits = strchr(number, '[');
+        set_take(row, kinds[i].key, digits ? mem_strndup(digits + 1, strspn(digits + 1, "0123456789")) : NULL);
+    }
+}
+
 /* What {{.Label "key"}} answers; not printed. */
 static json_t *methods(const struct container_config *config)
 {
@@ -247,6 +287,8 @@ static fallible make_row(struct container *c, const struct container_state *s, c
         TRY(set_pod(row, c, o->no_trunc));
     else if (o->pod)
         (void)json_object_update_new(row, json_pack("{s:s, s:s}", "Pod", "", "PodName", ""));
+    if (o->namespaces)
+        set_namespaces(row, s);
     set(row, "Platform", config->platform);
     if (config->labels.n)
         (void)json_object_set_new(row, "", methods(config));
@@ -305,26 +347,62 @@ static fallible print_list(const struct container_list *list, const struct ps_op
     own_json json_t *ordered = sorted(rows, o->sort);
     if (o->quiet && !o->format)
         return table_print(columns, ordered, "{{.ID}}");
-    if (o->noheading)
-        return table_print_bare(o->size ? columns_size : o->pod ? columns_pod : columns, ordered, o->format);
-    return table_print(o->size ? columns_size : o->pod ? columns_pod : columns, ordered, o->format);
+    const struct table_column *shown = o->size         ? columns_size
+                                       : o->pod        ? columns_pod
+                                       : o->namespaces ? columns_namespaces
+                                                       : columns;
+    return o->noheading ? table_print_bare(shown, ordered, o->format) : table_print(shown, ordered, o->format);
+}
+
+static fallible look(struct engine *e, const struct list_options *wish, const struct ps_opts *o)
+{
+    struct container_list list = { 0 };
+    TRY(container_list(e, wish, &list));
+    err *failed = print_list(&list, o);
+    container_list_clear(&list);
+    return failed;
+}
+
+static fallible watch(struct engine *e, const struct list_options *wish, const struct ps_opts *o)
+{
+    bool redraw = isatty(STDOUT_FILENO) && !o->format && !o->quiet;
+    for (;;) {
+        struct timespec between = { .tv_sec = o->watch.v };
+        if (redraw)
+            printf("\033[H\033[2J");
+        TRY(look(e, wish, o));
+        if (fflush(stdout) != 0)
+            return NULL; /* nobody reads on */
+        (void)nanosleep(&between, NULL);
+    }
+}
+
+static fallible check(const struct ps_opts *o)
+{
+    if (o->pod + o->size + o->namespaces > 1)
+        return err_new(ERR_INVALID, "%s and %s exclude each other: say which fields with --format",
+                       o->pod ? "--pod" : "--namespace", o->size ? "--size" : "--namespace");
+    if (o->last.set && o->last.v < 0)
+        return err_new(ERR_INVALID, "--last: it must not be negative");
+    if (o->watch.set && (o->watch.v < 1 || o->watch.v > 86400))
+        return err_new(ERR_INVALID, "--watch: it is from 1 to 86400");
+    if (o->external)
+        return err_new(ERR_UNSUPPORTED, "--external: no other program keeps containers in husk's store, and a build "
+                                        "leaves none there: leave it out");
+    if (o->sync)
+        return err_new(ERR_UNSUPPORTED, "--sync: husk keeps no state that could be old, each look asks the kernel: "
+                                        "leave it out");
+    return NULL;
 }
 
 static fallible ps_run(const void *opts_, struct args args)
 {
     const struct ps_opts *o = opts_;
     own(engine) struct engine *engine = NULL;
-    struct container_list list = { 0 };
     struct list_options wish = { .all = o->all, .last = o->latest ? 1 : o->last.v, .filters = &o->filter };
-    if (o->pod && o->size)
-        return err_new(ERR_INVALID, "--pod and --size exclude each other: say which fields with --format");
-    if (o->last.set && o->last.v < 0)
-        return err_new(ERR_INVALID, "--last: it must not be negative");
+    TRY(check(o));
     TRY(engine_open(&engine));
-    TRY(container_list(engine, &wish, &list));
-    err *e = print_list(&list, o);
-    container_list_clear(&list);
-    return e;
+    return o->watch.set ? watch(engine, &wish, o) : look(engine, &wish, o);
 }
 
 #define PS_COMMAND(word)                                                                                               \

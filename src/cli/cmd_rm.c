@@ -8,13 +8,14 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "engine/depend.h"
 #include "engine/pod.h"
 #include "monitor/monitor.h"
 #include "os/linux.h"
 
 struct rm_opts {
     struct container_selection select;
-    bool force, volumes, dry_run;
+    bool force, volumes, depend, dry_run;
     struct opt_i64 time;
 };
 
@@ -22,6 +23,7 @@ struct rm_opts {
 static const struct opt rm_options[] = {
     OPT_FLAG('f', "force", T, force, "Kill a running one first; a missing one is no error"),
     OPT_FLAG('v', "volumes", T, volumes, "Remove its anonymous volumes too"),
+    OPT_FLAG(0, "depend", T, depend, "And all that depend on it: in its namespaces, or started after it; its pod"),
     OPT_I64('t', "time", T, time, "SECONDS", "With --force: stop it gently first, for as long"),
     OPT_FLAG(0, "dry-run", T, dry_run, "Only say what would be removed"),
     SELECT_OPTIONS(T, 'a', "Every one that does not run; with --force, every one", 0),
@@ -47,19 +49,63 @@ static fallible print_removal(struct container *c, bool force, bool volumes)
 struct rm {
     struct engine *engine;
     const struct rm_opts *opts;
+    struct strv gone; /* with --depend: what went with an earlier one */
 };
+
+/* An infra has nothing to show: it goes with its pod. */
+static fallible print_removals(struct engine *e, const struct strv *ids, const struct rm_opts *o)
+{
+    for (size_t i = 0; i < ids->n; i++) {
+        own(container) struct container *c = NULL;
+        TRY(container_find(e, ids->items[i], &c));
+        if (c->row.pod && strstr(c->row.config, "\"infra\":true"))
+            printf("%s\t%s\n", c->row.id, c->row.name);
+        else
+            TRY(print_removal(c, o->force, o->volumes));
+    }
+    return NULL;
+}
+
+/* Nothing is touched before it is known of all that they may go. */
+static fallible rm_with_dependents(struct rm *rm, const struct container *named)
+{
+    const struct rm_opts *o = rm->opts;
+    own_strv struct strv ids = { 0 };
+    TRY(container_dependents(rm->engine, named->row.id, &ids));
+    TRY(container_may_go_with(rm->engine, &ids, o->force));
+    if (o->dry_run)
+        return print_removals(rm->engine, &ids, o);
+    for (size_t i = 0; i < ids.n; i++) {
+        own(container) struct container *c = NULL;
+        err *e = container_find(rm->engine, ids.items[i], &c);
+        if (err_is(e, ERR_NOT_FOUND)) { /* with --rm it went by itself when what it was in was stopped */
+            err_free(e);
+            continue;
+        }
+        TRY(e);
+        if (o->time.set && o->force)
+            TRY(container_stop(c, &(struct stop_options){ .timeout_s = o->time }));
+        TRY(container_remove_any(c, &(struct remove_options){ o->force, o->volumes }));
+        printf("%s\n", ids.items[i]);
+        strv_add(&rm->gone, ids.items[i]);
+        strv_add(&rm->gone, c->row.name);
+    }
+    return NULL;
+}
 
 static err *rm_one(const char *arg, void *ctx)
 {
-    const struct rm *rm = ctx;
+    struct rm *rm = ctx;
     const struct rm_opts *o = rm->opts;
     own(container) struct container *c = NULL;
     err *e = container_find(rm->engine, arg, &c);
-    if (o->force && err_is(e, ERR_NOT_FOUND)) {
+    if ((o->force || strv_has(&rm->gone, arg)) && err_is(e, ERR_NOT_FOUND)) {
         err_free(e);
         return NULL;
     }
     TRY(e);
+    if (o->depend)
+        return rm_with_dependents(rm, c);
     if (o->dry_run)
         return print_removal(c, o->force, o->volumes);
     if (o->time.set && o->force)
@@ -74,11 +120,13 @@ static fallible rm_run(const void *opts_, struct args args)
     own(engine) struct engine *engine = NULL;
     TRY(engine_open(&engine));
     const struct rm_opts *o = opts_;
-    struct rm rm = { engine, o };
+    struct rm rm = { .engine = engine, .opts = o };
     own_strv struct strv names = { 0 };
     TRY(container_select(engine, &o->select, o->force ? SELECT_ALL : SELECT_NOT_RUNNING, args.v, (size_t)args.n,
                          &names));
-    TRY(command_each("husk rm", (struct args){ names.items, (int)names.n }, rm_one, &rm));
+    err *e = command_each("husk rm", (struct args){ names.items, (int)names.n }, rm_one, &rm);
+    strv_free(&rm.gone);
+    TRY(e);
     if (!o->dry_run)
         err_ignore(container_sweep(engine, NULL), "what was asked is done");
     return NULL;

@@ -193,6 +193,45 @@ sleeps() { grep -q nanosleep "/proc/$1/wchan"; }
     done
 }
 
+@test "rm --depend: those that depend on it go before it, all or none" {
+    local h one two three
+    for h in $WHO; do
+        one=$($h run -d --name one --network none busybox sleep 1000)
+        two=$($h create --name two --network container:one busybox true)
+        three=$($h create --name three --network none --requires two busybox true)
+        $h create --name four --network none --volumes-from one busybox true
+        run $h rm --depend one
+        expect 1 "container 'one' is running"
+        [[ $($h ps -aq | wc -l) == 4 ]]
+        [[ $($h rm --depend --dry-run -f one | cut -f 2 | paste -sd,) == three,two,one ]]
+        [[ $($h rm --depend -f one two | paste -sd,) == "$three,$two,$one" ]]
+        [[ $($h ps -a --format '{{.Names}}') == four ]]
+        [[ $($h rm --depend four) =~ ^[0-9a-f]{64}$ ]]
+    done
+}
+
+@test "ps: namespaces, and again and again" {
+    local h pid
+    for h in $WHO; do
+        $h run -d --name one --network none busybox sleep 1000
+        $h create --name two --network none busybox true
+        pid=$($h inspect --format '{{.State.Pid}}' one)
+        [[ $($h ps --namespace --format '{{.PID}} net:[{{.NET}}] pid:[{{.PIDNS}}] mnt:[{{.MNT}}]') == \
+            "$pid $(readlink "/proc/$pid/ns/net") $(readlink "/proc/$pid/ns/pid") $(readlink "/proc/$pid/ns/mnt")" ]]
+        [[ $($h ps --ns | head -n 1 | tr -s ' ') == 'CONTAINER ID NAMES PID CGROUPNS IPC MNT NET PIDNS USERNS UTS'* ]]
+        [[ $($h ps -a --ns --format '[{{.UTS}}{{.PID}}]' --filter name=two) == '[]' ]]
+        [[ $($h ps --watch 1 --format '{{.Names}}' | head -n 2 | paste -sd,) == one,one ]]
+        check_table $h <<'TABLE'
+ps --ns --size      | 1 | --namespace and --size exclude each other
+ps --ns --pod       | 1 | --pod and --namespace exclude each other
+ps --watch 0        | 1 | --watch: it is from 1 to 86400
+ps --external       | 1 | no other program keeps containers
+ps --sync           | 1 | each look asks the kernel
+TABLE
+        $h rm -f one two
+    done
+}
+
 @test "rm and prune: say what they would do, choose by filter, and leave the rest" {
     local h id
     for h in $WHO; do

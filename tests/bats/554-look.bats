@@ -115,6 +115,10 @@ teardown() {
         [[ $($h events --since "$began" --stream=false --filter label=tier=front --format '{{.Action}}' | sort | paste -sd,) == create,destroy,rename,start ]]
         [[ $($h events --since "$began" --stream=false --filter volume=evol | head -n 1) =~ ^20[0-9-]+T[0-9:.]+[+-][0-9:]+\ volume\ create\ evol\ \(driver=local\)$ ]]
         [[ $($h events --since "$began" --stream=false --format json --filter event=start | jq -r '.status + .Type + .scope') == startcontainerlocal ]]
+        [[ $($h events --since "$began" --stream=false --no-trunc=false --filter event=start) == *"container start ${id:0:12} ("* ]]
+        [[ $($h events --since "$began" --stream=false --no-trunc --filter event=start) == *"container start $id ("* ]]
+        [[ $($h events --since "$began" --stream=false --no-trunc=false --filter event=start --format '{{.Actor.ID}}') == "${id:0:12}" ]]
+        [[ $($h events --since "$began" --stream=false --no-trunc=false --filter volume=evol | head -n 1) == *" volume create evol "* ]]
         [[ ! $($h events --until 1h --filter event=start --filter container="$id") ]]
         check_table $h <<'TABLE'
 events --since never                    | 1 | --since: 'never' is neither a time

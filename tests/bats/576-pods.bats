@@ -67,6 +67,24 @@ pod_is() { [[ $(pod_state "$1" "$2") == "$3" ]]; }
     done
 }
 
+@test "pod: rm --depend of the one that holds it removes it whole, or nothing of it" {
+    local h
+    for h in $WHO; do
+        $h pod create --name whole --network none --infra-name holds
+        $h run -d --pod whole --name in busybox sleep 1000
+        run $h rm --depend holds
+        expect 1 "container 'in' is running"
+        $h stop -t 0 in
+        run $h rm --depend holds
+        expect 1 "container 'holds' is running: stop pod 'whole' first"
+        [[ $($h ps -aq | wc -l) == 2 ]]
+        [[ $($h rm --depend -f holds | wc -l) == 2 ]]
+        run $h pod exists whole
+        expect 1
+        [[ ! $($h ps -aq) && $($h system check) == "no problems" ]]
+    done
+}
+
 @test "pod: --hosts-file and --no-hosts are of all its containers" {
     local h net
     echo '10.9.9.9 base' >"$T/tmp/hosts"
