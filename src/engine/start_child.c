@@ -57,6 +57,7 @@ void monitor_plan_of(const struct container *c, struct proc_id init, const char 
         .journal_fields = log->fields,
         .journal_socket = log->socket,
         .stdin_open = config->stdin_open,
+        .chain = config->init_chain.n > 0,
         .settle = config->pod_ends,
         .remove = config->auto_remove,
         .husk = husk,

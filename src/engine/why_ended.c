@@ -220,6 +220,38 @@ static bool rule_signal(const struct evidence *e, struct why *w)
     return true;
 }
 
+static bool is_called(const char *path, const char *task)
+{
+    const char *slash = strrchr(path, '/');
+    return strncmp(slash ? slash + 1 : path, task, 15) == 0;
+}
+
+/* A process is called as what it executed last. Where that is one helper of the chain and not the program, the program
+ * was never executed; who has the name of another of them is not told apart, so nothing is said. */
+static bool rule_chain(const struct evidence *e, struct why *w)
+{
+    const struct container_config *c = e->config;
+    const struct strv *program = c->entrypoint.n ? &c->entrypoint : &c->cmd;
+    const char *helper = NULL;
+    if (!e->record->task || !program->n || is_called(program->items[0], e->record->task))
+        return false;
+    for (size_t i = 0; i < c->init_chain.n; i++) {
+        if (!is_called(c->init_chain.items[i], e->record->task))
+            continue;
+        if (helper && strcmp(helper, c->init_chain.items[i]) != 0)
+            return false;
+        helper = c->init_chain.items[i];
+    }
+    if (!helper)
+        return false;
+    why_headline(w,
+                 "%s ended before its program ran: '%s' of its --init-chain ended with exit code %lld and did not run "
+                 "the next",
+                 e->name, helper, (long long)e->record->exit_code);
+    strv_add_printf(&w->cures, "husk logs %s    has all that it said", e->name);
+    return true;
+}
+
 static bool rule_code(const struct evidence *e, struct why *w)
 {
     static const struct {
@@ -281,8 +313,8 @@ static void facts(const struct evidence *e, struct why *w)
 void why_ended(const struct evidence *e, struct why *w)
 {
     static bool (*const rules[])(const struct evidence *, struct why *) = {
-        rule_unseen,  rule_restart_failed, rule_timeout, rule_oom,    rule_stopped,
-        rule_seccomp, rule_fault,          rule_pids,    rule_signal, rule_code,
+        rule_unseen, rule_restart_failed, rule_timeout, rule_oom,   rule_stopped, rule_seccomp,
+        rule_fault,  rule_pids,           rule_signal,  rule_chain, rule_code,
     };
     facts(e, w);
     for (size_t i = 0; i < ARRAY_SIZE(rules) && !w->headline; i++)

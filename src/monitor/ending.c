@@ -7,6 +7,7 @@
 #include <linux/types.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -53,6 +54,24 @@ static void ask_pidfd(int pidfd, struct monitor_exit *record)
     }
     record->exit_code = 255;
     record->error = mem_strdup("the exit code is not known: its first monitor was killed");
+}
+
+void ending_note_task(const struct monitor_plan *plan, struct monitor_exit *record)
+{
+    char path[48];
+    struct proc_id id = { 0 };
+    own_mem char *text = NULL;
+    if (!plan->chain)
+        return;
+    (void)snprintf(path, sizeof path, "/proc/%d/comm", (int)plan->init.pid);
+    err *e = fs_read_at(AT_FDCWD, path, 64, &text, NULL);
+    if (!e)
+        e = proc_identify(plan->init.pid, &id);
+    if (!e && id.start_time == plan->init.start_time) { /* else whoever inherited it has reaped it */
+        text[strcspn(text, "\n")] = '\0';
+        record->task = take(text);
+    }
+    err_ignore(e, "it has been reaped: then it is not known");
 }
 
 void ending_collect(int pidfd, struct monitor_exit *record)

@@ -10,6 +10,9 @@
 /* Exit code and signal of the first process, by waitid(2); for one that is not our child (monitor_adopt), from its
  * pidfd, or record->error says that it is not known. */
 void ending_collect(int pidfd, struct monitor_exit *record);
+/* Before ending_collect(): with --init-chain, what the first process is called, which the kernel knows until it is
+ * reaped: the program that it executed last, cut to 15 bytes (proc(5), /proc/pid/comm). */
+void ending_note_task(const struct monitor_plan *plan, struct monitor_exit *record);
 /* Kills the container: its first process and what its control group holds. */
 void ending_kill(const struct monitor_plan *plan, int pidfd);
 /* Takes its published ports out of the firewall, and lets go of them: network/firewall.h, network/reserve.h. */

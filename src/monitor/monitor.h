@@ -75,6 +75,7 @@ struct monitor_plan {
     int64_t names_fd;    /* one of hold: the connection to the resolver of names (names.h); 0: none */
     bool stdin_open;     /* -i: clients may have the program's input */
     bool stdin_once;     /* without a terminal: the end of the first client's input is the end of the program's */
+    bool chain;          /* --init-chain: the name of the first process at its end goes into the record */
     bool settle;         /* exec "husk container-cleanup ID" at the end as well: it sees to the container's pod */
     bool remove;         /* --rm: exec "husk container-cleanup ID" at the end unless a client answers MONITOR_CLEANED */
     const char *husk;    /* path of the husk program for that, and for "husk container-restart ID" */
@@ -141,6 +142,7 @@ struct monitor_exit {
     int64_t restart_count;             /* as in the plan */
     int64_t restart_ns;                /* CLOCK_REALTIME when it was to be started again; 0: not. See backoff.h */
     int64_t restart_delay_ns;          /* the wait until then */
+    char *task;                        /* with plan.chain: what its first process was called at its end, or NULL */
     char *error;                       /* why it could not be started or watched, or NULL */
 };
 /* NOT_FOUND while there is none. */

@@ -38,6 +38,7 @@ static const struct field {
     FIELD("names-fd", NUMBER, int64_t, names_fd),
     FIELD("stdin-open", FLAG, bool, stdin_open),
     FIELD("stdin-once", FLAG, bool, stdin_once),
+    FIELD("chain", FLAG, bool, chain),
     FIELD("settle", FLAG, bool, settle),
     FIELD("remove", FLAG, bool, remove),
     FIELD("husk", TEXT, const char *, husk),

@@ -26,6 +26,7 @@ static const struct bind_field exit_fields[] = {
     BIND_I64(T, restart_count, "restartCount"),
     BIND_I64(T, restart_ns, "restartNs"),
     BIND_I64(T, restart_delay_ns, "restartDelayNs"),
+    BIND_STR(T, task, "task"),
     BIND_STR(T, error, "error"),
     BIND_END,
 };

@@ -13,8 +13,8 @@ enum { ERROR_MAX = 500, ROOM = 4096 };
 #define NAME   "exit.json"
 #define STAGED "exit.json.new"
 
-/* The error as a JSON string: line_encode() knows how; the text stands between `{"log":"` and the next quote part. */
-static void add_error(struct str *doc, const char *text)
+/* A text as a JSON string: line_encode() knows how; the text stands between `{"log":"` and the next quote part. */
+static void add_text(struct str *doc, const char *key, const char *text)
 {
     static const char before[] = "{\"log\":", after[] = ",\"stream\"";
     size_t n = strnlen(text, ERROR_MAX);
@@ -22,7 +22,7 @@ static void add_error(struct str *doc, const char *text)
     size_t len = line_encode(entry, text, n, false, LINE_STDERR, NULL, 0);
     const char *start = entry + sizeof before - 1;
     const char *end = memmem(start, len - (sizeof before - 1), after, sizeof after - 1);
-    str_add(doc, ",\"error\":");
+    str_printf(doc, ",\"%s\":", key);
     str_add_n(doc, start, (size_t)(end - start));
 }
 
@@ -55,8 +55,10 @@ static char *record_text(const struct monitor_exit *record)
     for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
         if (numbers[i].value)
             str_printf(&doc, ",\"%s\":%" PRId64, numbers[i].key, numbers[i].value);
+    if (record->task)
+        add_text(&doc, "task", record->task);
     if (record->error)
-        add_error(&doc, record->error);
+        add_text(&doc, "error", record->error);
     str_add(&doc, "}\n");
     return str_take(&doc);
 }

@@ -55,11 +55,22 @@ TABLE
         $h run --rm -v helpers:/h inits cp /helpers/two /h/
         [[ $($h run --rm -v helpers:/h --init-chain /h/two busybox echo end) == $'two 1\nend' ]]
         $h volume rm helpers
+        $h run --rm -v helpers:/h inits cp /helpers/bad /h/sh # called as the program is
         check_table $h <<'TABLE'
 run --rm --init-chain /helpers/one,/helpers/none inits true | 127 |
 run --rm --init-chain /helpers/bad inits true               | 7   |
 run --rm --init-chain /helpers/none inits true              | 127 | /helpers/none
 run --rm --init-chain helpers/one inits true                | 125 | must be an absolute path
+run --name bad --init-chain /helpers/one,/helpers/bad,/helpers/two inits true | 7 |
+why bad           | 0 | bad ended before its program ran: '/helpers/bad' of its --init-chain ended with exit code 7
+run --name none --init-chain /helpers/one,/helpers/none inits true | 127 |
+why none          | 0 | '/helpers/one' of its --init-chain ended with exit code 127
+run --name later --init-chain /helpers/one inits sh -c 'exit 7' | 7 |
+why later         | 0 | later ended by itself with exit code 7
+run --name same -v helpers:/h --init-chain /h/sh busybox sh -c true | 7 |
+why same          | 0 | same ended by itself with exit code 7
+rm bad none later same | 0 |
+volume rm helpers | 0 |
 TABLE
     done
 }
