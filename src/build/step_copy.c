@@ -15,7 +15,7 @@
 
 /* ---- owners ---- */
 
-static fallible resolve_owner(struct build_step *s)
+static fallible resolve_owner(struct build_step *s, const char *what)
 {
     struct rootfs_source root = { .kind = ROOTFS_OVERLAY };
     struct container_user user = { 0 };
@@ -26,7 +26,7 @@ static fallible resolve_owner(struct build_step *s)
     if (!e)
         e = users_resolve(&root, s->chown, NULL, &user);
     rootfs_source_free(&root);
-    TRY_AS(e, "--chown");
+    TRY_AS(e, "%s", what);
     s->owner = (struct copy_owner){ .set = true, .uid = user.uid, .gid = user.gid };
     /* "--chown=5" is 5:5, where USER 5 would have the group of /etc/passwd */
     if (!strchr(s->chown, ':') && strspn(s->chown, "0123456789") == strlen(s->chown))
@@ -223,7 +223,7 @@ fallible step_copy_work(struct build_step *s, const char *dir, int upper_fd)
     if (s->from_layers)
         TRY(open_from(s, dir));
     set_sources(s, s->from_layers ? s->source_fd : tree_of(s)->fd);
-    TRY(resolve_owner(s));
+    TRY(resolve_owner(s, "--chown"));
     TRY(copy_target_open(s->b->layout, upper_fd,
                          df_flag_is_on(s->i, "link") ? NULL : &s->run->state->config->rootfs->diff_ids, &t));
     TRY_AS(s->patterns.n ? sources_count(&s->sources, &n, &one_dir) : NULL, "%s", df_kind_name(s->i->kind));
@@ -261,6 +261,10 @@ fallible step_workdir_plan(struct build_step *s, struct step_parts *parts, char 
     free(run->working_dir);
     run->working_dir = mem_strdup(s->dest);
     step_part(parts, "instruction", "WORKDIR %s", s->dest);
+    if (run->user && *run->user) { /* what it makes is the user's, as with BuildKit: RUN may write there */
+        s->chown = mem_strdup(run->user);
+        step_part(parts, "owner", "%s", s->chown);
+    }
     *ret_created_by = mem_printf("WORKDIR %s", s->dest);
     return NULL;
 }
@@ -271,5 +275,8 @@ fallible step_workdir_work(struct build_step *s, int upper_fd)
     bool there = false, made;
     TRY(copy_target_open(s->b->layout, upper_fd, &s->run->state->config->rootfs->diff_ids, &t));
     TRY(copy_target_has_dir(t, s->dest, &there));
-    return there ? NULL : copy_make_dir(t, s->dest, NULL, &made);
+    if (there)
+        return NULL;
+    TRY(resolve_owner(s, "WORKDIR: the owner, as of USER"));
+    return copy_make_dir(t, s->dest, &s->owner, &made);
 }
