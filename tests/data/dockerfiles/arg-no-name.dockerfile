@@ -1,0 +1,3 @@
+FROM busybox
+ARG =x
+#> fails 2:5: ARG: '=x' has no name

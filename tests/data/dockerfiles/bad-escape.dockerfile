@@ -1,0 +1,3 @@
+# escape=x
+FROM busybox
+#> fails 1:10: escape='x': expected \ or `

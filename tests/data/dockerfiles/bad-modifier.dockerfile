@@ -1,0 +1,3 @@
+FROM busybox
+ENV A=${B:x}
+#> fails expected :-, :+ or :?

@@ -1,0 +1,3 @@
+FROM busybox
+COPY --chmod=888 package.json /
+#> fails --chmod: 

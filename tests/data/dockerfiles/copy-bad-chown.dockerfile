@@ -1,0 +1,3 @@
+FROM busybox
+COPY --chown=nosuchuser package.json /
+#> fails --chown: 

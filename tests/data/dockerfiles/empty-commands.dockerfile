@@ -1,0 +1,5 @@
+FROM busybox
+CMD []
+ENTRYPOINT []
+#> ok
+#> config (.Cmd // []) == [] and (.Entrypoint // []) == []

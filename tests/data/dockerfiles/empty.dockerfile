@@ -1,0 +1,2 @@
+# nothing but a comment
+#> fails there is no FROM

@@ -1,0 +1,3 @@
+FROM busybox
+ENV A=1 B
+#> fails 2:9: ENV: 'B' has no '=': expected NAME=VALUE

@@ -1,0 +1,3 @@
+FROM busybox
+EXPOSE 90-80
+#> fails EXPOSE: '90-80': expected the smaller port first

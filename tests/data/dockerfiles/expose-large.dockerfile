@@ -1,0 +1,3 @@
+FROM busybox
+EXPOSE 65536
+#> fails EXPOSE: '65536'

@@ -1,0 +1,3 @@
+FROM busybox
+EXPOSE http
+#> fails 2: EXPOSE: 'http'

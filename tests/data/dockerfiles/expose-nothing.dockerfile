@@ -1,0 +1,3 @@
+FROM busybox
+EXPOSE
+#> fails 2:1: EXPOSE: expected a port

@@ -1,0 +1,2 @@
+FROM busybox named
+#> fails 1:14: FROM: 'named': expected AS

@@ -1,0 +1,2 @@
+FROM
+#> fails 1:1: FROM: expected an image, a stage or scratch

@@ -1,0 +1,3 @@
+FROM busybox
+HEALTHCHECK --interval=5x CMD true
+#> fails HEALTHCHECK --interval

@@ -1,0 +1,4 @@
+FROM busybox
+HEALTHCHECK none
+#> ok
+#> config .Healthcheck.Test == ["NONE"]

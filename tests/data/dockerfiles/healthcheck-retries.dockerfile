@@ -1,0 +1,3 @@
+FROM busybox
+HEALTHCHECK --retries=-1 CMD true
+#> fails HEALTHCHECK --retries

@@ -1,0 +1,4 @@
+FROM busybox
+MAINTAINER Jane Doe <jane@example.com>
+#> ok
+#> warns MaintainerDeprecated

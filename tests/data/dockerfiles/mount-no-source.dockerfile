@@ -1,0 +1,3 @@
+FROM busybox
+RUN --mount=source=nosuch,target=/x true
+#> fails nosuch

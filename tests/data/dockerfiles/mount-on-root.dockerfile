@@ -1,0 +1,3 @@
+FROM busybox
+RUN --mount=type=tmpfs,target=/ true
+#> fails 2: --mount: the target cannot be /

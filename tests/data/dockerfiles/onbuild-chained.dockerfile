@@ -1,0 +1,3 @@
+FROM busybox
+ONBUILD ONBUILD RUN true
+#> fails 2:9: ONBUILD ONBUILD: expected another instruction

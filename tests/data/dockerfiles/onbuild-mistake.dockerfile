@@ -1,0 +1,3 @@
+FROM busybox
+ONBUILD RNU true
+#> fails 2:9: unknown instruction 'RNU': did you mean RUN?

@@ -1,0 +1,3 @@
+FROM busybox
+ONBUILD
+#> fails 2:1: ONBUILD: expected an instruction

@@ -1,0 +1,3 @@
+FROM busybox
+ENV A=${HOME
+#> fails '${HOME' has no end: expected '}'

@@ -1,0 +1,4 @@
+FROM busybox
+WORKDIR app
+#> ok
+#> warns WorkdirRelativePath

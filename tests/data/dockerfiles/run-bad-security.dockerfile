@@ -1,0 +1,3 @@
+FROM busybox
+RUN --security=none true
+#> fails RUN --security=none: expected sandbox or insecure

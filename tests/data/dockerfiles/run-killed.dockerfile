@@ -1,0 +1,3 @@
+FROM busybox
+RUN sh -c 'kill -9 $$'; exit $?
+#> fails was ended by SIGKILL

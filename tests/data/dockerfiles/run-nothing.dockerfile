@@ -1,0 +1,3 @@
+FROM busybox
+RUN
+#> fails 2:1: RUN: expected a command

@@ -1,0 +1,4 @@
+FROM busybox
+ENV A=$NOTHING
+#> ok
+#> warns UndefinedVar

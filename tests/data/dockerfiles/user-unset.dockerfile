@@ -1,0 +1,3 @@
+FROM busybox
+USER $NOBODY
+#> fails USER: '$NOBODY' is empty

@@ -1,0 +1,3 @@
+FROM busybox
+VOLUME [""]
+#> fails VOLUME: expected a path that is not empty
