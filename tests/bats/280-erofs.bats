@@ -33,8 +33,8 @@ mounts() { grep -c " $HUSK_RUN/erofs/" /proc/self/mounts; }
 # What an image holds: all but directories' own sizes and times, which file systems choose.
 listing() { # IMAGE
     "$HUSK" image files -R --format json "$1" | jq -S -c 'if .Type == "directory" then del(.Size, .ModTime) else . end'
-    "$HUSK" image files -R --format json "$1" | jq -r 'select(.Type == "file" and (.Path | test("\n") | not)) | .Path' >"$T/tmp/paths"
-    xargs -r -d '\n' "$HUSK" image cat "$1" <"$T/tmp/paths" | sha256sum
+    "$HUSK" image files -R --format json "$1" | jq -r 'select(.Type == "file" and (.Path | test("\n") | not)) | .Path' |
+        xargs -r -d '\n' "$HUSK" image cat "$1" | sha256sum
 }
 
 @test "the store holds a tar and an index for each layer, and the tar is the layer byte for byte" {
