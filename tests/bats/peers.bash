@@ -114,7 +114,7 @@ busybox /etc                                        | 126 | exec '/etc'
 --memory 20m busybox dd if=/dev/zero of=/dev/null bs=100M count=1 | 137 |
 --entrypoint sh --user 1000:50 --group-add 5 -e A=b --hostname elsewhere --ulimit nofile=100:200 --ulimit nproc=50:60 busybox -c 'echo $0 $A $(id -u) $(id -g) $(id -G | grep -ow 5) $(hostname) $(ulimit -n) $(ulimit -Hn)' | 0 | =sh b 1000 50 5 elsewhere 100 200
 --sysctl kernel.shmmax=12345 --oom-score-adj 500 --cpuset-cpus 0 busybox sh -c 'echo $(cat /proc/sys/kernel/shmmax /proc/self/oom_score_adj) $(grep -o "list:.*" /proc/self/status)' | 0 | ~^12345.500.list:.0
---read-only --tmpfs /x --shm-size 3m --mount type=tmpfs,dst=/m,tmpfs-size=1048576 -v "$T/tmp/volume:/v" -v "$T/tmp/volume:/r:ro" busybox sh -c 'df /dev/shm /m | grep -owE "3072|1024" | sort -u; echo 1 >/v/file; touch /x/a; cat /r/file; touch /r/no; touch /no' | 1 | ~1024.3072.1.touch:./r/no:.Read-only.file.system.touch:./no:.Read-only
+--read-only --tmpfs /x --shm-size 3m --mount type=tmpfs,dst=/m,tmpfs-size=1048576 -v "$T/tmp/volume:/v" -v "$T/tmp/volume:/r:ro" busybox sh -c 'exec 2>&1; df /dev/shm /m | grep -owE "3072|1024" | sort -u; echo 1 >/v/file; touch /x/a; cat /r/file; touch /r/no; touch /no' | 1 | ~1024.3072.1.touch:./r/no:.Read-only.file.system.touch:./no:.Read-only
 --cap-drop ALL --cap-add NET_ADMIN --security-opt no-new-privileges busybox sh -c 'echo $(grep -hE "CapBnd|NoNew|Seccomp:" /proc/self/status)' | 0 | CapBnd: 0000000000001000 NoNewPrivs: 1 Seccomp: 2
 --security-opt seccomp=unconfined busybox grep Seccomp: /proc/self/status | 0 | ~:.0
 --device /dev/fuse:/dev/other:r busybox sh -c 'exec 2>&1 3</dev/other && echo read && exec 3>/dev/other' | 1 | ~^read.*Operation.not.permitted
