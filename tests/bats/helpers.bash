@@ -397,7 +397,10 @@ assert_no_leaks() {
 # mount's own loop device may still be there with the last one's blocks in its cache, so the device is seen to be gone.
 mount_copy() {
     local device
-    device=$(losetup -f --show "$1") && mount -o noatime "$device" "$2"
+    device=$(losetup -f --show "$1")
+    blockdev --flushbufs "$device"
+    cmp "$device" "$1" || { echo "$device shows blocks of a disk that it was before"; return 1; }
+    mount -o noatime "$device" "$2"
 }
 no_device_of() { [[ ! $(losetup -j "$1") ]]; }
 unmount_copy() {
