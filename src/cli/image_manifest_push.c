@@ -8,6 +8,7 @@
 
 #include "cli/image_manifest.h"
 #include "cli/image_outfile.h"
+#include "cli/image_pack.h"
 #include "cli/image_places.h"
 #include "os/fs.h"
 #include "transport/list.h"
@@ -16,6 +17,8 @@ struct push_opts {
     struct opt_bool all;
     bool purge, remove, insecure, quiet;
     const char *format, *digestfile;
+    struct strv add;
+    struct pack_opts pack;
     struct remote_opts remote;
 };
 
@@ -23,7 +26,10 @@ static const char *const formats[] = { "oci", "v2s2", NULL };
 
 #define T struct push_opts
 static const struct opt push_rows[] = {
+    OPT_STRS(0, "add-compression", T, add, "WORD",
+             "Each platform's image packed with gzip or zstd besides, if it is not"),
     OPT_SWITCH(0, "all", T, all, "The images too (the default); false: the list alone"),
+    PACK_OPTIONS(T),
     OPT_STR(0, "digestfile", T, digestfile, "FILE", "Write the digest of what was pushed to this file"),
     OPT_STR('f', "format", T, format, "FORMAT", "oci (the default), or v2s2: Docker's manifest list", .words = formats),
     OPT_FLAG(0, "insecure", T, insecure, "The same as --tls-verify=false"),
@@ -95,14 +101,42 @@ static fallible push_alone(const struct list *list, struct sink *sink, char **re
     return NULL;
 }
 
+enum { ADDED_MAX = 8 };
+struct packing {
+    struct repack how;
+    enum repack_layers add[ADDED_MAX];
+    size_t add_n;
+};
+static fallible how_to_pack(const struct push_opts *o, struct packing *ret)
+{
+    *ret = (struct packing){ .add_n = 0 };
+    TRY(pack_read(&o->pack, &ret->how));
+    if (o->add.n > ADDED_MAX)
+        return err_new(ERR_INVALID, "--add-compression: at most %d times", ADDED_MAX);
+    for (size_t i = 0; i < o->add.n; i++)
+        TRY(pack_word("--add-compression", o->add.items[i], &ret->add[ret->add_n++]));
+    bool zstd = ret->how.layers == REPACK_ZSTD;
+    for (size_t i = 0; i < ret->add_n; i++)
+        zstd |= ret->add[i] == REPACK_ZSTD;
+    if (zstd && str_eq(o->format, "v2s2"))
+        return err_new(ERR_INVALID, "--format v2s2: Docker's form knows no zstd: choose gzip, or the format oci");
+    if ((o->add.n || pack_wanted(&o->pack)) && o->all.set && !o->all.v)
+        return err_new(ERR_INVALID, "--all=false pushes no image that could be packed otherwise");
+    return NULL;
+}
+
 static fallible push_to(const struct push_opts *o, struct layout *l, const struct list *list, struct origins *origins,
                         struct place *to, char **ret_digest)
 {
     own(progress_view) struct progress_view *view = progress_view_new(o->quiet || !isatty(STDERR_FILENO));
     own(source) struct source *from = NULL;
     own(sink) struct sink *sink = NULL;
+    struct packing packing;
+    TRY(how_to_pack(o, &packing));
     struct copy_options options = { .all = true, .progress = progress_of_view(view) };
     TRY(source_list(l, list, open_origin, origins, &from));
+    if (packing.how.layers != REPACK_AS_THEY_ARE || packing.add_n)
+        TRY(source_list_repacked(take(from), l, &packing.how, packing.add, packing.add_n, &from));
     TRY(place_sink(to, l, &options.progress, &sink));
     if (o->all.set && !o->all.v)
         TRY(push_alone(list, sink, ret_digest));
@@ -141,7 +175,9 @@ static fallible push_run(const void *opts_, struct args args)
     own_mem char *digest = NULL;
     if (o->insecure)
         remote.tls_verify = "false";
+    struct packing packing;
     (void)signal(SIGPIPE, SIG_IGN);
+    TRY(how_to_pack(o, &packing)); /* what is wrong is said before anything is asked of a registry */
     TRY(list_full_name(args.v[0], &full));
     TRY(place_parse(args.n > 1 ? args.v[1] : full, PLACE_SINK, &to));
     if (o->digestfile)

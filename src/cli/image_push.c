@@ -8,29 +8,26 @@
 #include <string.h>
 
 #include "cli/image_common.h"
+#include "cli/image_pack.h"
 #include "cli/image_remote.h"
 #include "layers/push.h"
 #include "os/fs.h"
 #include "transport/repack.h"
 
 struct push_opts {
-    bool quiet, all_tags, force, remove_signatures;
-    const char *platform, *digestfile, *compression, *format;
-    struct opt_i64 level;
+    bool quiet, all_tags, remove_signatures;
+    const char *platform, *digestfile, *format;
+    struct pack_opts pack;
     struct remote_opts remote;
 };
 
-static const char *const compressions[] = { "gzip", "zstd", "zstd:chunked", NULL };
 static const char *const forms[] = { "oci", "v2s2", "docker", NULL };
 
 #define T struct push_opts
 static const struct opt push_rows[] = {
     OPT_FLAG('a', "all-tags", T, all_tags, "All tags of the repository that are here"),
-    OPT_STR(0, "compression-format", T, compression, "WORD", "Pack layers that are packed otherwise with gzip or zstd",
-            .words = compressions),
-    OPT_I64(0, "compression-level", T, level, "N", "How well: gzip 1 to 9, zstd 1 to 22; layers are packed anew"),
+    PACK_OPTIONS(T),
     OPT_STR(0, "digestfile", T, digestfile, "FILE", "Write the digest of what was pushed to this file"),
-    OPT_FLAG(0, "force-compression", T, force, "Pack layers anew that are packed in this way already"),
     OPT_STR('f', "format", T, format, "FORM", "The manifest's form: oci or v2s2 (default: as it is)", .words = forms),
     OPT_STR(0, "platform", T, platform, "OS/ARCH[/VARIANT]", "Push this platform's manifest alone"),
     OPT_FLAG('q', "quiet", T, quiet, "Print only the image's name"),
@@ -44,32 +41,14 @@ static const struct opt push_rows[] = {
 
 static bool is_changed(const struct push_opts *o)
 {
-    return o->compression || o->force || o->level.set || o->format;
+    return pack_wanted(&o->pack) || o->format;
 }
 
-/* ISA-L has three levels of gzip, people know nine. */
 static fallible how_to_pack(const struct push_opts *o, struct repack *ret)
 {
-    bool zstd = str_eq(o->compression, "zstd");
-    if (str_eq(o->compression, "zstd:chunked"))
-        return err_new(ERR_UNSUPPORTED, "--compression-format zstd:chunked: husk fetches layers whole, and writes zstd "
-                                        "without a table of chunks: say zstd");
-    if ((o->force || o->level.set) && !o->compression)
-        return err_new(ERR_INVALID, "%s: say with --compression-format what layers are to be packed with",
-                       o->force ? "--force-compression" : "--compression-level");
-    if (o->level.set && (o->level.v < 1 || o->level.v > (zstd ? 22 : 9)))
-        return err_new(ERR_INVALID, "--compression-level: %s has levels from 1 to %d", zstd ? "zstd" : "gzip",
-                       zstd ? 22 : 9);
-    *ret = (struct repack){
-        .layers = zstd             ? REPACK_ZSTD
-                  : o->compression ? REPACK_GZIP
-                                   : REPACK_AS_THEY_ARE,
-        .form = !o->format                 ? REPACK_SAME_FORM
-                : str_eq(o->format, "oci") ? REPACK_OCI
-                                           : REPACK_DOCKER,
-        .level = (int)(zstd ? o->level.v : (o->level.v + 2) / 3),
-        .force = o->force || o->level.set,
-    };
+    TRY(pack_read(&o->pack, ret));
+    if (o->format)
+        ret->form = str_eq(o->format, "oci") ? REPACK_OCI : REPACK_DOCKER;
     return NULL;
 }
 

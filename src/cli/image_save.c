@@ -11,12 +11,13 @@
 
 #include "cli/image_common.h"
 #include "cli/image_outfile.h"
+#include "cli/image_pack.h"
 #include "cli/image_places.h"
-#include "transport/repack.h"
 
 struct save_opts {
     const char *output, *format, *platform;
     bool quiet, compress, uncompressed, multi;
+    struct pack_opts pack;
 };
 
 static const char *const formats[] = { "docker-archive", "oci-archive", "oci-dir", "docker-dir", NULL };
@@ -29,6 +30,7 @@ static const struct opt save_rows[] = {
     OPT_STR(0, "platform", T, platform, "OS/ARCH[/VARIANT]", "This platform's image (default: this machine's)"),
     OPT_FLAG(0, "compress", T, compress, "Pack layers that are not packed with gzip", .exclusive = "packing"),
     OPT_FLAG(0, "uncompressed", T, uncompressed, "Write every layer as a plain tar", .exclusive = "packing"),
+    PACK_OPTIONS(T),
     OPT_FLAG('m', "multi-image-archive", T, multi, "As with podman: husk always takes several images"),
     OPT_FLAG('q', "quiet", T, quiet, "Show no progress"),
     OPT_END,
@@ -59,20 +61,31 @@ static fallible open_sink(const struct save_opts *o, struct outfile **ret_file, 
     return NULL;
 }
 
+static bool is_changed(const struct save_opts *o)
+{
+    return pack_wanted(&o->pack) || o->compress || o->uncompressed || str_eq(o->format, "docker-dir");
+}
+
+static fallible how_to_pack(const struct save_opts *o, struct repack *ret)
+{
+    TRY(pack_read(&o->pack, ret));
+    if (o->compress || o->uncompressed)
+        ret->layers = o->compress ? REPACK_GZIP : REPACK_PLAIN;
+    if (str_eq(o->format, "docker-dir"))
+        ret->form = REPACK_DOCKER;
+    return NULL;
+}
+
 static fallible save_one(struct layout *l, const struct save_opts *o, const struct image *image, struct sink *to,
                          const struct copy_options *copying)
 {
     own(source) struct source *plain = NULL;
     own(source) struct source *repacked = NULL;
-    bool docker = str_eq(o->format, "docker-dir");
+    struct repack how;
+    TRY(how_to_pack(o, &how));
     TRY(source_image(l, image, &plain));
-    if (docker || o->compress || o->uncompressed)
-        TRY(source_repacked(take(plain), l,
-                            &(struct repack){ .layers = o->compress       ? REPACK_GZIP
-                                                        : o->uncompressed ? REPACK_PLAIN
-                                                                          : REPACK_AS_THEY_ARE,
-                                              .form = docker ? REPACK_DOCKER : REPACK_SAME_FORM },
-                            &repacked));
+    if (is_changed(o))
+        TRY(source_repacked(take(plain), l, &how, &repacked));
     return copy_image(repacked ? repacked : plain, to, copying, NULL);
 }
 
@@ -99,6 +112,10 @@ static fallible save_all(struct layout *l, const struct save_opts *o, struct arg
 
 static fallible check(const struct save_opts *o, struct args args)
 {
+    struct repack how;
+    TRY(how_to_pack(o, &how));
+    if (how.layers == REPACK_ZSTD && how.form == REPACK_DOCKER)
+        return err_new(ERR_INVALID, "--format docker-dir knows no zstd: choose --compression-format gzip, or oci-dir");
     if (is_dir_format(o) && !o->output)
         return err_new(ERR_INVALID, "--format %s needs a directory: name it with --output", o->format);
     if (str_eq(o->format, "docker-dir") && args.n > 1)
@@ -131,8 +148,9 @@ const struct command cmd_save = {
     .summary = "Write images to an archive, a directory or a pipe",
     .detail =
         "The default is a docker-archive that is an OCI image layout as well: docker, podman and skopeo read it, and\n"
-        "husk gets the very same manifests back. Layers are written as the store has them, packed or not; --compress\n"
-        "and --uncompressed change that, and the manifest's digest with it; the image's ID stays.\n"
+        "husk gets the very same manifests back. Layers are written as the store has them, packed or not; --compress,\n"
+        "--uncompressed and --compression-format change that, and the manifest's digest with it; the image's ID "
+        "stays.\n"
         "\n"
         "A FILE appears when it is whole. `husk copy` writes signatures and several platforms, too.",
     .opts = save_rows,

@@ -80,31 +80,51 @@ static err *add_packed(void *ctx, const void *bytes, size_t n)
 }
 
 typedef err *plain_use(void *ctx, const void *bytes, size_t n);
-static fallible unpack(struct repack_source *s, const struct oci_descriptor *old, plain_use *use, void *ctx)
+struct unpacking {
+    plain_use *use;
+    void *ctx;
+};
+static err *unpack_from(void *ctx, int fd, int64_t offset)
 {
-    own_fd int fd = -1;
+    const struct unpacking *u = ctx;
+    own_fd int own_end = fcntl(fd, F_DUPFD_CLOEXEC, 3);
     own(stream) struct stream *stream = NULL;
     own_mem char *buf = mem_alloc(CHUNK);
-    int64_t offset = 0;
-    TRY(s->inner->ops->open(s->inner, old, &fd, &offset));
-    TRY(stream_open(stream_source_fd(&fd), 0, &stream));
+    if (own_end < 0 || (offset > 0 && lseek(own_end, offset, SEEK_SET) < 0))
+        return err_sys(errno, "open a layer");
+    TRY(stream_open(stream_source_fd(&own_end), 0, &stream));
     for (;;) {
         size_t n = 0;
         TRY(stream_read(stream, buf, CHUNK, &n));
         if (n == 0)
             return NULL;
-        TRY(use(ctx, buf, n));
+        TRY(u->use(u->ctx, buf, n));
     }
 }
 
-static err *add_plain(void *packer, const void *bytes, size_t n)
+/* A file of the store, or what a registry sends. */
+static fallible unpack(struct repack_source *s, const struct oci_descriptor *old, plain_use *use, void *ctx)
 {
-    return packer_add(packer, bytes, n);
+    struct unpacking u = { use, ctx };
+    return source_with_blob(s->inner, old, unpack_from, &u);
 }
 
-static fallible pack(struct repack_source *s, enum stream_form form, struct oci_descriptor *layer, struct repacked *r)
+struct plain {
+    struct packer *packer;
+    struct digest *digest;
+};
+static err *add_plain(void *ctx, const void *bytes, size_t n)
+{
+    const struct plain *p = ctx;
+    digest_add(p->digest, bytes, n);
+    return packer_add(p->packer, bytes, n);
+}
+
+static fallible pack(struct repack_source *s, enum stream_form form, const char *diff_id, struct oci_descriptor *layer,
+                     struct repacked *r)
 {
     own(digest) struct digest *digest = NULL;
+    own(digest) struct digest *plain = NULL;
     own(packer) struct packer *packer = NULL;
     own_fd int tmp = openat(s->l->fd, "tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (tmp < 0)
@@ -112,8 +132,12 @@ static fallible pack(struct repack_source *s, enum stream_form form, struct oci_
     TRY(digest_new(NULL, &digest));
     struct packing p = { tmp, digest, 0 };
     TRY(packer_new(form, s->how.level, add_packed, &p, &packer));
-    TRY(unpack(s, &r->old, add_plain, packer));
+    TRY(digest_new(NULL, &plain));
+    TRY(unpack(s, &r->old, add_plain, &(struct plain){ packer, plain }));
     TRY(packer_end(packer));
+    own_mem char *found = digest_end(plain);
+    if (!str_eq(found, diff_id)) /* it may have come from a registry just now */
+        return err_new(ERR_CORRUPT, "it unpacks to %s, and the config names %s", found, diff_id);
     layer->digest = digest_end(digest);
     layer->size = p.size;
     r->fd = take_fd(&tmp);
@@ -135,7 +159,7 @@ static fallible repack_layer(struct repack_source *s, struct oci_descriptor *lay
         layer->media_type = mem_strdup(MEDIA_OCI_LAYER);
     } else {
         layer->digest = NULL;
-        TRY(pack(s, to == REPACK_ZSTD ? STREAM_ZSTD : STREAM_GZIP, layer, r));
+        TRY(pack(s, to == REPACK_ZSTD ? STREAM_ZSTD : STREAM_GZIP, diff_id, layer, r));
         layer->media_type = mem_strdup(to == REPACK_ZSTD ? MEDIA_OCI_LAYER_ZSTD : MEDIA_OCI_LAYER_GZIP);
     }
     r->digest = mem_strdup(layer->digest);
@@ -181,12 +205,9 @@ static void shape(struct repack_source *s)
 
 static fallible read_config(struct repack_source *s, struct oci_image_config **ret)
 {
-    own_fd int fd = -1;
     own_mem char *text = NULL;
     size_t len = 0;
-    int64_t offset = 0;
-    TRY(s->inner->ops->open(s->inner, s->m->config, &fd, &offset));
-    TRY(fs_read_fd(fd, "config", DOCUMENT_MAX, &text, &len));
+    TRY(source_read_blob(s->inner, s->m->config, DOCUMENT_MAX, &text, &len));
     TRY(oci_image_config_read(text, len, ret));
     if ((*ret)->rootfs->diff_ids.n != s->m->layers_n)
         return err_new(ERR_CORRUPT, "the config names %zu layers, the manifest %zu", (*ret)->rootfs->diff_ids.n,
@@ -250,7 +271,10 @@ static err *write_plain(void *fd, const void *bytes, size_t n)
 static fallible repack_send(struct source *s_, const struct oci_descriptor *d, int out_fd)
 {
     struct repack_source *s = (struct repack_source *)s_;
-    return unpack(s, &find(s, d)->old, write_plain, &out_fd);
+    const struct repacked *r = find(s, d);
+    if (!r)
+        return s->inner->ops->send(s->inner, d, out_fd);
+    return unpack(s, &r->old, write_plain, &out_fd);
 }
 
 static void repack_free(struct source *s_)

@@ -23,4 +23,13 @@ fallible source_repacked(struct source *take_inner, struct layout *l, const stru
 /* One platform's image of the store, with the name that it was found by. */
 fallible source_image(struct layout *l, const struct image *image, struct source **ret);
 
+/**
+ * source_list_repacked - an index with its images packed otherwise; what is no image of tar layers stays as it is.
+ * @how: for those that are in it.
+ * @add: besides, each platform's image packed so, marked as podman does (io.github.containers.compression.zstd);
+ *       a platform that has one already gets none. REPACK_GZIP and REPACK_ZSTD.
+ */
+fallible source_list_repacked(struct source *take_inner, struct layout *l, const struct repack *how,
+                              const enum repack_layers *add, size_t add_n, struct source **ret);
+
 #endif

@@ -49,6 +49,27 @@ id_of() { jq -r .config.digest "$HUSK_ROOT/blobs/sha256/${1#sha256:}"; }
     [[ -x bundle/rootfs/bin/sh || -L bundle/rootfs/bin/sh ]]
 }
 
+@test "--compression-format packs the layers of any format otherwise, and the image stays" {
+    local form id
+    id=$(id_of "$(manifest_digest docker.io/library/busybox:latest)")
+    for form in docker-archive oci-archive; do
+        "$HUSK" save --format "$form" --compression-format zstd --compression-level 5 -o "$form.tar" busybox
+        HUSK_ROOT=$T/tmp/z "$HUSK" load -q -i "$form.tar"
+        [[ $(HUSK_ROOT=$T/tmp/z "$HUSK" inspect --type image --format '{{.Id}}' busybox) == "$id" ]]
+        jq -e '.layers | all(.mediaType | endswith("zstd"))' <(tar -xOf "$form.tar" "blobs/sha256/$(tar -xOf "$form.tar" index.json | jq -r '.manifests[0].digest' | cut -d: -f2)")
+        rm -rf "$T/tmp/z"
+    done
+    "$HUSK" save --format docker-dir --compression-format gzip -o g busybox
+    [[ $(skopeo inspect --raw dir:g | jq -r '.layers[0].mediaType') == *gzip ]]
+    check_table <<ROWS
+save -o x.tar --compression-level 3 busybox                                   | 1 | say with --compression-format
+save -o x.tar --compression-format gzip --uncompressed busybox                | 1 | uncompressed
+save -o x --format docker-dir --compression-format zstd busybox               | 1 | knows no zstd
+save -o x.tar --compression-format zstd:chunked busybox                       | 1 | say zstd
+ROWS
+    [[ ! -e x && ! -e x.tar ]]
+}
+
 @test "load takes back every format, alone and from a pipe: same names, same digests" {
     local digest form
     digest=$(manifest_digest docker.io/library/busybox:latest)

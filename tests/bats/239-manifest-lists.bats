@@ -122,6 +122,39 @@ remote() { skopeo inspect --raw --tls-verify=false "docker://$1"; }
     store_is_sound "$HUSK_ROOT"
 }
 
+@test "manifest push packs images otherwise, and once more: from the store and from a registry" {
+    local how
+    types() { remote "$REGISTRY/$1@$2" | jq -r '[.layers[].mediaType | sub(".*[+]"; "")] | unique | join(" ")'; }
+    "$HUSK" copy "oci:$T/oci:here" store:localhost/here:1
+    "$HUSK" manifest create example.org/p:1 localhost/here:1
+    "$HUSK" manifest add example.org/p:1 "$REGISTRY/src-third:1" # it stays there
+    "$HUSK" manifest push --compression-format zstd example.org/p:1 "docker://$REGISTRY/p:zstd"
+    remote "$REGISTRY/p:zstd" | jq -e '.manifests | length == 2 and
+        all(.annotations["io.github.containers.compression.zstd"] == "true")'
+    for how in $(remote "$REGISTRY/p:zstd" | jq -r '.manifests[].digest'); do [[ $(types p "$how") == zstd ]]; done
+    skopeo copy --quiet --all --src-tls-verify=false "docker://$REGISTRY/p:zstd" dir:zstd # checks every digest
+    # those that are there stay as they are, and each platform gets another
+    "$HUSK" manifest push --add-compression zstd --add-compression gzip example.org/p:1 "docker://$REGISTRY/p:both"
+    diff <("$HUSK" manifest inspect example.org/p:1 | jq -S '.manifests') <(remote "$REGISTRY/p:both" | jq -S '.manifests[:2]')
+    remote "$REGISTRY/p:both" | jq -e '.manifests | length == 4 and .[2].platform == .[0].platform and
+        .[3].platform == .[1].platform and .[3].annotations["io.github.containers.compression.zstd"] == "true"'
+    [[ $(types p "$(remote "$REGISTRY/p:both" | jq -r '.manifests[3].digest')") == zstd ]]
+    skopeo copy --quiet --all --src-tls-verify=false "docker://$REGISTRY/p:both" dir:both
+    # one that has both gets no third
+    "$HUSK" manifest create example.org/q:1
+    "$HUSK" manifest add --all example.org/q:1 "docker://$REGISTRY/p:both"
+    "$HUSK" manifest push --add-compression zstd example.org/q:1 "docker://$REGISTRY/q:1"
+    remote "$REGISTRY/q:1" | jq -e '.manifests | length == 4'
+    check_table <<ROWS
+manifest push --add-compression lz4 example.org/p:1 oci:x:x                            | 1 | gzip or zstd
+manifest push --add-compression zstd:chunked example.org/p:1 oci:x:x                   | 1 | say zstd
+manifest push --add-compression zstd --all=false example.org/p:1 oci:x:x               | 1 | pushes no image
+manifest push --format v2s2 --add-compression zstd example.org/p:1 oci:x:x             | 1 | knows no zstd
+manifest push --compression-level 3 example.org/p:1 oci:x:x                            | 1 | say with --compression-format
+ROWS
+    [[ ! -e x ]]
+}
+
 @test "two hands at one list at once: no entry is lost" {
     "$HUSK" manifest create example.org/race:1
     local name pids=()
