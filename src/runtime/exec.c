@@ -260,13 +260,48 @@ static fallible run_once_more(struct joining *j, struct program_said *said)
     return run(j, said);
 }
 
+/* Where the container's first process is now, below the container's own group; NULL: in that itself, or elsewhere. */
+static char *group_of_init(const struct joining *j)
+{
+    const char *own = cgroup_path(j->cgroup);
+    own_mem char *path = mem_printf("/proc/%d/cgroup", (int)j->state->init.pid), *text = NULL;
+    size_t n = strlen(own);
+    err *e = fs_read_at(AT_FDCWD, path, 1 << 16, &text, NULL);
+    if (e) {
+        err_ignore(e, "it has ended, and the first error says what went wrong");
+        return NULL;
+    }
+    const char *at = strncmp(text, "0::", 3) == 0 ? text : strstr(text, "\n0::");
+    if (!at)
+        return NULL;
+    at += *at == '\n' ? 4 : 3;
+    size_t len = strcspn(at, "\n");
+    return len > n + 1 && strncmp(at, own, n) == 0 && at[n] == '/' ? mem_strndup(at + n, len - n) : NULL;
+}
+
+/* A group of v2 that gives controllers to groups below it takes no process itself (EBUSY), and an init like systemd has
+ * divided the container's: then to where the init is. Source: cgroup-v2.rst, "No Internal Process Constraint". */
+static fallible run_beside_init(struct joining *j, struct program_said *said)
+{
+    err *e = run(j, said);
+    if (!err_is(e, ERR_CONFLICT) || !j->cgroup || (j->x->cgroups && j->x->cgroups->n))
+        return e;
+    own_mem char *below = group_of_init(j);
+    if (!below)
+        return e;
+    err_ignore(e, "the group takes no process: once more in the one below it that the init is in");
+    TRY(cgroup_descend(j->cgroup, "", below));
+    TRY(compile(j));
+    return run(j, said);
+}
+
 static fallible start_joining(struct joining *j, struct runtime_created *ret)
 {
     struct program_said said = { .take_listener = take_listener, .ctx = j };
     struct timespec now;
     TRY(prepare(j));
     TRY(compile(j));
-    TRY(run(j, &said));
+    TRY(run_beside_init(j, &said));
     if (said.stillborn)
         TRY(run_once_more(j, &said));
     TRY(proc_pidfd(said.pid, &ret->pidfd));

@@ -104,6 +104,13 @@ ok "network.priorities: no such interface" fails "'no-such 5' for net_prio.ifpri
 [[ ! -d /run/net/husk ]] || rmdir /run/net/husk
 umount /run/net
 
+# An init that divides the container's group, as systemd does: the group itself then takes no process.
+divide='g=/sys/fs/cgroup && mkdir $g/init.scope && echo 1 >$g/init.scope/cgroup.procs && echo +pids >$g/cgroup.subtree_control && exec sleep 1000'
+ok "an init divides its group" "$husk" run -d --name divided --network none --systemd=always busybox sh -c "$divide"
+in_scope() { for _ in $(seq 100); do says "0::/init.scope" "$husk" exec divided cat /proc/1/cgroup >/dev/null && break; sleep 0.1; done; says "0::/init.scope" "$husk" exec divided cat /proc/self/cgroup; }
+ok "exec is where the init is" in_scope
+ok "rm -f takes all of it" says divided "$husk" rm -f divided
+
 # Quotas, which the file system keeps: ext4's projects.
 truncate -s 64M /tmp/disk && mkfs.ext4 -q -O quota,project -E quotatype=prjquota /tmp/disk && mkdir /tmp/fs
 ok "a file system with project quotas" mount -o loop,prjquota /tmp/disk /tmp/fs
