@@ -98,7 +98,8 @@ static fallible make_spec(struct container *c, const struct rootfs_source *root,
     if (!with_user)
         TRY(userns_maps(config, joins, &uids, &gids));
     in.join_user = (joins && (engine_is_rootless() || with_user)) || str_starts(config->userns, "ns:");
-    in.limits = limits == PLAN_LIMITS && !config->no_cgroup && (!engine_is_rootless() || has_cgroups());
+    in.limits = limits == PLAN_LIMITS && !config->no_cgroup &&
+                (!engine_is_rootless() || config->cgroup_manager || has_cgroups());
     if (uids.n) {
         in.uids = &uids;
         in.gids = &gids;

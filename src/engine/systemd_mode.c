@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cgroup/cgroup.h"
 #include "engine/container_parts.h"
 #include "engine/options_parts.h"
 #include "os/fs.h"
@@ -83,11 +84,26 @@ fallible container_find_init(struct container_config *c, const struct rootfs_sou
     return NULL;
 }
 
+/* An ordinary user's session (session-N.scope) is not the user's to divide; a scope of the user's own systemd is. */
+static fallible choose_cgroup_manager(struct container_config *c)
+{
+    const char *runtime = getenv("XDG_RUNTIME_DIR"), *why = NULL;
+    if (!engine_is_rootless() || c->cgroup_manager || c->cgroup_parent || !runtime)
+        return NULL;
+    own(cgroup_host) struct cgroup_host *host = NULL;
+    TRY(cgroup_host_open(&host));
+    own_mem char *systemd = mem_printf("%s/systemd/private", runtime);
+    if (!cgroup_host_usable(host, &why) && access(systemd, W_OK) == 0)
+        c->cgroup_manager = mem_strdup("systemd");
+    return NULL;
+}
+
 fallible container_use_systemd(struct container_config *c)
 {
     own_mem char *size = c->systemd_shm_bytes ? mem_printf("%lld", (long long)c->systemd_shm_bytes) : NULL;
     if (c->no_cgroup || strcmp(c->cgroupns, "host") == 0)
         return err_new(ERR_INVALID, "--systemd: it divides its control group, so it needs one and a cgroup namespace");
+    TRY(choose_cgroup_manager(c));
     options_add_tmpfs(c, "/run", "755", size);
     options_add_tmpfs(c, "/run/lock", "1777", size);
     options_add_tmpfs(c, "/tmp", "1777", size);
