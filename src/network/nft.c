@@ -447,6 +447,11 @@ static uint32_t number_of(const struct nlattr *a, size_t len)
     return be32toh(v);
 }
 
+static bool is_text(const struct nlattr *a, size_t len)
+{
+    return a && len && memchr(a + 1, '\0', len);
+}
+
 /* An attribute within another; NULL: not there. */
 static const struct nlattr *find_in(const struct nlattr *in, uint16_t attribute, size_t *ret_len)
 {
@@ -579,7 +584,7 @@ static err *read_chain(void *ctx, const struct nlmsghdr *m)
     const struct nlattr *table = netlink_find(m, fixed, NFTA_CHAIN_TABLE, &table_len);
     const struct nlattr *chain = netlink_find(m, fixed, NFTA_CHAIN_NAME, &chain_len);
     const struct nlattr *policy = netlink_find(m, fixed, NFTA_CHAIN_POLICY, &policy_len);
-    if (!hook || !table || !chain || !policy || !table_len || !chain_len)
+    if (!hook || !policy || !is_text(table, table_len) || !is_text(chain, chain_len))
         return NULL;
     const struct nlattr *number = find_in(hook, NFTA_HOOK_HOOKNUM, &len);
     return each->fn(each->ctx, head->nfgen_family, (const char *)(table + 1), (const char *)(chain + 1),

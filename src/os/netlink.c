@@ -9,6 +9,8 @@
 
 #include "base/mem.h"
 
+enum { ERRNO_MAX = 4095 }; /* the kernel's MAX_ERRNO */
+
 fallible netlink_open(int *ret_sock)
 {
     return netlink_open_protocol(NETLINK_ROUTE, ret_sock);
@@ -114,6 +116,8 @@ static fallible read_answers(const char *bytes, size_t n, netlink_answer *answer
             *ret_end = true;
             if (m->nlmsg_len >= NLMSG_LENGTH(sizeof verdict))
                 memcpy(&verdict, NLMSG_DATA(m), sizeof verdict);
+            if (verdict > 0 || verdict < -ERRNO_MAX)
+                return err_new(ERR_CORRUPT, "netlink: a verdict of %d", verdict);
             return verdict ? err_sys(-verdict, "the kernel's network stack") : NULL;
         }
         if (answer)
@@ -142,7 +146,7 @@ fallible netlink_ask(int sock, struct netlink_request *r, netlink_answer *answer
             continue;
         if (n < 0)
             return err_sys(errno, "netlink: receive");
-        if ((size_t)n > sizeof in.bytes)
+        if (n == 0 || (size_t)n > sizeof in.bytes)
             return err_new(ERR_CORRUPT, "netlink: an answer of %zd bytes", n);
         TRY(read_answers(in.bytes, (size_t)n, answer, ctx, &end));
     }

@@ -1,0 +1,64 @@
+/*
+ * Any bytes as the kernel's answer: elements and chains that are handed out lie within it, and an answer that never
+ * ends is not waited for.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "network/nft.h"
+
+int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
+
+static size_t sum(const void *bytes, size_t n)
+{
+    size_t all = 0;
+    for (size_t i = 0; bytes && i < n; i++)
+        all += ((const unsigned char *)bytes)[i];
+    return all;
+}
+
+static err *element(void *ctx, const struct nft_element *e)
+{
+    size_t *all = ctx;
+    *all += sum(e->key, e->key_len) + sum(e->end, e->key_len) + sum(e->data, e->data_len);
+    return NULL;
+}
+
+static err *chain(void *ctx, int family, const char *table, const char *name, uint32_t hook, uint32_t policy)
+{
+    size_t *all = ctx;
+    *all += (size_t)family + strlen(table) + strlen(name) + hook + policy;
+    return NULL;
+}
+
+/* A socket on which the answer waits, and behind it the end. */
+static int answered(const unsigned char *data, size_t size, int *ret_peer)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0 || send(pair[1], data, size, 0) < 0 ||
+        shutdown(pair[1], SHUT_WR) < 0)
+        abort();
+    *ret_peer = pair[1];
+    return pair[0];
+}
+
+int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
+{
+    size_t all = 0;
+    bool has = false;
+    if (size > 16384)
+        return 0;
+    for (int i = 0; i < 3; i++) {
+        int peer, sock = answered(data, size, &peer);
+        err_ignore(i == 0   ? nft_each(sock, "husk", "ports4", element, &all)
+                   : i == 1 ? nft_each_chain(sock, chain, &all)
+                            : nft_has(sock, "husk", "ports4", "abcd", 4, &has),
+                   "any bytes may be no answer");
+        (void)close(sock);
+        (void)close(peer);
+    }
+    return 0;
+}
