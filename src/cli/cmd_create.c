@@ -23,6 +23,7 @@ static fallible create_run(const void *opts_, struct args args)
         return err_new(ERR_INVALID, "needs IMAGE, or --rootfs DIR: see '--help'");
     TRY(engine_open(&engine));
     TRY(container_create(engine, &o->create, args.v, (size_t)args.n, &c));
+    container_keep(c);
     printf("%s\n", c->row.id);
     return NULL;
 }

@@ -115,6 +115,8 @@ static fallible run_run(const void *opts_, struct args args)
     c->preserve_fds = (int)o->preserve_fds.v;
     TRY(undo_rm(c, o, container_start(c, o->detach ? NULL : &sock)));
     if (o->detach) {
+        if (o->create.restart && !o->create.rm) /* it is to come back */
+            container_keep(c);
         printf("%s\n", c->row.id);
         return NULL;
     }

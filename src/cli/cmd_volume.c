@@ -114,6 +114,8 @@ static fallible create_run(const void *opts_, struct args args)
         e = NULL;
     }
     TRY(e);
+    own_mem char *folder = mem_printf("volumes/%s", name ? name : made);
+    engine_settle(engine, folder);
     printf("%s\n", name ? name : made);
     return NULL;
 }

@@ -89,6 +89,8 @@ fallible image_for_container(struct engine *e, const struct image_wish *wish, st
  * trusted_ask() says; nothing to ask with --rootfs. */
 fallible image_admit_container(struct container *c);
 
+/* A power cut leaves it there: engine_settle(). */
+void container_keep(struct container *c);
 /* Makes it: folder, volumes, row. args[0] is the image, unless o->rootfs is set. */
 fallible container_create(struct engine *e, const struct create_options *o, char *const *args, size_t args_n,
                           struct container **ret);

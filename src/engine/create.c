@@ -123,6 +123,12 @@ static fallible add_row(struct container *c, const struct create_options *o, str
     }
 }
 
+void container_keep(struct container *c)
+{
+    own_mem char *folder = mem_printf("containers/%s", c->row.id);
+    engine_settle(c->engine, folder);
+}
+
 static int64_t now_ns(void)
 {
     struct timespec t = { 0 };

@@ -161,6 +161,16 @@ fallible db_open(const char *root, enum db_make make, struct db **ret)
     return NULL;
 }
 
+/* What a checkpoint has taken out of the WAL meanwhile was synced by it. */
+fallible db_settle(struct db *db)
+{
+    own_mem char *path = mem_printf("%s-wal", db->path);
+    own_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return errno == ENOENT ? NULL : err_sys(errno, "open '%s'", path);
+    return fdatasync(fd) < 0 ? err_sys(errno, "write '%s' to the disk", path) : NULL;
+}
+
 void db_free(struct db *db)
 {
     if (!db)

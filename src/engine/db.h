@@ -6,8 +6,9 @@
  * leave a wrong answer behind.
  *
  * The file is in WAL mode, so a reader never waits for a writer. synchronous=NORMAL: a killed process loses nothing
- * that was acknowledged; a power cut may lose the last rows whole, never parts. The version of the tables is
- * user_version; older files are upgraded in place, newer ones are refused.
+ * that was acknowledged; a power cut may lose the last rows whole, never parts, unless they were settled
+ * (docs/adr/0051-what-a-power-cut-may-take.md). The version of the tables is user_version; older files are upgraded in
+ * place, newer ones are refused.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #ifndef HUSK_ENGINE_DB_H
@@ -22,6 +23,8 @@ struct db;
 /* Makes the file when make is set; else a missing one is NOT_FOUND. */
 enum db_make { DB_MUST_EXIST, DB_MAKE };
 fallible db_open(const char *root, enum db_make make, struct db **ret);
+/* All that was written is on the disk when it returns, whatever becomes of the machine. */
+fallible db_settle(struct db *db);
 void db_free(struct db *db);
 OWN_TYPE(db, struct db *, db_free)
 

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "engine/paths.h"
 #include "os/fs.h"
 #include "os/ids.h"
@@ -41,6 +42,25 @@ fallible engine_db(struct engine *e, struct db **ret)
         TRY(db_open(e->root, DB_MAKE, &e->db));
     *ret = e->db;
     return NULL;
+}
+
+static fallible settle(struct engine *e, const char *folder)
+{
+    own_mem char *path = mem_printf("%s/%s", e->root, folder);
+    own_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    struct db *db;
+    /* The folder first: a row without one would be worse than neither. */
+    if (fd < 0 || fsync(fd) < 0)
+        return err_sys(errno, "write '%s' to the disk", path);
+    TRY(engine_db(e, &db));
+    return db_settle(db);
+}
+
+void engine_settle(struct engine *e, const char *folder)
+{
+    own(err) err *failed = settle(e, folder);
+    if (failed)
+        log_warn("a power cut may lose what was just made: %s", err_text(failed));
 }
 
 fallible engine_db_if_there(struct engine *e, struct db **ret)

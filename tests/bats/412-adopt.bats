@@ -194,14 +194,17 @@ cut_power() { # NAME...: these were acknowledged before something was written to
     local HUSK_ROOT=$T/disk/root
     export HUSK_ROOT
     load_busybox
-    husk create --network none --name first busybox true >/dev/null
-    sync -f "$T/disk"
+    husk create --network none --name first busybox true >/dev/null # which is a promise: nothing else is synced
+    cut_power first
+    husk volume create promised >/dev/null
+    cut_power first promised
     for i in 1 2 3 4 5 6; do
         husk create --network none --name "c$i" -v "vol$i:/v" busybox true >/dev/null
-        cut_power first || { echo "after create $i"; return 1; }
+        cut_power first "c$i" || { echo "after create $i"; return 1; }
         husk run --network none --name "r$i" busybox sh -c 'echo said >/file; echo said; exit 3' >/dev/null || true
         cut_power first || { echo "after run $i"; return 1; }
         husk run --network none -d --name "d$i" --restart always busybox sleep 1000 >/dev/null
+        ((i > 1)) || cut_power first "d$i" || { echo "after run -d --restart"; return 1; }
         husk rename "d$i" "e$i"
         sync -f "$T/disk"
         cut_power first "c$i" "r$i" "e$i" || { echo "while running $i"; return 1; }
