@@ -142,16 +142,31 @@ BUILD_COMMAND(cmd_build, "build");
 /* ---- husk builder ---- */
 
 struct prune_opts {
-    bool all, force;
+    bool all, force, dry_run;
 };
 #define T struct prune_opts
 static const struct opt prune_options[] = {
     OPT_FLAG('a', "all", T, all, "Cache mounts (RUN --mount=type=cache) too"),
     OPT_FLAG('f', "force", T, force, "Do not ask"),
+    OPT_FLAG(0, "dry-run", T, dry_run, "Only say what would be forgotten, and the room that would make"),
     OPT_END,
 };
 #undef T
 static const struct opt no_options[] = { OPT_END };
+
+static fallible say_prune(struct engine *e, bool mounts)
+{
+    struct build_usage u = { 0 };
+    uint64_t layers = 0;
+    char bytes[32];
+    TRY(build_usage(e, &u));
+    TRY(image_sweep_of_builds(e, &layers));
+    printf("steps\t%zu\n", u.entries);
+    if (mounts)
+        printf("cache mounts\t%zu\t%s\n", u.mounts, format_bytes(u.mount_bytes, bytes));
+    printf("Would be reclaimed: %s\n", format_bytes(layers + (mounts ? u.mount_bytes : 0), bytes));
+    return NULL;
+}
 
 static fallible prune_run(const void *opts_, struct args args)
 {
@@ -161,6 +176,10 @@ static fallible prune_run(const void *opts_, struct args args)
     struct sweep_result swept = { 0 };
     char bytes[32];
     (void)args;
+    if (o->dry_run) {
+        TRY(engine_open(&e));
+        return say_prune(e, o->all);
+    }
     if (!o->force && isatty(STDIN_FILENO)) {
         fputs("The build cache will be removed. Go on? [y/N] ", stderr);
         int c = getchar();

@@ -5,7 +5,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/pod.h"
 #include "cli/table.h"
 #include "engine/image_remove.h"
 #include "engine/usage.h"
@@ -188,6 +188,13 @@ static fallible df_run(const void *opts_, struct args args)
 
 /* ---- prune ---- */
 
+struct pruning {
+    struct engine *engine;
+    const struct prune_opts *o;
+    struct strv gone; /* IDs of containers: with --dry-run what they use is looked at as if they were */
+    uint64_t bytes;
+};
+
 static void print_list(const char *title, const struct strv *lines)
 {
     if (lines->n > 0)
@@ -198,65 +205,102 @@ static void print_list(const char *title, const struct strv *lines)
         printf("\n");
 }
 
-static fallible prune_containers(struct engine *e, const struct prune_opts *o, uint64_t *bytes)
+/* Those of which nothing runs go whole; a filter is about containers, so none goes then. */
+static fallible prune_pods(struct pruning *p)
+{
+    own(pod_list) struct pod_list list = { 0 };
+    own_strv struct strv pods = { 0 };
+    err *first = NULL;
+    if (p->o->filter.n)
+        return NULL;
+    TRY(pod_list(p->engine, &list));
+    for (size_t i = 0; i < list.n && !first; i++) {
+        bool gone = false;
+        first = pod_prune_one(list.items[i], p->o->dry_run, &p->gone, &p->bytes, &gone);
+        if (gone)
+            strv_add(&pods, list.items[i]->row.id);
+    }
+    print_list("Deleted Pods", &pods);
+    return first;
+}
+
+static fallible prune_container(struct pruning *p, struct container *c, struct strv *gone)
+{
+    struct removal r = { 0 };
+    TRY(container_removal(c, false, false, &r));
+    strv_free(&r.volumes);
+    if (!p->o->dry_run)
+        TRY(container_remove(c, &(struct remove_options){ 0 }));
+    strv_add(gone, c->row.id);
+    p->bytes += r.bytes;
+    return NULL;
+}
+
+static fallible prune_containers(struct pruning *p)
 {
     struct container_list list;
     own_strv struct strv gone = { 0 };
     err *first = NULL;
-    TRY(container_list(e, &(struct list_options){ .all = true, .filters = &o->filter }, &list));
+    TRY(container_list(p->engine, &(struct list_options){ .all = true, .filters = &p->o->filter }, &list));
     for (size_t i = 0; i < list.n && !first; i++) {
-        struct removal r = { 0 };
-        if (list.states[i].status == CONTAINER_RUNNING || list.states[i].status == CONTAINER_PAUSED)
-            continue;
-        first = container_removal(list.items[i], false, false, &r);
-        if (!first && !o->dry_run)
-            first = container_remove(list.items[i], &(struct remove_options){ 0 });
-        strv_free(&r.volumes);
-        if (!first) {
-            strv_add(&gone, list.items[i]->row.id);
-            *bytes += r.bytes;
-        }
+        enum container_status s = list.states[i].status;
+        const struct db_container *row = &list.items[i]->row;
+        if ((s == CONTAINER_CREATED || s == CONTAINER_EXITED) && !strv_has(&p->gone, row->id) &&
+            !(row->pod && strstr(row->config, "\"infra\":true"))) /* it goes with its pod */
+            first = prune_container(p, list.items[i], &gone);
     }
     container_list_clear(&list);
     print_list("Deleted Containers", &gone);
+    for (size_t i = 0; i < gone.n; i++)
+        strv_add(&p->gone, gone.items[i]);
     return first;
 }
 
-static fallible prune_volumes(struct engine *e, const struct prune_opts *o, uint64_t *bytes)
+static fallible prune_volumes(struct pruning *p)
 {
     own_strv struct strv gone = { 0 };
     uint64_t freed = 0;
-    if (!o->volumes || o->dry_run)
+    if (!p->o->volumes)
         return NULL;
-    TRY(volume_prune(e, false, &gone, &freed));
-    *bytes += freed;
+    TRY(volume_prune(
+        p->engine,
+        &(struct volume_prune_options){ .dry_run = p->o->dry_run, .filters = &p->o->filter, .without = &p->gone },
+        &gone, &freed));
+    p->bytes += freed;
     print_list("Deleted Volumes", &gone);
     return NULL;
 }
 
-static fallible prune_images(struct engine *e, const struct prune_opts *o, uint64_t *bytes)
+static fallible prune_images(struct pruning *p)
 {
     own_strv struct strv lines = { 0 };
     uint64_t freed = 0;
-    TRY(image_prune(e, &(struct prune_options){ o->all, o->dry_run, &o->filter }, &lines, &freed));
-    *bytes += freed;
+    struct prune_options wish = { p->o->all, p->o->dry_run, &p->o->filter, &p->gone };
+    TRY(image_prune(p->engine, &wish, &lines, &freed));
+    p->bytes += freed;
     print_list("Deleted Images", &lines);
     return NULL;
+}
+
+static fallible prune_all(struct pruning *p)
+{
+    TRY(prune_pods(p));
+    TRY(prune_containers(p));
+    TRY(prune_volumes(p));
+    return prune_images(p);
 }
 
 static fallible prune_run(const void *opts_, struct args args)
 {
     const struct prune_opts *o = opts_;
     own(engine) struct engine *engine = NULL;
-    uint64_t bytes = 0;
     char size[32];
-    if (o->dry_run && o->volumes)
-        return err_new(ERR_INVALID, "--dry-run does not know of volumes: leave out --volumes");
     TRY(engine_open(&engine));
-    TRY(prune_containers(engine, o, &bytes));
-    TRY(prune_volumes(engine, o, &bytes));
-    TRY(prune_images(engine, o, &bytes));
-    printf("%s: %s\n", o->dry_run ? "Would be reclaimed" : "Total reclaimed space", format_bytes(bytes, size));
+    struct pruning p = { .engine = engine, .o = o };
+    err *e = prune_all(&p);
+    strv_free(&p.gone);
+    TRY(e);
+    printf("%s: %s\n", o->dry_run ? "Would be reclaimed" : "Total reclaimed space", format_bytes(p.bytes, size));
     return NULL;
 }
 

@@ -16,6 +16,7 @@ struct image_opts {
 #define T struct image_opts
 static const struct opt rmi_options[] = {
     OPT_FLAG('f', "force", T, force, "Also while a container uses it, which then keeps what it needs"),
+    OPT_FLAG(0, "dry-run", T, dry_run, "Only say what would go, and the room that would make"),
     OPT_END,
 };
 static const struct opt inspect_options[] = {
@@ -43,9 +44,15 @@ static err *rmi_one(const char *arg, void *ctx)
 {
     const struct each *each = ctx;
     own_strv struct strv lines = { 0 };
-    err *e = image_remove(each->engine, arg, each->opts->force, &lines);
+    uint64_t bytes = 0;
+    char size[32];
+    bool look = each->opts->dry_run, force = each->opts->force;
+    err *e =
+        look ? image_removal(each->engine, arg, force, &lines, &bytes) : image_remove(each->engine, arg, force, &lines);
     for (size_t i = 0; i < lines.n; i++)
         printf("%s\n", lines.items[i]);
+    if (look && !e)
+        printf("Would be reclaimed: %s\n", format_bytes(bytes, size));
     if (each->opts->force && err_is(e, ERR_NOT_FOUND)) {
         err_free(e);
         return NULL;

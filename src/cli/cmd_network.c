@@ -20,7 +20,7 @@ struct network_opts {
     struct opt_bool ipv4;
     struct strv filter, alias, dns_add, dns_drop;
     const char *format, *ip, *ip6, *mac, *interface;
-    bool quiet, force, all, no_trunc, attachable, verbose, no_heading;
+    bool quiet, force, all, no_trunc, attachable, verbose, no_heading, dry_run;
 };
 
 #define T struct network_opts
@@ -70,6 +70,7 @@ static const struct opt rm_options[] = {
 static const struct opt prune_options[] = {
     OPT_FLAG('f', "force", T, force, "As with docker: husk never asks"),
     OPT_STRS(0, "filter", T, filter, "KEY=VALUE", "name=, label=KEY[=VALUE], until=TIME"),
+    OPT_FLAG(0, "dry-run", T, dry_run, "Only say what would be removed"),
     OPT_END,
 };
 static const struct opt connect_options[] = {
@@ -330,7 +331,7 @@ static fallible prune_run(const void *opts_, struct args args)
             e = passes(engine, l.items[i], &o->filter, &wanted);
         if (e || used || !wanted)
             continue;
-        e = network_remove(engine, l.items[i], false);
+        e = o->dry_run ? NULL : network_remove(engine, l.items[i], false);
         if (err_is(e, ERR_CONFLICT)) { /* somebody connects just now */
             err_free(e);
             e = NULL;

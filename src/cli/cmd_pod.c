@@ -182,16 +182,22 @@ static fallible exists_run(const void *opts, struct args args)
     return err_exit(1); /* no word: scripts ask for the status alone */
 }
 
-static fallible prune_one(struct pod *p, bool dry_run)
+fallible pod_prune_one(struct pod *p, bool dry_run, struct strv *ret_members, uint64_t *ret_bytes, bool *ret_gone)
 {
     own(pod_members) struct pod_members m = { 0 };
+    uint64_t bytes = 0;
     TRY(pod_members(p, &m));
     for (size_t i = 0; i < m.n; i++)
         if (m.states[i].status != CONTAINER_CREATED && m.states[i].status != CONTAINER_EXITED)
             return NULL;
+    for (size_t i = 0; i < m.n; i++) {
+        TRY(engine_disk_usage(m.items[i]->dir, &bytes));
+        *ret_bytes += bytes;
+        strv_add(ret_members, m.items[i]->row.id);
+    }
     if (!dry_run)
         TRY(pod_remove(p, &(struct remove_options){ 0 }));
-    printf(dry_run ? "%s\t%s\n" : "%s\n", p->row.id, p->row.name);
+    *ret_gone = true;
     return NULL;
 }
 
@@ -200,10 +206,19 @@ static fallible prune_run(const void *opts_, struct args args)
     const struct pod_opts *o = opts_;
     own(engine) struct engine *engine = NULL;
     own(pod_list) struct pod_list list = { 0 };
+    own_strv struct strv members = { 0 };
+    uint64_t bytes = 0;
     TRY(engine_open(&engine));
     TRY(pod_list(engine, &list));
-    for (size_t i = 0; i < list.n; i++)
-        TRY(prune_one(list.items[i], o->dry_run));
+    for (size_t i = 0; i < list.n; i++) {
+        const struct db_pod *row = &list.items[i]->row;
+        bool gone = false;
+        TRY(pod_prune_one(list.items[i], o->dry_run, &members, &bytes, &gone));
+        if (gone && o->dry_run)
+            printf("%s\t%s\n", row->id, row->name);
+        else if (gone)
+            printf("%s\n", row->id);
+    }
     return NULL;
 }
 

@@ -51,6 +51,7 @@ static const struct opt inspect_options[] = {
 static const struct opt rm_options[] = {
     OPT_FLAG('f', "force", T, force, "A missing one is no error"),
     OPT_FLAG('a', "all", T, all, "All that no container uses"),
+    OPT_FLAG(0, "dry-run", T, dry_run, "Only say what would be removed, and its size"),
     OPT_END,
 };
 static const struct opt prune_options[] = {
@@ -190,22 +191,28 @@ static fallible inspect_run(const void *opts_, struct args args)
 static err *rm_one(const char *name, void *ctx)
 {
     const struct each *each = ctx;
-    err *e = volume_remove(each->engine, name);
+    uint64_t bytes = 0;
+    char size[32];
+    bool look = each->opts->dry_run;
+    err *e = look ? volume_removal(each->engine, name, &bytes) : volume_remove(each->engine, name);
     if (each->opts->force && err_is(e, ERR_NOT_FOUND)) {
         err_free(e);
         return NULL;
     }
     TRY(e);
-    printf("%s\n", name);
+    if (look)
+        printf("%s\t%s\n", name, format_bytes(bytes, size));
+    else
+        printf("%s\n", name);
     return NULL;
 }
 
 /* As podman's: every volume that no container uses. */
-static fallible rm_all(struct engine *engine)
+static fallible rm_all(struct engine *engine, bool dry_run)
 {
     own_strv struct strv removed = { 0 };
     uint64_t bytes = 0;
-    TRY(volume_prune(engine, &(struct volume_prune_options){ .all = true }, &removed, &bytes));
+    TRY(volume_prune(engine, &(struct volume_prune_options){ .all = true, .dry_run = dry_run }, &removed, &bytes));
     for (size_t i = 0; i < removed.n; i++)
         printf("%s\n", removed.items[i]);
     return NULL;
@@ -276,7 +283,7 @@ static fallible rm_run(const void *opts_, struct args args)
         return err_new(ERR_INVALID, "which volume? Name some, or say --all");
     TRY(engine_open(&engine));
     if (o->all)
-        return rm_all(engine);
+        return rm_all(engine, o->dry_run);
     return command_each("husk volume rm", args, rm_one, &(struct each){ engine, opts_, NULL });
 }
 
@@ -288,11 +295,11 @@ static fallible prune_run(const void *opts_, struct args args)
     uint64_t bytes = 0;
     char size[32];
     TRY(engine_open(&engine));
-    struct volume_prune_options prune = { o->all, o->dry_run, &o->filter };
+    struct volume_prune_options prune = { .all = o->all, .dry_run = o->dry_run, .filters = &o->filter };
     TRY(volume_prune(engine, &prune, &removed, &bytes));
     for (size_t i = 0; i < removed.n; i++)
         printf("%s\n", removed.items[i]);
-    printf("Total reclaimed space: %s\n", format_bytes(bytes, size));
+    printf("%s: %s\n", o->dry_run ? "Would be reclaimed" : "Total reclaimed space", format_bytes(bytes, size));
     return NULL;
 }
 

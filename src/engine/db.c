@@ -502,13 +502,18 @@ fallible db_volume_users(struct db *db, const char *name, struct strv *ret)
     return code == SQLITE_DONE ? NULL : db_fail(db, "find a volume's users");
 }
 
+fallible db_volume_in_use(const char *name, const char *container)
+{
+    return err_new(ERR_CONFLICT, "volume '%s' is in use by container %.12s: remove that first", name, container);
+}
+
 fallible db_volume_remove(struct db *db, const char *name)
 {
     own_strv struct strv users = { 0 };
     TRY(db_run(db, "BEGIN IMMEDIATE"));
     err *e = db_volume_users(db, name, &users);
     if (!e && users.n)
-        e = err_new(ERR_CONFLICT, "volume '%s' is in use by container %.12s: remove that first", name, users.items[0]);
+        e = db_volume_in_use(name, users.items[0]);
     if (!e)
         e = db_delete_by(db, "DELETE FROM volume WHERE name = ?", name);
     return db_commit_or_undo(db, e);

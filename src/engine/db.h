@@ -69,6 +69,8 @@ fallible db_volume_find(struct db *db, const char *name, struct db_volume *ret);
 fallible db_volume_list(struct db *db, struct db_volume **ret, size_t *ret_n);
 /* CONFLICT while a container uses it, with the container's ID. */
 fallible db_volume_remove(struct db *db, const char *name);
+/* That CONFLICT. */
+fallible db_volume_in_use(const char *name, const char *container);
 /* IDs of the containers that use it. */
 fallible db_volume_users(struct db *db, const char *name, struct strv *ret);
 

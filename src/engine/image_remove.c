@@ -13,7 +13,12 @@
 #include "image/settings.h"
 #include "monitor/events.h"
 
-fallible image_kept(struct engine *e, struct sweep_kept *ret)
+static bool leaves_out(const struct strv *without, const char *id)
+{
+    return without && strv_has(without, id);
+}
+
+static fallible kept_by_others(struct engine *e, const struct strv *without, struct sweep_kept *ret)
 {
     struct db *db = NULL;
     struct db_container *rows = NULL;
@@ -24,6 +29,10 @@ fallible image_kept(struct engine *e, struct sweep_kept *ret)
         TRY(db_container_list(db, &rows, &n));
     for (size_t i = 0; i < n; i++) {
         void *config = NULL;
+        if (leaves_out(without, rows[i].id)) {
+            db_container_clear(&rows[i]);
+            continue;
+        }
         if (rows[i].manifest)
             strv_add(&ret->manifests, rows[i].manifest);
         if (!first) /* a configuration that cannot be read: nothing may be swept, its layers are not known */
@@ -41,31 +50,65 @@ fallible image_kept(struct engine *e, struct sweep_kept *ret)
     return first;
 }
 
-static err *kept_now(void *ctx, struct sweep_kept *ret)
+fallible image_kept(struct engine *e, struct sweep_kept *ret)
 {
-    struct engine *e = ctx;
-    struct layout *l;
-    TRY(engine_layout(e, &l));
-    TRY(build_cache_keep(l, &ret->layers));
-    return image_kept(e, ret);
+    return kept_by_others(e, NULL, ret);
 }
 
-static fallible sweep(struct engine *e, const struct strv *without, bool dry_run, struct sweep_result *ret)
+struct keeping {
+    struct engine *e;
+    const struct strv *without; /* containers */
+    bool no_builds;
+};
+
+static err *kept_now(void *ctx, struct sweep_kept *ret)
+{
+    const struct keeping *k = ctx;
+    struct layout *l;
+    TRY(engine_layout(k->e, &l));
+    if (!k->no_builds)
+        TRY(build_cache_keep(l, &ret->layers));
+    return kept_by_others(k->e, k->without, ret);
+}
+
+/* without: names, as struct sweep_options has them. */
+static fallible sweep_keeping(struct keeping *keeping, const struct strv *without, bool dry_run,
+                              struct sweep_result *ret)
 {
     struct settings settings;
     struct layout *l;
     TRY(settings_read(&settings));
-    TRY(engine_layout(e, &l));
-    struct sweep_options o = {
-        .keep = kept_now, .keep_ctx = e, .without = without, .drop_packed = !settings.keep_blobs, .dry_run = dry_run
-    };
+    TRY(engine_layout(keeping->e, &l));
+    struct sweep_options o = { .keep = kept_now,
+                               .keep_ctx = keeping,
+                               .without = without,
+                               .drop_packed = !settings.keep_blobs,
+                               .dry_run = dry_run };
     TRY(layers_sweep(l, &o, ret));
-    return dry_run ? NULL : lowers_sweep(e);
+    return dry_run ? NULL : lowers_sweep(keeping->e);
+}
+
+/* containers: that do not count either. */
+static fallible sweep(struct engine *e, const struct strv *without, const struct strv *containers, bool dry_run,
+                      struct sweep_result *ret)
+{
+    return sweep_keeping(&(struct keeping){ .e = e, .without = containers }, without, dry_run, ret);
+}
+
+fallible image_sweep_of_builds(struct engine *e, uint64_t *ret_bytes)
+{
+    struct layout *l;
+    struct sweep_result r = { 0 };
+    TRY(engine_layout(e, &l));
+    TRY(layers_measure(l));
+    TRY(sweep_keeping(&(struct keeping){ .e = e, .no_builds = true }, NULL, true, &r));
+    *ret_bytes = r.bytes;
+    return NULL;
 }
 
 fallible image_sweep(struct engine *e, bool dry_run, struct sweep_result *ret)
 {
-    return sweep(e, NULL, dry_run, ret);
+    return sweep(e, NULL, NULL, dry_run, ret);
 }
 
 /* All names in the store that lead to this image. */
@@ -79,7 +122,7 @@ static fallible names_of(struct engine *e, const char *id, struct strv *ret)
     return NULL;
 }
 
-static fallible user_of(struct engine *e, const char *image_id, char **ret_name)
+static fallible user_of(struct engine *e, const char *image_id, const struct strv *without, char **ret_name)
 {
     struct db *db = NULL;
     struct db_container *rows = NULL;
@@ -89,7 +132,7 @@ static fallible user_of(struct engine *e, const char *image_id, char **ret_name)
     if (db)
         TRY(db_container_list(db, &rows, &n));
     for (size_t i = 0; i < n; i++) {
-        if (!*ret_name && str_eq(rows[i].image_id, image_id))
+        if (!*ret_name && str_eq(rows[i].image_id, image_id) && !leaves_out(without, rows[i].id))
             *ret_name = mem_strdup(rows[i].name);
         db_container_clear(&rows[i]);
     }
@@ -97,14 +140,19 @@ static fallible user_of(struct engine *e, const char *image_id, char **ret_name)
     return NULL;
 }
 
-static fallible remove_name(struct layout *l, const char *full, struct strv *ret_lines)
+static fallible say_untagged(const char *full, struct strv *ret_lines)
 {
     own(ref) struct ref *r = NULL;
-    TRY(layout_remove_name(l, full));
     TRY(ref_parse(full, &r));
     own_mem char *familiar = ref_familiar(r);
     strv_add_printf(ret_lines, "Untagged: %s", familiar);
     return NULL;
+}
+
+static fallible remove_name(struct layout *l, const char *full, struct strv *ret_lines)
+{
+    TRY(layout_remove_name(l, full));
+    return say_untagged(full, ret_lines);
 }
 
 /* An image may be kept by its ID alone (loaded or imported without a name), with or without names beside it. */
@@ -120,10 +168,52 @@ static fallible remove_unnamed(struct layout *l, const struct image *image)
 static fallible check_use(struct engine *e, const struct image *image, const char *what)
 {
     own_mem char *user = NULL;
-    TRY(user_of(e, image->id, &user));
+    TRY(user_of(e, image->id, NULL, &user));
     if (user)
         return err_new(ERR_CONFLICT, "image '%s' is in use by container '%s': remove that first, or force with -f",
                        what, user);
+    return NULL;
+}
+
+/* What is to go: the one name, or all of an ID; and with the last one the image. */
+static fallible plan_removal(struct engine *e, const char *what, bool force, struct image **ret, struct strv *ret_names,
+                             bool *ret_last)
+{
+    struct layout *l;
+    own(image) struct image *image = NULL;
+    own_strv struct strv names = { 0 };
+    TRY(engine_layout(e, &l));
+    TRY(image_find(l, what, NULL, &image));
+    TRY(names_of(e, image->id, &names));
+    *ret_last = !image->name || names.n <= 1;
+    if (!image->name && names.n > 1 && !force)
+        return err_new(ERR_CONFLICT, "image '%s' has %zu names: remove them by name, or all with -f", what, names.n);
+    if (*ret_last && !force)
+        TRY(check_use(e, image, what));
+    if (image->name)
+        strv_add(ret_names, image->name);
+    for (size_t i = 0; !image->name && i < names.n; i++)
+        strv_add(ret_names, names.items[i]);
+    *ret = take(image);
+    return NULL;
+}
+
+fallible image_removal(struct engine *e, const char *what, bool force, struct strv *ret_lines, uint64_t *ret_bytes)
+{
+    own(image) struct image *image = NULL;
+    own_strv struct strv without = { 0 };
+    struct sweep_result r = { 0 };
+    bool last = false;
+    TRY(plan_removal(e, what, force, &image, &without, &last));
+    for (size_t i = 0; i < without.n; i++)
+        TRY(say_untagged(without.items[i], ret_lines));
+    if (last) {
+        strv_add(&without, image->manifest_digest);
+        strv_add_printf(ret_lines, "Deleted: %s", image->id);
+    }
+    TRY(layers_measure(e->layout));
+    TRY(sweep(e, &without, NULL, true, &r));
+    *ret_bytes = r.bytes;
     return NULL;
 }
 
@@ -132,17 +222,10 @@ fallible image_remove(struct engine *e, const char *what, bool force, struct str
     struct layout *l;
     own(image) struct image *image = NULL;
     own_strv struct strv names = { 0 };
+    bool last = false;
     TRY(engine_layout(e, &l));
-    TRY(image_find(l, what, NULL, &image));
-    TRY(names_of(e, image->id, &names));
-    bool last = !image->name || names.n <= 1;
-    if (!image->name && names.n > 1 && !force)
-        return err_new(ERR_CONFLICT, "image '%s' has %zu names: remove them by name, or all with -f", what, names.n);
-    if (last && !force)
-        TRY(check_use(e, image, what));
-    if (image->name)
-        TRY(remove_name(l, image->name, ret_lines));
-    for (size_t i = 0; !image->name && i < names.n; i++)
+    TRY(plan_removal(e, what, force, &image, &names, &last));
+    for (size_t i = 0; i < names.n; i++)
         TRY(remove_name(l, names.items[i], ret_lines));
     if (last)
         TRY(remove_unnamed(l, image));
@@ -272,14 +355,8 @@ struct prune {
 
 static fallible prune_name(struct prune *p, const struct image *image)
 {
-    own(ref) struct ref *r = NULL;
     strv_add(&p->without, image->name);
-    if (!p->o->dry_run)
-        return remove_name(p->l, image->name, p->lines);
-    TRY(ref_parse(image->name, &r));
-    own_mem char *familiar = ref_familiar(r);
-    strv_add_printf(p->lines, "Untagged: %s", familiar);
-    return NULL;
+    return p->o->dry_run ? say_untagged(image->name, p->lines) : remove_name(p->l, image->name, p->lines);
 }
 
 static fallible prune_one(struct prune *p, const struct image *image)
@@ -291,7 +368,7 @@ static fallible prune_one(struct prune *p, const struct image *image)
     TRY(passes(image, p->o->filters, &wanted));
     if (!wanted)
         return NULL;
-    TRY(user_of(p->e, image->id, &user));
+    TRY(user_of(p->e, image->id, p->o->without, &user));
     if (user)
         return NULL;
     if (image->name)
@@ -308,7 +385,7 @@ static fallible prune(struct prune *p, struct image **images, size_t n, uint64_t
     struct sweep_result r = { 0 };
     for (size_t i = 0; i < n; i++)
         TRY(prune_one(p, images[i]));
-    TRY(sweep(p->e, &p->without, p->o->dry_run, &r));
+    TRY(sweep(p->e, &p->without, p->o->without, p->o->dry_run, &r));
     *ret_bytes = r.bytes;
     return NULL;
 }

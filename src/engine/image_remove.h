@@ -15,17 +15,22 @@
  * Errors: NOT_FOUND, CONFLICT (in use, several names).
  */
 fallible image_remove(struct engine *e, const char *what, bool force, struct strv *ret_lines);
+/* What image_remove() would say, and what room it would make; or its errors. Nothing is changed. */
+fallible image_removal(struct engine *e, const char *what, bool force, struct strv *ret_lines, uint64_t *ret_bytes);
 /* Another name for an image. */
 fallible image_tag(struct engine *e, const char *what, const char *name);
 struct prune_options {
     bool all;                   /* named images that no container uses too */
     bool dry_run;               /* only say what would go */
     const struct strv *filters; /* "until=TIME or DURATION", "label=KEY[=VALUE]", "label!=KEY[=VALUE]"; NULL: none */
+    const struct strv *without; /* IDs of containers that do not count: they go first; NULL: none */
 };
 /* Names that nobody uses go first, then everything that nothing needs. */
 fallible image_prune(struct engine *e, const struct prune_options *o, struct strv *ret_lines, uint64_t *ret_bytes);
 /* Sweeps the image store with what containers need kept; by the settings, packed layers go. */
 fallible image_sweep(struct engine *e, bool dry_run, struct sweep_result *ret);
+/* What a sweep would make room of if builds remembered nothing. Nothing is changed. */
+fallible image_sweep_of_builds(struct engine *e, uint64_t *ret_bytes);
 /* What containers need: for layers_sweep(). */
 fallible image_kept(struct engine *e, struct sweep_kept *ret);
 

@@ -174,6 +174,19 @@ fallible volume_remove(struct engine *e, const char *name)
     return engine_remove_tree(path);
 }
 
+fallible volume_removal(struct engine *e, const char *name, uint64_t *ret_bytes)
+{
+    own_mem char *path = mem_printf("%s/volumes/%s", e->root, name);
+    own_strv struct strv users = { 0 };
+    struct db_volume row;
+    TRY(volume_find(e, name, &row));
+    db_volume_clear(&row);
+    TRY(db_volume_users(e->db, name, &users));
+    if (users.n)
+        return db_volume_in_use(name, users.items[0]);
+    return engine_disk_usage(path, ret_bytes);
+}
+
 static bool map_matches(const char *map, const char *wish)
 {
     own_json json_t *labels = json_loads(map, 0, NULL);
@@ -188,6 +201,16 @@ static fallible is_used(struct db *db, const struct db_volume *v, bool *ret)
     own_strv struct strv users = { 0 };
     TRY(db_volume_users(db, v->name, &users));
     *ret = users.n > 0;
+    return NULL;
+}
+
+static fallible used_by_others(struct db *db, const struct db_volume *v, const struct strv *without, bool *ret)
+{
+    own_strv struct strv users = { 0 };
+    TRY(db_volume_users(db, v->name, &users));
+    *ret = false;
+    for (size_t i = 0; i < users.n; i++)
+        *ret |= !without || !strv_has(without, users.items[i]);
     return NULL;
 }
 
@@ -246,7 +269,7 @@ static fallible prune_one(struct engine *e, const struct db_volume *v, const str
     TRY(volume_passes(e->db, v, o->filters, &wanted));
     if (!wanted)
         return NULL;
-    TRY(is_used(e->db, v, &used));
+    TRY(used_by_others(e->db, v, o->without, &used));
     if (used)
         return NULL;
     err_ignore(engine_disk_usage(path, &bytes), "only counted");

@@ -23,6 +23,8 @@ fallible volume_create_anonymous(struct engine *e, const struct volume_wish *wis
 fallible volume_find(struct engine *e, const char *name, struct db_volume *ret);
 /* CONFLICT while a container uses it. */
 fallible volume_remove(struct engine *e, const char *name);
+/* The errors of volume_remove(), and what room it would make. Nothing is changed. */
+fallible volume_removal(struct engine *e, const char *name, uint64_t *ret_bytes);
 /* "<root>/volumes/NAME/_data"; caller frees. */
 char *volume_path(const struct engine *e, const char *name);
 /* Where its files are: the same, or its device (o=bind). Caller frees. */
@@ -44,6 +46,7 @@ struct volume_prune_options {
     bool all;     /* those with names too */
     bool dry_run; /* only answer what would go */
     const struct strv *filters;
+    const struct strv *without; /* IDs of containers that do not count: they go first; NULL: none */
 };
 /* Removes the anonymous ones (or all) that no container uses; names are added to removed. */
 fallible volume_prune(struct engine *e, const struct volume_prune_options *o, struct strv *ret_removed,
