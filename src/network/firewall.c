@@ -20,7 +20,7 @@ enum { IFNAME = 16, ATTEMPTS = 10, NOTE_MAX = 8 << 20 };
 /* ---- the table ------------------------------------------------------------------------------------------------- */
 
 static const struct nft_set sets[] = {
-    { "networks", { NFT_TYPE_IFNAME }, { 0 }, false, false },
+    { "bridges", { NFT_TYPE_IFNAME }, { 0 }, false, false },
     { "isolated", { NFT_TYPE_IFNAME }, { 0 }, false, false },
     { "internal", { NFT_TYPE_IFNAME }, { 0 }, false, false },
     { "pairs", { NFT_TYPE_IFNAME, NFT_TYPE_IFNAME }, { 0 }, false, false },
@@ -92,7 +92,7 @@ static void add_guard(struct nft *n)
 {
     for (enum side_of side = SOURCE; side <= DESTINATION; side++) {
         nft_rule_begin(n, "guard");
-        interface_in(n, NFT_META_IIFNAME, "networks");
+        interface_in(n, NFT_META_IIFNAME, "bridges");
         in_loopback_net(n, side);
         nft_verdict(n, NF_DROP);
         nft_rule_end(n);
@@ -116,8 +116,12 @@ static void load_names(struct nft *n, int family) /* ip daddr . meta l4proto . t
 /* What is refused is told so, lest it waits; a kernel may be without nft_reject. */
 enum refusal { REJECT, DROP };
 
-/* ip saddr @egress4 ip saddr . ip daddr . th dport != @reach4 reject */
-static void add_egress(struct nft *n, const char *chain, int family, enum refusal how)
+/* A program that connects hears a reset at once, but an ICMP only with its second attempt, a second later: the first
+ * comes back in the call that sent it, while the socket is still busy. So TCP has a rule of its own. */
+enum refused { REFUSED_TCP, REFUSED_REST };
+
+/* ip saddr @egress4 ip saddr . ip daddr . th dport != @reach4 meta l4proto tcp reject with tcp reset; reject */
+static void add_egress_rule(struct nft *n, const char *chain, int family, enum refused what, enum refusal how)
 {
     uint32_t words = family == AF_INET ? 1 : 4;
     nft_rule_begin(n, chain);
@@ -128,11 +132,24 @@ static void add_egress(struct nft *n, const char *chain, int family, enum refusa
     load_address(n, family, DESTINATION, NFT_R0 + words);
     nft_payload(n, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, NFT_R0 + 2 * words);
     nft_unless(n, family == AF_INET ? "reach4" : "reach6", NFT_R0);
-    if (how == REJECT)
-        nft_reject(n);
-    else
+    if (what == REFUSED_TCP) {
+        const uint8_t tcp = IPPROTO_TCP;
+        nft_meta(n, NFT_META_L4PROTO, NFT_R0);
+        nft_compare(n, NFT_EQUAL, NFT_R0, &tcp, sizeof tcp);
+    }
+    if (how == DROP)
         nft_verdict(n, NF_DROP);
+    else if (what == REFUSED_TCP)
+        nft_reset(n);
+    else
+        nft_reject(n);
     nft_rule_end(n);
+}
+
+static void add_egress(struct nft *n, const char *chain, int family, enum refusal how)
+{
+    add_egress_rule(n, chain, family, REFUSED_TCP, how);
+    add_egress_rule(n, chain, family, REFUSED_REST, how);
 }
 
 enum { KNOWN = 1 << (IP_CT_ESTABLISHED + 1) | 1 << (IP_CT_RELATED + 1) };
@@ -142,9 +159,9 @@ static void add_input(struct nft *n, enum refusal how)
 {
     static const int families[] = { AF_INET, AF_INET6 };
     const uint8_t icmp6 = IPPROTO_ICMPV6;
-    nft_rule_begin(n, "input"); /* iifname != @networks return */
+    nft_rule_begin(n, "input"); /* iifname != @bridges return */
     nft_meta(n, NFT_META_IIFNAME, NFT_R0);
-    nft_unless(n, "networks", NFT_R0);
+    nft_unless(n, "bridges", NFT_R0);
     nft_verdict(n, NFT_RETURN);
     nft_rule_end(n);
     nft_rule_begin(n, "input"); /* ct state established,related return */
@@ -191,14 +208,14 @@ static void add_forward(struct nft *n, enum refusal how)
     has_bits(n, NFT_CT_STATUS, IPS_DST_NAT);
     nft_verdict(n, NF_ACCEPT);
     nft_rule_end(n);
-    nft_rule_begin(n, "forward"); /* iifname @networks oifname @isolated drop */
-    interface_in(n, NFT_META_IIFNAME, "networks");
+    nft_rule_begin(n, "forward"); /* iifname @bridges oifname @isolated drop */
+    interface_in(n, NFT_META_IIFNAME, "bridges");
     interface_in(n, NFT_META_OIFNAME, "isolated");
     nft_verdict(n, NF_DROP);
     nft_rule_end(n);
-    nft_rule_begin(n, "forward"); /* iifname @isolated oifname @networks drop */
+    nft_rule_begin(n, "forward"); /* iifname @isolated oifname @bridges drop */
     interface_in(n, NFT_META_IIFNAME, "isolated");
-    interface_in(n, NFT_META_OIFNAME, "networks");
+    interface_in(n, NFT_META_OIFNAME, "bridges");
     nft_verdict(n, NF_DROP);
     nft_rule_end(n);
 }
@@ -267,13 +284,13 @@ static void add_postrouting(struct nft *n)
         nft_verdict(n, NFT_RETURN);
         nft_rule_end(n);
     }
-    nft_rule_begin(n, "postrouting"); /* ip saddr 127.0.0.0/8 oifname @networks masquerade */
+    nft_rule_begin(n, "postrouting"); /* ip saddr 127.0.0.0/8 oifname @bridges masquerade */
     in_loopback_net(n, SOURCE);
-    interface_in(n, NFT_META_OIFNAME, "networks");
+    interface_in(n, NFT_META_OIFNAME, "bridges");
     nft_masquerade(n);
     nft_rule_end(n);
-    nft_rule_begin(n, "postrouting"); /* oifname @networks return: a neighbour network sees who it is */
-    interface_in(n, NFT_META_OIFNAME, "networks");
+    nft_rule_begin(n, "postrouting"); /* oifname @bridges return: a neighbour network sees who it is */
+    interface_in(n, NFT_META_OIFNAME, "bridges");
     nft_verdict(n, NFT_RETURN);
     nft_rule_end(n);
     for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
@@ -316,7 +333,7 @@ static err *no_element(void *ctx, const struct nft_element *e)
 
 static fallible is_there(int sock, bool *ret)
 {
-    err *e = nft_each(sock, FIREWALL_TABLE, "networks", no_element, NULL);
+    err *e = nft_each(sock, FIREWALL_TABLE, "bridges", no_element, NULL);
     *ret = !e;
     if (err_errno(e) != ENOENT)
         return e;
@@ -356,7 +373,7 @@ fallible firewall_has(int sock, const char *bridge, bool *ret)
 {
     char name[IFNAME] = "";
     memcpy(name, bridge, strnlen(bridge, IFNAME - 1));
-    return nft_has(sock, FIREWALL_TABLE, "networks", name, sizeof name, ret);
+    return nft_has(sock, FIREWALL_TABLE, "bridges", name, sizeof name, ret);
 }
 
 void firewall_begin(struct nft *n)
@@ -409,7 +426,7 @@ void firewall_net(struct nft *n, enum nft_what what, const struct firewall_net *
     memcpy(pair, net->bridge, len);
     memcpy(pair + IFNAME, net->bridge, len);
     const struct nft_element one = { .key = pair, .key_len = IFNAME }, two = { .key = pair, .key_len = 2 * IFNAME };
-    nft_element(n, what, "networks", &one);
+    nft_element(n, what, "bridges", &one);
     nft_element(n, what, "pairs", &two);
     if (net->isolated)
         nft_element(n, what, "isolated", &one);

@@ -5,7 +5,7 @@
  * two; nothing a container does makes a chain or a rule. Other tables are never touched, and since a packet must pass
  * every table's chains, the host's own forward policy holds for what is published too.
  *
- *   networks, isolated, internal {bridge}
+ *   bridges, isolated, internal {bridge}
  *   egress4, egress6            {address}: containers that may only go where they are allowed to (network/egress.h)
  *   reach4, reach6              [address . destination . port]: there; with a time, where a name led to it
  *   pairs                       {bridge . bridge}: each with itself, what stays within one network

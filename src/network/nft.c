@@ -425,6 +425,13 @@ void nft_reject(struct nft *n)
     close_expression(n, x);
 }
 
+void nft_reset(struct nft *n)
+{
+    struct expression x = open_expression(n, "reject");
+    add_number(n, NFTA_REJECT_TYPE, NFT_REJECT_TCP_RST);
+    close_expression(n, x);
+}
+
 void nft_verdict(struct nft *n, int verdict)
 {
     struct expression x = open_expression(n, "immediate");

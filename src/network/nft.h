@@ -82,6 +82,7 @@ void nft_unless(struct nft *n, const char *set, uint32_t reg);              /* g
 void nft_dnat(struct nft *n, int family, uint32_t address_reg, uint32_t port_reg);
 void nft_masquerade(struct nft *n);
 void nft_reject(struct nft *n);               /* administratively prohibited, said by ICMP */
+void nft_reset(struct nft *n);                /* of TCP alone: as by a port where nobody listens */
 void nft_verdict(struct nft *n, int verdict); /* NF_ACCEPT, NF_DROP, NFT_RETURN */
 
 /* Whether a set has an element; false too when there is no such set or table. */

@@ -51,6 +51,8 @@ gateway() { husk network inspect back | jq -r '.[0].IPAM.Config[0].Gateway'; }
     refused shut 198.51.100.1:8002
     refused shut "$(gateway):8002"
     refused shut "[2001:db8:2::7]:8000"
+    run husk exec shut wget -O /dev/null http://203.0.113.7:8000/ # TCP hears a reset, not an ICMP
+    [[ $output == *"Connection refused"* ]] || { echo "$output"; return 1; }
     run husk exec shut nslookup www.example
     [[ $output == *REFUSED* ]]
     run husk exec shut nslookup free
