@@ -27,6 +27,7 @@ struct maker {
     struct first_name *firsts; /* a hash table, at most half full */
     size_t firsts_n, firsts_room;
     char *xattr_names, *xattr_value; /* XATTR_MAX each */
+    bool metacopy;                   /* the entry at hand has a mark of overlayfs's: it has no bytes of its own */
 };
 
 /* ---- bytes ---- */
@@ -144,11 +145,13 @@ static int compare_xattrs(const void *a, const void *b)
 static fallible read_xattrs(struct maker *m, const char *path, struct tar_entry *t)
 {
     ssize_t len = llistxattr(path, m->xattr_names, XATTR_MAX);
+    m->metacopy = false;
     if (len < 0 && errno != ENOTSUP && errno != ENOENT)
         return err_sys(errno, "list its attributes");
     struct tar_xattr *all = NULL;
     for (ssize_t at = 0; at < len; at += (ssize_t)strlen(m->xattr_names + at) + 1) {
         const char *name = m->xattr_names + at;
+        m->metacopy |= str_eq(name, "trusted.overlay.metacopy") || str_eq(name, "user.overlay.metacopy");
         if (!kept_xattr(name))
             continue;
         ssize_t n = lgetxattr(path, name, m->xattr_value, XATTR_MAX);
@@ -304,10 +307,8 @@ static fallible open_metacopy(struct maker *m, const struct diff_entry *e, int *
 static fallible put_file(struct maker *m, const struct diff_entry *e, struct tar_entry *t)
 {
     own_fd int fd = -1;
-    char value[64];
     struct stat st;
-    bool elsewhere = diff_mark(e->dir_fd, e->name, "metacopy", value, sizeof value) >= 0;
-    TRY(elsewhere ? open_metacopy(m, e, &fd) : open_file(e->dir_fd, e->name, &fd));
+    TRY(m->metacopy ? open_metacopy(m, e, &fd) : open_file(e->dir_fd, e->name, &fd));
     if (fstat(fd, &st) < 0)
         return err_sys(errno, "look at it");
     if (!S_ISREG(st.st_mode))

@@ -378,3 +378,22 @@ TEST(a_renamed_directory_is_refused)
     CHECK_ERR(diff_tar(&d, add, &tar), ERR_UNSUPPORTED);
     close_place(&p);
 }
+
+TEST(a_file_without_bytes_of_its_own_has_those_of_the_layer_below)
+{
+    struct place p;
+    own_str struct str tar = { 0 };
+    open_place(&p);
+    put(p.lower, "file", "below");
+    put(p.upper, "file", "");
+    own_fd int fd = openat(p.upper, "file", O_WRONLY | O_CLOEXEC);
+    CHECK(ftruncate(fd, 5) == 0);
+    CHECK(fsetxattr(fd, ids_in_userns() ? "user.overlay.metacopy" : "trusted.overlay.metacopy", "", 0, 0) == 0);
+    struct diff d = { .upper_fd = p.upper, .lowers = &p.lowers };
+    CHECK_OK(diff_tar(&d, add, &tar));
+    CHECK(memmem(tar.text, tar.len, "below", 6) != NULL);
+    tar.len = 0;
+    d.lowers = NULL;
+    CHECK_ERR(diff_tar(&d, add, &tar), ERR_UNSUPPORTED);
+    close_place(&p);
+}
