@@ -1,8 +1,10 @@
 # build.bash: the case of tests/bench/run that is about builds. Sourced by it.
 # shellcheck shell=bash disable=SC2154
 #
-# The same trees for husk and for buildah, which runs its containers with runc. What is cold is cold for both: each runs
-# every step again. The stores are on the disk that TMPDIR is on; cp(1) copies beside them.
+# The same trees for husk and for its peers: buildah, which runs its containers with runc, and docker with its classic
+# builder and with BuildKit, as far as its client and daemon have them. What is cold is cold for all: each runs every step
+# again. Of docker's CPU only its client's is seen. The stores are on /var/tmp; cp(1) copies beside them, and there
+# husk's store is a new one each time: it hashes, makes the layer's tar and writes it to disk as well.
 
 build_trees() {
     local i
@@ -35,6 +37,17 @@ END
     printf 'FROM localhost/busybox AS a\nRUN sleep 2; echo 1 >/a\nFROM localhost/busybox AS b\nRUN sleep 2; echo 2 >/b\nFROM scratch\nCOPY --from=a /a /\nCOPY --from=b /b /\n' >"$tmp/build/two/Dockerfile"
 }
 
+# Adds a build by docker's builders to `commands`, those that work here: with_docker OPTIONS...
+with_docker() {
+    local kit
+    local -a names=("docker build, classic" "docker build, BuildKit")
+    has docker || return 0
+    for kit in 0 1; do
+        DOCKER_BUILDKIT=$kit docker build -q "$@" >/dev/null 2>&1 || continue
+        commands+=("${names[kit]}" "env DOCKER_BUILDKIT=$kit docker build -q $*")
+    done
+}
+
 case_build() {
     local saved=$rounds
     local -a buildah=() commands
@@ -46,15 +59,19 @@ case_build() {
         skopeo copy --quiet "docker-archive:$tmp/images/busybox.tar" \
             "containers-storage:[overlay@$tmp/buildah+$run/buildah]localhost/busybox:latest" >/dev/null
     fi
+    ! has docker || docker tag busybox localhost/busybox
     commands=("husk build" "$husk build -q --no-cache $tmp/build/ten")
     ((${#buildah[@]} == 0)) || commands+=("buildah bud" "${buildah[*]} bud -q --layers --no-cache --runtime runc -t b:1 $tmp/build/ten")
+    with_docker --no-cache "$tmp/build/ten"
     compare build-cold "ten steps, nothing cached: build" -w 1 "${commands[@]}"
     commands=("husk build" "$husk build -q $tmp/build/big")
     ((${#buildah[@]} == 0)) || commands+=("buildah bud" "${buildah[*]} bud -q --layers --runtime runc -t b:2 $tmp/build/big")
+    with_docker "$tmp/build/big"
     compare build-cached "all cached, 10,000 files: build" -w 1 "${commands[@]}"
-    commands=("husk build" "$husk build -q --no-cache $tmp/build/copy" "cp -a" "cp -a --reflink=auto $tmp/build/copy/t $tmp/build/out-%I")
+    commands=("husk build" "env HUSK_ROOT=$tmp/build/store-%I $husk build -q $tmp/build/copy" "cp -a" "cp -a --reflink=auto $tmp/build/copy/t $tmp/build/out-%I")
     compare build-copy "COPY of 20,000 files" -w 1 "${commands[@]}"
     compare build-stages "two stages of 2 seconds" -w 0 "husk build" "$husk build -q --no-cache $tmp/build/two"
     ((${#buildah[@]} == 0)) || "${buildah[@]}" rmi --all --force >/dev/null 2>&1 || true
+    ! has docker || docker rmi localhost/busybox >/dev/null
     rounds=$saved
 }
