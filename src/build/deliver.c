@@ -149,31 +149,52 @@ static fallible flatten_all(struct build *b, const char *dir)
     return NULL;
 }
 
+static fallible fill_dir(struct build *b, const char *dir)
+{
+    TRY(flatten_all(b, dir));
+    return ids_in_userns()
+               ? fs_chown_tree_at(AT_FDCWD, dir, 0, 0) /* files of subordinate ids would be nobody's outside */
+               : NULL;
+}
+
+/* A directory that is not there yet gets its name when it is whole: a build that is killed leaves none that looks so.
+ */
+static fallible deliver_new_dir(struct build *b, const char *dest)
+{
+    size_t n = strlen(dest);
+    while (n > 1 && dest[n - 1] == '/')
+        n--;
+    own_mem char *part = mem_printf("%.*s.part-%d", (int)n, dest, (int)getpid());
+    if (mkdir(part, 0755) < 0)
+        return err_sys(errno, "--output: make '%s'", dest);
+    err *e = fill_dir(b, part);
+    if (!e && rename(part, dest) < 0)
+        e = err_sys(errno, "give it its name");
+    if (!e)
+        return NULL;
+    err_ignore(fs_remove_tree_at(AT_FDCWD, part), "the first error is told");
+    return err_wrap(e, "--output '%s'", dest);
+}
+
 /* Only what was not there before, or is empty, is written to: after a failure it is as it was. */
 static fallible deliver_local(struct build *b, const char *dest)
 {
-    own_strv struct strv names = { 0 };
-    bool made = mkdir(dest, 0755) == 0;
-    if (!made && errno != EEXIST)
-        return err_sys(errno, "--output: make '%s'", dest);
+    own_strv struct strv names = { 0 }, left = { 0 };
     own_fd int fd = open(dest, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return deliver_new_dir(b, dest);
     if (fd < 0)
         return err_sys(errno, "--output: open '%s'", dest);
     TRY(diff_names(fd, &names));
     if (names.n)
         return err_new(ERR_CONFLICT, "--output: directory '%s' is not empty: name one that is empty, or not there yet",
                        dest);
-    err *e = flatten_all(b, dest);
-    if (!e && ids_in_userns()) /* files of subordinate ids would be nobody's outside */
-        e = fs_chown_tree_at(AT_FDCWD, dest, 0, 0);
+    err *e = fill_dir(b, dest);
     if (!e)
         return NULL;
-    own_strv struct strv left = { 0 };
     err_ignore(diff_names(fd, &left), "the first error is told");
     for (size_t i = 0; i < left.n; i++)
         err_ignore(fs_remove_tree_at(fd, left.items[i]), "the first error is told");
-    if (made)
-        (void)rmdir(dest);
     return err_wrap(e, "--output '%s'", dest);
 }
 
