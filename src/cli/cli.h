@@ -15,6 +15,7 @@ extern const struct command cmd_run, cmd_create, cmd_start, cmd_stop, cmd_restar
     cmd_tag, cmd_image, cmd_history, cmd_explain, cmd_info, cmd_version, cmd_system, cmd_volume, cmd_network,
     cmd_container, cmd_container_cleanup, cmd_container_restart, cmd_healthcheck, cmd_health_probe, cmd_network_names,
     cmd_why, cmd_autostart;
+extern const struct command cmd_undo, cmd_trash;
 extern const struct command cmd_mount, cmd_umount, cmd_unmount;
 extern const struct command cmd_image_mount, cmd_image_umount, cmd_image_unmount;
 /* The same under the name that they have below `husk container` and `husk image`. */
@@ -47,6 +48,8 @@ fallible each_selected(const char *command, const struct container_selection *se
         OPT_STRS(filter_letter, "filter", T, select.filter, "KEY=VALUE", "Those that `husk ps --filter` shows"),       \
         OPT_STRS(0, "cidfile", T, select.cidfile, "FILE", "The one whose ID is in a file"),                            \
         OPT_FLAG('i', "ignore", T, select.ignore, "A name that nobody has is no error")
+/* For commands that remove. */
+#define TRASH_OPTION(T) OPT_FLAG(0, "no-trash", T, no_trash, "Delete at once: `husk undo` cannot bring it back")
 /* For commands about one container: the newest one's ID with --latest, else NULL and there is an argument. */
 fallible only_one(struct engine *e, bool latest, struct args *args, char **ret_latest);
 

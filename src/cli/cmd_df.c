@@ -8,6 +8,7 @@
 #include "cli/pod.h"
 #include "cli/table.h"
 #include "engine/image_remove.h"
+#include "engine/trash.h"
 #include "engine/usage.h"
 #include "engine/volume.h"
 #include "image/ref.h"
@@ -17,7 +18,7 @@ struct df_opts {
     const char *format;
 };
 struct prune_opts {
-    bool all, volumes, force, dry_run;
+    bool all, volumes, force, dry_run, no_trash;
     struct strv filter;
 };
 
@@ -35,6 +36,7 @@ static const struct opt prune_rows[] = {
     OPT_STRS(0, "filter", T, filter, "KEY=VALUE",
              "until=TIME (or a duration: older than), label=KEY[=VALUE], label!=..."),
     OPT_FLAG(0, "dry-run", T, dry_run, "Only show what would go"),
+    TRASH_OPTION(T),
     OPT_FLAG('f', "force", T, force, "As with docker: husk never asks"),
     OPT_END,
 };
@@ -193,6 +195,7 @@ struct pruning {
     const struct prune_opts *o;
     struct strv gone; /* IDs of containers: with --dry-run what they use is looked at as if they were */
     uint64_t bytes;
+    struct trash trash;
 };
 
 static void print_list(const char *title, const struct strv *lines)
@@ -230,7 +233,7 @@ static fallible prune_container(struct pruning *p, struct container *c, struct s
     TRY(container_removal(c, false, false, &r));
     strv_free(&r.volumes);
     if (!p->o->dry_run)
-        TRY(container_remove(c, &(struct remove_options){ 0 }));
+        TRY(container_remove(c, &(struct remove_options){ .trash = &p->trash }));
     strv_add(gone, c->row.id);
     p->bytes += r.bytes;
     return NULL;
@@ -262,10 +265,10 @@ static fallible prune_volumes(struct pruning *p)
     uint64_t freed = 0;
     if (!p->o->volumes)
         return NULL;
-    TRY(volume_prune(
-        p->engine,
-        &(struct volume_prune_options){ .dry_run = p->o->dry_run, .filters = &p->o->filter, .without = &p->gone },
-        &gone, &freed));
+    TRY(volume_prune(p->engine,
+                     &(struct volume_prune_options){
+                         .trash = &p->trash, .dry_run = p->o->dry_run, .filters = &p->o->filter, .without = &p->gone },
+                     &gone, &freed));
     p->bytes += freed;
     print_list("Deleted Volumes", &gone);
     return NULL;
@@ -282,8 +285,26 @@ static fallible prune_images(struct pruning *p)
     return NULL;
 }
 
+/* Whoever asks for room gets what earlier removals kept; what this one removes is kept in turn. */
+static fallible prune_trash(struct pruning *p)
+{
+    own(db_trash_list) struct db_trash_list l = { 0 };
+    struct db *db = NULL;
+    TRY(engine_db_if_there(p->engine, &db));
+    if (db)
+        TRY(db_trash_list(db, &l));
+    for (size_t i = 0; i < l.n; i++) {
+        if (!p->o->dry_run)
+            TRY(trash_purge(p->engine, l.items[i].id));
+        p->bytes += (uint64_t)l.items[i].bytes;
+    }
+    return NULL;
+}
+
 static fallible prune_all(struct pruning *p)
 {
+    if (!p->o->filter.n)
+        TRY(prune_trash(p));
     TRY(prune_pods(p));
     TRY(prune_containers(p));
     TRY(prune_volumes(p));
@@ -297,7 +318,10 @@ static fallible prune_run(const void *opts_, struct args args)
     char size[32];
     TRY(engine_open(&engine));
     struct pruning p = { .engine = engine, .o = o };
+    TRY(trash_begin(engine, "system prune", o->no_trash, &p.trash));
     err *e = prune_all(&p);
+    if (!o->dry_run)
+        err_ignore(trash_end(&p.trash), "what was asked is done; the next removal tries again");
     strv_free(&p.gone);
     TRY(e);
     printf("%s: %s\n", o->dry_run ? "Would be reclaimed" : "Total reclaimed space", format_bytes(p.bytes, size));

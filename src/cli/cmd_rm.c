@@ -10,12 +10,13 @@
 #include "cli/cli.h"
 #include "engine/depend.h"
 #include "engine/pod.h"
+#include "engine/trash.h"
 #include "monitor/monitor.h"
 #include "os/linux.h"
 
 struct rm_opts {
     struct container_selection select;
-    bool force, volumes, depend, dry_run;
+    bool force, volumes, depend, dry_run, no_trash;
     struct opt_i64 time;
 };
 
@@ -26,6 +27,7 @@ static const struct opt rm_options[] = {
     OPT_FLAG(0, "depend", T, depend, "And all that depend on it: in its namespaces, or started after it; its pod"),
     OPT_I64('t', "time", T, time, "SECONDS", "With --force: stop it gently first, for as long"),
     OPT_FLAG(0, "dry-run", T, dry_run, "Only say what would be removed"),
+    TRASH_OPTION(T),
     SELECT_OPTIONS(T, 'a', "Every one that does not run; with --force, every one", 0),
     OPT_END,
 };
@@ -49,6 +51,7 @@ static fallible print_removal(struct container *c, bool force, bool volumes)
 struct rm {
     struct engine *engine;
     const struct rm_opts *opts;
+    struct trash trash;
     struct strv gone; /* with --depend: what went with an earlier one */
 };
 
@@ -85,7 +88,7 @@ static fallible rm_with_dependents(struct rm *rm, const struct container *named)
         TRY(e);
         if (o->time.set && o->force)
             TRY(container_stop(c, &(struct stop_options){ .timeout_s = o->time }));
-        TRY(container_remove_any(c, &(struct remove_options){ o->force, o->volumes }));
+        TRY(container_remove_any(c, &(struct remove_options){ o->force, o->volumes, &rm->trash }));
         printf("%s\n", ids.items[i]);
         strv_add(&rm->gone, ids.items[i]);
         strv_add(&rm->gone, c->row.name);
@@ -110,7 +113,7 @@ static err *rm_one(const char *arg, void *ctx)
         return print_removal(c, o->force, o->volumes);
     if (o->time.set && o->force)
         TRY(container_stop(c, &(struct stop_options){ .timeout_s = o->time }));
-    TRY(container_remove(c, &(struct remove_options){ o->force, o->volumes }));
+    TRY(container_remove(c, &(struct remove_options){ o->force, o->volumes, &rm->trash }));
     printf("%s\n", arg);
     return NULL;
 }
@@ -122,13 +125,16 @@ static fallible rm_run(const void *opts_, struct args args)
     const struct rm_opts *o = opts_;
     struct rm rm = { .engine = engine, .opts = o };
     own_strv struct strv names = { 0 };
+    TRY(trash_begin(engine, "rm", o->no_trash, &rm.trash));
     TRY(container_select(engine, &o->select, o->force ? SELECT_ALL : SELECT_NOT_RUNNING, args.v, (size_t)args.n,
                          &names));
     err *e = command_each("husk rm", (struct args){ names.items, (int)names.n }, rm_one, &rm);
     strv_free(&rm.gone);
     TRY(e);
-    if (!o->dry_run)
+    if (!o->dry_run) {
         err_ignore(container_sweep(engine, NULL), "what was asked is done");
+        err_ignore(trash_end(&rm.trash), "what was asked is done; the next removal tries again");
+    }
     return NULL;
 }
 
@@ -142,7 +148,7 @@ static fallible rename_run(const void *opts_, struct args args)
 }
 
 struct prune_opts {
-    bool force, dry_run;
+    bool force, dry_run, no_trash;
     struct strv filter;
 };
 
@@ -151,17 +157,18 @@ static const struct opt prune_options[] = {
     OPT_FLAG('f', "force", T, force, "As with docker: husk never asks"),
     OPT_STRS(0, "filter", T, filter, "KEY=VALUE", "Only these, as with `husk ps`; until=TIME, label!=KEY[=VALUE]"),
     OPT_FLAG(0, "dry-run", T, dry_run, "Only say what would be removed"),
+    TRASH_OPTION(T),
     OPT_END,
 };
 #undef T
 
-static fallible prune_one(struct container *c, bool dry_run, uint64_t *bytes)
+static fallible prune_one(struct container *c, bool dry_run, struct trash *trash, uint64_t *bytes)
 {
     struct removal r = { 0 };
     if (dry_run)
         return print_removal(c, false, false);
     TRY(container_removal(c, false, false, &r));
-    TRY(container_remove(c, &(struct remove_options){ 0 }));
+    TRY(container_remove(c, &(struct remove_options){ .trash = trash }));
     printf("%s\n", c->row.id);
     *bytes += r.bytes;
     return NULL;
@@ -175,19 +182,23 @@ static fallible prune_run(const void *opts_, struct args args)
     err *first = NULL;
     uint64_t bytes = 0;
     char size[32];
+    struct trash trash;
     TRY(engine_open(&engine));
+    TRY(trash_begin(engine, "container prune", o->no_trash, &trash));
     TRY(container_list(engine, &(struct list_options){ .all = true, .filters = &o->filter }, &list));
     for (size_t i = 0; i < list.n; i++) {
         if (list.states[i].status == CONTAINER_RUNNING || list.states[i].status == CONTAINER_PAUSED ||
             (list.items[i]->row.pod && strstr(list.items[i]->row.config, "\"infra\":true"))) /* it goes with its pod */
             continue;
-        err *e = prune_one(list.items[i], o->dry_run, &bytes);
+        err *e = prune_one(list.items[i], o->dry_run, &trash, &bytes);
         if (e && first) /* the first is reported */
             err_ignore(e, "one that cannot be removed does not keep the others");
         else if (e)
             first = e;
     }
     container_list_clear(&list);
+    if (!o->dry_run)
+        err_ignore(trash_end(&trash), "what was asked is done; the next removal tries again");
     printf("Total reclaimed space: %s\n", format_bytes(bytes, size));
     return first;
 }

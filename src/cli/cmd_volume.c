@@ -12,11 +12,12 @@
 #include "cli/inspect_docs.h"
 #include "cli/table.h"
 #include "engine/grammar.h"
+#include "engine/trash.h"
 #include "engine/volume.h"
 
 struct volume_opts {
     struct strv label, filter, opt;
-    bool quiet, force, all, dry_run, ignore, noheading;
+    bool quiet, force, all, dry_run, no_trash, ignore, noheading;
     const char *format, *output, *driver, *name;
     struct opt_i64 uid, gid;
 };
@@ -52,6 +53,7 @@ static const struct opt rm_options[] = {
     OPT_FLAG('f', "force", T, force, "A missing one is no error"),
     OPT_FLAG('a', "all", T, all, "All that no container uses"),
     OPT_FLAG(0, "dry-run", T, dry_run, "Only say what would be removed, and its size"),
+    TRASH_OPTION(T),
     OPT_END,
 };
 static const struct opt prune_options[] = {
@@ -59,6 +61,7 @@ static const struct opt prune_options[] = {
     OPT_FLAG('f', "force", T, force, "As with docker: husk never asks"),
     OPT_STRS(0, "filter", T, filter, "KEY=VALUE", "name=TEXT, label=KEY[=VALUE], label!=KEY[=VALUE], until=TIME"),
     OPT_FLAG(0, "dry-run", T, dry_run, "Only say what would be removed"),
+    TRASH_OPTION(T),
     OPT_END,
 };
 static const struct opt export_options[] = {
@@ -162,6 +165,7 @@ struct each {
     struct engine *engine;
     const struct volume_opts *opts;
     json_t *docs;
+    struct trash *trash;
 };
 
 static err *inspect_one(const char *name, void *ctx)
@@ -194,7 +198,7 @@ static err *rm_one(const char *name, void *ctx)
     uint64_t bytes = 0;
     char size[32];
     bool look = each->opts->dry_run;
-    err *e = look ? volume_removal(each->engine, name, &bytes) : volume_remove(each->engine, name);
+    err *e = look ? volume_removal(each->engine, name, &bytes) : volume_discard(each->engine, name, each->trash);
     if (each->opts->force && err_is(e, ERR_NOT_FOUND)) {
         err_free(e);
         return NULL;
@@ -208,11 +212,12 @@ static err *rm_one(const char *name, void *ctx)
 }
 
 /* As podman's: every volume that no container uses. */
-static fallible rm_all(struct engine *engine, bool dry_run)
+static fallible rm_all(struct engine *engine, bool dry_run, struct trash *trash)
 {
     own_strv struct strv removed = { 0 };
     uint64_t bytes = 0;
-    TRY(volume_prune(engine, &(struct volume_prune_options){ .all = true, .dry_run = dry_run }, &removed, &bytes));
+    TRY(volume_prune(engine, &(struct volume_prune_options){ .all = true, .dry_run = dry_run, .trash = trash },
+                     &removed, &bytes));
     for (size_t i = 0; i < removed.n; i++)
         printf("%s\n", removed.items[i]);
     return NULL;
@@ -279,12 +284,16 @@ static fallible rm_run(const void *opts_, struct args args)
 {
     const struct volume_opts *o = opts_;
     own(engine) struct engine *engine = NULL;
+    struct trash trash;
     if (o->all == (args.n > 0))
         return err_new(ERR_INVALID, "which volume? Name some, or say --all");
     TRY(engine_open(&engine));
-    if (o->all)
-        return rm_all(engine, o->dry_run);
-    return command_each("husk volume rm", args, rm_one, &(struct each){ engine, opts_, NULL });
+    TRY(trash_begin(engine, "volume rm", o->no_trash, &trash));
+    err *e = o->all ? rm_all(engine, o->dry_run, &trash)
+                    : command_each("husk volume rm", args, rm_one, &(struct each){ engine, opts_, NULL, &trash });
+    if (!o->dry_run)
+        err_ignore(trash_end(&trash), "what was asked is done; the next removal tries again");
+    return e;
 }
 
 static fallible prune_run(const void *opts_, struct args args)
@@ -295,8 +304,14 @@ static fallible prune_run(const void *opts_, struct args args)
     uint64_t bytes = 0;
     char size[32];
     TRY(engine_open(&engine));
-    struct volume_prune_options prune = { .all = o->all, .dry_run = o->dry_run, .filters = &o->filter };
+    struct trash trash;
+    TRY(trash_begin(engine, "volume prune", o->no_trash, &trash));
+    struct volume_prune_options prune = {
+        .trash = &trash, .all = o->all, .dry_run = o->dry_run, .filters = &o->filter
+    };
     TRY(volume_prune(engine, &prune, &removed, &bytes));
+    if (!o->dry_run)
+        err_ignore(trash_end(&trash), "what was asked is done; the next removal tries again");
     for (size_t i = 0; i < removed.n; i++)
         printf("%s\n", removed.items[i]);
     printf("%s: %s\n", o->dry_run ? "Would be reclaimed" : "Total reclaimed space", format_bytes(bytes, size));

@@ -97,6 +97,8 @@ static const struct command *const commands[] = {
     &cmd_container,
     &cmd_pod,
     &cmd_volume,
+    &cmd_trash,
+    &cmd_undo,
     &cmd_network,
     &cmd_secret,
     &cmd_debug,

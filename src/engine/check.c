@@ -17,6 +17,7 @@
 #include "engine/mounts.h"
 #include "engine/network.h"
 #include "engine/network_step.h"
+#include "engine/trash.h"
 #include "engine/volume.h"
 #include "layers/layer.h"
 #include "monitor/monitor.h"
@@ -99,7 +100,9 @@ static fallible each_entry(struct check *c, const char *dir, entry_fn *fn)
 static err *sweep_folder(struct check *c, const char *name)
 {
     own_mem char *path = mem_printf("%s/containers/%s", c->engine->root, name);
-    return engine_remove_tree(path);
+    bool trashed = false;
+    TRY(trash_finish_container(c->engine, name, &trashed));
+    return trashed ? NULL : engine_remove_tree(path);
 }
 
 static err *check_folder(struct check *c, const char *dir, const char *name)
@@ -205,7 +208,9 @@ static fallible check_rows(struct check *c)
 static err *sweep_volume(struct check *c, const char *name)
 {
     own_mem char *path = mem_printf("%s/volumes/%s", c->engine->root, name);
-    return engine_remove_tree(path);
+    bool trashed = false;
+    TRY(trash_finish_volume(c->engine, name, &trashed));
+    return trashed ? NULL : engine_remove_tree(path);
 }
 
 static err *check_volume_dir(struct check *c, const char *dir, const char *name)
@@ -246,6 +251,22 @@ static fallible check_volume_rows(struct check *c)
         db_volume_clear(&rows[i]);
     }
     free(rows);
+    return NULL;
+}
+
+/* ---- the trash ---- */
+
+static err *sweep_trash(struct check *c, const char *name)
+{
+    own_mem char *path = trash_path(c->engine, name);
+    return engine_remove_tree(path);
+}
+
+static err *check_trash_entry(struct check *c, const char *dir, const char *name)
+{
+    own_mem char *path = mem_printf("%s/%s", dir, name);
+    if (!trash_owns(c->engine, name) && is_abandoned(path) && !trash_owns(c->engine, name))
+        problem(c, sweep_trash, name, "trash: '%.80s' is in no entry: its deletion was cut short", name);
     return NULL;
 }
 
@@ -377,6 +398,7 @@ fallible check_run(struct engine *e, enum check_how how, struct check_result *re
 {
     struct check c = { .engine = e, .how = how };
     own_mem char *containers = mem_printf("%s/containers", e->root), *volumes = mem_printf("%s/volumes", e->root);
+    own_mem char *trash = trash_path(e, "");
     TRY(engine_db_if_there(e, &c.db));
     err *failed = check_rows(&c);
     if (!failed)
@@ -387,6 +409,8 @@ fallible check_run(struct engine *e, enum check_how how, struct check_result *re
         failed = check_volume_rows(&c);
     if (!failed)
         failed = each_entry(&c, volumes, check_volume_dir);
+    if (!failed)
+        failed = each_entry(&c, trash, check_trash_entry);
     if (!failed)
         failed = check_cgroups(&c);
     check_mounts(&c);

@@ -172,9 +172,11 @@ enum wait_condition {
 fallible wait_condition_parse(const char *word, unsigned *ret);
 /* interval_ms: how often it is looked at where there is nothing to wait on. */
 fallible container_wait_for(struct container *c, unsigned conditions, int interval_ms, int *ret_code);
+struct trash;
 struct remove_options {
     bool force;               /* kill it first; a missing one is no error */
     bool volumes;             /* its anonymous volumes too */
+    struct trash *trash;      /* where to (engine/trash.h); NULL: it is gone */
     const struct db_pod *pod; /* this is its infra, and the pod's row goes with it; NULL: an infra is CONFLICT */
 };
 fallible container_remove(struct container *c, const struct remove_options *o);

@@ -35,6 +35,22 @@ static const char *const upgrades[] = {
     ("CREATE TABLE pod (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, created_ns INTEGER NOT NULL, infra TEXT,"
      " config TEXT NOT NULL) WITHOUT ROWID;"
      "ALTER TABLE container ADD COLUMN pod TEXT;"),
+    /* the trash: see db_trash.h */
+    "CREATE TABLE trash (id INTEGER PRIMARY KEY AUTOINCREMENT, at_ns INTEGER NOT NULL, command TEXT NOT NULL,"
+    " bytes INTEGER NOT NULL);"
+    "CREATE TABLE trash_container (id TEXT PRIMARY KEY, entry INTEGER NOT NULL, name TEXT NOT NULL, image TEXT,"
+    " image_id TEXT, manifest TEXT, created_ns INTEGER NOT NULL, config TEXT NOT NULL, pod TEXT) WITHOUT ROWID;"
+    "CREATE TABLE trash_volume (item INTEGER PRIMARY KEY AUTOINCREMENT, entry INTEGER NOT NULL, name TEXT NOT NULL,"
+    " created_ns INTEGER NOT NULL, anonymous INTEGER NOT NULL, labels TEXT NOT NULL, options TEXT NOT NULL,"
+    " project INTEGER NOT NULL);"
+    "CREATE TABLE trash_use (container TEXT NOT NULL, volume TEXT NOT NULL, PRIMARY KEY (container, volume))"
+    " WITHOUT ROWID;"
+    "CREATE TABLE trash_endpoint (container TEXT NOT NULL, network TEXT NOT NULL, position INTEGER NOT NULL,"
+    " interface TEXT NOT NULL, want_ip4 INTEGER, want_ip6 BLOB, want_mac TEXT, aliases TEXT, options TEXT,"
+    " PRIMARY KEY (container, network)) WITHOUT ROWID;"
+    "CREATE TABLE trash_port (container TEXT NOT NULL, proto TEXT NOT NULL, container_port INTEGER NOT NULL,"
+    " host_ip TEXT NOT NULL, want_port INTEGER NOT NULL, host_port INTEGER NOT NULL,"
+    " PRIMARY KEY (container, proto, container_port, host_ip, want_port)) WITHOUT ROWID;",
 };
 enum { VERSION = ARRAY_SIZE(upgrades) };
 
@@ -402,6 +418,12 @@ fallible db_container_remove(struct db *db, const char *id)
         return db_delete_by(db, "DELETE FROM container WHERE id = ?", id);
     TRY(db_run(db, "BEGIN IMMEDIATE"));
     return db_commit_or_undo(db, db_container_forget(db, id));
+}
+
+fallible db_container_is_used(struct db *db, const char *id, bool *ret)
+{
+    bool has[ARRAY_SIZE(use_tables)];
+    return find_uses(db, id, has, ret);
 }
 
 fallible db_container_forget(struct db *db, const char *id)

@@ -33,6 +33,8 @@ fallible db_commit_or_undo(struct db *db, err *take_e);
 bool db_has_row(struct db *db, const char *sql, const char *key);
 fallible db_delete_by(struct db *db, const char *sql, const char *key);
 
+/* Whether a volume's use, an endpoint or a port names it. */
+fallible db_container_is_used(struct db *db, const char *id, bool *ret);
 /* A container's rows in every table, within a transaction. */
 fallible db_container_forget(struct db *db, const char *id);
 

@@ -6,6 +6,7 @@
  *            husk.db                       names (engine/db.h)
  *            containers/<id>/              one folder per container (engine/container.h)
  *            volumes/<name>/_data/         named volumes
+ *            trash/                        what was removed and can be had back (engine/trash.h)
  *   run    $HUSK_RUN, or /run/husk for root, or $XDG_RUNTIME_DIR/husk, or /tmp/husk-<uid>
  *            <id>/                         what dies with the machine: state.json, attach.sock
  *            seccomp/                      compiled filters

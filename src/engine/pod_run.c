@@ -337,6 +337,7 @@ fallible pod_remove(struct pod *p, const struct remove_options *o)
     TRY(pod_members(p, &m));
     if (!o->force)
         TRY(must_not_run(p, &m));
+    member.trash = NULL;   /* without its pod a member is nothing to bring back */
     member.volumes = true; /* as podman: nobody is left to use what nobody named */
     for (size_t i = m.n; i-- > 0;) {
         if (m.items[i]->config->infra)

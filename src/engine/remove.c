@@ -11,6 +11,7 @@
 #include "engine/container_mount.h"
 #include "engine/container_parts.h"
 #include "engine/mounts.h"
+#include "engine/trash.h"
 #include "engine/volume.h"
 #include "layers/layer.h"
 #include "os/fault.h"
@@ -163,6 +164,22 @@ static fallible remove_row(struct container *c, const struct db_pod *pod, struct
     return pod ? db_pod_remove(db, pod) : db_container_remove(db, c->row.id);
 }
 
+/* *ret: it is in the trash, folder and all. On a full disk it goes the old way, which makes room. */
+static fallible to_trash(struct container *c, const struct remove_options *o, bool *ret)
+{
+    *ret = false;
+    if (o->pod || !trash_keeps(o->trash))
+        return NULL;
+    err *e = trash_container(o->trash, c->row.id);
+    if (err_is(e, ERR_EXHAUSTED)) {
+        err_ignore(e, "then there is no room for a trash");
+        return NULL;
+    }
+    TRY(e);
+    *ret = true;
+    return NULL;
+}
+
 /* A volume's own file system is unmounted with the last container that has it. */
 static void release_volumes(struct container *c)
 {
@@ -198,6 +215,7 @@ fallible container_remove(struct container *c, const struct remove_options *o)
 {
     own_strv struct strv volumes = { 0 };
     struct db *db;
+    bool kept = false;
     TRY(container_lock(c));
     TRY(engine_db(c->engine, &db));
     if (!o->pod)
@@ -208,13 +226,16 @@ fallible container_remove(struct container *c, const struct remove_options *o)
     release_mount(c);
     TRY(remove_runtime(c));
     fault_here(FAULT_RUNTIME_GONE);
-    TRY(remove_row(c, o->pod, db));
+    TRY(to_trash(c, o, &kept));
+    if (!kept)
+        TRY(remove_row(c, o->pod, db));
     fault_here(FAULT_ROW_GONE);
     container_say(c, "destroy", NULL);
     release_volumes(c);
-    TRY(engine_remove_tree(c->dir));
+    if (!kept)
+        TRY(engine_remove_tree(c->dir));
     for (size_t i = 0; i < volumes.n; i++) {
-        err *e = volume_remove(c->engine, volumes.items[i]);
+        err *e = volume_discard(c->engine, volumes.items[i], o->trash);
         if (err_is(e, ERR_CONFLICT) || err_is(e, ERR_NOT_FOUND)) { /* another container has it too, or it is gone */
             err_free(e);
             continue;
@@ -249,7 +270,10 @@ fallible container_sweep(struct engine *e, struct strv *ret_swept)
             continue;
         if (db && db_container_has(db, entry->d_name))
             continue; /* its row came between the look and the lock */
-        TRY(engine_remove_tree(path));
+        bool trashed = false;
+        TRY(trash_finish_container(e, entry->d_name, &trashed));
+        if (!trashed)
+            TRY(engine_remove_tree(path));
         err_ignore(runtime_delete(state_dir, true), "most often there is none");
         TRY(network_withdraw(state_dir));
         TRY(engine_remove_tree(state_dir));

@@ -51,6 +51,19 @@ static int64_t next_free(int64_t first, int64_t count, const struct id_map *used
     return 0;
 }
 
+fallible userns_must_be_free(struct engine *e, const struct container_config *c)
+{
+    own(id_map) struct id_map used = { 0 }, mine = { 0 };
+    bool free_now = true;
+    err *failed = add_taken(c, &mine);
+    if (!failed && mine.n)
+        failed = taken(e, &used);
+    for (size_t i = 0; i < mine.n; i++)
+        free_now &= !next_free(mine.ranges[i].outside, mine.ranges[i].count, &used);
+    TRY(failed);
+    return free_now ? NULL : err_new(ERR_CONFLICT, "the ids of its user namespace are another container's meanwhile");
+}
+
 static bool has_all(const struct id_map *map, int64_t first, int64_t count)
 {
     for (size_t i = 0; i < map->n; i++)

@@ -52,4 +52,7 @@ fallible userns_shift(const struct container_config *c, struct rootfs_source *ro
 /* A user or group of such a container in the default map; others stay as they are. INVALID when it has no such. */
 fallible userns_in_default(const struct container_config *c, uint32_t *uid, uint32_t *gid);
 
+/* CONFLICT when ids that this configuration leased are another container's: it was in the trash meanwhile. */
+fallible userns_must_be_free(struct engine *e, const struct container_config *c);
+
 #endif

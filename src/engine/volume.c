@@ -7,8 +7,10 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "engine/grammar.h"
+#include "engine/trash.h"
 #include "monitor/events.h"
 #include "os/fs.h"
 #include "os/quota.h"
@@ -90,6 +92,10 @@ static fallible make(struct engine *e, const char *name, const struct volume_wis
     if (!err_is(missing, ERR_NOT_FOUND))
         return missing;
     err_free(missing);
+    own_mem char *place = mem_printf("%s/volumes/%s", e->root, name);
+    bool old_files = false;
+    if (access(place, F_OK) == 0) /* the trash's, when it was killed before it could move it */
+        TRY(trash_finish_volume(e, name, &old_files));
     uint32_t project = d.size || d.inodes ? draw_project() : 0;
     struct db_volume row = { .name = (char *)name,
                              .created_ns = now_ns(),
@@ -172,6 +178,23 @@ fallible volume_remove(struct engine *e, const char *name)
     if (project)
         clear_quota(path, project);
     return engine_remove_tree(path);
+}
+
+fallible volume_discard(struct engine *e, const char *name, struct trash *t)
+{
+    struct db_volume row;
+    if (!trash_keeps(t))
+        return volume_remove(e, name);
+    TRY(volume_find(e, name, &row));
+    db_volume_clear(&row);
+    err *failed = trash_volume(t, name);
+    if (err_is(failed, ERR_EXHAUSTED)) {
+        err_ignore(failed, "then there is no room for a trash");
+        return volume_remove(e, name);
+    }
+    TRY(failed);
+    event_say(e->run, "volume", "destroy", name, "driver", "local", NULL);
+    return NULL;
 }
 
 fallible volume_removal(struct engine *e, const char *name, uint64_t *ret_bytes)
@@ -273,7 +296,7 @@ static fallible prune_one(struct engine *e, const struct db_volume *v, const str
     if (used)
         return NULL;
     err_ignore(engine_disk_usage(path, &bytes), "only counted");
-    err *failed = o->dry_run ? NULL : volume_remove(e, v->name);
+    err *failed = o->dry_run ? NULL : volume_discard(e, v->name, o->trash);
     if (err_is(failed, ERR_CONFLICT)) {
         err_free(failed);
         return NULL;

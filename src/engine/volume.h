@@ -23,6 +23,9 @@ fallible volume_create_anonymous(struct engine *e, const struct volume_wish *wis
 fallible volume_find(struct engine *e, const char *name, struct db_volume *ret);
 /* CONFLICT while a container uses it. */
 fallible volume_remove(struct engine *e, const char *name);
+/* The same, but to the trash where t keeps (engine/trash.h); NULL: it is gone. */
+struct trash;
+fallible volume_discard(struct engine *e, const char *name, struct trash *t);
 /* The errors of volume_remove(), and what room it would make. Nothing is changed. */
 fallible volume_removal(struct engine *e, const char *name, uint64_t *ret_bytes);
 /* "<root>/volumes/NAME/_data"; caller frees. */
@@ -43,8 +46,9 @@ fallible volume_import(struct engine *e, const char *name, int fd);
  * driver=, opt=KEY[=VALUE]: all of them. */
 fallible volume_passes(struct db *db, const struct db_volume *v, const struct strv *filters, bool *ret);
 struct volume_prune_options {
-    bool all;     /* those with names too */
-    bool dry_run; /* only answer what would go */
+    bool all;            /* those with names too */
+    struct trash *trash; /* where to; NULL: they are gone */
+    bool dry_run;        /* only answer what would go */
     const struct strv *filters;
     const struct strv *without; /* IDs of containers that do not count: they go first; NULL: none */
 };

@@ -3,11 +3,13 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/ini.h"
 #include "base/mem.h"
 #include "base/opt.h"
+#include "base/parse.h"
 #include "os/fs.h"
 
 enum { FILE_MAX = 64 << 10 };
@@ -52,31 +54,67 @@ static fallible set_layers(struct settings *s, const char *value)
     return err_new(ERR_INVALID, "'%.100s' is none of auto, files, erofs", value);
 }
 
+enum { DAY_S = 24 * 60 * 60 };
+
+/* A duration; days too. */
+static fallible set_keep(struct settings *s, const char *value)
+{
+    size_t digits = strspn(value, "0123456789");
+    uint64_t ns = 0;
+    int64_t days = 0;
+    if (digits && str_eq(value + digits, "d")) {
+        own_mem char *text = mem_strndup(value, digits);
+        TRY(parse_i64(text, 0, 36500, &days));
+        ns = (uint64_t)days * DAY_S * 1000000000;
+    } else {
+        TRY(parse_duration_ns(value, &ns));
+    }
+    if (ns > (uint64_t)36500 * DAY_S * 1000000000)
+        return err_new(ERR_INVALID, "'%.100s' is more than a hundred years", value);
+    s->trash_keep_ns = (int64_t)ns;
+    return NULL;
+}
+
+static fallible set_size(struct settings *s, const char *value)
+{
+    if (str_eq(value, "auto")) {
+        s->trash_size = -1;
+        return NULL;
+    }
+    TRY(parse_bytes(value, &s->trash_size));
+    return s->trash_size < 0 ? err_new(ERR_INVALID, "'%s' is no number of bytes", value) : NULL;
+}
+
 static const struct {
-    const char *key;
+    const char *section, *key;
     err *(*set)(struct settings *s, const char *value);
 } keys[] = {
-    { "driver", set_driver },
-    { "budget", set_budget },
-    { "keep_blobs", set_keep_blobs },
-    { "layers", set_layers },
-    { "share_extents", set_share_extents },
+    { "storage", "driver", set_driver },
+    { "storage", "budget", set_budget },
+    { "storage", "keep_blobs", set_keep_blobs },
+    { "storage", "layers", set_layers },
+    { "storage", "share_extents", set_share_extents },
+    { "trash", "keep", set_keep },
+    { "trash", "size", set_size },
 };
 
 static fallible set(void *ctx, const char *section, const char *key, const char *value)
 {
     const char *names[ARRAY_SIZE(keys)];
-    if (!str_eq(section, "storage"))
-        return err_new(ERR_INVALID, "unknown section [%.100s]: there is [storage]", section);
+    size_t n = 0;
+    if (!str_eq(section, "storage") && !str_eq(section, "trash"))
+        return err_new(ERR_INVALID, "unknown section [%.100s]: there are [storage] and [trash]", section);
     for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-        names[i] = keys[i].key;
+        if (!str_eq(section, keys[i].section))
+            continue;
+        names[n++] = keys[i].key;
         if (str_eq(key, keys[i].key)) {
             TRY_AS(keys[i].set(ctx, value), "%s", key);
             return NULL;
         }
     }
-    const char *near = nearest_word(key, names, ARRAY_SIZE(names));
-    return err_new(ERR_INVALID, "unknown key '%.100s' in [storage]%s%s%s", key, near ? ": did you mean '" : "",
+    const char *near = nearest_word(key, names, n);
+    return err_new(ERR_INVALID, "unknown key '%.100s' in [%s]%s%s%s", key, section, near ? ": did you mean '" : "",
                    near ? near : "", near ? "'?" : "");
 }
 
@@ -99,7 +137,9 @@ static fallible read_file(const char *path, struct settings *s)
 
 fallible settings_read(struct settings *ret)
 {
-    struct settings s = { .keep_blobs = true, .share_extents = true };
+    struct settings s = {
+        .keep_blobs = true, .share_extents = true, .trash_keep_ns = (int64_t)DAY_S * 1000000000, .trash_size = -1
+    };
     const char *given = getenv("HUSK_CONF"), *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
     if (given && *given) {
         TRY(read_file(given, &s));

@@ -12,6 +12,10 @@
  *   layers = auto       # files: unpacked; erofs: mounted as they came (root, where the kernel can); auto: husk
  *                       # chooses
  *   share_extents = yes # files of a new layer share the extents of equal ones in others, where the file system can
+ *
+ *   [trash]
+ *   keep = 1d           # how long removed containers and volumes can be had back with `husk undo`; 0: not at all
+ *   size = auto         # bytes that they may take; auto: a tenth of what is free on the store's file system
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #ifndef HUSK_IMAGE_SETTINGS_H
@@ -24,7 +28,8 @@
 enum settings_layers { SETTINGS_LAYERS_AUTO, SETTINGS_LAYERS_FILES, SETTINGS_LAYERS_EROFS };
 enum settings_driver { SETTINGS_DRIVER_AUTO, SETTINGS_DRIVER_OVERLAY, SETTINGS_DRIVER_FUSE, SETTINGS_DRIVER_VFS };
 struct settings {
-    int64_t budget; /* bytes; 0: none */
+    int64_t budget;                    /* bytes; 0: none */
+    int64_t trash_keep_ns, trash_size; /* size: -1: auto */
     bool keep_blobs, share_extents;
     enum settings_layers layers;
     enum settings_driver driver;

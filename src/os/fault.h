@@ -19,6 +19,11 @@
     X(FAULT_PUBLISHED, "ports-published")                                                                              \
     X(FAULT_WITHDRAWN, "elements-withdrawn")                                                                           \
     X(FAULT_RUNTIME_GONE, "runtime-removed")                                                                           \
+    X(FAULT_TRASH_ROW, "trash-row")                                                                                    \
+    X(FAULT_TRASH_VOLUME, "trash-volume-row")                                                                          \
+    X(FAULT_TRASH_FORGOTTEN, "trash-forgotten")                                                                        \
+    X(FAULT_UNDO_FOLDER, "undo-folder")                                                                                \
+    X(FAULT_UNDO_VOLUME, "undo-volume")                                                                                \
     X(FAULT_ROW_GONE, "row-removed")                                                                                   \
     X(FAULT_CONNECTED_ROW, "endpoint-added")                                                                           \
     X(FAULT_CONNECTED_LIVE, "endpoint-connected")                                                                      \

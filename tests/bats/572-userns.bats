@@ -74,6 +74,7 @@ TABLE
         "$HUSK" rm cb
         "$HUSK" create --name cf --userns auto:size=500 busybox cat /proc/self/uid_map
         "$HUSK" start -a cf
+        "$HUSK" undo
         "$HUSK" run --rm --subuidname nobody busybox cat /proc/self/uid_map'
     echo "$output"
     [[ $(grep -cE '^ +0 +1000000 +1000$' <<<"$output") == 2 ]]
@@ -81,6 +82,7 @@ TABLE
     [[ $(grep -cE '^ +0 +1001500 +1500$' <<<"$output") == 1 ]]
     [[ $(grep -cE '^ +0 +2000000 +500$' <<<"$output") == 1 ]]
     [[ $output == *"1 in a row of root's ranges in /etc/subuid are not free"* ]]
+    [[ $output == *"container 'cb': the ids of its user namespace are another container's meanwhile"* ]]
 }
 
 @test "root: twenty at once get twenty ranges" {

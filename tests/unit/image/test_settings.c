@@ -23,7 +23,7 @@ static const struct {
     { "budget=1", "husk.conf:1: 'budget': a key before the first [SECTION]" },
     { "[storage]\nbugdet=1", "husk.conf:2: unknown key 'bugdet' in [storage]: did you mean 'budget'?" },
     { "[storage]\nx=1", "husk.conf:2: unknown key 'x' in [storage]" },
-    { "[network]\nx=1", "husk.conf:2: unknown section [network]: there is [storage]" },
+    { "[network]\nx=1", "husk.conf:2: unknown section [network]: there are [storage] and [trash]" },
     { "[storage\n", "husk.conf:1: '[storage': expected [SECTION]" },
     { "[storage] budget=1", "husk.conf:1: '[storage] budget=1': expected [SECTION]" },
     { "[storage]\n\nbudget", "husk.conf:3: 'budget': expected KEY = VALUE" },

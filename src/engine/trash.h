@@ -1,0 +1,61 @@
+/*
+ * trash.h: what `rm`, `volume rm` and the prunes remove is kept for a while, and `husk undo` brings it back.
+ *
+ *   <root>/trash/ID/            a container's folder
+ *   <root>/trash/volume-ITEM/   a volume's
+ *
+ * The row says where a folder belongs: it is moved to the trash's tables in one transaction (db_trash.h), and then the
+ * folder is renamed, under its lock. Killed in between, whoever finds the folder where it was moves it: a sweep, the
+ * making of a volume of that name, `system check --repair`, `undo` itself. Images are not kept: a container in the
+ * trash does not hold its image's layers, and undo says which image has to be pulled again.
+ *
+ * Bounds ([trash] in husk.conf: keep, size; at most 1,000 entries): what is too much goes, oldest first, at the end of
+ * the next command that removes something. size = auto is a tenth of what is free on the file system, so on a full disk
+ * a removal makes room at once.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_ENGINE_TRASH_H
+#define HUSK_ENGINE_TRASH_H
+
+#include "engine/db_trash.h"
+#include "engine/engine.h"
+
+struct trash {
+    struct engine *engine;
+    const char *command; /* borrowed: "rm" */
+    int64_t entry;       /* 0: nothing was kept yet */
+    int64_t keep_ns, size;
+    bool off;
+};
+/* no_trash: the user said so. The settings are read here. */
+fallible trash_begin(struct engine *e, const char *command, bool no_trash, struct trash *ret);
+/* Keeps the bounds. Nothing to do for one that is off by --no-trash. */
+fallible trash_end(struct trash *t);
+/* Whether to keep; t may be NULL. */
+bool trash_keeps(const struct trash *t);
+
+/* Row and folder of a container whose lock is held and that does not run. EXHAUSTED: nothing is changed. */
+fallible trash_container(struct trash *t, const char *id);
+/* Of a volume. CONFLICT while a container uses it; EXHAUSTED: nothing is changed. */
+fallible trash_volume(struct trash *t, const char *name);
+
+/* Deletes an entry for good; NOT_FOUND. */
+fallible trash_purge(struct engine *e, int64_t entry);
+/**
+ * trash_undo - bring an entry back.
+ * @entry: 0: the last. @name: another name for it, when it is one object; else NULL.
+ * @ret_lines: what came back: "container NAME", "volume NAME".
+ * Errors: NOT_FOUND; EXISTS (a name is taken); CONFLICT (what it needs is gone). What came back before the error stays,
+ * and the same again goes on with the rest.
+ */
+fallible trash_undo(struct engine *e, int64_t entry, const char *name, struct strv *ret_lines);
+
+/* A folder in containers/ or volumes/ without a row: *ret when it belonged to the trash, where it is now. */
+fallible trash_finish_container(struct engine *e, const char *id, bool *ret);
+fallible trash_finish_volume(struct engine *e, const char *name, bool *ret);
+/* Whether NAME in <root>/trash has a row. */
+bool trash_owns(struct engine *e, const char *name);
+char *trash_path(const struct engine *e, const char *name); /* caller frees */
+char *trash_volume_path(const struct engine *e, int64_t item);
+
+#endif
