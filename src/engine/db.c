@@ -254,7 +254,9 @@ static fallible insert_uses(struct db *db, const char *id, const struct strv *vo
 fallible db_commit_or_undo(struct db *db, err *take_e)
 {
     if (!take_e)
-        return db_run(db, "COMMIT");
+        take_e = db_run(db, "COMMIT"); /* on a full disk it fails and leaves the transaction open */
+    if (!take_e)
+        return NULL;
     err_ignore(db_run(db, "ROLLBACK"), "the first error says what went wrong");
     return take_e;
 }
