@@ -388,9 +388,18 @@ static err *sweep_images(struct check *c, const char *name)
     return image_sweep(c->engine, false, NULL);
 }
 
+static err *drop_build_name(struct check *c, const char *name)
+{
+    TRY(check_images_drop_build_name(c->engine, name));
+    return image_sweep(c->engine, false, NULL);
+}
+
 static err *image_problem(void *ctx, enum check_image_kind kind, const char *name, const char *text)
 {
-    problem(ctx, kind == CHECK_IMAGE_BROKEN ? repair_image : sweep_images, name, "%s", text);
+    static repair_fn *const repairs[] = { [CHECK_IMAGE_BROKEN] = repair_image,
+                                          [CHECK_IMAGE_STAGING] = sweep_images,
+                                          [CHECK_IMAGE_BUILD_NAME] = drop_build_name };
+    problem(ctx, repairs[kind], name, "%s", text);
     return NULL;
 }
 

@@ -48,9 +48,59 @@ static void look_at_layers(struct look *k, const struct image *image, struct lac
     }
 }
 
+/* ---- names that builds give for their own length ---- */
+
+/* As src/build gives them: a word and twelve digits, but for the shell's. A user's own name is none. */
+static bool is_build_name(const char *name)
+{
+    static const char *const words[] = { "cache:", "context:", "output:" };
+    static const char prefix[] = "localhost/husk-build-";
+    if (!name || !str_starts(name, prefix))
+        return false;
+    name += strlen(prefix);
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+        if (str_starts(name, words[i])) {
+            const char *digits = name + strlen(words[i]);
+            return strlen(digits) == 12 && strspn(digits, "0123456789abcdef") == 12;
+        }
+    return strcmp(name, "debug:latest") == 0;
+}
+
+/* Each holds its directory in staging before it gives a name. */
+static bool builds_are_at_work(struct layout *l)
+{
+    int fd = openat(l->fd, "tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    own_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        own_fd int one = str_starts(entry->d_name, "build-")
+                             ? openat(dirfd(dir), entry->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)
+                             : -1;
+        if (one >= 0 && flock(one, LOCK_EX | LOCK_NB) < 0)
+            return true;
+    }
+    return false;
+}
+
+fallible check_images_drop_build_name(struct engine *e, const char *name)
+{
+    struct layout *l;
+    TRY(engine_layout(e, &l));
+    if (builds_are_at_work(l))
+        return err_new(ERR_CONFLICT, "a build is at work, and it may be its name");
+    err *gone = layout_remove_name(l, name);
+    if (!err_is(gone, ERR_NOT_FOUND))
+        return gone;
+    err_ignore(gone, "its build took it away");
+    return NULL;
+}
+
 static fallible look_at_image(struct look *k, const struct oci_descriptor *d)
 {
     const char *name = strmap_get(&d->annotations, "org.opencontainers.image.ref.name");
+    if (is_build_name(name)) {
+        own_mem char *of_build = mem_printf("image '%s': a name of a build that was killed", name);
+        return builds_are_at_work(k->l) ? NULL : k->problem(k->ctx, CHECK_IMAGE_BUILD_NAME, name, of_build);
+    }
     own(image) struct image *image = NULL;
     struct lack lack = { 0 };
     own_mem char *what = mem_strdup(name ? name : d->digest), *text = NULL;
