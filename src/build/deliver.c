@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "build/build_parts.h"
+#include "build/part.h"
 #include "codec/digest.h"
 #include "engine/lowers.h"
 #include "layers/diff.h"
@@ -161,41 +162,56 @@ static fallible fill_dir(struct build *b, const char *dir)
  */
 static fallible deliver_new_dir(struct build *b, const char *dest)
 {
+    own(part) struct part part = { .dir_fd = -1, .fd = -1 };
     size_t n = strlen(dest);
     while (n > 1 && dest[n - 1] == '/')
         n--;
-    own_mem char *part = mem_printf("%.*s.part-%d", (int)n, dest, (int)getpid());
-    if (mkdir(part, 0755) < 0)
-        return err_sys(errno, "--output: make '%s'", dest);
-    err *e = fill_dir(b, part);
-    if (!e && rename(part, dest) < 0)
-        e = err_sys(errno, "give it its name");
-    if (!e)
-        return NULL;
-    err_ignore(fs_remove_tree_at(AT_FDCWD, part), "the first error is told");
-    return err_wrap(e, "--output '%s'", dest);
+    own_mem char *name = mem_strndup(dest, n);
+    TRY(part_begin(name, PART_DIR, false, &part));
+    TRY(fill_dir(b, part.path));
+    return part_finish(&part);
 }
 
-/* Only what was not there before, or is empty, is written to: after a failure it is as it was. */
+/* Only what is empty is filled; what a killed build left there unfinished is as good as nothing. */
+static fallible must_be_empty(const char *dest, int fd)
+{
+    own_strv struct strv names = { 0 };
+    size_t parts = 0;
+    TRY(diff_names(fd, &names));
+    for (size_t i = 0; i < names.n; i++)
+        parts += part_is_inside(names.items[i]);
+    if (names.n == parts)
+        return NULL;
+    if (parts)
+        return err_new(ERR_CONFLICT,
+                       "directory '%s' was being filled by a build, which is at work or was killed: wait for it, or "
+                       "remove what is in there",
+                       dest);
+    return err_new(ERR_CONFLICT, "directory '%s' is not empty: name one that is empty, or not there yet", dest);
+}
+
+/* One that is there stays the same: it may be a mount point, somebody's working directory, and has a mode and an owner
+ * of its own. Its files come into their place together, so all of the slow work is done before. */
+static fallible deliver_into_dir(struct build *b, const char *dest, int fd)
+{
+    own(part) struct part part = { .dir_fd = -1, .fd = -1 };
+    own_strv struct strv names = { 0 };
+    TRY(must_be_empty(dest, fd));
+    TRY(part_begin(dest, PART_DIR, true, &part));
+    TRY(diff_names(fd, &names));
+    if (names.n > 1)
+        return err_new(ERR_CONFLICT, "another build fills directory '%s'", dest);
+    TRY(fill_dir(b, part.path));
+    return part_spill(&part);
+}
+
 static fallible deliver_local(struct build *b, const char *dest)
 {
-    own_strv struct strv names = { 0 }, left = { 0 };
     own_fd int fd = open(dest, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT)
-        return deliver_new_dir(b, dest);
-    if (fd < 0)
+    if (fd < 0 && errno != ENOENT)
         return err_sys(errno, "--output: open '%s'", dest);
-    TRY(diff_names(fd, &names));
-    if (names.n)
-        return err_new(ERR_CONFLICT, "--output: directory '%s' is not empty: name one that is empty, or not there yet",
-                       dest);
-    err *e = fill_dir(b, dest);
-    if (!e)
-        return NULL;
-    err_ignore(diff_names(fd, &left), "the first error is told");
-    for (size_t i = 0; i < left.n; i++)
-        err_ignore(fs_remove_tree_at(fd, left.items[i]), "the first error is told");
-    return err_wrap(e, "--output '%s'", dest);
+    TRY_AS(fd < 0 ? deliver_new_dir(b, dest) : deliver_into_dir(b, dest, fd), "--output '%s'", dest);
+    return NULL;
 }
 
 static err *write_out(void *ctx, const void *bytes, size_t n)
@@ -212,34 +228,40 @@ static int64_t newest_of(const struct build *b)
     return newest;
 }
 
+static fallible write_tar(struct build *b, const char *tree, int fd)
+{
+    own_fd int dir = -1;
+    TRY(fs_open_dir_at(AT_FDCWD, tree, FS_MUST_EXIST, &dir));
+    return diff_tar(&(struct diff){ .upper_fd = dir, .whole = true, .newest_s = newest_of(b) }, write_out, &fd);
+}
+
+static fallible tar_to(struct build *b, const char *tree, const char *dest)
+{
+    own(part) struct part part = { .dir_fd = -1, .fd = -1 };
+    struct stat st;
+    if (strcmp(dest, "-") == 0)
+        return write_tar(b, tree, STDOUT_FILENO);
+    if (stat(dest, &st) == 0 && !S_ISREG(st.st_mode)) { /* a pipe, a device: nothing to rename */
+        own_fd int fd = open(dest, O_WRONLY | O_CLOEXEC);
+        return fd < 0 ? err_sys(errno, "open it") : write_tar(b, tree, fd);
+    }
+    TRY(part_begin(dest, PART_FILE, false, &part));
+    TRY(write_tar(b, tree, part.fd));
+    return part_finish(&part);
+}
+
 static fallible deliver_tar(struct build *b, const char *dest)
 {
     own_mem char *tree = mem_printf("%s/tmp/%s/tree", b->engine->root, b->dir_name);
-    bool to_stdout = strcmp(dest, "-") == 0;
-    own_mem char *part = mem_printf("%s.part-%d", dest, (int)getpid());
-    own_fd int dir = -1, fd = -1;
     if (mkdir(tree, 0755) < 0)
         return err_sys(errno, "make '%s'", tree);
     err *e = flatten_all(b, tree);
     if (!e)
-        e = fs_open_dir_at(AT_FDCWD, tree, FS_MUST_EXIST, &dir);
-    struct stat st;
-    bool in_place = to_stdout || (stat(dest, &st) == 0 && !S_ISREG(st.st_mode));
-    if (!e) {
-        fd = to_stdout ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)
-                       : open(in_place ? dest : part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-        if (fd < 0)
-            e = err_sys(errno, "--output '%s'", dest);
-    }
-    if (!e)
-        e = diff_tar(&(struct diff){ .upper_fd = dir, .whole = true, .newest_s = newest_of(b) }, write_out, &fd);
-    if (!e && !in_place && rename(part, dest) < 0)
-        e = err_sys(errno, "--output '%s'", dest);
-    if (e && !in_place && fd >= 0)
-        (void)unlink(part);
+        e = tar_to(b, tree, dest);
     own_mem char *below = mem_printf("tmp/%s/tree", b->dir_name);
     err_ignore(fs_remove_tree_at(b->layout->fd, below), "it goes with the build's directory");
-    return e;
+    TRY_AS(e, "--output '%s'", dest);
+    return NULL;
 }
 
 /* ---- what husk-image does ---- */
