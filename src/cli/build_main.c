@@ -55,6 +55,8 @@ static const struct opt build_opts_table[] = {
     OPT_STR(0, "authfile", T, build.create.authfile, "FILE", "Credentials of registries are in this file"),
     OPT_STR(0, "cert-dir", T, build.create.cert_dir, "DIR", "Certificates of registries are in this folder"),
     OPT_STR(0, "creds", T, build.create.creds, "USER:PASSWORD", "Log in to registries with these"),
+    OPT_SWITCH(0, "disable-content-trust", T, build.create.disable_content_trust,
+               "Always true: there is no Notary; signatures are asked for by policy.json"),
     OPT_STR(0, "tls-verify", T, build.create.tls_verify, "true|false", "Check registries' certificates",
             .words = words_tls),
     OPT_STR(0, "metadata-file", T, build.metadata_file, "FILE",
@@ -113,6 +115,9 @@ static const struct opt build_opts_table[] = {
 static fallible build_cmd(const void *opts_, struct args args)
 {
     struct build_options o = ((const struct build_opts *)opts_)->build;
+    if (o.create.disable_content_trust.set && !o.create.disable_content_trust.v)
+        return err_new(ERR_UNSUPPORTED, "--disable-content-trust=false: there is no Notary here: what has to be signed "
+                                        "is said in policy.json");
     o.context = args.n ? args.v[0] : ".";
     static const char *const same[][2] = { { "true", "always" }, { "false", "missing" }, { "ifmissing", "missing" } };
     for (size_t i = 0; o.pull_policy && i < ARRAY_SIZE(same); i++)

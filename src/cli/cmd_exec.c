@@ -3,16 +3,17 @@
  * Compatible with: docker exec, podman exec.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include <fcntl.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/preserve.h"
 #include "monitor/attach.h"
 
 struct exec_opts {
     struct exec_options exec;
-    bool latest;
+    bool latest, no_session;
     const char *cidfile;
+    struct strv preserve_fd;
 };
 
 #define T struct exec_opts
@@ -27,27 +28,20 @@ static const struct opt exec_options[] = {
     OPT_FLAG(0, "privileged", T, exec.privileged, "Every capability, no seccomp"),
     OPT_STR(0, "detach-keys", T, exec.detach_keys, "KEYS", "What leaves it running when typed (default ctrl-p,ctrl-q)"),
     OPT_I64(0, "preserve-fds", T, exec.preserve_fds, "N", "Hand on N of our descriptors from 3 on"),
+    OPT_STRS(0, "preserve-fd", T, preserve_fd, "FD[,FD...]", "Hand on these of our descriptors"),
+    OPT_FLAG(0, "no-session", T, no_session, "Always true: husk keeps no record of what exec runs"),
     OPT_FLAG('l', "latest", T, latest, "The container that was made last"),
     OPT_STR(0, "cidfile", T, cidfile, "FILE", "The container whose ID is in a file"),
     OPT_END,
 };
 #undef T
 
-/* Before husk opens any of its own, which would have the numbers that are free. */
-static fallible check_preserved(struct opt_i64 n)
-{
-    if (n.set && (n.v < 0 || n.v > 1000))
-        return err_new(ERR_INVALID, "--preserve-fds: it is from 0 to 1000");
-    for (int fd = 3; fd < 3 + n.v; fd++)
-        if (fcntl(fd, F_GETFD) < 0)
-            return err_new(ERR_INVALID, "--preserve-fds: our descriptor %d is not open", fd);
-    return NULL;
-}
-
 static fallible exec_run(const void *opts_, struct args args)
 {
     const struct exec_opts *opts = opts_;
-    const struct exec_options *o = &opts->exec;
+    struct exec_options exec = opts->exec;
+    const struct exec_options *o = &exec;
+    int preserved = 0;
     struct container_selection select = { .latest = opts->latest };
     own_strv struct strv names = { 0 };
     int skip = 0;
@@ -58,7 +52,8 @@ static fallible exec_run(const void *opts_, struct args args)
         return err_new(ERR_INVALID, "--tty and --detach exclude each other");
     if (o->tty && o->interactive && !isatty(STDIN_FILENO))
         return err_new(ERR_INVALID, "--tty and --interactive: our standard input is no terminal");
-    TRY(check_preserved(o->preserve_fds));
+    TRY(preserve_fds(o->preserve_fds, &opts->preserve_fd, &preserved));
+    exec.preserve_fds = (struct opt_i64){ preserved > 0, preserved };
     if (o->detach_keys)
         TRY_AS(attach_keys_check(o->detach_keys), "--detach-keys");
     TRY(engine_open(&engine));

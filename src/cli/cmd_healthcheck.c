@@ -25,12 +25,12 @@ static fallible healthcheck_run(const void *opts_, struct args args)
     own(engine) struct engine *engine = NULL;
     own(container) struct container *c = NULL;
     own_mem char *latest = NULL;
-    bool well = false;
+    struct health_answer_of answer;
     TRY(engine_open(&engine));
     TRY(only_one(engine, o->latest, &args, &latest));
     TRY(container_find(engine, latest ? latest : args.v[0], &c));
-    TRY(health_probe(c, &well));
-    if (well)
+    TRY(health_probe(c, HEALTH_BY_HAND, &answer));
+    if (answer.well)
         return NULL;
     printf("%s\n", health_word(c));
     return err_exit(1);
@@ -41,16 +41,16 @@ static fallible probe_run(const void *opts, struct args args)
 {
     own(engine) struct engine *engine = NULL;
     own(container) struct container *c = NULL;
-    bool well = false;
+    struct health_answer_of answer;
     TRY(engine_open(&engine));
     TRY(container_find(engine, args.v[0], &c));
-    err *e = health_probe(c, &well);
+    err *e = health_probe(c, HEALTH_BY_CLOCK, &answer);
     if (err_is(e, ERR_CONFLICT)) {
         err_free(e);
         return err_exit(HEALTH_ILL);
     }
     TRY(e);
-    return well ? NULL : err_exit(HEALTH_ILL);
+    return answer.starting ? err_exit(HEALTH_STARTING) : answer.well ? NULL : err_exit(HEALTH_ILL);
 }
 
 static const struct command cmd_run_ = {

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "cli/cli.h"
 #include "cli/create_more_options.h"
+#include "cli/preserve.h"
 #include "engine/image_remove.h"
 #include "monitor/attach.h"
 
@@ -17,6 +18,7 @@ struct run_opts {
     struct create_options create;
     bool detach, rmi;
     struct opt_i64 preserve_fds;
+    struct strv preserve_fd;
     const char *detach_keys, *sig_proxy;
     struct strv attach;
 };
@@ -28,6 +30,7 @@ static const struct opt run_options[] = {
     OPT_STR(0, "sig-proxy", T, sig_proxy, "BOOL", "Pass our signals on to it (default true)"),
     OPT_STR(0, "detach-keys", T, detach_keys, "KEYS", "What leaves it running when typed (default ctrl-p,ctrl-q)"),
     OPT_I64(0, "preserve-fds", T, preserve_fds, "N", "Our N open descriptors from 3 on are the program's too"),
+    OPT_STRS(0, "preserve-fd", T, preserve_fd, "FD[,FD...]", "These of our open descriptors are the program's too"),
     OPT_FLAG(0, "rmi", T, rmi,
              "Remove the image as well when it ends, unless another container needs it; implies --rm"),
     CREATE_OPTIONS(T),
@@ -63,11 +66,6 @@ static fallible check(const struct run_opts *o, struct args args)
 {
     if (!o->create.rootfs && args.n < 1)
         return err_new(ERR_INVALID, "needs IMAGE, or --rootfs DIR: see '--help'");
-    if (o->preserve_fds.set && (o->preserve_fds.v < 0 || o->preserve_fds.v > 1000))
-        return err_new(ERR_INVALID, "--preserve-fds: it is from 0 to 1000");
-    for (int fd = 3; fd < 3 + o->preserve_fds.v; fd++)
-        if (fcntl(fd, F_GETFD) < 0)
-            return err_new(ERR_INVALID, "--preserve-fds: descriptor %d is not open", fd);
     if (o->rmi && (o->detach || o->create.rootfs))
         return err_new(ERR_INVALID, "--rmi: it is for an image and without --detach: somebody has to wait for the end");
     if (o->detach && o->attach.n)
@@ -108,11 +106,13 @@ static fallible run_run(const void *opts_, struct args args)
     own_fd int sock = -1;
     with_rm.create.rm |= with_rm.rmi;
     struct attach_wish wish = { 0 };
+    int preserved = 0;
     TRY(check(o, args));
+    TRY(preserve_fds(o->preserve_fds, &o->preserve_fd, &preserved));
     TRY(streams(o, &wish));
     TRY(engine_open(&engine));
     TRY(container_create(engine, &o->create, args.v, (size_t)args.n, &c));
-    c->preserve_fds = (int)o->preserve_fds.v;
+    c->preserve_fds = preserved;
     TRY(undo_rm(c, o, container_start(c, o->detach ? NULL : &sock)));
     if (o->detach) {
         if (o->create.restart && !o->create.rm) /* it is to come back */

@@ -84,7 +84,6 @@ static const char *const words_init_ctr[] = { "always", "once", NULL };
         OPT_STR(0, "io-maxbandwidth", T, create.refused.io_maxbandwidth, "BYTES", "Refused: of Windows"),              \
         OPT_STR(0, "io-maxiops", T, create.refused.io_maxiops, "N", "Refused: of Windows"),                            \
         OPT_STR(0, "decryption-key", T, create.refused.decryption_key, "KEY", "Refused: no encrypted layers"),         \
-        OPT_STR(0, "preserve-fd", T, create.refused.preserve_fd, "FD", "Refused: see --preserve-fds"),                 \
         OPT_STR(0, "sdnotify", T, create.refused.sdnotify, "HOW", "Refused but for ignore: no notifications"),         \
         OPT_STR(0, "seccomp-policy", T, create.refused.seccomp_policy, "HOW", "Refused but for default"),              \
         OPT_FLAG(0, "use-api-socket", T, create.refused.use_api_socket, "Refused: there is no daemon")

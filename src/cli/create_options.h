@@ -21,6 +21,8 @@ static const char *const words_unhealthy[] = { "none", "restart", "stop", "kill"
         OPT_FLAG('q', "quiet", T, create.quiet, "No progress of a pull"),                                              \
         OPT_STR(0, "platform", T, create.platform, "OS/ARCH", "The image's platform (default: this machine's)"),       \
         OPT_STR(0, "signature-policy", T, create.policy, "FILE", "Ask this signature policy instead of policy.json"),  \
+        OPT_SWITCH(0, "disable-content-trust", T, create.disable_content_trust,                                        \
+                   "Always true: there is no Notary; signatures are asked for by policy.json"),                        \
         OPT_STR(                                                                                                       \
             0, "rootfs", T, create.rootfs, "DIR[:O]",                                                                  \
             "No image: a directory is the root, used in place; with :O what is written goes into a layer over it"),    \
@@ -56,6 +58,22 @@ static const char *const words_unhealthy[] = { "none", "restart", "stop", "kill"
                      "Time after the start in which failures do not count (default 0s)"),                              \
         OPT_DURATION(0, "health-start-interval", T, create.health.start_interval, "DURATION",                          \
                      "Time between checks in that period (default 5s)"),                                               \
+        OPT_STR(0, "health-startup-cmd", T, create.health.startup_cmd, "COMMAND",                                      \
+                "A check that is asked instead until it has succeeded; 'none' for none"),                              \
+        OPT_STR(0, "health-startup-interval", T, create.health.startup_interval, "DURATION",                           \
+                "Time between its checks (default 30s; 'disable': only by hand)"),                                     \
+        OPT_DURATION(0, "health-startup-timeout", T, create.health.startup_timeout, "DURATION",                        \
+                     "A check's time (default 30s)"),                                                                  \
+        OPT_I64(0, "health-startup-retries", T, create.health.startup_retries, "N",                                    \
+                "Failures in a row that restart the container (default 0: never)"),                                    \
+        OPT_I64(0, "health-startup-success", T, create.health.startup_success, "N",                                    \
+                "Successes in a row that end it (default 0: one)"),                                                    \
+        OPT_I64(0, "health-max-log-count", T, create.health.log_count, "N",                                            \
+                "Answers that are kept (default 5; 0: 1000)"),                                                         \
+        OPT_I64(0, "health-max-log-size", T, create.health.log_size, "BYTES",                                          \
+                "What is kept of each (default 4096; 0: 1 MiB)"),                                                      \
+        OPT_STR(0, "health-log-destination", T, create.health.log_destination, "WHERE",                                \
+                "Where answers go besides: local (nowhere), a directory, or events_logger"),                           \
         OPT_FLAG(0, "no-healthcheck", T, create.health.none, "No health check, also when the image has one"),          \
         OPT_STR(0, "on-unhealthy", T, create.health.on_unhealthy, "ACTION",                                            \
                 "When it becomes unhealthy: none (default), restart, stop or kill it", .words = words_unhealthy),      \

@@ -24,6 +24,7 @@ static const struct opt pull_rows[] = {
     OPT_STR(0, "platform", T, platform, "OS/ARCH[/VARIANT]", "Take this platform's image (default: this machine's)"),
     POLICY_OPTION(T),
     REMOTE_OPTIONS(T),
+    TRUST_OPTION(T),
     OPT_END,
 };
 #undef T

@@ -33,6 +33,7 @@ static const struct opt push_rows[] = {
     OPT_FLAG('q', "quiet", T, quiet, "Print only the image's name"),
     OPT_FLAG(0, "remove-signatures", T, remove_signatures, "As with podman: a push takes no signatures along"),
     REMOTE_OPTIONS(T),
+    TRUST_OPTION(T),
     OPT_END,
 };
 #undef T

@@ -68,6 +68,9 @@ static fallible make(const struct remote_opts *opts, const struct ref *ref, enum
 fallible remote_prepare(const struct remote_opts *opts, const struct ref *ref, enum registry_access access,
                         struct remote **ret)
 {
+    if (opts->disable_content_trust.set && !opts->disable_content_trust.v)
+        return err_new(ERR_UNSUPPORTED, "--disable-content-trust=false: there is no Notary here: what has to be signed "
+                                        "is said in policy.json");
     return make(opts, ref, access, NULL, ret);
 }
 

@@ -12,6 +12,7 @@
 struct remote_opts {
     const char *creds, *authfile, *cert_dir, *tls_verify;
     struct opt_u64 timeout;
+    struct opt_bool disable_content_trust;
 };
 extern const char *const remote_true_false[];
 
@@ -25,6 +26,11 @@ extern const char *const remote_true_false[];
             "Check the registry's certificate; false also allows http", .words = remote_true_false),                   \
     OPT_DURATION(0, "timeout", T, remote.timeout, "TIME", "Give up when nothing arrives for this long (default 30s)")
 // clang-format on
+
+/* docker's, for pull and push. */
+#define TRUST_OPTION(T)                                                                                                \
+    OPT_SWITCH(0, "disable-content-trust", T, remote.disable_content_trust,                                            \
+               "Always true: there is no Notary; signatures are asked for by policy.json")
 
 /* A row for those that let images in; its struct has a member "const char *policy". */
 #define POLICY_OPTION(T)                                                                                               \

@@ -71,22 +71,9 @@ static json_t *state_doc(const struct container_state *s)
 static fallible put_health(json_t *state, struct container *c)
 {
     own(health_state) struct health_state *s = NULL;
-    json_t *log = json_array();
     TRY(health_read(c, &s));
-    for (size_t i = 0; s && i < s->log_n; i++) {
-        const struct health_result *r = &s->log[i];
-        json_t *o = json_object();
-        put(o, "Start", time_text(r->start_ns));
-        put(o, "End", time_text(r->end_ns));
-        put(o, "ExitCode", json_integer(r->exit_code));
-        put(o, "Output", text(r->output));
-        (void)json_array_append_new(log, o);
-    }
     if (s)
-        put(state, "Health",
-            json_pack("{s:s, s:I, s:O}", "Status", s->status, "FailingStreak", (json_int_t)s->failing_streak, "Log",
-                      log));
-    json_decref(log);
+        put(state, "Health", health_doc(s));
     return NULL;
 }
 
@@ -100,6 +87,25 @@ static json_t *healthcheck_doc(const struct container_health *h)
     put(o, "StartInterval", json_integer(h->start_interval_ns));
     put(o, "Retries", json_integer(h->retries));
     return o;
+}
+
+/* Podman's names for what docker does not have. */
+static void put_more_health(json_t *o, const struct container_health *h)
+{
+    if (h->on_unhealthy)
+        put(o, "HealthcheckOnFailureAction", text(h->on_unhealthy));
+    put(o, "HealthLogDestination", text(h->log_events ? "events_logger" : h->log_dir ? h->log_dir : "local"));
+    put(o, "HealthMaxLogCount", json_integer(h->log_count < 0 ? 0 : h->log_count ? h->log_count : HEALTH_LOG_MAX));
+    put(o, "HealthMaxLogSize", json_integer(h->log_size < 0 ? 0 : h->log_size ? h->log_size : HEALTH_OUTPUT_MAX));
+    if (!h->startup_test.n)
+        return;
+    json_t *s = json_object();
+    put(s, "Test", list(&h->startup_test));
+    put(s, "Interval", json_integer(h->startup_interval_ns));
+    put(s, "Timeout", json_integer(h->startup_timeout_ns));
+    put(s, "Retries", json_integer(h->startup_retries));
+    put(s, "Successes", json_integer(h->startup_success));
+    put(o, "StartupHealthCheck", s);
 }
 
 /* Names only, in podman's shape. */
@@ -137,8 +143,8 @@ static json_t *config_doc(const struct container *c, const struct container_conf
         put(o, "StopTimeout", number(k->stop_timeout));
     if (k->health)
         put(o, "Healthcheck", healthcheck_doc(k->health));
-    if (k->health && k->health->on_unhealthy)
-        put(o, "HealthcheckOnFailureAction", text(k->health->on_unhealthy));
+    if (k->health)
+        put_more_health(o, k->health);
     if (k->timeout_s)
         put(o, "Timeout", json_integer(k->timeout_s));
     return o;

@@ -118,6 +118,15 @@ static const struct bind_field health_fields[] = {
     BIND_I64(T, start_interval_ns, "startInterval"),
     BIND_I64(T, retries, "retries"),
     BIND_STR(T, on_unhealthy, "onUnhealthy"),
+    BIND_STRS(T, startup_test, "startupTest"),
+    BIND_I64(T, startup_interval_ns, "startupInterval"),
+    BIND_I64(T, startup_timeout_ns, "startupTimeout"),
+    BIND_I64(T, startup_retries, "startupRetries"),
+    BIND_I64(T, startup_success, "startupSuccess"),
+    BIND_I64(T, log_count, "logCount"),
+    BIND_I64(T, log_size, "logSize"),
+    BIND_STR(T, log_dir, "logDir"),
+    BIND_BOOL(T, log_events, "logEvents"),
     BIND_END,
 };
 #undef T

@@ -73,6 +73,15 @@ struct container_health {
     int64_t interval_ns, timeout_ns, start_period_ns, start_interval_ns; /* interval 0: only by hand */
     int64_t retries;
     char *on_unhealthy; /* "restart", "stop", "kill"; NULL: only say so */
+    /* A check that is asked instead until it has succeeded; podman's "startup". */
+    struct strv startup_test;                        /* as test; empty: none */
+    int64_t startup_interval_ns, startup_timeout_ns; /* interval 0: only by hand */
+    int64_t startup_retries;                         /* so many failures in a row restart the container; 0: never */
+    int64_t startup_success;                         /* so many successes in a row end it; 0: one */
+    /* The answers that are kept. */
+    int64_t log_count, log_size; /* how many, and bytes of each; 0: docker's, -1: as many as health.h lets be */
+    char *log_dir;               /* also written to ID-healthcheck.log there; NULL: nowhere else */
+    bool log_events;             /* each answer is an event */
 };
 
 struct container_config {

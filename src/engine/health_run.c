@@ -21,25 +21,25 @@ static int64_t clock_ns(clockid_t clock)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static void arguments(const struct container_health *h, struct strv *ret)
+static void arguments(const struct health_question *q, struct strv *ret)
 {
-    if (strcmp(h->test.items[0], "CMD-SHELL") != 0) {
-        strv_copy(ret, h->test.items + 1, h->test.n - 1);
+    if (strcmp(q->test->items[0], "CMD-SHELL") != 0) {
+        strv_copy(ret, q->test->items + 1, q->test->n - 1);
         return;
     }
-    if (h->shell.n)
-        strv_copy(ret, h->shell.items, h->shell.n);
+    if (q->shell->n)
+        strv_copy(ret, q->shell->items, q->shell->n);
     else
         strv_split(ret, "/bin/sh -c", ' ');
-    strv_add(ret, h->test.items[1]);
+    strv_add(ret, q->test->items[1]);
 }
 
 struct hearing {
     int from, pidfd;
     pid_t pid;
     int64_t deadline_ns; /* CLOCK_MONOTONIC */
-    char *text;          /* HEALTH_OUTPUT_MAX + 1 bytes */
-    size_t n;
+    char *text;          /* max + 1 bytes */
+    size_t n, max;
     bool killed;
 };
 
@@ -47,8 +47,8 @@ struct hearing {
 static bool hear(struct hearing *h)
 {
     char waste[4096];
-    bool room = h->n < HEALTH_OUTPUT_MAX;
-    ssize_t got = read(h->from, room ? h->text + h->n : waste, room ? HEALTH_OUTPUT_MAX - h->n : sizeof waste);
+    bool room = h->n < h->max;
+    ssize_t got = read(h->from, room ? h->text + h->n : waste, room ? h->max - h->n : sizeof waste);
     if (got > 0 && room)
         h->n += (size_t)got;
     return got > 0 || (got < 0 && (errno == EINTR || errno == EAGAIN));
@@ -82,7 +82,7 @@ static int listen_to(struct hearing *h)
     return proc_exit_code(status);
 }
 
-static fallible ask(struct container *c, const struct container_health *h, struct hearing *hearing, int *ret_code)
+static fallible ask(struct container *c, const struct health_question *q, struct hearing *hearing, int *ret_code)
 {
     static const struct exec_options plain = { 0 };
     struct runtime_created created = { .pidfd = -1 };
@@ -95,7 +95,7 @@ static fallible ask(struct container *c, const struct container_health *h, struc
         return err_sys(errno, "make a pipe");
     own_fd int from = ends[0], to = ends[1];
     struct runtime_exec x = { .stdio = { null, to, to }, .new_session = true };
-    arguments(h, &args);
+    arguments(q, &args);
     TRY(container_exec_start(c, &plain, args.items, args.n, &x, &created));
     own_drop_fd(&to);
     (void)fcntl(from, F_SETFL, O_NONBLOCK);
@@ -120,22 +120,24 @@ static char *clean(const char *text, size_t n)
     return out;
 }
 
-void health_run(struct container *c, const struct container_health *h, struct health_result *ret)
+void health_run(struct container *c, const struct health_question *q, struct health_result *ret)
 {
-    own_mem char *text = mem_alloc(HEALTH_OUTPUT_MAX + 1);
-    struct hearing hearing = { .text = text, .deadline_ns = clock_ns(CLOCK_MONOTONIC) + h->timeout_ns };
+    own_mem char *text = mem_alloc(q->output_max + 1);
+    struct hearing hearing = { .text = text,
+                               .max = q->output_max,
+                               .deadline_ns = clock_ns(CLOCK_MONOTONIC) + q->timeout_ns };
     char words[64];
     int code = -1;
     ret->start_ns = clock_ns(CLOCK_REALTIME);
-    err *e = ask(c, h, &hearing, &code);
+    err *e = ask(c, q, &hearing, &code);
     ret->end_ns = clock_ns(CLOCK_REALTIME);
     ret->exit_code = hearing.killed ? -1 : code;
     if (e) {
         ret->output = mem_strdup(err_text(e));
         err_free(e);
     } else if (hearing.killed) {
-        (void)snprintf(words, sizeof words, "%.3g", (double)h->timeout_ns / 1e9);
-        ret->output = mem_printf("no answer within %s seconds (--health-timeout)", words);
+        (void)snprintf(words, sizeof words, "%.3g", (double)q->timeout_ns / 1e9);
+        ret->output = mem_printf("no answer within %s seconds (%s)", words, q->timeout_option);
     } else {
         ret->output = clean(text, hearing.n);
     }

@@ -7,7 +7,13 @@
 
 #include "engine/health.h"
 
+struct health_question {
+    const struct strv *test, *shell;
+    int64_t timeout_ns;
+    const char *timeout_option; /* its name, for words */
+    size_t output_max;
+};
 /* Always answers something: that the command cannot be run is an answer too. */
-void health_run(struct container *c, const struct container_health *h, struct health_result *ret);
+void health_run(struct container *c, const struct health_question *q, struct health_result *ret);
 
 #endif

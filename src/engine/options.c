@@ -100,7 +100,7 @@ static fallible merge_program(const struct create_options *o, const struct oci_i
         return err_new(ERR_INVALID, "--timeout: it must not be negative");
     c->timeout_s = o->timeout.v;
     TRY(merge_restart(o, c));
-    TRY(options_merge_health(&o->health, image, &c->health));
+    TRY(options_merge_health(&o->health, image, NULL, &c->health));
     c->tty = o->tty;
     c->stdin_open = o->interactive;
     c->init = o->init;

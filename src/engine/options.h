@@ -12,8 +12,9 @@
 /* A health check; NULL and unset: the image's, and docker's defaults. */
 struct health_options {
     const char *cmd, *interval, *on_unhealthy, *on_failure;
-    struct opt_u64 timeout, start_period, start_interval; /* nanoseconds */
-    struct opt_i64 retries;
+    const char *startup_cmd, *startup_interval, *log_destination;
+    struct opt_u64 timeout, start_period, start_interval, startup_timeout; /* nanoseconds */
+    struct opt_i64 retries, startup_retries, startup_success, log_count, log_size;
     bool none;
 };
 
@@ -21,6 +22,7 @@ struct health_options {
 struct create_options {
     const char *name, *platform, *pull, *policy, *cidfile, *rootfs;
     bool quiet, rm;
+    struct opt_bool disable_content_trust;
     /* the program */
     bool tty, interactive, init, no_entrypoint;
     const char *entrypoint, *user, *workdir, *stop_signal;
@@ -72,7 +74,7 @@ struct create_options {
     bool nested, env_host, http_proxy, unsetenv_all, oom_kill_disable, replace;
     struct {
         const char *gpus, *kernel_memory, *runtime, *cpu_count, *cpu_percent, *io_maxbandwidth, *io_maxiops,
-            *decryption_key, *preserve_fd, *sdnotify, *seccomp_policy;
+            *decryption_key, *sdnotify, *seccomp_policy;
         bool use_api_socket;
     } refused;
 };
@@ -95,9 +97,13 @@ fallible options_merge(const struct create_options *o, const struct image *image
 
 /* Its log. options_log.c */
 fallible options_merge_log(const struct create_options *o, struct container_config *c);
-/* The health check of a new container: NULL when there is none. options_health.c */
+/**
+ * options_merge_health - the health check of a new container: NULL when there is none. options_health.c
+ * @before: of a container that is changed: what is kept of its startup check and log where nothing else is said.
+ */
 fallible options_merge_health(const struct health_options *o, const struct oci_image_run *image,
-                              struct container_health **ret);
+                              const struct container_health *before, struct container_health **ret);
+bool options_says_health(const struct health_options *o);
 /* A policy's word into a configuration; NULL there is "no". */
 fallible options_merge_restart(const char *policy, char **ret);
 /* Only the limits, into a configuration that has none: c->resources is made. */

@@ -36,7 +36,6 @@ static const struct refused {
     REFUSED("--io-maxbandwidth", io_maxbandwidth, "it is for Windows containers: use --device-read-bps"),
     REFUSED("--io-maxiops", io_maxiops, "it is for Windows containers: use --device-read-iops"),
     REFUSED("--decryption-key", decryption_key, "husk reads no encrypted layers"),
-    REFUSED("--preserve-fd", preserve_fd, "descriptors are handed on in one row from 3 on: use --preserve-fds"),
     REFUSED("--sdnotify", sdnotify,
             "husk sends systemd no notification: a unit of Type=forking with --conmon-pidfile, or of Type=exec with "
             "'husk run' in front, follows a container"),
@@ -52,6 +51,9 @@ static fallible refuse(const struct create_options *o)
         if (value && !harmless)
             return err_new(ERR_UNSUPPORTED, "%s: %s", refused[i].option, refused[i].why);
     }
+    if (o->disable_content_trust.set && !o->disable_content_trust.v)
+        return err_new(ERR_UNSUPPORTED, "--disable-content-trust=false: there is no Notary here: what has to be signed "
+                                        "is said in policy.json, or with --signature-policy");
     if (o->refused.use_api_socket)
         return err_new(ERR_UNSUPPORTED, "--use-api-socket: there is no daemon whose socket could be handed in");
     return NULL;

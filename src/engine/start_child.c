@@ -70,6 +70,8 @@ void monitor_plan_of(const struct container *c, struct proc_id init, const char 
         ret->health_interval_ms = config->health->interval_ns / 1000000;
         ret->health_start_interval_ms = config->health->start_interval_ns / 1000000;
         ret->health_start_period_ms = config->health->start_period_ns / 1000000;
+        if (config->health->startup_test.n)
+            ret->health_startup_interval_ms = config->health->startup_interval_ns / 1000000;
     }
 }
 

@@ -145,12 +145,6 @@ static fallible copy_config(struct container *c, struct container_config **ret)
     return NULL;
 }
 
-static bool says_health(const struct health_options *h)
-{
-    return h->cmd || h->interval || h->on_unhealthy || h->on_failure || h->timeout.set || h->start_period.set ||
-           h->start_interval.set || h->retries.set || h->none;
-}
-
 /* What was is to the new words what an image's check is to those of a new container. */
 static fallible merge_health(struct container_config *c, const struct health_options *said)
 {
@@ -159,7 +153,7 @@ static fallible merge_health(struct container_config *c, const struct health_opt
     struct oci_healthcheck before = { 0 };
     struct oci_image_run image = { .healthcheck = c->health && !ends ? &before : NULL };
     struct health_options o = *said;
-    if (!says_health(said))
+    if (!options_says_health(said))
         return NULL;
     if (c->health && !ends) {
         before = (struct oci_healthcheck){ .test = c->health->test,
@@ -174,7 +168,7 @@ static fallible merge_health(struct container_config *c, const struct health_opt
         if (!o.on_unhealthy && !o.on_failure)
             o.on_unhealthy = c->health->on_unhealthy;
     }
-    TRY(options_merge_health(&o, &image, &merged));
+    TRY(options_merge_health(&o, &image, ends ? NULL : c->health, &merged));
     container_health_free(c->health);
     c->health = merged;
     return NULL;
@@ -266,8 +260,8 @@ fallible container_update(struct container *c, const struct create_options *o)
     if (wish.memory_swap.set && !wish.memory.set && config->resources)
         wish.memory = config->resources->memory; /* the two are checked together */
     TRY(options_merge_limits(&wish, said));
-    if (says_nothing(said->resources) && !o->restart && !says_health(&o->health) && !o->env.n && !o->unsetenv.n &&
-        !o->ulimit.n)
+    if (says_nothing(said->resources) && !o->restart && !options_says_health(&o->health) && !o->env.n &&
+        !o->unsetenv.n && !o->ulimit.n)
         return err_new(ERR_INVALID,
                        "nothing to change was named: give a limit, such as --memory or --cpus, or --restart");
     if (o->restart)

@@ -20,8 +20,11 @@ static bool is_starting(const struct health *h)
     return !h->was_well && now_ns() - h->from_ns < (uint64_t)h->plan->health_start_period_ms * 1000000u;
 }
 
+/* 0: it is not asked by the clock. */
 static uint64_t pause_ns(const struct health *h)
 {
+    if (h->plan->health_startup_interval_ms && !h->startup_over)
+        return (uint64_t)h->plan->health_startup_interval_ms * 1000000u;
     int64_t ms = is_starting(h) && h->plan->health_start_interval_ms ? h->plan->health_start_interval_ms
                                                                      : h->plan->health_interval_ms;
     return (uint64_t)ms * 1000000u;
@@ -29,7 +32,8 @@ static uint64_t pause_ns(const struct health *h)
 
 static void wait_again(struct health *h)
 {
-    err_ignore(loop_set_timer(h->timer, pause_ns(h)), "a timer that is there can be set");
+    if (pause_ns(h))
+        err_ignore(loop_set_timer(h->timer, pause_ns(h)), "a timer that is there can be set");
 }
 
 static err *on_time(void *ctx)
@@ -47,7 +51,7 @@ static err *on_time(void *ctx)
 fallible health_begin(struct health *h, const struct monitor_plan *plan, struct loop *loop)
 {
     *h = (struct health){ .plan = plan, .from_ns = now_ns() };
-    if (plan->health_interval_ms <= 0 || !plan->husk)
+    if (!plan->husk || !pause_ns(h))
         return NULL;
     return loop_add_timer(loop, pause_ns(h), on_time, h, &h->timer);
 }
@@ -57,7 +61,9 @@ void health_reaped(struct health *h, pid_t pid, int wait_status)
     if (!h->timer || pid != h->probe)
         return;
     h->probe = 0;
-    h->was_well |= WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == HEALTH_WELL;
+    int answer = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : HEALTH_ILL;
+    h->startup_over = answer != HEALTH_STARTING;
+    h->was_well |= answer == HEALTH_WELL;
     wait_again(h);
 }
 

@@ -11,14 +11,15 @@
 #include "os/loop.h"
 
 /* What "husk health-probe" ends with. */
-enum health_answer { HEALTH_WELL = 0, HEALTH_ILL = 1 };
+enum health_answer { HEALTH_WELL = 0, HEALTH_ILL = 1, HEALTH_STARTING = 2 /* its startup check goes on */ };
 
 struct health {
     const struct monitor_plan *plan;
     struct loop_source *timer;
-    pid_t probe;      /* 0: none is under way */
-    uint64_t from_ns; /* CLOCK_MONOTONIC of the beginning */
-    bool was_well;    /* once at least: the start period is over */
+    pid_t probe;       /* 0: none is under way */
+    uint64_t from_ns;  /* CLOCK_MONOTONIC of the beginning */
+    bool was_well;     /* once at least: the start period is over */
+    bool startup_over; /* the startup check is */
 };
 
 /* Nothing to do for a plan without health checks. */

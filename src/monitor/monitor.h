@@ -84,7 +84,8 @@ struct monitor_plan {
     int64_t restart_delay_ns;   /* the last wait before a restart; 0: none */
     int64_t health_interval_ms; /* between health checks; 0: none */
     int64_t health_start_interval_ms, health_start_period_ms;
-    int64_t timeout_s; /* how long it may run before it is killed; 0: no limit */
+    int64_t health_startup_interval_ms; /* between checks until the startup check is over; 0: there is none */
+    int64_t timeout_s;                  /* how long it may run before it is killed; 0: no limit */
 };
 
 /* Descriptors of the monitor; -1: none. */

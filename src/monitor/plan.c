@@ -49,6 +49,7 @@ static const struct field {
     FIELD("health-interval-ms", NUMBER, int64_t, health_interval_ms),
     FIELD("health-start-interval-ms", NUMBER, int64_t, health_start_interval_ms),
     FIELD("health-start-period-ms", NUMBER, int64_t, health_start_period_ms),
+    FIELD("health-startup-interval-ms", NUMBER, int64_t, health_startup_interval_ms),
 };
 
 static void write_field(const struct field *f, const void *slot, struct strv *args)

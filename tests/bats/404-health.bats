@@ -24,6 +24,14 @@ run --health-cmd true --health-interval x busybox true     | 125 | --health-inte
 run --health-cmd true --on-unhealthy explode busybox true  | 125 | --on-unhealthy
 run --health-cmd '[]' busybox true                         | 125 | --health-cmd
 run --health-cmd '["CMD"]' busybox true                    | 125 | no command follows
+run --health-cmd true --health-startup-retries 1 busybox true | 125 | give --health-startup-cmd
+run --health-startup-cmd true busybox true                 | 125 | there is no health check: the image has none, so give --health-cmd
+run --health-cmd true --health-startup-cmd '[""' --health-startup-success -1 busybox true | 125 | --health-startup-success: it is from 0
+run --health-cmd true --health-startup-cmd '["CMD"]' busybox true | 125 | --health-startup-cmd: no command follows
+run --health-cmd true --health-max-log-count 1001 busybox true | 125 | --health-max-log-count: it is from 0 to 1000
+run --health-cmd true --health-max-log-size x busybox true | 125 | --health-max-log-size
+run --health-cmd true --health-log-destination here busybox true | 125 | is neither local, events_logger nor
+run --health-cmd true --health-log-destination /no/such busybox true | 125 | open '/no/such'
 run --health-cmd none busybox true                         | 0   |
 run --no-healthcheck busybox true                          | 0   |
 healthcheck run nobody                                     | 125 | no such container
@@ -137,4 +145,64 @@ EOT
     husk run -d --name ki --health-cmd false --health-interval 100ms --health-retries 2 --health-on-failure kill \
         --restart on-failure:1 busybox sleep 1000
     wait_until 10 eval '[[ $(husk inspect --format "{{.RestartCount}} {{.State.Status}}" ki) == "1 exited" ]]'
+}
+
+@test "a startup check is asked until it has succeeded often enough, then the other; and too many failures restart it" {
+    local h dir
+    for h in husk 'as_user husk'; do
+        $h run -d --name slow --health-cmd 'echo regular; test ! -e /ill' --health-interval 50ms --health-retries 1 \
+            --health-startup-cmd 'echo startup; test -e /up' --health-startup-interval 50ms --health-startup-success 2 \
+            busybox sleep 1000
+        $h exec slow touch /ill
+        wait_until 10 eval '[[ $($h inspect --format "{{len .State.Health.Log}}" slow) -ge 3 ]]'
+        run $h inspect --format '{{.State.Health.Status}} {{.State.Health.FailingStreak}} {{(index .State.Health.Log 2).Output}}' slow
+        expect 0 '~^starting 0 startup'
+        $h exec slow touch /up
+        wait_until 10 health_is slow unhealthy # the regular one's word
+        $h exec slow rm /ill /up               # the startup check is over: nobody asks for /up again
+        wait_until 10 health_is slow healthy
+        run $h inspect --format '{{(index .State.Health.Log 4).Output}} {{.Config.StartupHealthCheck.Successes}}' slow
+        expect 0 '~^regular'
+
+        $h run -d --name never --health-cmd true --health-interval 1h --health-startup-cmd 'false' --health-startup-retries 2 \
+            --health-startup-interval disable busybox sleep 1000
+        first=$($h inspect --format '{{.State.StartedAt}}' never)
+        run $h healthcheck run never
+        expect 1 =starting
+        [[ $($h inspect --format '{{.State.StartedAt}}' never) == "$first" ]]
+        run $h healthcheck run never
+        expect 1
+        [[ $($h inspect --format '{{.State.StartedAt}}' never) != "$first" ]]
+        $h update --health-startup-cmd true never
+        run $h healthcheck run never
+        expect 0 =
+        run $h healthcheck run never
+        expect 0 =
+        health_is never healthy
+    done
+}
+
+@test "answers are kept as many and as long as was said, and go to a directory and to the events" {
+    local h dir
+    for h in husk 'as_user husk'; do
+        dir=$(as_user mktemp -d)
+        $h run -d --name few --health-cmd 'echo 123456789' --health-interval disable --health-max-log-count 2 --health-max-log-size 4 \
+            --health-log-destination "$dir" busybox sleep 1000
+        for i in 1 2 3; do $h healthcheck run few; done
+        run $h inspect --format '{{len .State.Health.Log}} {{(index .State.Health.Log 0).Output}} {{.Config.HealthLogDestination}}' few
+        expect 0 "=2 1234 $dir"
+        id=$($h inspect --format '{{.Id}}' few)
+        run jq -r '.Status, (.Log | length), .Log[1].Output' "$dir/$id-healthcheck.log"
+        expect 0 $'=healthy\n2\n1234'
+        rm -r "$dir"
+        run $h healthcheck run few # the check itself is not about that
+        expect 0 'health-log-destination: open'
+        $h update --health-log-destination events_logger --health-max-log-count 0 few
+        for i in 1 2 3 4 5; do $h healthcheck run few; done
+        run $h inspect --format '{{len .State.Health.Log}}' few
+        expect 0 =7
+        run $h events --since 1h --until 0s --filter container=few --filter event=health_check --format '{{.Actor.Attributes.output}} {{.Actor.Attributes.exitCode}}'
+        expect 0
+        [[ $(grep -c '^1234 0$' <<<"$output") -eq 5 ]]
+    done
 }

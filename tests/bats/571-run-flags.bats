@@ -142,7 +142,10 @@ run --cpu-percent 1 busybox true        | 125 | Windows
 run --io-maxbandwidth 1 busybox true    | 125 | Windows
 run --io-maxiops 1 busybox true         | 125 | Windows
 run --decryption-key k busybox true     | 125 | no encrypted layers
-run --preserve-fd 3 busybox true        | 125 | use --preserve-fds
+run --preserve-fd 900 busybox true      | 125 | our descriptor 900 is not open
+run --preserve-fd x busybox true        | 125 | --preserve-fd
+run --disable-content-trust=false busybox true | 125 | there is no Notary
+pull --disable-content-trust=false localhost/x | 1 | there is no Notary
 run --sdnotify conmon busybox true      | 125 | sends systemd no notification
 run --rm --sdnotify ignore busybox true | 0 |
 run --seccomp-policy image busybox true | 125 | does not choose its own filter
