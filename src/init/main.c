@@ -2,13 +2,13 @@
  * husk-init: what first enters every container, and PID 1 of those that ask for one.
  *
  *   husk-init --order ORDER_FD,ERROR_SOCK,TTY_FD        from program_enter(); see process/order.h
- *   husk-init [-g] [-s] [-p SIGNAL] [-e STATUS]... [--] COMMAND [ARGUMENT...]    as tini and catatonit
+ *   husk-init [-gsvw] [-p SIGNAL] [-e STATUS]... [--] COMMAND [ARGUMENT...]    as tini and catatonit
  *   husk-init -P                                        no program: hold namespaces until TERM or INT
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
 
-#include "init/pid1.h"
+#include "init/speak.h"
 #include "init/stub.h"
 
 #if defined(__x86_64__)
@@ -26,14 +26,20 @@ struct command {
 };
 
 static const char usage[] =
-    "usage: husk-init [-g] [-s] [-p SIGNAL] [-e STATUS]... [--] COMMAND [ARGUMENT...]\n"
+    "usage: husk-init [-gsvw] [-p SIGNAL] [-e STATUS]... [--] COMMAND [ARGUMENT...]\n"
     "Run COMMAND as PID 1's child: signals are passed on, orphans reaped, its exit status is ours.\n"
     "  -g          send signals to the command's whole process group\n"
-    "  -e STATUS   exit with 0 instead of STATUS\n"
-    "  -p SIGNAL   get SIGNAL (a number) when the parent ends\n"
+    "  -e STATUS   exit with 0 instead of STATUS (0 to 255; may be repeated)\n"
+    "  -p SIGNAL   get SIGNAL (a name or a number) when the parent ends\n"
     "  -s          accepted: being a subreaper is the default when not PID 1\n"
+    "  -v          say more of what is done; up to three times\n"
+    "  -w          warn when an orphan is reaped\n"
     "  -P          run nothing; end on TERM or INT\n"
-    "  --version   print the version\n";
+    "  -l          print the license\n"
+    "  -h, --help  print this\n"
+    "  --version   print the version\n"
+    "Variables, which count before options: TINI_SUBREAPER as -s, TINI_KILL_PROCESS_GROUP as -g,\n"
+    "TINI_VERBOSITY=N instead of -v: 0 nothing, 1 warnings (the default), up to 4.\n";
 
 static void print(int fd, const char *text)
 {
@@ -58,39 +64,85 @@ static void spawn(void *ctx)
     row_exec(s, NULL, 0);
 }
 
-static long number_option(const char *name, const char *value, long max)
+/* The value of the option that *at ends in: what follows it in its own word, or the next word. */
+static const char *value_of(const char **at, char ***argv)
 {
-    long n = value ? text_number(value) : -1;
-    if (n < 0 || n > max)
-        wrong(name, value ? value : "(missing)");
-    return n;
+    const char *value = *at + 1;
+    if (!*value && *(*argv + 1))
+        value = *++*argv;
+    *at = "-"; /* nothing more in this word */
+    return value;
+}
+
+static void zero_status(struct pid1 *p, const char *value)
+{
+    long n = text_number(value);
+    if (n < 0 || n > 255)
+        wrong("-e: not an exit status from 0 to 255: ", *value ? value : "(missing)");
+    p->zero_statuses[n / 64] |= 1ull << n % 64;
+}
+
+static void parent_death(struct pid1 *p, const char *value)
+{
+    long n = signal_parse(value);
+    if (n < 0)
+        wrong("-p: not a signal: ", *value ? value : "(missing)");
+    p->parent_death_signal = (int)n;
+}
+
+static _Noreturn void only_print(const char *text)
+{
+    print(1, text);
+    leave(0);
+}
+
+/* The letters of one word, as getopt(3) takes them: -vvv, -gw, -e143. */
+static void parse_letters(struct pid1 *p, char ***argv)
+{
+    const char *word = **argv;
+    for (const char *at = word + 1; *at; at++) {
+        switch (*at) {
+        case 'g':
+            p->whole_group = true;
+            break;
+        case 's':
+            break;
+        case 'v':
+            p->verbosity++;
+            break;
+        case 'w':
+            p->warn_reap = true;
+            break;
+        case 'P':
+            p->pause = true;
+            break;
+        case 'e':
+            zero_status(p, value_of(&at, argv));
+            break;
+        case 'p':
+            parent_death(p, value_of(&at, argv));
+            break;
+        case 'h':
+            only_print(usage);
+        case 'l':
+            only_print("husk-init is free software under the GNU General Public License, version 2 or later\n");
+        default:
+            wrong("unknown option ", word);
+        }
+    }
 }
 
 /* Answers the first argument that is no option. */
 static char **parse(struct pid1 *p, char **argv)
 {
-    for (; *argv && **argv == '-'; argv++) {
+    for (; *argv && (*argv)[0] == '-' && (*argv)[1]; argv++) {
         if (text_eq(*argv, "--"))
             return argv + 1;
-        if (text_eq(*argv, "--version")) {
-            print(1, "tini version " HUSK_VERSION "_husk\n"); /* docker info looks for these words */
-            leave(0);
-        }
-        if (text_eq(*argv, "--help") || text_eq(*argv, "-h")) {
-            print(1, usage);
-            leave(0);
-        }
-        if (text_eq(*argv, "-g"))
-            p->whole_group = true;
-        else if (text_eq(*argv, "-P"))
-            p->pause = true;
-        else if (text_eq(*argv, "-p"))
-            p->parent_death_signal = (int)number_option("-p: ", *++argv, SIGNALS);
-        else if (text_eq(*argv, "-e")) {
-            long status = number_option("-e: ", *++argv, 255);
-            p->zero_statuses[status / 64] |= 1ull << status % 64;
-        } else if (!text_eq(*argv, "-s"))
-            wrong("unknown option ", *argv);
+        if (text_eq(*argv, "--version"))
+            only_print("tini version " HUSK_VERSION "_husk\n"); /* docker info looks for these words */
+        if (text_eq(*argv, "--help"))
+            only_print(usage);
+        parse_letters(p, &argv);
     }
     return argv;
 }
@@ -119,12 +171,15 @@ _Noreturn void husk_init(long *stack)
     static const struct order_exec plain;
     if (argc == 3 && text_eq(argv[1], "--order"))
         enter(argv);
+    c.p.verbosity = PID1_VERBOSITY;
     char **command = argc > 1 ? parse(&c.p, argv + 1) : argv + 1;
     if (!*command && !c.p.pause)
         wrong("no command", "");
     c.s = (struct stub){ .say_sock = -1, .tty_fd = -1, .exec = &plain, .argv = command, .envp = argv + argc + 1 };
     c.s.program = *command;
+    pid1_variables(&c.p, c.s.envp); /* over the options, as tini's */
     c.p.spawn = spawn;
+    c.p.name = *command;
     c.p.ctx = &c.s;
     pid1_run(&c.p);
 }

@@ -7,6 +7,8 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "init/speak.h"
+
 /* Raised by the kernel for init's own faults: they must kill it, not be passed on. TTIN and TTOU would stop it:
  * ignored. */
 #define OWN_FAULTS                                                                                                     \
@@ -45,7 +47,9 @@ static void child(struct pid1 *p, const struct signals *before)
 {
     (void)sys(__NR_setpgid, 0, 0);
     int group = (int)sys(__NR_getpid);
-    (void)sys(__NR_ioctl, 0, TIOCSPGRP, &group);
+    if (sys(__NR_ioctl, 0, TIOCSPGRP, &group) < 0)
+        speak(p, SPEAK_DEBUG, "standard input is no terminal of ours: nothing to put in the foreground", NULL, -1,
+              NULL);
     give_signals_back(before);
     p->spawn(p->ctx);
     leave(127);
@@ -63,6 +67,10 @@ static long start(struct pid1 *p, const struct signals *before)
 static int exit_status(const struct pid1 *p, int status)
 {
     int code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    if (WIFSIGNALED(status))
+        speak_signal(p, SPEAK_INFO, "the program was ended by ", WTERMSIG(status));
+    else
+        speak(p, SPEAK_INFO, "the program ended with status ", NULL, code, NULL);
     return p->zero_statuses[code / 64] >> code % 64 & 1 ? 0 : code;
 }
 
@@ -74,11 +82,27 @@ static void reap(const struct pid1 *p, long program)
         long pid = sys(__NR_wait4, -1, &status, WNOHANG, 0);
         if (pid == -EINTR)
             continue;
-        if (pid <= 0)
+        if (pid <= 0) {
+            speak(p, SPEAK_TRACE, pid ? "no child to wait for" : "no child to reap", NULL, -1, NULL);
             return;
+        }
+        speak(p, SPEAK_DEBUG, "reaped process ", NULL, pid, NULL);
         if (pid == program)
             leave(exit_status(p, status)); /* the kernel ends what is left in the pid namespace */
+        if (p->warn_reap)
+            speak(p, SPEAK_WARN, "reaped zombie process with pid=", NULL, pid, NULL);
     }
+}
+
+/* A program that has made another group its own, or has not come to lead one yet, is not to miss its signal. */
+static void pass_on(const struct pid1 *p, long program, long sig)
+{
+    speak_signal(p, SPEAK_DEBUG, "passing on ", sig);
+    long ret = p->whole_group ? sys(__NR_kill, -program, sig) : -ESRCH;
+    if (ret == -ESRCH)
+        ret = sys(__NR_kill, program, sig);
+    if (ret == -EPERM)
+        speak_signal(p, SPEAK_WARN, "the program is another user's: it did not get ", sig);
 }
 
 static _Noreturn void serve(const struct pid1 *p, long program)
@@ -87,12 +111,14 @@ static _Noreturn void serve(const struct pid1 *p, long program)
     for (;;) {
         reap(p, program);
         long sig = sys(__NR_rt_sigtimedwait, &waited, 0, 0, sizeof waited);
+        if (sig == SIGCHLD)
+            speak(p, SPEAK_DEBUG, "a child ended", NULL, -1, NULL);
         if (sig <= 0 || sig == SIGCHLD)
             continue;
         if (p->pause && (sig == SIGTERM || sig == SIGINT))
             leave(0);
-        if (program > 0) /* ESRCH: it has just ended, and the next turn sees it */
-            (void)sys(__NR_kill, p->whole_group ? -program : program, sig);
+        if (program > 0)
+            pass_on(p, program, sig);
     }
 }
 
@@ -102,14 +128,35 @@ static void let_go_of_things(void)
     (void)sys(__NR_chdir, "/"); /* or it would keep a mount busy */
 }
 
+void pid1_variables(struct pid1 *p, char *const *envp)
+{
+    static const char level[] = "TINI_VERBOSITY=";
+    for (; *envp; envp++) {
+        long n = text_starts(*envp, level) ? text_number(*envp + sizeof level - 1) : -1;
+        if (n >= 0)
+            p->verbosity = (int)n;
+        p->whole_group |= text_starts(*envp, "TINI_KILL_PROCESS_GROUP=");
+    }
+}
+
+static void become_reaper(const struct pid1 *p)
+{
+    if (sys(__NR_getpid) == 1)
+        return;
+    if (sys(__NR_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+        speak(p, SPEAK_TRACE, "registered as a subreaper", NULL, -1, NULL);
+    else
+        speak(p, SPEAK_WARN, "neither PID 1 nor a subreaper, which the kernel refuses: orphans are not reaped", NULL,
+              -1, NULL);
+}
+
 _Noreturn void pid1_run(struct pid1 *p)
 {
     struct signals before;
-    if (sys(__NR_getpid) != 1)
-        (void)sys(__NR_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     if (p->parent_death_signal)
         (void)sys(__NR_prctl, PR_SET_PDEATHSIG, p->parent_death_signal, 0, 0, 0);
-    take_signals(&before);
+    take_signals(&before); /* before a word is said: a closed pipe or a terminal's TTOU would end or stop us */
+    become_reaper(p);
     long program = p->pause ? 0 : start(p, &before);
     if (program < 0) {
         struct text t = { 0 };
@@ -121,6 +168,10 @@ _Noreturn void pid1_run(struct pid1 *p)
     }
     if (p->spawned)
         p->spawned(p->ctx);
+    if (program > 0) {
+        speak(p, SPEAK_INFO, "started ", p->name, -1, NULL);
+        speak(p, SPEAK_INFO, "the program is process ", NULL, program, NULL);
+    }
     let_go_of_things();
     serve(p, program);
 }

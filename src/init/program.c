@@ -259,6 +259,8 @@ STUB_ROW(row_exec)
         caps_finish(s, -1);
     if (!init)
         exec_program(s);
-    struct pid1 p = { .spawn = exec_program, .spawned = close_say_sock, .ctx = s };
+    struct pid1 p = { .spawn = exec_program, .spawned = close_say_sock, .ctx = s, .name = s->argv[0] };
+    p.verbosity = PID1_VERBOSITY;
+    pid1_variables(&p, s->envp);
     pid1_run(&p);
 }

@@ -36,11 +36,23 @@ nope                            | 127 | exec 'nope': not in $PATH: No such file 
 /etc/passwd                     | 126 | exec '/etc/passwd': Permission denied
 /etc                            | 126 | exec '/etc': Permission denied
 -x true                         | 125 | unknown option -x
--e 256 true                     | 125 | -e: 256
+-e 256 true                     | 125 | -e: not an exit status from 0 to 255: 256
+-e                              | 125 | -e: not an exit status from 0 to 255: (missing)
+-p SIGNONE true                 | 125 | -p: not a signal: SIGNONE
+-p 65 true                      | 125 | -p: not a signal: 65
+-gx true                        | 125 | unknown option -gx
+-gwe7 -e 9 -s -- sh -c 'exit 7' | 0   |
+-gwe7 -e 9 -s -- sh -c 'exit 9' | 0   |
+-gwe7 -e 9 -s -- sh -c 'exit 8' | 8   |
 --                              | 125 | no command
 --version                       | 0   | tini version
 --help                          | 0   | usage: husk-init
+-h                              | 0   | usage: husk-init
+-l                              | 0   | GNU General Public License
 TABLE
+    # An option after the command is the command's.
+    run "$INIT" echo -v --version -h
+    expect 0 "=-v --version -h"
 }
 
 @test "init: -e makes any exit status 0, and only that one" {
@@ -129,6 +141,118 @@ time.sleep(60)'; echo child: \$?" >"$T/tmp/group" 3>&- &
     grep -qx 'child: 138' "$T/tmp/group"
 }
 
+@test "init: TINI_KILL_PROCESS_GROUP is -g" {
+    local pid
+    TINI_KILL_PROCESS_GROUP='' "$INIT" sh -c "trap '' USR1; python3 -c 'import signal, time; signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+print(\"ready\", flush=True)
+time.sleep(60)'; echo child: \$?" >"$T/tmp/group-variable" 3>&- &
+    pid=$!
+    wait_until 10 grep -q ready "$T/tmp/group-variable"
+    kill -USR1 "$pid"
+    wait "$pid"
+    grep -qx 'child: 138' "$T/tmp/group-variable"
+}
+
+@test "init: without -g a signal goes to the program and not to its children" {
+    local pid
+    "$INIT" sh -c "trap 'echo program' USR1; python3 -c 'import signal, time; signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+print(\"ready\", flush=True)
+time.sleep(0.5)'; echo child: \$?" >"$T/tmp/group-not" 3>&- &
+    pid=$!
+    wait_until 10 grep -q ready "$T/tmp/group-not"
+    kill -USR1 "$pid"
+    wait "$pid"
+    [[ $(<"$T/tmp/group-not") == $'ready\nprogram\nchild: 0' || $(<"$T/tmp/group-not") == $'ready\nchild: 0\nprogram' ]]
+}
+
+@test "init: -g reaches a program that has left its group" {
+    local pid
+    "$INIT" -g python3 -c 'import os, signal
+os.setpgid(0, os.getpgid(os.getppid()))
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+print("ready", flush=True)
+print(int(signal.sigwait({signal.SIGUSR1})), flush=True)' >"$T/tmp/left" 3>&- &
+    pid=$!
+    wait_until 10 grep -q ready "$T/tmp/left"
+    kill -USR1 "$pid"
+    wait_until 5 grep -qx 10 "$T/tmp/left"
+    wait "$pid"
+}
+
+@test "init: a program of another user's is told apart from one that got its signal" {
+    ((EUID == 0)) || return 0
+    local pid child
+    install -m 4755 "$(command -v setpriv)" "$T/tmp/setpriv"
+    setpriv --reuid 65534 --clear-groups "$INIT" "$T/tmp/setpriv" --reuid 0 sleep 60 2>"$T/tmp/said" 3>&- &
+    pid=$!
+    wait_until 5 pgrep -P "$pid" -x sleep
+    child=$(pgrep -P "$pid")
+    kill -USR1 "$pid"
+    wait_until 5 grep -q "the program is another user's: it did not get SIGUSR1" "$T/tmp/said"
+    kill -TERM "$child"
+    wait "$pid" && status=0 || status=$?
+    expect 143
+}
+
+# said: what -v had it say, without its process and numbers: "LEVEL text", a line each.
+said() { sed -nE 's/^\[(WARN|INFO|DEBUG|TRACE) *husk-init \([0-9]+\)\] (.*)/\1 \2/p' | sed -E 's/ [0-9]+$/ N/' | sort -u; }
+
+@test "init: -v says more, up to three times, and TINI_VERBOSITY how much" {
+    local n level
+    [[ $("$INIT" -- true 2>&1) == '' ]]
+    [[ $("$INIT" -v -- sh -c 'exit 3' | said) == $'INFO started sh\nINFO the program ended with status N\nINFO the program is process N' ]]
+    [[ $("$INIT" -v -- sh -c 'kill -KILL $$' | said) == *'INFO the program was ended by SIGKILL'* ]]
+    [[ $("$INIT" -vv -- true | said) == *$'DEBUG reaped process N\n'*INFO* ]]
+    [[ $("$INIT" -vv -- true | said) != *TRACE* ]]
+    [[ $("$INIT" -v -v -v -- true | said) == *'TRACE registered as a subreaper'* ]]
+    for n in 0 1 2 3 4; do
+        level=$(TINI_VERBOSITY=$n "$INIT" -- true | said | cut -d' ' -f1 | sort -u | tr '\n' ' ')
+        case $n in
+        0 | 1) [[ $level == '' ]] ;;
+        2) [[ $level == 'INFO ' ]] ;;
+        3) [[ $level == 'DEBUG INFO ' ]] ;;
+        4) [[ $level == 'DEBUG INFO TRACE ' ]] ;;
+        esac
+    done
+    # The variable counts before the option, as tini's does.
+    [[ $(TINI_VERBOSITY=0 "$INIT" -vvv -- true 2>&1) == '' ]]
+}
+
+@test "init: what it passes on it names at -vv" {
+    local pid
+    "$INIT" -vv python3 "$T/signals.py" >"$T/tmp/named" 3>&- &
+    pid=$!
+    wait_until 10 grep -q ready "$T/tmp/named"
+    kill -USR1 "$pid"
+    wait_until 5 grep -qx 10 "$T/tmp/named"
+    kill -s 40 "$pid"
+    wait_until 5 grep -qx 40 "$T/tmp/named"
+    kill -TERM "$pid"
+    wait "$pid"
+    [[ $(said <"$T/tmp/named" | grep passing) == $'DEBUG passing on N\nDEBUG passing on SIGTERM\nDEBUG passing on SIGUSR1' ]]
+}
+
+@test "init: -w warns of each orphan that it reaps, and of the program not" {
+    run "$INIT" -w sh -c '(sleep 0.1 & echo $! >"$1"; exit 0); sleep 0.4; exit 6' sh "$T/tmp/orphan"
+    expect 6 "reaped zombie process with pid=$(<"$T/tmp/orphan")"
+    ((${#lines[@]} == 1))
+    run "$INIT" sh -c '(sleep 0.1 & exit 0); sleep 0.3'
+    expect 0 =
+    TINI_VERBOSITY=0 run "$INIT" -w sh -c '(sleep 0.1 & exit 0); sleep 0.3'
+    expect 0 =
+}
+
+@test "init: a reader of its words who goes away, and a terminal that stops who writes, change nothing" {
+    run python3 -c 'import os, subprocess, sys
+r, w = os.pipe()
+os.close(r)
+sys.exit(subprocess.call([sys.argv[1], "-vvv", "sh", "-c", "trap \"\" USR1; kill -USR1 $PPID; sleep 0.2; exit 5"], stdout=w))' "$INIT"
+    expect 5
+    # It is in the background of the terminal while it speaks: TTOU would stop it.
+    run timeout 20 script -qec "stty tostop; $INIT -vvv sh -c 'exit 6'" /dev/null
+    expect 6 "the program ended with status 6"
+}
+
 @test "init: orphans are reaped, however they came to be" {
     run unshare --pid --fork --kill-child --mount-proc "$INIT" sh -c '
         (sh -c "sleep 0.1 & exit 0")
@@ -136,7 +260,12 @@ time.sleep(60)'; echo child: \$?" >"$T/tmp/group" 3>&- &
         i=0; while [ $i -lt 50 ]; do (true & exit 0); i=$((i+1)); done
         sleep 0.4; ps -eo stat= | grep -c "^Z"'
     expect 1 =0 # grep finds none
-    # Not as PID 1: a subreaper.
+    # Not as PID 1: a subreaper, asked for or not.
+    run "$INIT" -s sh -c '(sleep 0.1 & exit 0); sleep 0.3; ps -o stat= --ppid $PPID | grep -c "^Z"'
+    expect 1 =0
+    TINI_SUBREAPER='' run "$INIT" sh -c '(sleep 0.2 & echo $! >"$1"; exit 0); ps -o ppid= -p "$(cat "$1")" | tr -d " "; echo $PPID' sh "$T/tmp/orphan"
+    expect 0
+    [[ ${lines[0]} == "${lines[1]}" ]]
     run "$INIT" sh -c '(sleep 0.1 & exit 0); sleep 0.3; ps -o stat= --ppid $PPID | grep -c "^Z"'
     expect 1 =0
 }
@@ -173,6 +302,14 @@ time.sleep(60)'; echo child: \$?" >"$T/tmp/group" 3>&- &
     wait_until 5 test -e "$T/tmp/ready"
     kill -KILL $!
     wait_until 5 grep -q 'got it' "$T/tmp/pdeath"
+    local signal
+    for signal in SIGUSR1 usr1 SigUSR1; do
+        rm "$T/tmp/pdeath" "$T/tmp/ready"
+        sh -c '"$0" -p "$2" sh -c "trap \"echo got it >$1/tmp/pdeath; exit 0\" USR1; echo ready >$1/tmp/ready; while :; do sleep 0.05; done" & wait' "$INIT" "$T" "$signal" 3>&- &
+        wait_until 5 test -e "$T/tmp/ready"
+        kill -KILL $!
+        wait_until 5 grep -q 'got it' "$T/tmp/pdeath"
+    done
 }
 
 @test "init: -P holds on without a program until TERM" {
@@ -216,6 +353,17 @@ TABLE
         grep -hE '^(Cap|Seccomp|NoNew)' /proc/1/status /proc/self/status
     expect 0 'CapEff:'
     [[ $(sort <<<"$output" | uniq -c | awk '$1 != 2') == '' ]]
+}
+
+@test "run --init: tini's variables are the container's" {
+    [[ $(husk run --rm --network none --init -e TINI_VERBOSITY=3 --rootfs "$IMAGES/rootfs" sh -c 'exit 0' | said) == *'DEBUG reaped process N'*'INFO started sh'* ]]
+    [[ $(husk run --rm --network none -e TINI_VERBOSITY=3 --rootfs "$IMAGES/rootfs" sh -c 'exit 0') == '' ]]
+    husk run -d --name group --network none --init -e TINI_KILL_PROCESS_GROUP=1 --rootfs "$IMAGES/rootfs" \
+        sh -c 'trap : USR1; sh -c "trap \"exit 4\" USR1; echo ready; i=0; while [ \$i -lt 200 ]; do sleep 0.05; i=\$((i+1)); done"; exit $?'
+    wait_until 10 sh -c '"$HUSK" logs group | grep -q ready'
+    husk kill -s USR1 group
+    [[ $(husk wait group) == 4 ]]
+    husk rm group
 }
 
 @test "run --init: a container at its process limit keeps its init" {
