@@ -12,6 +12,7 @@
 #include "engine/container_parts.h"
 #include "engine/network.h"
 #include "engine/network_door.h"
+#include "engine/network_policy.h"
 #include "engine/network_start.h"
 #include "os/fs.h"
 
@@ -44,6 +45,9 @@ static const struct opt create_options[] = {
     OPT_STRS(0, "dns", T, create.dns, "IP", "A name server for what is not on the network, instead of the host's"),
     OPT_FLAG(0, "disable-dns", T, create.disable_dns, "Its containers do not know each other by name"),
     OPT_STR(0, "ipam-driver", T, create.ipam_driver, "DRIVER", "default, or none: no addresses are given"),
+    OPT_STR(0, "policy", T, create.policy, "POLICY",
+            "allow (default): its containers reach each other; deny: as its rules allow (husk network policy)",
+            .words = (const char *const[]){ "allow", "deny", NULL }),
     OPT_STRS(0, "label", T, create.label, "KEY=VALUE", "A label"),
     OPT_FLAG(0, "ignore", T, create.ignore, "One of that name that is there already is fine"),
     OPT_FLAG(0, "attachable", T, attachable, "As every network of husk's is"),
@@ -95,6 +99,13 @@ static const struct opt reload_options[] = {
     OPT_END,
 };
 static const struct opt exists_options[] = { OPT_END };
+static const struct opt policy_add_options[] = { OPT_END };
+static const struct opt policy_rm_options[] = { OPT_END };
+static const struct opt policy_default_options[] = { OPT_END };
+static const struct opt policy_ls_options[] = {
+    OPT_STR(0, "format", T, format, "FORMAT", "table, json, or a template such as '{{.Rule}}'"),
+    OPT_END,
+};
 #undef T
 
 static fallible create_run(const void *opts_, struct args args)
@@ -420,6 +431,73 @@ static fallible reload_run(const void *opts_, struct args args)
     return NULL;
 }
 
+/* ---- rules among the containers of one ---- */
+
+static fallible open_network(const char *name, struct engine **ret_engine, struct network **ret)
+{
+    TRY(engine_open(ret_engine));
+    return network_find(*ret_engine, name, ret);
+}
+
+static void words_of(struct args args, struct strv *ret)
+{
+    for (int i = 1; i < args.n; i++)
+        strv_add(ret, args.v[i]);
+}
+
+static fallible policy_ls_run(const void *opts_, struct args args)
+{
+    static const struct table_column rule_columns[] = { { "NUMBER", "Number" }, { "RULE", "Rule" }, { 0 } };
+    const struct network_opts *o = opts_;
+    own(engine) struct engine *engine = NULL;
+    own(network) struct network *n = NULL;
+    own_json json_t *rows = json_array();
+    TRY(open_network(args.v[0], &engine, &n));
+    for (size_t i = 0; i < n->config->policy.n; i++)
+        (void)json_array_append_new(rows, json_pack("{s:s, s:I, s:s}", "Network", n->row.name, "Number",
+                                                    (json_int_t)i + 1, "Rule", n->config->policy.items[i]));
+    if (!o->format)
+        printf("default: %s%s\n", n->config->policy_deny ? "deny" : "allow",
+               !n->config->policy_deny && n->config->policy.n ? ", so these rules change nothing" : "");
+    return table_print(rule_columns, rows, o->format);
+}
+
+static fallible policy_add_run(const void *opts, struct args args)
+{
+    own(engine) struct engine *engine = NULL;
+    own(network) struct network *n = NULL;
+    own_strv struct strv words = { 0 };
+    own_mem char *text = NULL;
+    words_of(args, &words);
+    TRY(open_network(args.v[0], &engine, &n));
+    TRY(network_policy_add(engine, n, &words, &text));
+    printf("%s\n", text);
+    if (!n->config->policy_deny)
+        fprintf(stderr,
+                "husk network policy: '%s' allows everything: the rule holds once you say: husk network policy "
+                "default %s deny\n",
+                n->row.name, n->row.name);
+    return NULL;
+}
+
+static fallible policy_rm_run(const void *opts, struct args args)
+{
+    own(engine) struct engine *engine = NULL;
+    own(network) struct network *n = NULL;
+    own_strv struct strv words = { 0 };
+    words_of(args, &words);
+    TRY(open_network(args.v[0], &engine, &n));
+    return network_policy_remove(engine, n, &words);
+}
+
+static fallible policy_default_run(const void *opts, struct args args)
+{
+    own(engine) struct engine *engine = NULL;
+    own(network) struct network *n = NULL;
+    TRY(open_network(args.v[0], &engine, &n));
+    return network_policy_default(engine, n, args.v[1]);
+}
+
 #define NETWORK_COMMAND(id, word, what, arguments, min, max, more)                                                     \
     static const struct command cmd_network_##id = {                                                                   \
         .name = word,                                                                                                  \
@@ -447,10 +525,38 @@ NETWORK_COMMAND(
     "After the host's firewall was loaded anew, which takes husk's table with it. Every start of a container "
     "looks for\nthat by itself and does the same.");
 
+NETWORK_COMMAND(policy_ls, "ls", "List a network's rules", "NETWORK", 1, 1, NULL);
+NETWORK_COMMAND(
+    policy_add, "add", "Allow some of its containers to reach others", "NETWORK from=WHO to=WHO [port=PORT,...]", 3, 4,
+    "WHO is a container's name or alias, label=KEY[=VALUE], or * for anybody. PORT is 80, 8000-8010, 53/udp, "
+    "tcp,\nudp, sctp or icmp (ping); without it everything may pass. Answers need no rule. What passes already "
+    "goes on.");
+NETWORK_COMMAND(policy_rm, "rm", "Remove a rule, by its number or its words", "NETWORK RULE", 2, 4, NULL);
+NETWORK_COMMAND(policy_default, "default", "What holds without a rule: allow or deny", "NETWORK allow|deny", 2, 2,
+                NULL);
+static const struct command *const policy_commands[] = { &cmd_network_policy_add, &cmd_network_policy_default,
+                                                         &cmd_network_policy_ls, &cmd_network_policy_rm, NULL };
+static const struct command cmd_network_policy = {
+    .name = "policy",
+    .args = "COMMAND",
+    .summary = "Manage who reaches whom within a network",
+    .sub = policy_commands,
+};
+
 static const struct command *const network_commands[] = {
-    &cmd_network_connect, &cmd_network_create,  &cmd_network_disconnect, &cmd_network_exists,
-    &cmd_network_graph,   &cmd_network_inspect, &cmd_network_ls,         &cmd_network_prune,
-    &cmd_network_reload,  &cmd_network_rm,      &cmd_network_update,     NULL,
+    &cmd_network_connect,
+    &cmd_network_create,
+    &cmd_network_disconnect,
+    &cmd_network_exists,
+    &cmd_network_graph,
+    &cmd_network_inspect,
+    &cmd_network_ls,
+    &cmd_network_policy,
+    &cmd_network_prune,
+    &cmd_network_reload,
+    &cmd_network_rm,
+    &cmd_network_update,
+    NULL,
 };
 
 const struct command cmd_network = {

@@ -92,8 +92,11 @@ static void print_text(const struct graph *g)
         const struct branch *b = &g->branches[i];
         own_str struct str where = { 0 };
         subnets(b->network, &where);
-        printf("%s (%s%s%s%s)\n", b->network->row.name, b->network->row.driver, where.len ? ", " : "",
-               where.len ? where.text : "", b->network->config->internal ? ", internal" : "");
+        printf("%s (%s%s%s%s%s)\n", b->network->row.name, b->network->row.driver, where.len ? ", " : "",
+               where.len ? where.text : "", b->network->config->internal ? ", internal" : "",
+               b->network->config->policy_deny ? ", policy deny" : "");
+        for (size_t k = 0; b->network->config->policy_deny && k < b->network->config->policy.n; k++)
+            printf("%s allow %s\n", b->on.n ? "│ " : "  ", b->network->config->policy.items[k]);
         for (size_t k = 0; k < b->on.n; k++) {
             own_str struct str at = { 0 }, ports = { 0 };
             addresses(&b->on.items[k], &at);
@@ -177,6 +180,8 @@ static void print_svg(const struct graph *g)
         subnets(g->branches[i].network, &where);
         if (g->branches[i].network->config->internal)
             str_add(&where, " (internal)");
+        if (g->branches[i].network->config->policy_deny)
+            str_printf(&where, " (policy deny, rules: %zu)", g->branches[i].network->config->policy.n);
         box(LEFT, i, "#dce6f5", g->branches[i].network->row.name, where.len ? where.text : "");
         for (size_t k = 0; k < g->branches[i].on.n; k++)
             print_connection(g, i, &g->branches[i].on.items[k], &seen);

@@ -92,6 +92,10 @@ fallible inspect_network(struct engine *e, const struct network *n, json_t **ret
     put(o, "Labels", map_doc(&c->labels));
     put(o, "NetworkInterface", json_string(c->link ? c->link : ""));
     put(o, "Isolated", json_boolean(!c->no_isolate));
+    json_t *rules = json_array();
+    for (size_t i = 0; i < c->policy.n; i++)
+        (void)json_array_append_new(rules, json_string(c->policy.items[i]));
+    put(o, "Policy", json_pack("{s:s, s:o}", "Default", c->policy_deny ? "deny" : "allow", "Rules", rules));
     put(o, "DNSEnabled", json_boolean(!c->no_dns));
     if (c->mtu)
         put(o, "MTU", json_integer(c->mtu));

@@ -9,6 +9,7 @@
 
 #include "engine/container_parts.h"
 #include "engine/lowers.h"
+#include "engine/network_policy.h"
 #include "layers/layer.h"
 #include "layers/mountpoints.h"
 #include "os/fs.h"
@@ -133,5 +134,5 @@ fallible container_rename(struct container *c, const char *name)
     own_mem char *old = take(c->row.name);
     c->row.name = mem_strdup(name);
     container_say(c, "rename", "oldName", old, NULL);
-    return NULL;
+    return network_policy_renamed(c);
 }

@@ -42,6 +42,9 @@ struct network_config {
     bool no_masquerade;            /* containers keep their addresses beyond the host */
     bool no_icc;                   /* its containers do not reach each other */
     bool no_dns;                   /* its containers get the host's name servers */
+    bool policy_deny;              /* they reach each other as the rules allow: engine/network_policy.h */
+    struct strv policy;            /* "from=WHO to=WHO port=PORT,..." */
+    int64_t bridge_filtered;       /* BRIDGE_FILTERED_*, that the host had set before it was so */
     int64_t mtu, vlan;             /* 0: the default, none */
     struct strv dns;               /* name servers beyond the network's own */
     struct strv routes;            /* "DESTINATION,GATEWAY[,METRIC]" */
@@ -58,7 +61,7 @@ OWN_TYPE(network, struct network *, network_free)
 
 /* What a user may say about a new network. NULL, empty or unset: the default. */
 struct network_options {
-    const char *driver, *interface_name, *ipam_driver;
+    const char *driver, *interface_name, *ipam_driver, *policy;
     struct strv subnet, gateway, range, aux_address, opt, label, dns, route;
     bool internal, ipv6, ipv4_off, disable_dns, ignore;
 };

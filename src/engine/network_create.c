@@ -113,6 +113,13 @@ static fallible read_options(const struct network_options *o, const char *driver
         TRY_AS(network_route_parse(o->route.items[i], &r), "--route");
         strv_add(&c->routes, o->route.items[i]);
     }
+    c->policy_deny = str_eq(o->policy, "deny");
+    if (o->policy && !c->policy_deny && !str_eq(o->policy, "allow"))
+        return err_new(ERR_INVALID, "--policy: '%s' is neither allow nor deny", o->policy);
+    if (c->policy_deny && !driver_has_bridge(driver))
+        return err_new(ERR_UNSUPPORTED, "--policy deny: what passes by %s passes no firewall of husk's", driver);
+    if (c->policy_deny)
+        TRY_AS(bridge_filter_check(), "--policy deny");
     c->internal = o->internal;
     c->ipv6 = o->ipv6;
     c->no_dns = o->disable_dns;

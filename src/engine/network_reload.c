@@ -5,8 +5,10 @@
 #include "engine/network_door.h"
 #include "engine/network_lease.h"
 #include "engine/network_parts.h"
+#include "engine/network_policy.h"
 #include "engine/network_start.h"
 #include "engine/resolver.h"
+#include "network/acl.h"
 #include "os/fault.h"
 
 /*
@@ -21,12 +23,15 @@ struct entries {
     size_t n;
     struct firewall_reach *reach; /* and where containers may go */
     size_t reach_n;
+    struct firewall_who *who; /* and who they are to their neighbours */
+    size_t who_n;
 };
 
 static void entries_clear(struct entries *l)
 {
     free(l->items);
     free(l->reach);
+    free(l->who);
     *l = (struct entries){ 0 };
 }
 
@@ -42,9 +47,11 @@ static void put_entries(struct nft *n, enum nft_what what, const struct entries 
         firewall_put(n, what, &l->items[i]);
     for (size_t i = 0; i < l->reach_n; i++)
         firewall_reach(n, what, &l->reach[i]);
+    for (size_t i = 0; i < l->who_n; i++)
+        firewall_who(n, what, &l->who[i]);
 }
 
-static fallible add_networks(const struct network_list *l, int route, struct nft *n)
+static fallible add_networks(struct engine *e, const struct network_list *l, int sock, int route, struct nft *n)
 {
     for (size_t i = 0; i < l->n; i++) {
         struct firewall_net net;
@@ -55,6 +62,7 @@ static fallible add_networks(const struct network_list *l, int route, struct nft
         if (!index)
             continue;
         TRY(network_firewall(l->items[i], &net));
+        TRY(network_policy_put(e, l->items[i], sock, route, n));
         firewall_net(n, NFT_ADD, &net);
     }
     return NULL;
@@ -74,6 +82,10 @@ static fallible add_container(struct engine *e, struct db_container *take_row, s
     for (size_t i = 0; !failed && i < network.plan.reach_n; i++) {
         ret->reach = mem_array(ret->reach, ret->reach_n + 1, sizeof *ret->reach);
         ret->reach[ret->reach_n++] = network.plan.reach[i];
+    }
+    for (size_t i = 0; !failed && i < network.plan.who_n; i++) {
+        ret->who = mem_array(ret->who, ret->who_n + 1, sizeof *ret->who);
+        ret->who[ret->who_n++] = network.plan.who[i];
     }
     container_network_clear(&network);
     return failed;
@@ -147,6 +159,34 @@ static err *look_at_element(void *ctx, const struct nft_element *in)
     return NULL;
 }
 
+/* Somebody who is not there, by an address that the next one may get. */
+static err *look_at_who(void *ctx, const struct nft_element *in)
+{
+    struct strays *s = ctx;
+    struct firewall_entry e = { .map = s->map, .key_len = in->key_len };
+    int family = strchr(s->map, '6') ? AF_INET6 : AF_INET;
+    bool known = in->key_len != (family == AF_INET6 ? 16 : 4) || !is_ours(s->networks, in->key, family);
+    for (size_t i = 0; i < s->expected->who_n && !known; i++)
+        known = memcmp(s->expected->who[i].ip.bytes, in->key, in->key_len) == 0;
+    if (known)
+        return NULL;
+    memcpy(e.key, in->key, in->key_len);
+    add_entry(&s->found, &e);
+    return NULL;
+}
+
+static fallible find_strangers(int sock, struct strays *s)
+{
+    for (const char *const *map = firewall_who_maps; *map; map++) {
+        s->map = *map;
+        err *e = nft_each(sock, FIREWALL_TABLE, *map, look_at_who, s);
+        if (err_errno(e) != ENOENT)
+            TRY(e);
+        err_free(e);
+    }
+    return NULL;
+}
+
 static fallible find_strays(int sock, struct strays *s)
 {
     for (const char *const *map = firewall_port_maps; *map; map++) {
@@ -181,7 +221,7 @@ static fallible reload(struct engine *e, int sock, int route, const struct netwo
         failed = find_strays(sock, &strays);
     if (!failed) {
         put_entries(&n, NFT_DELETE, &strays.found); /* first: another address may have the port now */
-        failed = add_networks(networks, route, &n);
+        failed = add_networks(e, networks, sock, route, &n);
         put_entries(&n, NFT_ADD, &expected);
     }
     if (!failed)
@@ -230,6 +270,8 @@ static fallible count_missing(int sock, int route, const struct network_list *l,
         TRY(link_index(route, l->items[i]->config->link, &index));
         if (index)
             TRY(firewall_has(sock, l->items[i]->config->link, &there));
+        if (index && there)
+            TRY(network_policy_is_there(l->items[i], sock, &there));
         *ret += !there;
     }
     return NULL;
@@ -247,6 +289,8 @@ static fallible check_networks(struct engine *e, const struct network_list *l, i
     err *failed = expect_entries(e, &expected);
     if (!failed)
         failed = find_strays(sock, &s);
+    if (!failed)
+        failed = find_strangers(sock, &s);
     *ret_strays = (int64_t)s.found.n;
     entries_clear(&s.found);
     entries_clear(&expected);
@@ -294,6 +338,8 @@ static fallible forget_network(struct network *n)
     TRY(network_firewall(n, &net));
     firewall_begin(&nft);
     firewall_net(&nft, NFT_DELETE, &net);
+    if (n->config->policy_deny)
+        TRY(firewall_forget_policy(sock, acl_is_of, n->row.id, &nft));
     void *bytes = (void *)(uintptr_t)nft_bytes(&nft, &len);
     return nft_send(sock, bytes, len);
 }

@@ -9,6 +9,7 @@
 #include "engine/network_door.h"
 #include "engine/network_lease.h"
 #include "engine/network_parts.h"
+#include "engine/network_policy.h"
 #include "engine/resolver.h"
 #include "network/egress.h"
 #include "os/fault.h"
@@ -84,6 +85,7 @@ fallible network_firewall(const struct network *n, struct firewall_net *ret)
         .isolated = !n->config->no_isolate,
         .internal = n->config->internal,
         .masquerade = !n->config->no_masquerade,
+        .policed = n->config->policy_deny,
     };
     if (network_has_names(n)) {
         ret->names4 = r4.gateway;
@@ -101,8 +103,10 @@ static fallible ensure_firewall(struct engine *e, const struct network *n)
     bool there = false, made;
     TRY(nft_open(&sock));
     TRY(firewall_has(sock, n->config->link, &there));
-    if (there)
-        return NULL;
+    if (there) {
+        TRY(network_policy_is_there(n, sock, &there)); /* not so: killed between the row and the firewall */
+        return there ? NULL : network_reload(e);
+    }
     TRY(firewall_ensure(sock, &made));
     if (made)
         return network_reload(e);
@@ -139,6 +143,8 @@ static fallible ensure_bridge(struct engine *e, const struct network *n, int soc
     };
     TRY(bridge_ensure(sock, &b, &ret->index, &ret->made));
     fault_here(FAULT_BRIDGE);
+    if (n->config->policy_deny)
+        TRY(bridge_filter(sock, n->config->link, BRIDGE_FILTERED));
     TRY(ensure_firewall(e, n));
     fault_here(FAULT_NETWORK);
     return ret->made && !n->config->internal ? say_obstacles() : NULL;
@@ -272,6 +278,7 @@ static fallible prepare_link(struct engine *e, struct db_endpoint *at, const cha
     TRY(network_link_of(n, at, kernel.index, first ? NETWORK_DEFAULT_ROUTE : NETWORK_NO_DEFAULT_ROUTE,
                         &p->links[p->links_n]));
     p->links_n++;
+    TRY(how == PREPARE_MAKE ? network_policy_prepare(e, n, at, p) : network_policy_look(e, n, at, p));
     if (rate)
         TRY_AS(rate_parse(rate, &p->links[p->links_n - 1].rate), "--net-rate");
     TRY(network_range(n, AF_INET, &r4));

@@ -30,12 +30,13 @@ void network_plan_clear(struct network_plan *p)
     free(p->links);
     free(p->ports);
     free(p->reach);
+    free(p->who);
     *p = (struct network_plan){ 0 };
 }
 
 struct firewall_part network_plan_part(const struct network_plan *p)
 {
-    return (struct firewall_part){ p->ports, p->reach, p->ports_n, p->reach_n };
+    return (struct firewall_part){ p->ports, p->reach, p->ports_n, p->reach_n, p->who, p->who_n };
 }
 
 void network_host_name(const char *id, int64_t position, char ret[IFNAMSIZ])

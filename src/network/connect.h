@@ -29,6 +29,15 @@ struct network_bridge {
 };
 /* Makes it when it is not there. *ret_made tells. */
 fallible bridge_ensure(int sock, const struct network_bridge *b, unsigned *ret_index, bool *ret_made);
+/* Of which families what stays on a bridge passes the firewall too, by the bridge's own switches (the host may have one
+ * for all bridges). UNSUPPORTED where the kernel has no br_netfilter; root's processes load it, and leave the host's
+ * other bridges as they were. */
+enum { BRIDGE_UNFILTERED = 0, BRIDGE_FILTERED_IP4 = 1, BRIDGE_FILTERED_IP6 = 2, BRIDGE_FILTERED = 3 };
+fallible bridge_filter(int sock, const char *name, int64_t families);
+/* The same, as it is; BRIDGE_UNFILTERED when there is no such bridge. */
+fallible bridge_filter_read(int sock, const char *name, int64_t *ret_families);
+/* Whether the kernel can, as above. */
+fallible bridge_filter_check(void);
 /* A missing one is no error. CONFLICT when it has ports that are not given up, and when it is no bridge. */
 fallible bridge_remove(int sock, const char *name);
 /* The names of the interfaces on it. */
@@ -86,6 +95,8 @@ struct network_plan {
     size_t ports_n;
     struct firewall_reach *reach;
     size_t reach_n;
+    struct firewall_who *who;
+    size_t who_n;
 };
 struct firewall_part network_plan_part(const struct network_plan *p);
 void network_plan_clear(struct network_plan *p);

@@ -21,6 +21,11 @@ enum { IFNAME = 16, ATTEMPTS = 10, NOTE_MAX = 8 << 20 };
 
 static const struct nft_set sets[] = {
     { "bridges", { NFT_TYPE_IFNAME }, { 0 }, false, false },
+    { "policed", { NFT_TYPE_IFNAME }, { 0 }, false, false },
+    { "who4", { NFT_TYPE_IP4 }, { NFT_TYPE_MARK }, false, false },
+    { "who6", { NFT_TYPE_IP6 }, { NFT_TYPE_MARK }, false, false },
+    { "identities", { NFT_TYPE_IP6 }, { 0 }, false, false },
+    { "allowed", { NFT_TYPE_MARK, NFT_TYPE_MARK, NFT_TYPE_PROTO, NFT_TYPE_PORT }, { 0 }, true, false },
     { "isolated", { NFT_TYPE_IFNAME }, { 0 }, false, false },
     { "internal", { NFT_TYPE_IFNAME }, { 0 }, false, false },
     { "pairs", { NFT_TYPE_IFNAME, NFT_TYPE_IFNAME }, { 0 }, false, false },
@@ -40,6 +45,7 @@ static const struct nft_set sets[] = {
     { "at6", { NFT_TYPE_IP6, NFT_TYPE_PROTO, NFT_TYPE_PORT }, { NFT_TYPE_IP6, NFT_TYPE_PORT }, false, false },
 };
 const char *const firewall_port_maps[] = { "ports4", "ports6", "at4", "at6", NULL };
+const char *const firewall_who_maps[] = { "who4", "who6", NULL };
 
 static const struct nft_chain chains[] = {
     { "guard", "filter", NF_INET_PRE_ROUTING, -300 }, /* before connections are tracked */
@@ -113,15 +119,39 @@ static void load_names(struct nft *n, int family) /* ip daddr . meta l4proto . t
     nft_lookup(n, family == AF_INET ? "names4" : "names6", NFT_R0, 0);
 }
 
+static void load_both(struct nft *n) /* iifname . oifname @pairs */
+{
+    nft_meta(n, NFT_META_IIFNAME, NFT_R0);
+    nft_meta(n, NFT_META_OIFNAME, NFT_R0 + IFNAME / 4);
+    nft_lookup(n, "pairs", NFT_R0, 0);
+}
+
 /* What is refused is told so, lest it waits; a kernel may be without nft_reject. */
 enum refusal { REJECT, DROP };
 
-/* A program that connects hears a reset at once, but an ICMP only with its second attempt, a second later: the first
- * comes back in the call that sent it, while the socket is still busy. So TCP has a rule of its own. */
-enum refused { REFUSED_TCP, REFUSED_REST };
+static void refuse(struct nft *n, bool tcp, enum refusal how)
+{
+    if (how == DROP)
+        nft_verdict(n, NF_DROP);
+    else if (tcp)
+        nft_reset(n);
+    else
+        nft_reject(n);
+}
 
-/* ip saddr @egress4 ip saddr . ip daddr . th dport != @reach4 meta l4proto tcp reject with tcp reset; reject */
-static void add_egress_rule(struct nft *n, const char *chain, int family, enum refused what, enum refusal how)
+/* A program that connects hears a reset at once, but an ICMP only with its second attempt: when the first comes back,
+ * in the same call that sent it, its socket is still busy. So TCP has a rule of its own before the other. */
+static void if_tcp(struct nft *n, bool tcp) /* meta l4proto tcp */
+{
+    const uint8_t proto = IPPROTO_TCP;
+    if (!tcp)
+        return;
+    nft_meta(n, NFT_META_L4PROTO, NFT_R0);
+    nft_compare(n, NFT_EQUAL, NFT_R0, &proto, sizeof proto);
+}
+
+/* ip saddr @egress4 ip saddr . ip daddr . th dport != @reach4 reject */
+static void add_egress_rule(struct nft *n, const char *chain, int family, bool tcp, enum refusal how)
 {
     uint32_t words = family == AF_INET ? 1 : 4;
     nft_rule_begin(n, chain);
@@ -132,24 +162,69 @@ static void add_egress_rule(struct nft *n, const char *chain, int family, enum r
     load_address(n, family, DESTINATION, NFT_R0 + words);
     nft_payload(n, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, NFT_R0 + 2 * words);
     nft_unless(n, family == AF_INET ? "reach4" : "reach6", NFT_R0);
-    if (what == REFUSED_TCP) {
-        const uint8_t tcp = IPPROTO_TCP;
-        nft_meta(n, NFT_META_L4PROTO, NFT_R0);
-        nft_compare(n, NFT_EQUAL, NFT_R0, &tcp, sizeof tcp);
-    }
-    if (how == DROP)
-        nft_verdict(n, NF_DROP);
-    else if (what == REFUSED_TCP)
-        nft_reset(n);
-    else
-        nft_reject(n);
+    if_tcp(n, tcp);
+    refuse(n, tcp, how);
     nft_rule_end(n);
 }
 
 static void add_egress(struct nft *n, const char *chain, int family, enum refusal how)
 {
-    add_egress_rule(n, chain, family, REFUSED_TCP, how);
-    add_egress_rule(n, chain, family, REFUSED_REST, how);
+    add_egress_rule(n, chain, family, true, how);
+    add_egress_rule(n, chain, family, false, how);
+}
+
+/* meta mark set ip saddr map @who4 ct mark set ip daddr map @who4 meta mark . ct mark . meta l4proto . th dport
+ * @allowed accept: the two marks hold who the two are, since nft(8) 1.0.6 aborts on a rule that looks up what two maps
+ * gave. They are of a connection's first packet alone, and 0 again before anybody else sees it. */
+static void add_allowed(struct nft *n, int family, const char *map)
+{
+    nft_rule_begin(n, "forward");
+    load_both(n);
+    is_family(n, family);
+    load_address(n, family, SOURCE, NFT_R0);
+    nft_lookup(n, map, NFT_R0, NFT_R0);
+    nft_set_mark(n, NFT_MARK_OF_PACKET, NFT_R0);
+    load_address(n, family, DESTINATION, NFT_R0);
+    nft_lookup(n, map, NFT_R0, NFT_R0);
+    nft_set_mark(n, NFT_MARK_OF_CONNECTION, NFT_R0);
+    nft_meta(n, NFT_META_MARK, NFT_R0);
+    nft_ct(n, NFT_CT_MARK, NFT_R0 + 1);
+    load_port(n, NFT_R0 + 2);
+    nft_lookup(n, "allowed", NFT_R0, 0);
+    for (enum nft_mark mark = NFT_MARK_OF_PACKET; mark <= NFT_MARK_OF_CONNECTION; mark++) {
+        nft_number(n, NFT_R0, 0);
+        nft_set_mark(n, mark, NFT_R0);
+    }
+    nft_verdict(n, NF_ACCEPT);
+    nft_rule_end(n);
+}
+
+/* Neighbours that pass here because their bridge is policed: who may begin, by their identities. */
+static void add_policy(struct nft *n, enum refusal how)
+{
+    static const int families[] = { AF_INET, AF_INET6 };
+    static const uint8_t solicit = 135, advert = 136; /* RFC 4861, 4.3 and 4.4: where a neighbour is */
+    for (size_t i = 0; i < 2; i++) {
+        const uint8_t icmp6 = IPPROTO_ICMPV6;
+        nft_rule_begin(n, "forward"); /* icmpv6 type nd-neighbor-solicit accept */
+        interface_in(n, NFT_META_IIFNAME, "policed");
+        is_family(n, AF_INET6);
+        nft_meta(n, NFT_META_L4PROTO, NFT_R0);
+        nft_compare(n, NFT_EQUAL, NFT_R0, &icmp6, sizeof icmp6);
+        nft_payload(n, NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1, NFT_R0);
+        nft_compare(n, NFT_EQUAL, NFT_R0, i ? &advert : &solicit, 1);
+        nft_verdict(n, NF_ACCEPT);
+        nft_rule_end(n);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(families); i++)
+        add_allowed(n, families[i], firewall_who_maps[i]);
+    for (int tcp = 1; tcp >= 0; tcp--) {
+        nft_rule_begin(n, "forward"); /* iifname . oifname @pairs reject */
+        load_both(n);
+        if_tcp(n, tcp);
+        refuse(n, tcp, how);
+        nft_rule_end(n);
+    }
 }
 
 enum { KNOWN = 1 << (IP_CT_ESTABLISHED + 1) | 1 << (IP_CT_RELATED + 1) };
@@ -189,12 +264,13 @@ static void add_forward(struct nft *n, enum refusal how)
     has_bits(n, NFT_CT_STATE, KNOWN);
     nft_verdict(n, NF_ACCEPT);
     nft_rule_end(n);
-    nft_rule_begin(n, "forward"); /* iifname . oifname @pairs accept */
+    nft_rule_begin(n, "forward"); /* iifname . oifname @pairs iifname != @policed accept */
+    load_both(n);
     nft_meta(n, NFT_META_IIFNAME, NFT_R0);
-    nft_meta(n, NFT_META_OIFNAME, NFT_R0 + IFNAME / 4);
-    nft_lookup(n, "pairs", NFT_R0, 0);
+    nft_unless(n, "policed", NFT_R0);
     nft_verdict(n, NF_ACCEPT);
     nft_rule_end(n);
+    add_policy(n, how);
     add_egress(n, "forward", AF_INET, how);
     add_egress(n, "forward", AF_INET6, how);
     static const uint32_t ways[] = { NFT_META_IIFNAME, NFT_META_OIFNAME };
@@ -333,7 +409,7 @@ static err *no_element(void *ctx, const struct nft_element *e)
 
 static fallible is_there(int sock, bool *ret)
 {
-    err *e = nft_each(sock, FIREWALL_TABLE, "bridges", no_element, NULL);
+    err *e = nft_each(sock, FIREWALL_TABLE, "policed", no_element, NULL);
     *ret = !e;
     if (err_errno(e) != ENOENT)
         return e;
@@ -432,6 +508,8 @@ void firewall_net(struct nft *n, enum nft_what what, const struct firewall_net *
         nft_element(n, what, "isolated", &one);
     if (net->internal)
         nft_element(n, what, "internal", &one);
+    if (net->policed)
+        nft_element(n, what, "policed", &one);
     add_subnet(n, what, net, &net->subnet4);
     add_subnet(n, what, net, &net->subnet6);
     add_resolver(n, what, &net->names4);
@@ -535,6 +613,132 @@ fallible firewall_forget_reach(int sock, const struct ip *from)
     return nft_send(sock, bytes, len); /* some may go by themselves meanwhile */
 }
 
+/* ---- rules among neighbours ------------------------------------------------------------------------------------ */
+
+/* FNV-1a. acl.c sees to it that no two of a network have the same. */
+uint32_t firewall_mark(const uint8_t *identity)
+{
+    uint32_t mark = 2166136261u;
+    for (size_t i = 0; i < FIREWALL_IDENTITY; i++)
+        mark = (mark ^ identity[i]) * 16777619u;
+    return mark;
+}
+
+void firewall_who(struct nft *n, enum nft_what what, const struct firewall_who *w)
+{
+    const uint32_t mark = firewall_mark(w->identity);
+    nft_element(n, what, w->ip.family == AF_INET ? "who4" : "who6",
+                &(struct nft_element){
+                    .key = w->ip.bytes, .key_len = ip_size(&w->ip), .data = &mark, .data_len = sizeof mark });
+}
+
+void firewall_allow(struct nft *n, const uint8_t *from, const uint8_t *to, uint8_t proto, uint16_t first, uint16_t last)
+{
+    const uint8_t last_proto = proto ? proto : UINT8_MAX;
+    const uint16_t low = htobe16(first), high = htobe16(last);
+    const uint32_t marks[] = { firewall_mark(from), firewall_mark(to) };
+    uint8_t key[16] = { 0 }, end[16] = { 0 };
+    size_t len = 0, end_len = 0;
+    put(key, &len, marks, sizeof marks);
+    put(key, &len, &proto, sizeof proto);
+    put(key, &len, &low, sizeof low);
+    put(end, &end_len, marks, sizeof marks);
+    put(end, &end_len, &last_proto, sizeof last_proto);
+    put(end, &end_len, &high, sizeof high);
+    nft_element(n, NFT_ADD, "allowed", &(struct nft_element){ .key = key, .end = end, .key_len = len });
+}
+
+void firewall_identity(struct nft *n, const uint8_t *identity)
+{
+    nft_element(n, NFT_ADD, "identities", &(struct nft_element){ .key = identity, .key_len = FIREWALL_IDENTITY });
+}
+
+fallible firewall_has_identity(int sock, const uint8_t *identity, bool *ret)
+{
+    return nft_has(sock, FIREWALL_TABLE, "identities", identity, FIREWALL_IDENTITY, ret);
+}
+
+fallible firewall_is_policed(int sock, const char *bridge, bool *ret)
+{
+    char name[IFNAME] = "";
+    memcpy(name, bridge, strnlen(bridge, IFNAME - 1));
+    return nft_has(sock, FIREWALL_TABLE, "policed", name, sizeof name, ret);
+}
+
+void firewall_police(struct nft *n, enum nft_what what, const char *bridge)
+{
+    char name[IFNAME] = "";
+    memcpy(name, bridge, strnlen(bridge, IFNAME - 1));
+    nft_element(n, what, "policed", &(struct nft_element){ .key = name, .key_len = sizeof name });
+}
+
+struct forget_policy {
+    struct nft *n;
+    bool (*is_of)(const void *identity, const char *network);
+    const char *network, *set;
+    uint32_t *marks; /* of the identities that go */
+    size_t marks_n;
+};
+
+static err *forget_identity(void *ctx, const struct nft_element *e)
+{
+    struct forget_policy *f = ctx;
+    if (e->key_len < FIREWALL_IDENTITY || !f->is_of(e->key, f->network))
+        return NULL;
+    f->marks = mem_array(f->marks, f->marks_n + 1, sizeof *f->marks);
+    f->marks[f->marks_n++] = firewall_mark(e->key);
+    nft_element(f->n, NFT_DELETE, f->set, e);
+    return NULL;
+}
+
+static err *forget_mark(void *ctx, const struct nft_element *e)
+{
+    struct forget_policy *f = ctx;
+    uint32_t mark; /* whose, or from whom */
+    if ((e->data ? e->data_len : e->key_len) < sizeof mark)
+        return NULL;
+    memcpy(&mark, e->data ? e->data : e->key, sizeof mark);
+    for (size_t i = 0; i < f->marks_n; i++)
+        if (f->marks[i] == mark) {
+            nft_element(f->n, NFT_DELETE, f->set, e);
+            break;
+        }
+    return NULL;
+}
+
+fallible firewall_forget_policy(int sock, bool (*is_of)(const void *identity, const char *network), const char *network,
+                                struct nft *n)
+{
+    static const struct {
+        const char *set;
+        err *(*fn)(void *ctx, const struct nft_element *e);
+    } of[] = {
+        { "identities", forget_identity }, { "who4", forget_mark }, { "who6", forget_mark }, { "allowed", forget_mark }
+    };
+    struct forget_policy f = { n, is_of, network, NULL, NULL, 0 };
+    err *e = NULL;
+    for (size_t i = 0; !e && i < ARRAY_SIZE(of); i++) {
+        f.set = of[i].set;
+        e = nft_each(sock, FIREWALL_TABLE, f.set, of[i].fn, &f);
+        if (err_errno(e) == ENOENT) { /* no table: nothing to forget */
+            err_free(e);
+            e = NULL;
+        }
+    }
+    free(f.marks);
+    return e;
+}
+
+/* An address whose container was killed, and its monitor, may be there yet, as somebody else. */
+static fallible replace_who(int sock, struct nft *n, const struct firewall_who *w)
+{
+    bool there;
+    TRY(nft_has(sock, FIREWALL_TABLE, w->ip.family == AF_INET ? "who4" : "who6", w->ip.bytes, ip_size(&w->ip), &there));
+    if (there)
+        firewall_who(n, NFT_DELETE, w);
+    return NULL;
+}
+
 /* ---- the file that undoes ---------------------------------------------------------------------------------------- */
 
 void firewall_put_part(struct nft *n, enum nft_what what, const struct firewall_part *part)
@@ -543,19 +747,23 @@ void firewall_put_part(struct nft *n, enum nft_what what, const struct firewall_
         firewall_reach(n, what, &part->reach[i]);
     for (size_t i = 0; i < part->ports_n; i++)
         firewall_port(n, what, &part->ports[i]);
+    for (size_t i = 0; i < part->who_n; i++)
+        firewall_who(n, what, &part->who[i]);
 }
 
 fallible firewall_add_part(const struct firewall_part *part)
 {
     own(nft) struct nft n = { 0 };
     own_fd int sock = -1;
-    if (!part->ports_n && !part->reach_n)
+    if (!part->ports_n && !part->reach_n && !part->who_n)
         return NULL;
     TRY(nft_open(&sock));
     for (size_t i = 0; i < part->reach_n; i++)
         if (!ip_is_set(&part->reach[i].to))
             TRY(firewall_forget_reach(sock, &part->reach[i].from));
     firewall_begin(&n);
+    for (size_t i = 0; i < part->who_n; i++)
+        TRY(replace_who(sock, &n, &part->who[i]));
     firewall_put_part(&n, NFT_ADD, part);
     return nft_commit(sock, &n);
 }
@@ -565,7 +773,7 @@ fallible firewall_note(int dir_fd, const struct firewall_part *part)
     own(nft) struct nft nft = { 0 };
     size_t len = 0;
     const void *bytes = "";
-    if (part->ports_n || part->reach_n) {
+    if (part->ports_n || part->reach_n || part->who_n) {
         firewall_begin(&nft);
         firewall_put_part(&nft, NFT_DELETE, part);
         bytes = nft_bytes(&nft, &len);

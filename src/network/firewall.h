@@ -6,6 +6,10 @@
  * every table's chains, the host's own forward policy holds for what is published too.
  *
  *   bridges, isolated, internal {bridge}
+ *   policed                     {bridge}: where neighbours reach each other by rules alone (network/acl.h)
+ *   who4, who6                  {address : mark}: of containers there, the number that their identity has
+ *   identities                  {identity}: for which `allowed` is complete
+ *   allowed                     [mark . mark . protocol . port]: what may pass from the first to the second
  *   egress4, egress6            {address}: containers that may only go where they are allowed to (network/egress.h)
  *   reach4, reach6              [address . destination . port]: there; with a time, where a name led to it
  *   pairs                       {bridge . bridge}: each with itself, what stays within one network
@@ -40,6 +44,7 @@ struct firewall_net {
     struct prefix subnet4, subnet6; /* none: not of that family */
     struct ip names4, names6;       /* where it is asked for names; none: there are none */
     bool isolated, internal, masquerade;
+    bool policed; /* with the switch of the bridge that bridge_filter() sets, without which nothing is seen of it */
 };
 /* One published port; for a family, where the container has an address of it. */
 struct firewall_port {
@@ -83,11 +88,34 @@ void firewall_reach(struct nft *n, enum nft_what what, const struct firewall_rea
 /* What another container with that address could reach. */
 fallible firewall_forget_reach(int sock, const struct ip *from);
 
+/* Who an address is, to rules among neighbours. Adding says so anew, whatever it was. */
+enum { FIREWALL_IDENTITY = 16 };
+struct firewall_who {
+    struct ip ip;
+    uint8_t identity[FIREWALL_IDENTITY];
+};
+void firewall_who(struct nft *n, enum nft_what what, const struct firewall_who *w);
+/* The number that stands for an identity. */
+uint32_t firewall_mark(const uint8_t *identity);
+/* What may pass from one identity to another: proto 0: everything. Overlapping ones are refused by the kernel. */
+void firewall_allow(struct nft *n, const uint8_t *from, const uint8_t *to, uint8_t proto, uint16_t first,
+                    uint16_t last);
+void firewall_identity(struct nft *n, const uint8_t *identity);
+fallible firewall_has_identity(int sock, const uint8_t *identity, bool *ret);
+fallible firewall_is_policed(int sock, const char *bridge, bool *ret);
+void firewall_police(struct nft *n, enum nft_what what, const char *bridge);
+/* Adds to the batch that all of a network's identities go, and who has them. is_of: whether one is. */
+fallible firewall_forget_policy(int sock, bool (*is_of)(const void *identity, const char *network), const char *network,
+                                struct nft *n);
+extern const char *const firewall_who_maps[]; /* NULL-terminated */
+
 /* One container's elements. Borrowed. */
 struct firewall_part {
     const struct firewall_port *ports;
     const struct firewall_reach *reach;
     size_t ports_n, reach_n;
+    const struct firewall_who *who;
+    size_t who_n;
 };
 void firewall_put_part(struct nft *n, enum nft_what what, const struct firewall_part *part);
 /* In a batch of its own; what an earlier container with the address could reach goes first. */

@@ -180,6 +180,7 @@ static uint32_t type_size(enum nft_type t)
 {
     switch (t) {
     case NFT_TYPE_IP4:
+    case NFT_TYPE_MARK:
         return 4;
     case NFT_TYPE_IP6:
         return 16;
@@ -350,6 +351,23 @@ void nft_ct(struct nft *n, uint32_t key, uint32_t reg)
     struct expression x = open_expression(n, "ct");
     add_number(n, NFTA_CT_KEY, key);
     add_number(n, NFTA_CT_DREG, reg);
+    close_expression(n, x);
+}
+
+void nft_set_mark(struct nft *n, enum nft_mark what, uint32_t reg)
+{
+    bool packet = what == NFT_MARK_OF_PACKET;
+    struct expression x = open_expression(n, packet ? "meta" : "ct");
+    add_number(n, packet ? NFTA_META_KEY : NFTA_CT_KEY, packet ? NFT_META_MARK : NFT_CT_MARK);
+    add_number(n, packet ? NFTA_META_SREG : NFTA_CT_SREG, reg);
+    close_expression(n, x);
+}
+
+void nft_number(struct nft *n, uint32_t reg, uint32_t v)
+{
+    struct expression x = open_expression(n, "immediate");
+    add_number(n, NFTA_IMMEDIATE_DREG, reg);
+    add_value(n, NFTA_IMMEDIATE_DATA, &v, sizeof v);
     close_expression(n, x);
 }
 

@@ -47,10 +47,17 @@ struct nft_chain {
 };
 void nft_add_chain(struct nft *n, const struct nft_chain *c);
 /* Types by nft's numbers: they only matter to who prints the set. */
-enum nft_type { NFT_TYPE_IP4 = 7, NFT_TYPE_IP6 = 8, NFT_TYPE_PROTO = 12, NFT_TYPE_PORT = 13, NFT_TYPE_IFNAME = 41 };
+enum nft_type {
+    NFT_TYPE_IP4 = 7,
+    NFT_TYPE_IP6 = 8,
+    NFT_TYPE_PROTO = 12,
+    NFT_TYPE_PORT = 13,
+    NFT_TYPE_MARK = 19,
+    NFT_TYPE_IFNAME = 41
+};
 struct nft_set {
     const char *name;
-    enum nft_type key[3], data[2]; /* 0: no more; data: of a map */
+    enum nft_type key[4], data[2]; /* 0: no more; data: of a map */
     bool interval, timeout;
 };
 void nft_add_set(struct nft *n, const struct nft_set *s);
@@ -73,6 +80,9 @@ void nft_rule_end(struct nft *n);
 void nft_meta(struct nft *n, uint32_t key, uint32_t reg);
 void nft_payload(struct nft *n, uint32_t base, uint32_t offset, uint32_t len, uint32_t reg);
 void nft_ct(struct nft *n, uint32_t key, uint32_t reg);
+enum nft_mark { NFT_MARK_OF_PACKET, NFT_MARK_OF_CONNECTION };
+void nft_set_mark(struct nft *n, enum nft_mark what, uint32_t reg);
+void nft_number(struct nft *n, uint32_t reg, uint32_t v);
 void nft_bits(struct nft *n, uint32_t reg, uint32_t mask); /* of a number of 32 bits, host order */
 enum nft_compare { NFT_EQUAL, NFT_UNEQUAL };
 void nft_compare(struct nft *n, enum nft_compare how, uint32_t reg, const void *bytes, size_t len);

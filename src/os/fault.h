@@ -26,6 +26,7 @@
     X(FAULT_UNDO_VOLUME, "undo-volume")                                                                                \
     X(FAULT_ROW_GONE, "row-removed")                                                                                   \
     X(FAULT_CONNECTED_ROW, "endpoint-added")                                                                           \
+    X(FAULT_POLICY_ROW, "policy-changed")                                                                              \
     X(FAULT_CONNECTED_LIVE, "endpoint-connected")                                                                      \
     X(FAULT_NAMES_GONE, "network-names-gone")                                                                          \
     X(FAULT_BRIDGE_GONE, "bridge-removed")                                                                             \
