@@ -12,6 +12,7 @@
 #include "build/build_parts.h"
 #include "build/part.h"
 #include "codec/digest.h"
+#include "engine/container.h"
 #include "engine/lowers.h"
 #include "layers/diff.h"
 #include "layers/diff_walk.h"
@@ -341,19 +342,20 @@ static fallible deliver_archive(struct build *b, const struct deliver *d, const 
 static fallible push_all(struct build *b)
 {
     for (size_t i = 0; i < b->o->tags.n; i++) {
-        own_strv struct strv args = { 0 };
-        strv_add(&args, "push");
-        if (b->o->quiet)
-            strv_add(&args, "--quiet");
-        const char *const remote[][2] = { { "--creds", b->o->create.creds },
-                                          { "--tls-verify", b->o->create.tls_verify },
+        const char *const remote[][2] = { { "--tls-verify", b->o->create.tls_verify },
                                           { "--authfile", b->o->create.authfile },
                                           { "--cert-dir", b->o->create.cert_dir } };
+        const char *args[4 + 2 * ARRAY_SIZE(remote)] = { "push" };
+        size_t n = 1;
+        if (b->o->quiet)
+            args[n++] = "--quiet";
         for (size_t k = 0; k < ARRAY_SIZE(remote); k++)
-            if (remote[k][1])
-                strv_add_printf(&args, "%s=%s", remote[k][0], remote[k][1]);
-        strv_add(&args, b->o->tags.items[i]);
-        TRY(image_program(&args, false));
+            if (remote[k][1]) {
+                args[n++] = remote[k][0];
+                args[n++] = remote[k][1];
+            }
+        args[n++] = b->o->tags.items[i];
+        TRY(image_program_run_as(args, b->o->create.creds));
     }
     return NULL;
 }

@@ -45,7 +45,10 @@ static struct remote_opts remote_of(const struct copy_opts *o, enum place_use us
     struct remote_opts r = o->remote;
     const char *creds = use == PLACE_SOURCE ? o->src_creds : o->dest_creds;
     const char *tls = use == PLACE_SOURCE ? o->src_tls : o->dest_tls;
-    r.creds = creds ? creds : r.creds;
+    if (creds) {
+        r.creds = creds;
+        r.creds_file = NULL;
+    }
     r.tls_verify = tls ? tls : r.tls_verify;
     return r;
 }

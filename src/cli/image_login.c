@@ -122,8 +122,9 @@ static fallible get_credentials(const struct login_opts *o, const char *registry
 {
     own(credentials) struct credentials *c = NULL;
     *ret_known = false;
-    if (o->remote.creds)
-        return credentials_parse(o->remote.creds, ret);
+    TRY(remote_given(&o->remote, ret));
+    if (*ret)
+        return NULL;
     if (o->password_stdin && !o->username)
         return err_new(ERR_INVALID, "--password-stdin needs --username");
     if (!o->username && !o->password) {

@@ -1,21 +1,43 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "cli/image_remote.h"
 
+#include <fcntl.h>
 #include <string.h>
 
 #include "image/auth.h"
 #include "image/certs.h"
+#include "os/fs.h"
 
 const char *const remote_true_false[] = { "true", "false", NULL };
+
+enum { CREDS_MAX = 64 * 1024 };
+
+fallible remote_given(const struct remote_opts *opts, struct credentials **ret)
+{
+    own_mem char *text = NULL;
+    size_t len = 0;
+    if (opts->creds && opts->creds_file)
+        return err_new(ERR_INVALID, "--creds and --creds-file say the same: give one of them");
+    if (opts->creds) {
+        TRY_AS(credentials_parse(opts->creds, ret), "--creds");
+    } else if (opts->creds_file) {
+        TRY_AS(fs_read_at(AT_FDCWD, opts->creds_file, CREDS_MAX, &text, &len), "--creds-file");
+        text[strcspn(text, "\r\n")] = '\0';
+        err *e = credentials_parse(text, ret);
+        explicit_bzero(text, len);
+        TRY_AS(e, "--creds-file '%s'", opts->creds_file);
+    }
+    return NULL;
+}
 
 /* Only the registry that was named gets what the command line gives: a mirror has its own credentials or none. */
 static fallible find_credentials(const struct remote_opts *opts, const struct registries *r,
                                  const struct registry_place *place, struct credentials **ret)
 {
-    if (opts->creds && !place->mirror) {
-        TRY_AS(credentials_parse(opts->creds, ret), "--creds");
+    if (!place->mirror)
+        TRY(remote_given(opts, ret));
+    if (*ret)
         return NULL;
-    }
     TRY(credentials_find(opts->authfile, place->registry, place->repository, ret));
     const struct strv *helpers = registries_helpers(r);
     for (size_t i = 0; !*ret && i < helpers->n; i++)

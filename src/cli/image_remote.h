@@ -10,7 +10,7 @@
 #include "image/registry.h"
 
 struct remote_opts {
-    const char *creds, *authfile, *cert_dir, *tls_verify;
+    const char *creds, *creds_file, *authfile, *cert_dir, *tls_verify;
     struct opt_u64 timeout;
     struct opt_bool disable_content_trust;
 };
@@ -22,6 +22,7 @@ extern const char *const remote_true_false[];
     OPT_STR(0, "authfile", T, remote.authfile, "FILE", "Credentials are in this file"),                                \
     OPT_STR(0, "cert-dir", T, remote.cert_dir, "DIR", "Certificates (*.crt, *.cert, *.key) are in this folder"),          \
     OPT_STR(0, "creds", T, remote.creds, "USER:PASSWORD", "Log in with these instead of what is stored"),              \
+    OPT_STR(0, "creds-file", T, remote.creds_file, "FILE", "The same from this file's first line"),                     \
     OPT_STR(0, "tls-verify", T, remote.tls_verify, "true|false",                                                       \
             "Check the registry's certificate; false also allows http", .words = remote_true_false),                   \
     OPT_DURATION(0, "timeout", T, remote.timeout, "TIME", "Give up when nothing arrives for this long (default 30s)")
@@ -52,6 +53,8 @@ fallible remote_prepare_login(const struct remote_opts *opts, const char *regist
                               struct remote **ret);
 void remote_free(struct remote *r);
 OWN_TYPE(remote, struct remote *, remote_free)
+/* What --creds or --creds-file says; *ret NULL: neither was given. */
+fallible remote_given(const struct remote_opts *opts, struct credentials **ret);
 
 /* What a user typed, as full references in the order in which they are tried: see registries_resolve(). */
 fallible remote_resolve(const char *text, struct strv *ret_names);
@@ -65,7 +68,8 @@ fallible remote_search_list(struct strv *ret_registries);
     "$CONTAINERS_REGISTRIES_CONF, with registries.conf.d) says which are insecure or blocked, which mirrors are "      \
     "asked\n"                                                                                                          \
     "first, and what a name without a registry means; HUSK_INSECURE_REGISTRIES, a comma-separated list of HOST or\n"   \
-    "HOST:PORT, names more for which --tls-verify=false is always meant. Credentials come from --creds, --authfile,\n" \
+    "HOST:PORT, names more for which --tls-verify=false is always meant. Credentials come from --creds, "              \
+    "--creds-file, --authfile,\n"                                                                                      \
     "$REGISTRY_AUTH_FILE, $XDG_RUNTIME_DIR/containers/auth.json or ~/.docker/config.json with its credential\n"        \
     "helpers; certificates from --cert-dir, ~/.config/containers/certs.d, /etc/containers/certs.d or\n"                \
     "/etc/docker/certs.d.\n"                                                                                           \

@@ -83,6 +83,9 @@ struct image_wish {
 /* Runs husk-image with these arguments (NULL at the end); what it prints goes to stderr. It has said by itself what
  * failed: the error is err_exit(125). */
 fallible image_program_run(const char *const *args);
+/* The same for a command of one word, with --creds ("USER:PASSWORD") by a descriptor: a command line is everybody's to
+ * read (proc(5), cmdline). creds may be NULL. */
+fallible image_program_run_as(const char *const *args, const char *creds);
 fallible image_for_container(struct engine *e, const struct image_wish *wish, struct image **ret, int *ret_lock);
 
 /* The signature policy about the image that a container was made of, as if it ran by that name today. DENIED and what

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -7,25 +9,53 @@
 #include "engine/container.h"
 #include "image/ref.h"
 #include "image/trusted.h"
+#include "os/fs.h"
 
 /* The image that is built into husk-image: it is loaded when it is first asked for, so a first run needs no network. */
 #define EMBEDDED_IMAGE "localhost/hello:latest"
 
-/* What it prints goes to stderr, since stdout is the container's. */
-fallible image_program_run(const char *const *args)
+static fallible creds_file(const char *creds, int *ret_fd)
 {
-    own_mem char *program = NULL;
+    own_fd int fd = memfd_create("husk-credentials", MFD_CLOEXEC);
+    if (fd < 0)
+        return err_sys(errno, "make a file in memory");
+    TRY(fs_write_fd(fd, creds, strlen(creds), "a file in memory"));
+    *ret_fd = take_fd(&fd);
+    return NULL;
+}
+
+/* What it prints goes to stderr, since stdout is the container's. */
+fallible image_program_run_as(const char *const *args, const char *creds)
+{
+    own_mem char *program = NULL, *option = NULL;
+    own_fd int fd = -1;
     const char *argv[24];
     size_t n = 1;
     int status;
     TRY(self_find_program("husk-image", &program));
     argv[0] = program;
+    if (creds) {
+        TRY_AS(creds_file(creds, &fd), "--creds");
+        option = mem_printf("--creds-file=/proc/self/fd/%d", fd);
+        argv[n++] = *args++;
+        argv[n++] = option;
+    }
     while (*args && n < ARRAY_SIZE(argv) - 1)
         argv[n++] = *args++;
     argv[n] = NULL;
-    struct spawn s = { .argv = (char *const *)argv, .stdin_fd = -1, .stdout_fd = STDERR_FILENO, .stderr_fd = -1 };
+    struct spawn s = { .argv = (char *const *)argv,
+                       .stdin_fd = -1,
+                       .stdout_fd = STDERR_FILENO,
+                       .stderr_fd = -1,
+                       .keep_fds = &fd,
+                       .keep_n = creds != NULL };
     TRY(spawn_wait(&s, &status));
     return proc_exit_code(status) == 0 ? NULL : err_exit(125);
+}
+
+fallible image_program_run(const char *const *args)
+{
+    return image_program_run_as(args, NULL);
 }
 
 static fallible pull(const struct image_wish *wish)
@@ -34,7 +64,6 @@ static fallible pull(const struct image_wish *wish)
         const char *option, *value;
     } more[] = { { "--authfile", wish->authfile },
                  { "--cert-dir", wish->cert_dir },
-                 { "--creds", wish->creds },
                  { "--tls-verify", wish->tls_verify } };
     const char *args[10 + 2 * ARRAY_SIZE(more)] = { "pull" };
     size_t n = 1;
@@ -54,7 +83,7 @@ static fallible pull(const struct image_wish *wish)
             args[n++] = more[i].value;
         }
     args[n++] = wish->name;
-    return image_program_run(args);
+    return image_program_run_as(args, wish->creds);
 }
 
 static fallible load_embedded(void)

@@ -59,6 +59,38 @@ setup() { umask 022; }
     done
 }
 
+@test "build, run: --creds do not stand in the command line of a program of ours" {
+    local registry
+    (
+        T=$T/auth
+        mkdir -p "$T"
+        start_registry --auth u:p
+        echo "$REGISTRY" >"$T/where"
+    )
+    registry=$(<"$T/auth/where")
+    for h in $WHO; do
+        "$h" build -q --push --creds u:p -t "$registry/creds/$h:1" "$T/c"
+        "$h" rmi "$registry/creds/$h:1"
+        run "$h" build -q --push --creds u:wrong -t "$registry/creds/$h:2" "$T/c"
+        expect 125 "refuses the credentials"
+        "$h" rmi "$registry/creds/$h:2"
+        "$h" create --name "creds-$h" --creds u:p "$registry/creds/$h:1" /x
+        "$h" rm "creds-$h"
+        "$h" rmi "$registry/creds/$h:1"
+    done
+    strace -f -qq -s 200 -o "$T/out/exec" -e trace=execve "$HUSK" build -q --push --creds u:p -t "$registry/creds/seen:1" "$T/c" 3>&-
+    strace -f -qq -s 200 -o "$T/out/exec2" -e trace=execve "$HUSK" pull -q --creds-file <(echo u:p) "$registry/creds/seen:1" 3>&-
+    "$HUSK" rmi "$registry/creds/seen:1"
+    grep -q 'husk-image.*"--creds-file=/proc/self/fd/' "$T/out/exec"
+    ! grep 'husk-image.*u:p' "$T/out/exec" "$T/out/exec2" || return 1
+    printf 'u:wrong\n' >"$T/out/creds"
+    check_table <<EOF
+pull --creds-file $T/out/creds $registry/creds/root:1          | 1 | refuses the credentials
+pull --creds-file $T/out/none $registry/creds/root:1           | 1 | --creds-file
+pull --creds u:p --creds-file $T/out/creds $registry/creds/x   | 1 | give one of them
+EOF
+}
+
 @test "build --push: to the registries of its names" {
     local h id
     start_registry
