@@ -11,6 +11,7 @@
 #include "cli/cli.h"
 #include "cli/create_more_options.h"
 #include "cli/preserve.h"
+#include "engine/chain.h"
 #include "engine/image_remove.h"
 #include "monitor/attach.h"
 
@@ -97,6 +98,20 @@ static void remove_image(struct engine *engine, const char *id)
     err_ignore(e, "the program's status matters more");
 }
 
+/* With --init-chain not before the program runs. A helper that fails is named, and its status is ours. */
+static fallible detach(struct container *c)
+{
+    int code = 0;
+    err *e = chain_await(c, &code);
+    if (!e) {
+        printf("%s\n", c->row.id);
+        return NULL;
+    }
+    fprintf(stderr, "husk run: %s\n", err_text(e));
+    err_ignore(e, "said; the status is the helper's");
+    return err_exit(code ? code : 125);
+}
+
 static fallible run_run(const void *opts_, struct args args)
 {
     struct run_opts with_rm = *(const struct run_opts *)opts_;
@@ -117,8 +132,7 @@ static fallible run_run(const void *opts_, struct args args)
     if (o->detach) {
         if (o->create.restart && !o->create.rm) /* it is to come back */
             container_keep(c);
-        printf("%s\n", c->row.id);
-        return NULL;
+        return detach(c);
     }
     err *end = attach_and_leave(c, sock, &wish);
     if (o->rmi)

@@ -4,6 +4,7 @@
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "cli/cli.h"
+#include "engine/chain.h"
 #include "monitor/attach.h"
 
 struct start_opts {
@@ -32,7 +33,8 @@ static err *start_one(struct container *c, const void *ctx)
         err_free(e);
         return NULL;
     }
-    return e;
+    int code;
+    return e ? e : chain_await(c, &code);
 }
 
 static fallible start_attached(const struct start_opts *o, const char *name)

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "engine/chain.h"
 #include "monitor/attach.h"
 #include "os/proc.h"
 
@@ -82,6 +83,16 @@ static fallible lost_monitor(struct container *c, int *ret_code)
     return container_wait(c, ret_code);
 }
 
+/* Its status is the helper's own, and its error is said with it. */
+static void say_chain_ended(struct container *c)
+{
+    int code;
+    err *e = chain_ended(c, &code);
+    if (e)
+        fprintf(stderr, "husk: %s\n", err_text(e));
+    err_ignore(e, "said; the exit status says the rest");
+}
+
 fallible attach_and_leave(struct container *c, int sock, const struct attach_wish *wish)
 {
     const struct container_config *config;
@@ -103,6 +114,7 @@ fallible attach_and_leave(struct container *c, int sock, const struct attach_wis
         return NULL;
     if (end == ATTACH_LOST)
         TRY(lost_monitor(c, &code));
+    say_chain_ended(c);
     if (config->auto_remove) {
         err *e = container_remove(c, &(struct remove_options){ .volumes = true });
         if (err_is(e, ERR_NOT_FOUND) || err_is(e, ERR_CONFLICT)) { /* another husk was faster, or restarted it */

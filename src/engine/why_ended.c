@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "engine/chain.h"
 #include "engine/why_parts.h"
 
 #define SECOND_NS 1000000000ll
@@ -220,28 +221,9 @@ static bool rule_signal(const struct evidence *e, struct why *w)
     return true;
 }
 
-static bool is_called(const char *path, const char *task)
-{
-    const char *slash = strrchr(path, '/');
-    return strncmp(slash ? slash + 1 : path, task, 15) == 0;
-}
-
-/* A process is called as what it executed last. Where that is one helper of the chain and not the program, the program
- * was never executed; who has the name of another of them is not told apart, so nothing is said. */
 static bool rule_chain(const struct evidence *e, struct why *w)
 {
-    const struct container_config *c = e->config;
-    const struct strv *program = c->entrypoint.n ? &c->entrypoint : &c->cmd;
-    const char *helper = NULL;
-    if (!e->record->task || !program->n || is_called(program->items[0], e->record->task))
-        return false;
-    for (size_t i = 0; i < c->init_chain.n; i++) {
-        if (!is_called(c->init_chain.items[i], e->record->task))
-            continue;
-        if (helper && strcmp(helper, c->init_chain.items[i]) != 0)
-            return false;
-        helper = c->init_chain.items[i];
-    }
+    const char *helper = chain_helper(e->config, e->record->task);
     if (!helper)
         return false;
     why_headline(w,

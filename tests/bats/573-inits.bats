@@ -17,6 +17,8 @@ setup_file() {
     printf '#!/bin/sh\necho "one $$"\nexec "$@"\n' >"$T/inits/helpers/one"
     printf '#!/bin/sh\necho "two $$"\nexec "$@"\n' >"$T/inits/helpers/two"
     printf '#!/bin/sh\nexit 7\n' >"$T/inits/helpers/bad"
+    printf '#!/bin/sh\nexit 0\n' >"$T/inits/helpers/zero"
+    printf '#!/bin/sh\nsleep 0.2\nexit 7\n' >"$T/inits/helpers/slow"
     chmod 755 "$T/inits/init" "$T/inits/sbin/init" "$T/inits/helpers/"*
     tar -C "$T/inits" --owner=0 --group=0 -cf "$T/inits.tar" .
     chmod 644 "$T/inits.tar"
@@ -56,16 +58,26 @@ TABLE
         [[ $($h run --rm -v helpers:/h --init-chain /h/two busybox echo end) == $'two 1\nend' ]]
         $h volume rm helpers
         $h run --rm -v helpers:/h inits cp /helpers/bad /h/sh # called as the program is
+        run $h run -d --rm --name gone --init-chain /helpers/slow inits true
+        ((status != 0))
+        [[ $output == *"container 'gone' ended before its program ran: '/helpers/slow' of its --init-chain"* ]]
         check_table $h <<'TABLE'
 run --rm --init-chain /helpers/one,/helpers/none inits true | 127 |
-run --rm --init-chain /helpers/bad inits true               | 7   |
+run --rm --init-chain /helpers/bad inits true               | 7   | '/helpers/bad' of its --init-chain ended with exit code 7 and did not run the next
 run --rm --init-chain /helpers/none inits true              | 127 | /helpers/none
 run --rm --init-chain helpers/one inits true                | 125 | must be an absolute path
-run --name bad --init-chain /helpers/one,/helpers/bad,/helpers/two inits true | 7 |
+run --name bad --init-chain /helpers/one,/helpers/bad,/helpers/two inits true | 7 | container 'bad' ended before its program ran: '/helpers/bad'
+start -a bad      | 7 | container 'bad' ended before its program ran: '/helpers/bad'
+start bad         | 1 | container 'bad' ended before its program ran: '/helpers/bad'
+run -d --name badly --init-chain /helpers/bad inits true | 7 | container 'badly' ended before its program ran: '/helpers/bad'
+run -d --name zero --init-chain /helpers/zero inits true   | 125 | '/helpers/zero' of its --init-chain ended with exit code 0
+run --rm --init-chain /helpers/zero inits true             | 0 | '/helpers/zero' of its --init-chain ended with exit code 0
+run -d --name well --init-chain /helpers/one,/helpers/two inits sleep 60 | 0 | !ended before
+rm -f badly zero well  | 0 |
 why bad           | 0 | bad ended before its program ran: '/helpers/bad' of its --init-chain ended with exit code 7
 run --name none --init-chain /helpers/one,/helpers/none inits true | 127 |
 why none          | 0 | '/helpers/one' of its --init-chain ended with exit code 127
-run --name later --init-chain /helpers/one inits sh -c 'exit 7' | 7 |
+run --name later --init-chain /helpers/one inits sh -c 'exit 7' | 7 | !of its --init-chain
 why later         | 0 | later ended by itself with exit code 7
 run --name same -v helpers:/h --init-chain /h/sh busybox sh -c true | 7 |
 why same          | 0 | same ended by itself with exit code 7
