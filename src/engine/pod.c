@@ -13,6 +13,8 @@
 #include "engine/names.h"
 #include "engine/pod_parts.h"
 #include "engine/spec_parts.h"
+#include "monitor/events.h"
+#include "os/fault.h"
 #include "os/fs.h"
 #include "os/proc.h"
 
@@ -196,6 +198,11 @@ static err *add_pod(void *ctx)
     return db_pod_add(db, &p->row);
 }
 
+void pod_say(const struct pod *p, const char *action)
+{
+    event_say(p->engine->run, "pod", action, p->row.id, "name", p->row.name, NULL);
+}
+
 err *pod_add_row(void *ctx)
 {
     return add_pod(ctx);
@@ -324,6 +331,8 @@ fallible pod_create(struct engine *e, const struct pod_options *po, const struct
     if (failed && po->id_file)
         (void)unlink(po->id_file);
     TRY(failed);
+    fault_here(FAULT_POD_MADE);
+    pod_say(p, "create");
     *ret = take(p);
     return NULL;
 }

@@ -11,5 +11,7 @@
 #define POD_HOLDER "/run/husk-pause"
 /* ctx is a struct pod: adds its row, within the transaction that adds its infra's. */
 err *pod_add_row(void *ctx);
+/* An event about it: podman's words. */
+void pod_say(const struct pod *p, const char *action);
 
 #endif

@@ -3,6 +3,7 @@
  * A pod's life. Who starts, stops or settles one holds the flock of <run>/pods/ID meanwhile, so that the end of its
  * first container does not stop a pod whose second is just being started.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -18,6 +19,7 @@
 #include "engine/paths.h"
 #include "engine/pod_parts.h"
 #include "engine/spec_parts.h"
+#include "os/fault.h"
 #include "os/fs.h"
 
 static fallible lock(const struct pod *p, int *ret_fd)
@@ -216,6 +218,7 @@ static fallible start_members(const struct pod_members *m)
     for (size_t i = 0; i < m->n; i++)
         if (m->items[i]->config->infra)
             TRY(start_one(m->items[i]));
+    fault_here(FAULT_POD_HELD);
     for (size_t i = 0; i < m->n && !up; i++)
         if (m->items[i]->config->init_ctr)
             TRY(run_init(m->items[i]));
@@ -231,7 +234,9 @@ fallible pod_start(struct pod *p)
     own(pod_members) struct pod_members m = { 0 };
     TRY(lock(p, &held));
     TRY(pod_members(p, &m));
-    return start_members(&m);
+    TRY(start_members(&m));
+    pod_say(p, "start");
+    return NULL;
 }
 
 /* A child stops one, so that their patience runs at the same time. */
@@ -284,7 +289,9 @@ static fallible stop_locked(struct pod *p, const struct stop_options *o)
     own(pod_members) struct pod_members m = { 0 };
     TRY(pod_members(p, &m));
     TRY(stop_members(p, &m, o));
+    fault_here(FAULT_POD_STOPPED);
     remove_group(p);
+    pod_say(p, "stop");
     return NULL;
 }
 
@@ -303,7 +310,9 @@ fallible pod_kill(struct pod *p, int signal)
     for (size_t i = m.n; i-- > 0;)
         if (is_up(&m.states[i]))
             keep_first(&first, container_kill(m.items[i], signal));
-    return first;
+    TRY(first);
+    pod_say(p, "kill");
+    return NULL;
 }
 
 fallible pod_freeze(struct pod *p, enum pod_freeze how)
@@ -315,7 +324,9 @@ fallible pod_freeze(struct pod *p, enum pod_freeze how)
     for (size_t i = 0; i < m.n; i++)
         if (m.states[i].status == from && !m.items[i]->config->infra)
             keep_first(&first, how == POD_PAUSE ? container_pause(m.items[i]) : container_unpause(m.items[i]));
-    return first;
+    TRY(first);
+    pod_say(p, how == POD_PAUSE ? "pause" : "unpause");
+    return NULL;
 }
 
 static fallible must_not_run(const struct pod *p, const struct pod_members *m)
@@ -325,6 +336,23 @@ static fallible must_not_run(const struct pod *p, const struct pod_members *m)
             return err_new(ERR_CONFLICT, "pod '%s': container '%s' is running: stop the pod first, or force with -f",
                            p->row.name, m->items[i]->row.name);
     return NULL;
+}
+
+/* Its own, and those of pods whose removal was killed just before this. */
+static void remove_locks(struct engine *e)
+{
+    own_mem char *path = mem_printf("%s/pods", e->run);
+    own_dir DIR *d = opendir(path);
+    for (const struct dirent *entry; d && (entry = readdir(d));) {
+        own(pod) struct pod *p = NULL;
+        if (entry->d_name[0] == '.')
+            continue;
+        err *missing = pod_find(e, entry->d_name, &p);
+        if (err_is(missing, ERR_NOT_FOUND))
+            (void)unlinkat(dirfd(d), entry->d_name, 0);
+        err_ignore(missing, "it is there, or the next one looks again");
+    }
+    (void)rmdir(path); /* the last one's */
 }
 
 fallible pod_remove(struct pod *p, const struct remove_options *o)
@@ -349,6 +377,7 @@ fallible pod_remove(struct pod *p, const struct remove_options *o)
         }
         TRY(e);
     }
+    fault_here(FAULT_POD_EMPTY);
     member.pod = &p->row;
     for (size_t i = 0; i < m.n; i++)
         if (m.items[i]->config->infra) /* the pod's row goes with the infra's */
@@ -357,11 +386,10 @@ fallible pod_remove(struct pod *p, const struct remove_options *o)
         TRY(engine_db(p->engine, &db));
         TRY(db_pod_remove(db, &p->row));
     }
+    fault_here(FAULT_POD_GONE);
     remove_group(p);
-    own_mem char *path = mem_printf("%s/pods/%s", p->engine->run, p->row.id);
-    own_mem char *dir = mem_printf("%s/pods", p->engine->run);
-    (void)unlink(path);
-    (void)rmdir(dir); /* the last one's */
+    remove_locks(p->engine);
+    pod_say(p, "remove");
     return NULL;
 }
 

@@ -2,7 +2,8 @@
  * fault.h: places between two steps at which tests kill the process, beside the rows of a start (os/steps.h).
  *
  * HUSK_FAULT="kill@NAME" kills it there, in builds with -Dfault_injection=true; in others there is nothing. What is
- * left must be gone after the next command: tests/bats/602-network-more.bats walks the whole table.
+ * left must be gone after the next command: tests/bats/602-network-more.bats, 771-trash.bats and
+ * 576-pods.bats walk the whole table.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #ifndef HUSK_OS_FAULT_H
@@ -24,6 +25,11 @@
     X(FAULT_TRASH_FORGOTTEN, "trash-forgotten")                                                                        \
     X(FAULT_UNDO_FOLDER, "undo-folder")                                                                                \
     X(FAULT_UNDO_VOLUME, "undo-volume")                                                                                \
+    X(FAULT_POD_MADE, "pod-made")                                                                                      \
+    X(FAULT_POD_HELD, "pod-held")                                                                                      \
+    X(FAULT_POD_STOPPED, "pod-stopped")                                                                                \
+    X(FAULT_POD_EMPTY, "pod-empty")                                                                                    \
+    X(FAULT_POD_GONE, "pod-gone")                                                                                      \
     X(FAULT_ROW_GONE, "row-removed")                                                                                   \
     X(FAULT_CONNECTED_ROW, "endpoint-added")                                                                           \
     X(FAULT_POLICY_ROW, "policy-changed")                                                                              \

@@ -171,6 +171,9 @@ TABLE
         [[ $($h pod prune --dry-run) == *life && $($h pod ps -q) ]]
         $h pod prune -f
         [[ ! $($h pod ps -q) && ! $($h ps -aq) ]]
+        run $h events --since 1h --until 0s --filter pod=life --format '{{.Action}}'
+        expect 0
+        [[ $(paste -sd, <<<"${output//$'\n'pause$'\n'unpause}") == create,start,stop,stop,start,start,kill,remove ]]
     done
 }
 
@@ -257,6 +260,39 @@ TABLE
         [[ $($h exec one hostname) == web && $($h system check) == "no problems" ]]
         $h pod rm -f web
     done
+}
+
+@test "pod: a command is killed at every point of its life: the same again does it, and nothing stays" {
+    [[ ${HUSK_FAULT_BUILD-} ]] || skip "without a build with fault points"
+    local h fault=$HUSK_FAULT_BUILD/bin/husk f limit point steps killed=0
+    for h in $WHO; do
+        f=$fault limit='--memory 64m'
+        [[ $h == husk ]] || f="as_user $fault" limit='' # this user has no control group
+        for point in pod-made pod-held pod-stopped pod-empty pod-gone runtime-removed row-removed; do
+            HUSK_FAULT="kill@$point" run $f pod create --name cut --network none $limit
+            steps=$((status != 0))
+            $h pod exists cut || $h pod create --name cut --network none $limit
+            $h create --pod cut --name one busybox sleep 1000
+            HUSK_FAULT="kill@$point" run $f pod start cut
+            ((status == 0)) || { steps=1 && $h pod start cut; }
+            pod_is $h cut Running
+            HUSK_FAULT="kill@$point" run $f pod stop -t 0 cut
+            ((status == 0)) || { steps=1 && $h pod stop -t 0 cut; }
+            pod_is $h cut Exited
+            HUSK_FAULT="kill@$point" run $f pod rm -f cut
+            ((status == 0)) || { steps=1 && { $h pod rm -f cut || true; }; }
+            run $h pod exists cut
+            expect 1
+            [[ ! $($h ps -aq) ]]
+            ((steps)) || { echo "nothing is killed at $point"; return 1; }
+            killed=$((killed + steps))
+        done
+        # A folder that lost its row is left alone while it might be somebody's who is just making it.
+        find "$HUSK_ROOT/containers" "$USER_HOME/root/containers" -mindepth 1 -maxdepth 1 -exec touch -d '1 minute ago' {} +
+        $h system check --repair || true
+        [[ $($h system check) == "no problems" ]]
+    done
+    ((killed == 14))
 }
 
 @test "pod: one user namespace for all" {
