@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "build/build_parts.h"
+#include "build/git.h"
 #include "codec/digest.h"
 #include "image/blob.h"
 #include "image/ref.h"
@@ -217,6 +218,21 @@ static json_t *cyclonedx(const struct build *b, const struct build_made *m, cons
 
 /* ---- where it came from ---- */
 
+/* As docker buildx has it of a directory that it builds. */
+static void add_source(const struct build *b, json_t *metadata)
+{
+    own_mem char *commit = NULL, *from = NULL;
+    if (!b->context.path || b->context.temporary)
+        return;
+    git_describe(b->context.path, &commit, &from);
+    if (!commit)
+        return;
+    json_t *vcs = json_pack("{s:s}", "revision", commit);
+    if (from)
+        json_object_set_new(vcs, "source", json_string(from));
+    json_object_set_new(metadata, "https://mobyproject.org/buildkit@v1#metadata", json_pack("{s:o}", "vcs", vcs));
+}
+
 static json_t *provenance(const struct build *b)
 {
     json_t *materials = json_array(), *args = json_object();
@@ -233,11 +249,13 @@ static json_t *provenance(const struct build *b)
     }
     if (b->o->target)
         json_object_set_new(args, "target", json_string(b->o->target));
-    return json_pack("{s:{s:s},s:s,s:o,s:{s:{s:s},s:{s:s,s:o},s:{s:s}},s:{s:{s:b,s:b,s:b},s:b}}", "builder", "id", "",
-                     "buildType", "urn:husk:build:v1", "materials", materials, "invocation", "configSource",
-                     "entryPoint", b->file->name, "parameters", "frontend", "dockerfile.v0", "args", args,
-                     "environment", "platform", platform_of_host(), "metadata", "completeness", "parameters",
-                     (int)b->attest.max, "environment", 1, "materials", 0, "reproducible", 1);
+    json_t *metadata = json_pack("{s:{s:b,s:b,s:b},s:b}", "completeness", "parameters", (int)b->attest.max,
+                                 "environment", 1, "materials", 0, "reproducible", 1);
+    add_source(b, metadata);
+    return json_pack("{s:{s:s},s:s,s:o,s:{s:{s:s},s:{s:s,s:o},s:{s:s}},s:o}", "builder", "id", "", "buildType",
+                     "urn:husk:build:v1", "materials", materials, "invocation", "configSource", "entryPoint",
+                     b->file->name, "parameters", "frontend", "dockerfile.v0", "args", args, "environment", "platform",
+                     platform_of_host(), "metadata", metadata);
 }
 
 /* ---- the manifest ---- */

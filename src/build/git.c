@@ -226,3 +226,44 @@ fallible git_fetch(const struct git_source *g, const char *to, char **ret_path, 
     *ret_path = fs_fd_path(at);
     return NULL;
 }
+
+/* ---- where a directory comes from ---- */
+
+/* Nothing is written to the repository, and no program of its configuration runs. */
+static char *say(const char *dir, const char *const *words)
+{
+    char *argv[16] = { W("git"), W("--no-optional-locks"), W("-c"), W("core.fsmonitor=false"), W("-C"), W(dir) };
+    char *text = NULL;
+    for (size_t n = 6; *words && n < ARRAY_SIZE(argv) - 1; n++)
+        argv[n] = W(*words++);
+    err *e = spawn_output(argv, 4096, &text);
+    if (e) {
+        err_ignore(e, "then it is not known");
+        return NULL;
+    }
+    text[strcspn(text, "\n")] = '\0';
+    return text;
+}
+
+/* "https://user:token@host/x" -> "https://host/x" */
+static void drop_password(char *url)
+{
+    char *begin = strstr(url, "://");
+    if (!begin)
+        return;
+    begin += strlen("://");
+    char *end = begin + strcspn(begin, "/?#"), *at = memrchr(begin, '@', (size_t)(end - begin));
+    if (at)
+        memmove(begin, at + 1, strlen(at + 1) + 1);
+}
+
+void git_describe(const char *dir, char **ret_commit, char **ret_from)
+{
+    *ret_from = NULL;
+    *ret_commit =
+        say(dir, (const char *const[]){ "describe", "--always", "--dirty", "--abbrev=64", "--exclude=*", NULL });
+    if (*ret_commit)
+        *ret_from = say(dir, (const char *const[]){ "config", "--get", "remote.origin.url", NULL });
+    if (*ret_from)
+        drop_password(*ret_from);
+}

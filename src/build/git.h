@@ -37,5 +37,12 @@ static inline void own_drop_git_source(struct git_source *g)
  * Errors: UNAVAILABLE, what git said is on stderr; CORRUPT when the commit is another; NOT_FOUND, no such directory.
  */
 fallible git_fetch(const struct git_source *g, const char *to, char **ret_path, int64_t *ret_time);
+/**
+ * git_describe - which commit a directory of the user's is a working tree of.
+ * @ret_commit: its hash, with "-dirty" behind it when a file that git knows is different; NULL: none.
+ * @ret_from: where the repository was cloned from, without a password; NULL: not known.
+ * No error: without git, or where git trusts the directory's owner not, nothing is known.
+ */
+void git_describe(const char *dir, char **ret_commit, char **ret_from);
 
 #endif

@@ -80,3 +80,30 @@ statement() {
 --attest type=what | 1 | expected type=sbom or type=provenance
 ROWS
 }
+
+@test "build --provenance: names the commit of a context that is a git checkout, and says when it was changed since" {
+    local h git=(git -c user.name=t -c user.email=t@example.org) vcs commit
+    vcs='.predicate.metadata."https://mobyproject.org/buildkit@v1#metadata".vcs'
+    for h in $WHO; do
+        rm -rf "$T/out/repo"
+        cp -r "$T/c" "$T/out/repo"
+        "${git[@]}" -C "$T/out/repo" init -q
+        "${git[@]}" -C "$T/out/repo" add .
+        "${git[@]}" -C "$T/out/repo" commit -qm first
+        commit=$("${git[@]}" -C "$T/out/repo" rev-parse HEAD)
+        [[ $h != user_husk ]] || chown -R "$HUSK_USER" "$T/out/repo"
+        provenance_of() { # CONTEXT
+            D=$T/out/vcs-$h
+            rm -rf "$D" "$D.tar"
+            mkdir "$D"
+            "$h" build -q --provenance=mode=min -o "type=oci,dest=$D.tar" "$1" >/dev/null
+            tar xf "$D.tar" -C "$D"
+            statement https://slsa.dev/provenance/v0.2
+        }
+        provenance_of "$T/out/repo" | jq -e --arg c "$commit" "$vcs == {revision: \$c}"
+        "${git[@]}" -c safe.directory='*' -C "$T/out/repo" config remote.origin.url https://user:secret@example.org/a/b.git
+        echo more >>"$T/out/repo/os-release"
+        provenance_of "$T/out/repo" | jq -e --arg c "$commit-dirty" "$vcs == {revision: \$c, source: \"https://example.org/a/b.git\"}"
+        provenance_of "$T/c" | jq -e "$vcs == null"
+    done
+}
