@@ -89,6 +89,7 @@ pull --creds-file $T/out/creds $registry/creds/root:1          | 1 | refuses the
 pull --creds-file $T/out/none $registry/creds/root:1           | 1 | --creds-file
 pull --creds u:p --creds-file $T/out/creds $registry/creds/x   | 1 | give one of them
 EOF
+    kill "$(<"$T/auth/registry/pid")"
 }
 
 @test "build --push: to the registries of its names" {
