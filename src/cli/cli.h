@@ -49,7 +49,8 @@ fallible each_selected(const char *command, const struct container_selection *se
         OPT_STRS(0, "cidfile", T, select.cidfile, "FILE", "The one whose ID is in a file"),                            \
         OPT_FLAG('i', "ignore", T, select.ignore, "A name that nobody has is no error")
 /* For commands that remove. */
-#define TRASH_OPTION(T) OPT_FLAG(0, "no-trash", T, no_trash, "Delete at once: `husk undo` cannot bring it back")
+#define TRASH_OPTION(T)                                                                                                \
+    OPT_FLAG(0, "no-trash", T, no_trash, "Delete at once, which makes the room now: `husk undo` cannot bring it back")
 /* For commands about one container: the newest one's ID with --latest, else NULL and there is an argument. */
 fallible only_one(struct engine *e, bool latest, struct args *args, char **ret_latest);
 

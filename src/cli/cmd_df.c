@@ -333,7 +333,9 @@ const struct command cmd_system_df = {
     .summary = "Show how much disk images, containers and volumes use",
     .detail =
         "Bytes on disk, as du(1) counts: the rows add up to what it says of the store. Other is the database, the\n"
-        "index and staging. Reclaimable is what `husk image prune -a` and the like would give back.",
+        "index, staging and the trash (husk trash ls). Reclaimable is what `husk image prune -a` and the like would "
+        "give\n"
+        "back.",
     .opts = df_rows,
     .opts_size = sizeof(struct df_opts),
     .max_args = 0,
@@ -343,6 +345,9 @@ const struct command cmd_system_df = {
 const struct command cmd_system_prune = {
     .name = "prune",
     .summary = "Remove containers that do not run, and what nothing needs",
+    .detail =
+        "What earlier removals kept for `husk undo` is deleted; the containers and volumes that this one removes are\n"
+        "kept in their turn, so all of the space that it tells is free with --no-trash only, or when they expire.",
     .opts = prune_rows,
     .opts_size = sizeof(struct prune_opts),
     .max_args = 0,

@@ -271,6 +271,9 @@ const struct command cmd_rename = {
 const struct command cmd_container_prune = {
     .name = "prune",
     .summary = "Remove every container that does not run",
+    .detail =
+        "They are kept for `husk undo`: the space that is told is free with --no-trash, after `husk trash empty`, or\n"
+        "when they expire.",
     .opts = prune_options,
     .opts_size = sizeof(struct prune_opts),
     .max_args = 0,
