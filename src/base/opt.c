@@ -228,6 +228,8 @@ fallible opt_parse(const struct command *command, int argc, char **argv, void *o
         return err_new(ERR_INVALID, "needs %s: see '--help'", command->args);
     if (command->max_args >= 0 && n > command->max_args)
         return err_new(ERR_INVALID, "unexpected argument '%s'", argv[command->max_args]);
+    if (n < argc)
+        argv[n] = NULL;
     *ret_args = (struct args){ argv, n };
     return NULL;
 }

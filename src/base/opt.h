@@ -68,7 +68,7 @@ struct opt {
 #define OPT_END      { .type = OPT_TYPE_END }
 // clang-format on
 
-/* What is left after the options; borrowed from argv. */
+/* What is left after the options; borrowed from argv. v[n] is NULL, as exec wants it. */
 struct args {
     char **v;
     int n;
@@ -94,7 +94,7 @@ struct command {
 
 /**
  * opt_parse - fill a command's struct from argv.
- * @argv: after the command's name. Borrowed: strings in @opts and @ret_args point into it.
+ * @argv: after the command's name, NULL-terminated as main's. Borrowed: strings in @opts and @ret_args point into it.
  * @opts: zeroed struct of command->opts_size bytes; free its lists with opt_clear().
  * Errors: INVALID, with the nearest known option when one is unknown.
  * --help is not an error: *ret_help is set and nothing else.

@@ -27,6 +27,7 @@ no_holder() { ! holders; }
 @test "an ordinary user's networks are in a namespace of his own, as whose root he may do what root does" {
     run in_networks sh -c 'ip link add br7 type bridge && ip -br link show br7; id -u; cat /proc/self/gid_map | wc -l'
     expect 0 br7
+    [[ $(in_networks echo a b) == "a b" ]]
     [[ ${lines[1]} == 0 && ${lines[2]} == 2 ]]
     [[ ! -e /sys/class/net/br7 ]]
 }
@@ -53,7 +54,7 @@ no_holder() { ! holders; }
     expect 0
     [[ $(holders) == "$holder" && $(pasta_pid) == "$pasta" ]]
     wait "$first"
-    wait_until 10 no_holder
+    wait_until 30 no_holder
     wait_until 10 gone "$pasta"
     [[ ! -e $USER_RUN/husk/usernet && ! -e $USER_RUN/husk/usernet.pasta ]]
 }
@@ -69,8 +70,8 @@ no_holder() { ! holders; }
     run in_networks curl -sfm 5 -o /dev/null http://203.0.113.7:8000/
     expect 0
     [[ $(holders) == "$holder" && $(pasta_pid) != "$pasta" ]]
-    kill "$first" 2>/dev/null || true
-    wait_until 10 no_holder
+    kill "$first" 2>/dev/null || true # the shell that waits; its `sleep 5` is waited for
+    wait_until 30 no_holder
 }
 
 @test "a killed holder comes back with the next command, and its pasta does not stay" {
@@ -83,7 +84,7 @@ no_holder() { ! holders; }
     run in_networks curl -sfm 5 -o /dev/null http://203.0.113.7:8000/
     expect 0
     wait_until 10 gone "$pasta"
-    wait_until 10 no_holder
+    wait_until 30 no_holder
 }
 
 @test "many that start at once share one" {
@@ -96,11 +97,11 @@ no_holder() { ! holders; }
     run sort -u "$T"/tmp/ns.1 "$T"/tmp/ns.2 "$T"/tmp/ns.3 "$T"/tmp/ns.4 "$T"/tmp/ns.5 "$T"/tmp/ns.6
     expect 0 net:
     [[ ${#lines[@]} == 1 ]]
-    wait_until 10 no_holder
+    wait_until 30 no_holder
 }
 
 @test "without a device that he may open, a user is told what cures it" {
-    wait_until 10 no_holder
+    wait_until 30 no_holder
     if as_user test -w /dev/net/tun; then
         run USER_TUN='' as_user husk unshare --rootless-netns true
         expect 0
@@ -108,5 +109,5 @@ no_holder() { ! holders; }
         run as_user husk unshare --rootless-netns true
         expect 125 "chmod 666 /dev/net/tun"
     fi
-    wait_until 10 no_holder
+    wait_until 30 no_holder
 }

@@ -44,6 +44,7 @@ static err *parse(struct opts *o, struct args *args, const char *line)
     strv_free(&words);
     strv_split(&words, line, ' ');
     CHECK(words.n <= ARRAY_SIZE(argv));
+    memset(argv, 0, sizeof argv);
     memcpy(argv, words.items, words.n * sizeof *argv);
     memset(o, 0, sizeof *o);
     return opt_parse(&command, (int)words.n, argv, o, args, &help);
@@ -64,6 +65,7 @@ TEST(all_forms_of_an_option_are_read)
     assert_int_equal(args.n, 4);
     assert_string_equal(args.v[0], "image");
     assert_string_equal(args.v[1], "-x");
+    assert_null(args.v[4]); /* for exec, whatever options came before */
     opt_clear(&command, &o);
 }
 
