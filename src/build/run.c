@@ -109,6 +109,7 @@ struct running {
     char id[65];
     char *state_dir;
     int state_fd;          /* locked */
+    int signals_fd;        /* those that end us; -1: none asks */
     struct engine *engine; /* this process's own: a database is not taken along by a fork */
     struct container_network network;
     struct strv pasta; /* its options; none: it is not wanted */
@@ -165,19 +166,26 @@ static void close_network(struct running *r)
     r->engine = NULL;
 }
 
-/* Waits for its end; a signal to end us ends it. */
-static fallible wait_for(int pidfd, int *ret_code)
+/* Signals that end us wait from before there is a container until what it needed is gone: taken at any other moment, we
+ * would leave it running. */
+static fallible hold_signals(int *ret_fd, sigset_t *ret_old)
 {
-    sigset_t set, old;
-    int status = 0;
-    bool cancelled = false;
+    sigset_t set;
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGTERM);
     (void)sigaddset(&set, SIGINT);
     (void)sigaddset(&set, SIGHUP);
-    (void)sigprocmask(SIG_BLOCK, &set, &old);
-    own_fd int signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    struct pollfd fds[] = { { .fd = pidfd, .events = POLLIN }, { .fd = signals, .events = POLLIN } };
+    (void)sigprocmask(SIG_BLOCK, &set, ret_old);
+    *ret_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return *ret_fd < 0 ? err_sys(errno, "make a signalfd") : NULL;
+}
+
+/* Waits for its end; a signal to end us ends it. */
+static fallible wait_for(const struct running *r, int pidfd, int *ret_code)
+{
+    int status = 0;
+    bool cancelled = false;
+    struct pollfd fds[] = { { .fd = pidfd, .events = POLLIN }, { .fd = r->signals_fd, .events = POLLIN } };
     for (;;) {
         if (poll(fds, 2, -1) < 0 && errno != EINTR)
             break;
@@ -189,9 +197,7 @@ static fallible wait_for(int pidfd, int *ret_code)
         if (fds[0].revents & POLLIN)
             break;
     }
-    err *e = proc_wait(pidfd, -1, &status);
-    (void)sigprocmask(SIG_SETMASK, &old, NULL);
-    TRY(e);
+    TRY(proc_wait(pidfd, -1, &status));
     *ret_code = proc_exit_code(status);
     return cancelled ? err_new(ERR_CANCELLED, "the build was told to end") : NULL;
 }
@@ -236,7 +242,7 @@ static fallible run_spec(const struct running *r, const struct container_config 
     TRY(run_mounts_add(r->s, spec));
     TRY(write_files(r->state_fd, config, spec, &r->network));
     TRY(create(r, spec, root, !spec_wants_cgroup(config), &created));
-    err *e = wait_for(created.pidfd, ret_code);
+    err *e = wait_for(r, created.pidfd, ret_code);
     err *finished = runtime_finish(&created);
     if (e) {
         err_ignore(finished, "the first error says what went wrong");
@@ -274,13 +280,18 @@ static fallible run_here(struct running *r, int *ret_code)
 
 fallible build_run(const struct run_step *s, int *ret_code)
 {
-    struct running r = { .s = s, .state_fd = -1, .network = { .dns_sock = -1 } };
-    err *e = run_here(&r, ret_code);
+    struct running r = { .s = s, .state_fd = -1, .signals_fd = -1, .network = { .dns_sock = -1 } };
+    sigset_t old;
+    err *e = hold_signals(&r.signals_fd, &old);
+    if (!e)
+        e = run_here(&r, ret_code);
     close_network(&r);
     if (r.state_fd >= 0)
         err_ignore(fs_remove_tree_at(AT_FDCWD, r.state_dir), "`husk system check` finds it");
     close_now(&r.state_fd);
+    close_now(&r.signals_fd);
     free(r.state_dir);
+    (void)sigprocmask(SIG_SETMASK, &old, NULL);
     return e;
 }
 

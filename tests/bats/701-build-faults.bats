@@ -76,7 +76,7 @@ after() { echo $(($1 + 1 + $1 / ${2:-6})); }
 @test "faults: a build that is told to end takes its containers with it; of one that is killed the finished steps stay" {
     local h signal root run
     mkdir -p "$T/c2"
-    printf 'FROM busybox\nRUN echo done >/first\nRUN touch /flag/up && sleep 1000\n' >"$T/c2/Dockerfile"
+    printf 'FROM busybox\nRUN echo done >/first\nRUN touch /flag/up && sleep 70101\n' >"$T/c2/Dockerfile"
     for h in husk user_husk; do
         root=$HUSK_ROOT run=$HUSK_RUN
         [[ $h == husk ]] || root=$USER_HOME/root run=$USER_RUN/husk
@@ -101,4 +101,4 @@ after() { echo $(($1 + 1 + $1 / ${2:-6})); }
     done
 }
 user_husk() { as_user husk "$@"; }
-none_runs() { ! pgrep -f 'sleep 1000$' >/dev/null; }
+none_runs() { ! pgrep -f 'sleep 70101$' >/dev/null; }
