@@ -6,6 +6,7 @@
 #include <sys/auxv.h>
 
 #include "base/opt.h"
+#include "codec/json_plain.h"
 
 void strmap_free(struct strmap *m)
 {
@@ -373,6 +374,8 @@ fallible json_parse(const char *what, const char *text, size_t len, json_t **ret
 {
     json_error_t why;
     own_str struct str marked = { 0 };
+    if ((*ret = json_plain(text, len)))
+        return NULL;
     if (memmem(text, len, BIG_MARK_JSON, strlen(BIG_MARK_JSON)))
         return err_new(ERR_INVALID, "%s: a text begins with a control character", what);
     if (mark_big(text, len, &marked)) {
