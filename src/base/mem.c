@@ -67,7 +67,13 @@ char *mem_printf(const char *format, ...)
 
 char *mem_vprintf(const char *format, va_list ap)
 {
-    char *text = NULL;
+    char *text = NULL, small[256]; /* vasprintf() prints twice: to know the length, and again */
+    va_list again;
+    va_copy(again, ap);
+    int n = vsnprintf(small, sizeof small, format, again);
+    va_end(again);
+    if (n >= 0 && (size_t)n < sizeof small)
+        return mem_strndup(small, (size_t)n);
     if (vasprintf(&text, format, ap) < 0)
         out_of_memory(0);
     return text;
@@ -107,6 +113,14 @@ void str_add_char(struct str *s, char c)
 void str_printf(struct str *s, const char *format, ...)
 {
     va_list ap;
+    char small[256];
+    va_start(ap, format);
+    int n = vsnprintf(small, sizeof small, format, ap);
+    va_end(ap);
+    if (n >= 0 && (size_t)n < sizeof small) {
+        str_add_n(s, small, (size_t)n);
+        return;
+    }
     va_start(ap, format);
     own_mem char *text = mem_vprintf(format, ap);
     va_end(ap);

@@ -80,7 +80,10 @@ fallible cgroup_frozen(const struct cgroup *g, bool *ret)
     *ret = false;
     TRY(part_v2_or(g, "freezer", "look whether it is paused", &p));
     if (p->v2) {
-        *ret = read_keyed(p, "cgroup.events", "frozen", &v) && v;
+        err_ignore(g->v2_fd >= 0 ? fs_read_at(g->v2_fd, "cgroup.events", FILE_MAX, &text, NULL)
+                                 : read_file(p, "cgroup.events", &text),
+                   "it has gone meanwhile");
+        *ret = text && keyed(text, "frozen", &v) && v;
         return NULL;
     }
     TRY(read_file(p, "freezer.state", &text));

@@ -220,7 +220,7 @@ static char *ports_text(struct container *c, const struct container_config *conf
     struct str s = { 0 };
     own(db_ports) struct db_ports l = { 0 };
     struct db *db = NULL;
-    bool connected = network_is_connected(c->engine, c->row.id);
+    bool connected = network_mode_is_ours(config->network) && network_is_connected(c->engine, c->row.id);
     if (connected && !engine_db(c->engine, &db))
         err_ignore(db_port_list(db, c->row.id, &l), "then none is shown");
     for (size_t i = 0; i < l.n; i++) {
@@ -264,34 +264,43 @@ static bool wants_size(const struct ps_opts *o)
     return o->size || (o->format && strstr(o->format, ".Size"));
 }
 
+/* What no table shows by itself. */
+static void set_more(json_t *row, struct container *c, const struct container_state *s,
+                     const struct container_config *config)
+{
+    char iso[40];
+    set(row, "CreatedAt", format_time_ns(c->row.created_ns, iso));
+    set(row, "State", container_status_word(s->status));
+    set_take(row, "Labels", labels_text(&config->labels));
+    set_take(row, "Mounts", mounts_text(config));
+    set_take(row, "Networks", networks_text(c, config));
+    set_take(row, "LocalVolumes", mem_printf("%zu", volumes_of(config)));
+    set(row, "Platform", config->platform);
+    if (config->labels.n)
+        (void)json_object_set_new(row, "", methods(config));
+}
+
 static fallible make_row(struct container *c, const struct container_state *s, const struct ps_opts *o, json_t *rows)
 {
     const struct container_config *config;
-    char when[96], iso[40];
+    char when[96];
     TRY(container_config(c, &config));
     json_t *row = json_object();
     set_take(row, "ID", mem_printf(o->no_trunc ? "%s" : SHORT_ID, c->row.id));
     set(row, "Image", c->row.image ? c->row.image : config->rootfs);
     set_take(row, "Command", command_text(config, o->no_trunc));
-    set(row, "CreatedAt", format_time_ns(c->row.created_ns, iso));
     set(row, "RunningFor", ago(c->row.created_ns, when));
-    set(row, "State", container_status_word(s->status));
     set_take(row, "Status", status_text(c, s));
     set_take(row, "Ports", ports_text(c, config));
     set(row, "Names", c->row.name);
-    set_take(row, "Labels", labels_text(&config->labels));
-    set_take(row, "Mounts", mounts_text(config));
-    set_take(row, "Networks", networks_text(c, config));
-    set_take(row, "LocalVolumes", mem_printf("%zu", volumes_of(config)));
+    if (o->format || o->sort)
+        set_more(row, c, s, config);
     if (c->row.pod)
         TRY(set_pod(row, c, o->no_trunc));
     else if (o->pod)
         (void)json_object_update_new(row, json_pack("{s:s, s:s}", "Pod", "", "PodName", ""));
     if (o->namespaces)
         set_namespaces(row, s);
-    set(row, "Platform", config->platform);
-    if (config->labels.n)
-        (void)json_object_set_new(row, "", methods(config));
     (void)json_array_append_new(rows, row);
     return wants_size(o) ? set_size(row, c) : NULL;
 }

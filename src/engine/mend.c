@@ -19,7 +19,7 @@
 static bool has_lost_monitor(const struct container *c)
 {
     own_mem char *path = mem_printf("%s/monitor.lock", c->state_dir);
-    own_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    own_fd int fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW); /* musl's open() is two calls */
     if (fd >= 0)
         return flock(fd, LOCK_SH | LOCK_NB) == 0;
     return errno == ENOENT && container_restarts_running(c) > 0;

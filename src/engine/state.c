@@ -36,8 +36,14 @@ void container_state_clear(struct container_state *s)
 /* A file of the last start: in the folder, or, of a container that goes when it ends, in the run-time folder. */
 static bool has_file(const struct container *c, const char *name)
 {
-    own_mem char *path = mem_printf("%s/%s", c->dir, name), *state_path = mem_printf("%s/%s", c->state_dir, name);
-    return access(path, F_OK) == 0 || access(state_path, F_OK) == 0;
+    own_mem char *path = mem_printf("%s/%s", c->dir, name);
+    if (access(path, F_OK) == 0)
+        return true;
+    if (c->row.config &&
+        !strstr(c->row.config, "\"autoRemove\":true")) /* a tmpfs remembers no absent names: each look is a slow one */
+        return false;
+    own_mem char *state_path = mem_printf("%s/%s", c->state_dir, name);
+    return access(state_path, F_OK) == 0;
 }
 
 static bool was_started(const struct container *c)

@@ -17,7 +17,7 @@ fallible fs_read_fd(int fd, const char *name, size_t max, char **ret_text, size_
     own_mem char *text = NULL;
     char small[4096]; /* files of /proc and cgroups tell no size and are short: they cost no large allocation */
     size_t len = 0, room = sizeof small;
-    struct stat st;
+    struct stat st = { 0 };
     if (fstat(fd, &st) == 0 && st.st_size > 0 && (size_t)st.st_size <= max) {
         room = (size_t)st.st_size + 1; /* one more than the size, so that the end is seen without growing */
         text = mem_alloc(room + 1);
@@ -31,6 +31,9 @@ fallible fs_read_fd(int fd, const char *name, size_t max, char **ret_text, size_
         if (n == 0)
             break;
         len += (size_t)n;
+        /* a file of the disk, and all of it: its end needs no asking */
+        if (text && len + 1 == room && len == (size_t)st.st_size)
+            break;
         if (len > max)
             return err_new(ERR_EXHAUSTED, "read '%s': larger than %zu bytes", name, max);
         if (len == room) {

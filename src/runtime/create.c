@@ -599,6 +599,7 @@ static void plan_state(struct start *s)
     t->rootless = !s->privileged || s->in_userns;
     t->no_new_keyring = s->c->no_new_keyring;
     t->shares_mounts = s->ns.shares_mounts;
+    t->starts_at_once = !s->c->wait_for_start;
     for (size_t i = 0; i < s->c->spec->annotations.n; i++)
         strmap_set(&t->annotations, s->c->spec->annotations.items[i].key, s->c->spec->annotations.items[i].value);
     if (s->resctrl.config) {

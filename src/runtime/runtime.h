@@ -86,6 +86,7 @@ struct runtime_state {
     uint64_t namespaces; /* CLONE_NEW* that are the container's own or joined: what exec enters */
     bool rootless;       /* made without root's rights */
     bool shares_mounts;  /* its mount namespace is another's: its root is not that namespace's root */
+    bool starts_at_once; /* it was never to wait for runtime_start(): no need to look whether it does */
     bool no_new_keyring; /* its processes keep the session keyring of whoever starts them */
     struct strmap annotations;
     char *listener_path, *listener_metadata; /* who gets the seccomp listener at the start; NULL: nobody */

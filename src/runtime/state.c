@@ -11,7 +11,7 @@ struct file {
     char *oci_version, *id, *bundle, *cgroup, *cgroup_text, *scope;
     int64_t pid, created_ns;
     uint64_t start_time, namespaces;
-    bool rootless, no_new_keyring, scope_user, shares_mounts;
+    bool rootless, no_new_keyring, scope_user, shares_mounts, starts_at_once;
     struct strmap annotations;
     char *listener_path, *listener_metadata;
     struct strv resctrl_dirs;
@@ -35,6 +35,7 @@ static const struct bind_field file_fields[] = {
     BIND_BOOL(T, rootless, "rootless"),
     BIND_BOOL(T, no_new_keyring, "noNewKeyring"),
     BIND_BOOL(T, shares_mounts, "sharesMounts"),
+    BIND_BOOL(T, starts_at_once, "startsAtOnce"),
     BIND_MAP(T, annotations, "annotations"),
     BIND_STR(T, listener_path, "listenerPath"),
     BIND_STR(T, listener_metadata, "listenerMetadata"),
@@ -77,6 +78,7 @@ fallible state_write(int dir_fd, const struct runtime_state *s)
         .rootless = s->rootless,
         .no_new_keyring = s->no_new_keyring,
         .shares_mounts = s->shares_mounts,
+        .starts_at_once = s->starts_at_once,
         .annotations = s->annotations,
         .listener_path = s->listener_path,
         .listener_metadata = s->listener_metadata,
@@ -179,7 +181,7 @@ static fallible find_status(int dir_fd, struct runtime_state *s, struct cgroup *
         s->status = RUNTIME_CREATING;
     } else if (!proc_alive(s->init)) {
         s->status = RUNTIME_STOPPED;
-    } else if (faccessat(dir_fd, START_SOCKET, F_OK, 0) == 0) {
+    } else if (!s->starts_at_once && faccessat(dir_fd, START_SOCKET, F_OK, 0) == 0) {
         s->status = RUNTIME_CREATED;
     } else {
         TRY(is_paused(s, &paused, ret_g));
@@ -211,6 +213,7 @@ static fallible read_state(const char *state_dir, struct runtime_state **ret, in
     s->rootless = f->rootless;
     s->no_new_keyring = f->no_new_keyring;
     s->shares_mounts = f->shares_mounts;
+    s->starts_at_once = f->starts_at_once;
     s->annotations = f->annotations;
     f->annotations = (struct strmap){ 0 };
     s->listener_path = take(f->listener_path);
