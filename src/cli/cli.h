@@ -57,6 +57,7 @@ fallible only_one(struct engine *e, bool latest, struct args *args, char **ret_l
 extern const struct command cmd_secret, cmd_debug, cmd_pod;
 /* The last six bytes of an ID are for machines: 12 digits for people. */
 #define SHORT_ID "%.12s"
+enum { SHORT_ID_N = 12 };
 
 /* The commands of `husk image` that husk-look carries out; NULL-terminated. */
 extern const char *const image_trust_words[];

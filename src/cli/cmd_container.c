@@ -4,16 +4,64 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "cli/cli.h"
 
+static const struct opt exists_options[] = { OPT_END };
+
+static fallible exists_run(const void *opts_, struct args args)
+{
+    own(engine) struct engine *engine = NULL;
+    own(container) struct container *c = NULL;
+    (void)opts_;
+    TRY(engine_open(&engine));
+    err *e = container_find(engine, args.v[0], &c);
+    if (!err_is(e, ERR_NOT_FOUND))
+        return e;
+    err_free(e);
+    return err_exit(1); /* no word: scripts ask for the status alone */
+}
+
+static const struct command cmd_container_exists = {
+    .name = "exists",
+    .args = "CONTAINER",
+    .summary = "Say by the exit status whether there is such a container",
+    .opts = exists_options,
+    .min_args = 1,
+    .max_args = 1,
+    .complete_args = COMPLETE_CONTAINER,
+    .fail_exit = 125,
+    .run = exists_run,
+};
+
 static const struct command *const container_commands[] = {
-    &cmd_attach, &cmd_commit,  &cmd_cp,
-    &cmd_create, &cmd_diff,    &cmd_export,
-    &cmd_stats,  &cmd_exec,    &cmd_container_inspect,
-    &cmd_kill,   &cmd_logs,    &cmd_container_ls,
-    &cmd_pause,  &cmd_port,    &cmd_container_prune,
-    &cmd_rename, &cmd_restart, &cmd_rm,
-    &cmd_run,    &cmd_start,   &cmd_stop,
-    &cmd_top,    &cmd_unpause, &cmd_update,
-    &cmd_wait,   NULL,
+    &cmd_attach,
+    &cmd_commit,
+    &cmd_cp,
+    &cmd_create,
+    &cmd_diff,
+    &cmd_export,
+    &cmd_stats,
+    &cmd_exec,
+    &cmd_container_inspect,
+    &cmd_kill,
+    &cmd_logs,
+    &cmd_container_ls,
+    &cmd_pause,
+    &cmd_port,
+    &cmd_container_prune,
+    &cmd_rename,
+    &cmd_restart,
+    &cmd_rm,
+    &cmd_run,
+    &cmd_start,
+    &cmd_stop,
+    &cmd_top,
+    &cmd_unpause,
+    &cmd_update,
+    &cmd_wait,
+    &cmd_container_exists,
+    &cmd_mount,
+    &cmd_unmount,
+    &cmd_umount,
+    NULL,
 };
 
 const struct command cmd_container = {

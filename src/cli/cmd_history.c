@@ -12,7 +12,7 @@
 struct history_opts {
     bool no_trunc, quiet;
     struct opt_bool human;
-    const char *format;
+    const char *format, *platform;
 };
 
 #define T struct history_opts
@@ -21,6 +21,7 @@ static const struct opt history_options[] = {
     OPT_FLAG('q', "quiet", T, quiet, "Only IDs"),
     OPT_SWITCH('H', "human", T, human, "Sizes and times for people (default); --human=false: bytes and dates"),
     OPT_STR(0, "format", T, format, "FORMAT", "table, json, or a template such as '{{.CreatedBy}}'"),
+    OPT_STR(0, "platform", T, platform, "OS/ARCH[/VARIANT]", "Of a multi-platform image (default: this machine's)"),
     OPT_END,
 };
 #undef T
@@ -90,7 +91,7 @@ static fallible history_run(const void *opts_, struct args args)
     struct layout *layout;
     TRY(engine_open(&engine));
     TRY(engine_layout(engine, &layout));
-    TRY(image_find(layout, args.v[0], NULL, &image));
+    TRY(image_find(layout, args.v[0], o->platform, &image));
     own_json json_t *rows = make_rows(layout, image, o);
     for (size_t i = 0; o->quiet && !o->format && i < json_array_size(rows); i++)
         printf("%s\n", json_string_value(json_object_get(json_array_get(rows, i), "ID")));

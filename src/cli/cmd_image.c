@@ -10,7 +10,7 @@
 struct image_opts {
     bool force, all, dry_run;
     struct strv filter;
-    const char *format;
+    const char *format, *platform;
 };
 
 #define T struct image_opts
@@ -21,6 +21,7 @@ static const struct opt rmi_options[] = {
 };
 static const struct opt inspect_options[] = {
     OPT_STR('f', "format", T, format, "FORMAT", "json, or a template such as '{{.Config.Cmd}}'"),
+    OPT_STR(0, "platform", T, platform, "OS/ARCH[/VARIANT]", "Of a multi-platform image (default: this machine's)"),
     OPT_END,
 };
 static const struct opt prune_options[] = {
@@ -81,7 +82,7 @@ static err *inspect_one(const char *arg, void *ctx)
     own(image) struct image *image = NULL;
     json_t *doc = NULL;
     TRY(engine_layout(each->engine, &layout));
-    TRY(image_find(layout, arg, NULL, &image));
+    TRY(image_find(layout, arg, each->opts->platform, &image));
     TRY(inspect_image(layout, image, &doc));
     (void)json_array_append_new(each->docs, doc);
     return NULL;
@@ -95,6 +96,21 @@ static fallible inspect_run(const void *opts_, struct args args)
     TRY(engine_open(&engine));
     TRY(command_each("husk image inspect", args, inspect_one, &(struct each){ engine, o, docs }));
     return inspect_print(docs, o->format);
+}
+
+static fallible exists_run(const void *opts_, struct args args)
+{
+    own(engine) struct engine *engine = NULL;
+    own(image) struct image *image = NULL;
+    struct layout *layout;
+    (void)opts_;
+    TRY(engine_open(&engine));
+    TRY(engine_layout(engine, &layout));
+    err *e = image_find(layout, args.v[0], NULL, &image);
+    if (!err_is(e, ERR_NOT_FOUND))
+        return e;
+    err_free(e);
+    return err_exit(1);
 }
 
 static fallible prune_run(const void *opts_, struct args args)
@@ -134,6 +150,18 @@ IMAGE_COMMAND(cmd_image_inspect, "inspect", "IMAGE...", "Show everything about i
 IMAGE_COMMAND(cmd_image_prune, "prune", NULL, "Remove what no name and no container needs", prune_options, 0, 0,
               prune_run);
 
+static const struct command cmd_image_exists = {
+    .name = "exists",
+    .args = "IMAGE",
+    .summary = "Say by the exit status whether there is such an image",
+    .opts = no_options,
+    .min_args = 1,
+    .max_args = 1,
+    .complete_args = COMPLETE_IMAGE,
+    .fail_exit = 125,
+    .run = exists_run,
+};
+
 /* Rows for the list of commands only: husk-look carries them out. */
 #define LOOK_COMMAND(id, word, what)                                                                                   \
     static const struct command look_##id = { .name = word, .summary = what, .max_args = -1 }
@@ -153,10 +181,13 @@ LOOK_COMMAND(verify, "verify", "Check the signatures of an image");
 const char *const image_trust_words[] = { "key", "serve", "sign", "verify", NULL };
 
 static const struct command *const image_commands[] = {
-    &look_blame,        &look_cat,     &look_diff,       &look_files,       &cmd_history,
-    &cmd_image_inspect, &cmd_image_ls, &cmd_image_mount, &cmd_image_umount, &cmd_image_unmount,
-    &cmd_image_prune,   &cmd_image_rm, &cmd_tag,         &look_tree,        &look_waste,
-    &look_serve,        &look_key,     &look_sign,       &look_verify,      NULL,
+    &look_blame,        &look_cat,          &look_diff,
+    &cmd_image_exists,  &look_files,        &cmd_history,
+    &cmd_image_inspect, &cmd_image_ls,      &cmd_image_mount,
+    &cmd_image_umount,  &cmd_image_unmount, &cmd_image_prune,
+    &cmd_image_rm,      &cmd_tag,           &look_tree,
+    &look_waste,        &look_serve,        &look_key,
+    &look_sign,         &look_verify,       NULL,
 };
 
 const struct command cmd_image = {

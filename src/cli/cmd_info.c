@@ -205,8 +205,8 @@ static const struct command system_check = {
     .run = check_cmd_run,
 };
 
-static const struct command *const system_commands[] = { &system_check, &cmd_system_df, &cmd_system_prune, &cmd_info,
-                                                         NULL };
+static const struct command *const system_commands[] = { &system_check,     &cmd_system_df, &cmd_events,
+                                                         &cmd_system_prune, &cmd_info,      NULL };
 
 const struct command cmd_system = {
     .name = "system",

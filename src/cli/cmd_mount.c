@@ -3,23 +3,28 @@
  * Compatible with: podman mount, podman unmount.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <string.h>
+
 #include "cli/cli.h"
 #include "cli/table.h"
 #include "engine/container_mount.h"
 
 struct mount_opts {
-    bool all, force;
+    bool all, force, latest, no_trunc;
     const char *format;
 };
 
 #define T struct mount_opts
 static const struct opt mount_options[] = {
     OPT_FLAG('a', "all", T, all, "All containers"),
+    OPT_FLAG('l', "latest", T, latest, "The one that was made last"),
+    OPT_FLAG(0, "no-trunc", T, no_trunc, "Whole IDs in the list"),
     OPT_STR(0, "format", T, format, "FORMAT", "Of the list: json, or a template such as '{{.Path}}'"),
     OPT_END,
 };
 static const struct opt unmount_options[] = {
     OPT_FLAG('a', "all", T, all, "All that are mounted"),
+    OPT_FLAG('l', "latest", T, latest, "The one that was made last"),
     OPT_FLAG('f', "force", T, force, "One that is not mounted is no error"),
     OPT_END,
 };
@@ -33,16 +38,18 @@ struct each {
     size_t n; /* containers named */
 };
 
-static fallible list(struct engine *engine, const char *format)
+static fallible list(struct engine *engine, const struct mount_opts *o)
 {
     own_strv struct strv mounted = { 0 };
     own_json json_t *rows = json_array();
     TRY(container_mounts(engine, &mounted));
     for (size_t i = 0; i < mounted.n; i++) {
         own_mem char *path = container_mount_path(engine, mounted.items[i]);
-        (void)json_array_append_new(rows, json_pack("{s:s, s:s}", "Container", mounted.items[i], "Path", path));
+        (void)json_array_append_new(
+            rows, json_pack("{s:s%, s:s}", "Container", mounted.items[i],
+                            o->format || o->no_trunc ? strlen(mounted.items[i]) : (size_t)SHORT_ID_N, "Path", path));
     }
-    return table_print_bare(columns, rows, format);
+    return table_print_bare(columns, rows, o->format);
 }
 
 /* One: its path alone, for scripts. */
@@ -75,13 +82,17 @@ static fallible mount_run(const void *opts_, struct args args)
 {
     const struct mount_opts *o = opts_;
     own(engine) struct engine *engine = NULL;
+    own_mem char *newest = NULL;
     TRY(engine_open(&engine));
-    if (o->all && args.n)
-        return err_new(ERR_INVALID, "--all takes no container's name");
+    if ((o->all || o->latest) && args.n)
+        return err_new(ERR_INVALID, "%s takes no container's name", o->all ? "--all" : "--latest");
+    if (o->latest) {
+        TRY(only_one(engine, true, &args, &newest));
+        return mount_one(newest, &(struct each){ engine, o, 1 });
+    }
     if (o->all)
         return mount_all(engine);
-    return args.n ? command_each("husk mount", args, mount_one, &(struct each){ engine, o, args.n })
-                  : list(engine, o->format);
+    return args.n ? command_each("husk mount", args, mount_one, &(struct each){ engine, o, args.n }) : list(engine, o);
 }
 
 static err *unmount_one(const char *arg, void *ctx)
@@ -106,8 +117,13 @@ static fallible unmount_run(const void *opts_, struct args args)
     own_strv struct strv mounted = { 0 };
     TRY(engine_open(&engine));
     struct each each = { engine, o, args.n };
-    if (!o->all == !args.n)
-        return err_new(ERR_INVALID, "needs CONTAINER..., or --all");
+    own_mem char *newest = NULL;
+    if (o->all + o->latest + (args.n > 0) != 1)
+        return err_new(ERR_INVALID, "needs one of CONTAINER..., --latest and --all");
+    if (o->latest) {
+        TRY(only_one(engine, true, &args, &newest));
+        return unmount_one(newest, &each);
+    }
     if (!o->all)
         return command_each("husk unmount", args, unmount_one, &each);
     TRY(container_mounts(engine, &mounted));
@@ -133,7 +149,7 @@ const struct command cmd_mount = {
 #define UNMOUNT(id, word)                                                                                              \
     const struct command id = {                                                                                        \
         .name = word,                                                                                                  \
-        .args = "CONTAINER...",                                                                                        \
+        .args = "[CONTAINER...]",                                                                                      \
         .summary = "Unmount containers' roots",                                                                        \
         .opts = unmount_options,                                                                                       \
         .opts_size = sizeof(struct mount_opts),                                                                        \

@@ -47,6 +47,7 @@ static const struct opt ls_options[] = {
 };
 static const struct opt inspect_options[] = {
     OPT_STR('f', "format", T, format, "FORMAT", "json, or a template such as '{{.Mountpoint}}'"),
+    OPT_FLAG('a', "all", T, all, "All volumes"),
     OPT_END,
 };
 static const struct opt rm_options[] = {
@@ -187,7 +188,11 @@ static fallible inspect_run(const void *opts_, struct args args)
     const struct volume_opts *o = opts_;
     own(engine) struct engine *engine = NULL;
     own_json json_t *docs = json_array();
+    if (o->all == (args.n > 0))
+        return err_new(ERR_INVALID, "needs one of VOLUME... and --all");
     TRY(engine_open(&engine));
+    if (o->all)
+        TRY(ls_rows(engine, o, docs));
     TRY(command_each("husk volume inspect", args, inspect_one, &(struct each){ engine, o, docs }));
     return inspect_print(docs, o->format);
 }
@@ -361,7 +366,7 @@ static fallible import_run(const void *opts_, struct args args)
     }
 VOLUME_COMMAND(create, "create", "Make a volume", "[NAME]", 0, 1);
 VOLUME_COMMAND(ls, "ls", "List volumes", NULL, 0, 0);
-VOLUME_COMMAND(inspect, "inspect", "Show everything about volumes", "VOLUME...", 1, -1);
+VOLUME_COMMAND(inspect, "inspect", "Show everything about volumes", "[VOLUME...]", 0, -1);
 VOLUME_COMMAND(rm, "rm", "Remove volumes that no container uses", "VOLUME...", 0, -1);
 VOLUME_COMMAND(exists, "exists", "Say by the exit status whether there is such a volume", "VOLUME", 1, 1);
 VOLUME_COMMAND(mount, "mount", "Mount volumes that have a file system of their own, and print where they are",

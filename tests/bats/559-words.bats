@@ -1,0 +1,112 @@
+#!/usr/bin/env bats
+# Small words of docker's and podman's that scripts lean on: exists, --latest, --exit-first-match, --platform, --all.
+# shellcheck disable=SC2030,SC2031,SC2154 # bats sets these
+
+load helpers
+
+setup_file() {
+    husk_setup_file
+    load_busybox
+    as_user load_busybox
+}
+teardown() { remove_all_containers; }
+
+root_husk() { "$HUSK" "$@"; }
+user_husk() { as_user husk "$@"; }
+each_user() { # FUNCTION: with $h the way to husk
+    local h
+    h=root_husk
+    "$1"
+    h=user_husk
+    "$1"
+}
+
+exist() {
+    $h create --name there --network none busybox true
+    run $h container exists there
+    expect 0 =
+    run $h container exists missing
+    expect 1 =
+    run $h image exists busybox:latest
+    expect 0 =
+    run $h image exists missing
+    expect 1 =
+    run $h image exists ''
+    expect 125 'it is empty'
+    $h rm there
+}
+@test "exists: the status alone says whether there is a container or an image" { each_user exist; }
+
+first_of() {
+    local slow fast
+    $h run -d --name slow --network none busybox sleep 1000
+    $h run -d --name fast --rm --network none busybox sh -c 'while [ ! -e /go ]; do sleep 0.05; done; exit 7'
+    $h wait --exit-first-match slow fast >"$T/tmp/first" 3>&- &
+    $h exec fast touch /go
+    wait $!
+    [[ $(<"$T/tmp/first") == 7 ]]
+    run $h wait --exit-first-match slow missing
+    expect 1 "no such container: 'missing'"
+    [[ ! $(pgrep -f 'wait --exit-first-match') ]]
+    $h rm -f slow
+}
+@test "wait --exit-first-match ends with the first, whose status it prints" { each_user first_of; }
+
+@test "mount and unmount know the newest, and print whole IDs when asked" {
+    husk create --name older --network none busybox true
+    local id
+    id=$(husk create --network none busybox true)
+    run husk mount --latest
+    expect 0 "$id"
+    run husk mount
+    expect 0 "~^${id:0:12} +/"
+    run husk container mount --no-trunc
+    expect 0 "~^$id +/"
+    run husk mount --latest older
+    expect 125 "--latest takes no container's name"
+    run husk container unmount --latest
+    expect 0
+    run husk mount
+    expect 0 =
+    run husk unmount
+    expect 125 "needs one of CONTAINER..., --latest and --all"
+}
+
+all_volumes() {
+    run $h volume inspect --all
+    expect 0 '=[]'
+    $h volume create one
+    $h volume create two
+    run $h volume inspect --all -f '{{.Name}}'
+    expect 0 $'=one\ntwo'
+    run $h volume inspect --all one
+    expect 1 "needs one of VOLUME... and --all"
+    run $h volume inspect
+    expect 1 "needs one of VOLUME... and --all"
+    $h volume rm --no-trash one two
+}
+@test "volume inspect --all shows every one" { each_user all_volumes; }
+
+@test "inspect and history of one platform of an image that has several" {
+    local v
+    for v in 6 7; do
+        printf 'FROM scratch\nCOPY f%s /\n' $v >"$T/tmp/Dockerfile"
+        echo $v >"$T/tmp/f$v"
+        husk build -q --platform linux/arm/v$v -t "localhost/arm:v$v" "$T/tmp"
+    done
+    husk manifest create localhost/arm:both localhost/arm:v6 localhost/arm:v7
+    for v in 6 7; do
+        run husk image inspect --platform linux/arm/v$v -f '{{.Architecture}} {{.Variant}}' localhost/arm:both
+        expect 0 "=arm v$v"
+        run husk history --platform linux/arm/v$v --format '{{.CreatedBy}}' localhost/arm:both
+        expect 0 "COPY f$v"
+    done
+    run husk image inspect --platform linux/s390x localhost/arm:both
+    expect 1 'linux/s390x'
+}
+
+@test "system events is events" {
+    husk create --name seen --network none busybox true
+    run husk system events --stream=false --filter container=seen --format '{{.Action}}'
+    expect 0 create
+}
