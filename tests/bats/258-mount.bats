@@ -41,7 +41,7 @@ A /said'
     check_table <<'END'
 unmount one         | 125 | container 'one' is not mounted here
 unmount --force one | 0   | =
-unmount             | 125 | needs CONTAINER..., or --all
+unmount             | 125 | needs one of CONTAINER..., --latest and --all
 unmount nope        | 125 | nope
 mount nope          | 125 | nope
 mount --all one     | 125 | --all takes no container's name
