@@ -40,6 +40,9 @@ static const char *const words_init_ctr[] = { "always", "once", NULL };
         OPT_STR(0, "cert-dir", T, create.cert_dir, "DIR", "Certificates for a pull"),                                  \
         OPT_STR(0, "creds", T, create.creds, "USER:PASSWORD", "Log in with these for a pull"),                         \
         OPT_STR(0, "tls-verify", T, create.tls_verify, "BOOL", "Check the registry's certificate in a pull"),          \
+        OPT_STR(0, "retry", T, create.retry, "N", "Try each request of a pull again so often"),                        \
+        OPT_STR(0, "retry-delay", T, create.retry_delay, "TIME",                                                       \
+                "Wait so long before the first of them, doubled each time"),                                           \
         OPT_STRS(0, "env-merge", T, create.env_merge, "KEY=TEXT", "With ${NAME} of the image's variables in it"),      \
         OPT_FLAG(0, "env-host", T, create.env_host, "All of our own variables"),                                       \
         OPT_FLAG(0, "http-proxy", T, create.http_proxy, "Our http_proxy, https_proxy, ftp_proxy, no_proxy"),           \

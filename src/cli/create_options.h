@@ -8,7 +8,7 @@
 #include "base/opt.h"
 #include "engine/options.h"
 
-static const char *const words_pull[] = { "always", "missing", "never", NULL };
+static const char *const words_pull[] = { "always", "missing", "never", "newer", NULL };
 static const char *const words_unhealthy[] = { "none", "restart", "stop", "kill", NULL };
 
 /* T is a struct whose member `create` is a struct create_options. */
@@ -16,7 +16,9 @@ static const char *const words_unhealthy[] = { "none", "restart", "stop", "kill"
     OPT_GROUP("The container"), OPT_STR(0, "name", T, create.name, "NAME", "Its name (default: two random words)"),    \
         OPT_FLAG(0, "rm", T, create.rm, "Remove it, and its anonymous volumes, when it ends"),                         \
         OPT_STR(0, "cidfile", T, create.cidfile, "FILE", "Write its ID to a new file"),                                \
-        OPT_STR(0, "pull", T, create.pull, "POLICY", "Pull the image: always, missing (default) or never",             \
+        OPT_STR(0, "pull", T, create.pull, "POLICY",                                                                   \
+                "Pull the image: always, missing (default), never or newer: as always, but what is here does without " \
+                "a registry",                                                                                          \
                 .words = words_pull),                                                                                  \
         OPT_FLAG('q', "quiet", T, create.quiet, "No progress of a pull"),                                              \
         OPT_STR(0, "platform", T, create.platform, "OS/ARCH", "The image's platform (default: this machine's)"),       \

@@ -13,15 +13,25 @@
 
 struct pull_opts {
     bool quiet, all_tags;
-    const char *platform, *policy;
+    const char *platform, *policy, *os, *architecture, *variant, *when;
     struct remote_opts remote;
 };
+
+static const char *const when_words[] = { "always", "missing", "never", "newer", NULL };
 
 #define T struct pull_opts
 static const struct opt pull_rows[] = {
     OPT_FLAG('a', "all-tags", T, all_tags, "All tags of the repository"),
     OPT_FLAG('q', "quiet", T, quiet, "Print only the image's name"),
     OPT_STR(0, "platform", T, platform, "OS/ARCH[/VARIANT]", "Take this platform's image (default: this machine's)"),
+    OPT_STR(0, "arch", T, architecture, "ARCH", "The image's machine, as in --platform"),
+    OPT_STR(0, "os", T, os, "OS", "The image's system, as in --platform"),
+    OPT_STR(0, "variant", T, variant, "VARIANT", "The image's variant, as in --platform"),
+    OPT_STR(
+        0, "policy", T, when, "WORD",
+        "always (default), missing: only what is not here, never, newer: as always, but what is here does without a "
+        "registry",
+        .words = when_words),
     POLICY_OPTION(T),
     REMOTE_OPTIONS(T),
     TRUST_OPTION(T),
@@ -106,16 +116,77 @@ static fallible find_candidates(const struct pull_opts *opts, const char *text, 
     return NULL;
 }
 
-static fallible pull_candidate(struct image_session *s, const struct pull_opts *opts, const struct candidate *c,
-                               struct progress progress, struct policy *policy)
+static fallible pull_candidate(struct image_session *s, const struct pull_opts *opts, const char *platform,
+                               const struct candidate *c, struct progress progress, struct policy *policy)
 {
     struct pull_options options = {
-        .platform = opts->platform,
+        .platform = platform,
         .registry = c->remote->options,
         .progress = progress,
         .drop_packed = !s->settings.keep_blobs,
     };
     return opts->all_tags ? pull_tags(s, opts, &options, c->ref, policy) : pull_one(s, opts, &options, c->ref, policy);
+}
+
+/* ---- what is here already ---- */
+
+static fallible platform_wanted(const struct pull_opts *opts, char **ret)
+{
+    if (opts->platform && (opts->os || opts->architecture || opts->variant))
+        return err_new(ERR_INVALID, "--platform and --os, --arch, --variant exclude each other");
+    if (opts->platform)
+        *ret = mem_strdup(opts->platform);
+    return platform_of_words(opts->os, opts->architecture, opts->variant, ret);
+}
+
+static fallible say_found(struct layout *l, const char *name, const char *platform)
+{
+    own(image) struct image *image = NULL;
+    TRY(image_find(l, name, platform, &image));
+    printf("%s\n", image->name ? image->name : image->id);
+    return NULL;
+}
+
+/* Its name is printed, or NOT_FOUND. */
+static fallible say_if_here(const char *name, const char *platform)
+{
+    own(image_session) struct image_session *s = NULL;
+    TRY(image_session_open_reading(&s));
+    return say_found(s->store, name, platform);
+}
+
+/* *ret_done: nothing is to be pulled. */
+static fallible look_before(const struct pull_opts *opts, const char *name, const char *platform, bool *ret_done)
+{
+    if (opts->all_tags && opts->when && strcmp(opts->when, "always") != 0)
+        return err_new(ERR_INVALID,
+                       "--all-tags and --policy %s exclude each other: which tags there are, the registry says",
+                       opts->when);
+    bool never = str_eq(opts->when, "never");
+    if (!never && !str_eq(opts->when, "missing"))
+        return NULL;
+    err *e = say_if_here(name, platform);
+    *ret_done = never || !err_is(e, ERR_NOT_FOUND);
+    if (*ret_done)
+        return e;
+    err_free(e);
+    return NULL;
+}
+
+/* A registry that cannot be asked is no error where there is one to go on with. */
+static fallible or_what_is_here(err *take_e, const struct pull_opts *opts, struct layout *l, const char *name,
+                                const char *platform)
+{
+    if (!take_e || !str_eq(opts->when, "newer"))
+        return take_e;
+    err *missing = say_found(l, name, platform);
+    if (missing) {
+        err_free(missing);
+        return take_e;
+    }
+    log_warn("%s", err_text(take_e));
+    err_free(take_e);
+    return NULL;
 }
 
 static fallible pull_run(const void *opts_, struct args args)
@@ -125,8 +196,14 @@ static fallible pull_run(const void *opts_, struct args args)
     own(policy) struct policy *policy = NULL;
     own(image_session) struct image_session *s = NULL;
     own(progress_view) struct progress_view *view = progress_view_new(opts->quiet);
+    own_mem char *platform = NULL;
+    bool done = false;
 
     TRY(check_all_tags(opts, args.v[0]));
+    TRY(platform_wanted(opts, &platform));
+    TRY(look_before(opts, args.v[0], platform, &done));
+    if (done)
+        return NULL;
     TRY(find_candidates(opts, args.v[0], &c));
     TRY(policy_load(opts->policy, &policy));
     if (policy)
@@ -134,9 +211,9 @@ static fallible pull_run(const void *opts_, struct args args)
     TRY(image_session_open(&s));
     TRY(image_confine(s, -1));
     for (size_t i = 0;; i++) {
-        err *e = pull_candidate(s, opts, &c[i], progress_of_view(view), policy);
+        err *e = pull_candidate(s, opts, platform, &c[i], progress_of_view(view), policy);
         if (!e || !c[i + 1].ref)
-            return e;
+            return or_what_is_here(e, opts, s->store, args.v[0], platform);
         log_warn("%s", err_text(e));
         err_ignore(e, "the next registry may have it");
     }

@@ -10,7 +10,8 @@
 
 const char *const remote_true_false[] = { "true", "false", NULL };
 
-enum { CREDS_MAX = 64 * 1024 };
+enum { CREDS_MAX = 64 * 1024, RETRIES_MAX = 1000 };
+static const uint64_t retry_delay_max_ns = 3600ull * 1000000000;
 
 fallible remote_given(const struct remote_opts *opts, struct credentials **ret)
 {
@@ -69,10 +70,21 @@ static fallible prepare(const struct remote_opts *opts, const struct registries 
         .access = access,
         .insecure = str_eq(opts->tls_verify, "false"),
         .stall_ns = opts->timeout.v,
+        .attempts = opts->retry.set ? (int)opts->retry.v + 1 : 0,
+        .retry_delay_ns = opts->retry_delay.v,
         .auth = r->endpoints[n - 1].auth,
         .endpoints = r->endpoints,
         .endpoints_n = n,
     };
+    return NULL;
+}
+
+static fallible check_retry(const struct remote_opts *opts)
+{
+    if (opts->retry.set && (opts->retry.v < 0 || opts->retry.v > RETRIES_MAX))
+        return err_new(ERR_INVALID, "--retry: %lld is not 0 to %d", (long long)opts->retry.v, RETRIES_MAX);
+    if (opts->retry_delay.set && (opts->retry_delay.v < 1000000 || opts->retry_delay.v > retry_delay_max_ns))
+        return err_new(ERR_INVALID, "--retry-delay: from 1ms to 1h");
     return NULL;
 }
 
@@ -81,6 +93,7 @@ static fallible make(const struct remote_opts *opts, const struct ref *ref, enum
 {
     own(remote) struct remote *r = mem_zalloc(sizeof *r);
     own(registries) struct registries *registries = NULL;
+    TRY(check_retry(opts));
     TRY(registries_load(&registries));
     TRY(prepare(opts, registries, ref, access, given, r));
     *ret = take(r);

@@ -11,7 +11,8 @@
 
 struct remote_opts {
     const char *creds, *creds_file, *authfile, *cert_dir, *tls_verify;
-    struct opt_u64 timeout;
+    struct opt_u64 timeout, retry_delay;
+    struct opt_i64 retry;
     struct opt_bool disable_content_trust;
 };
 extern const char *const remote_true_false[];
@@ -25,7 +26,11 @@ extern const char *const remote_true_false[];
     OPT_STR(0, "creds-file", T, remote.creds_file, "FILE", "The same from this file's first line"),                     \
     OPT_STR(0, "tls-verify", T, remote.tls_verify, "true|false",                                                       \
             "Check the registry's certificate; false also allows http", .words = remote_true_false),                   \
-    OPT_DURATION(0, "timeout", T, remote.timeout, "TIME", "Give up when nothing arrives for this long (default 30s)")
+    OPT_DURATION(0, "timeout", T, remote.timeout, "TIME", "Give up when nothing arrives for this long (default 30s)"), \
+    OPT_I64(0, "retry", T, remote.retry, "N",                                                                          \
+            "Try each request again so often, also while nobody answers (default 4, once it has)"),                    \
+    OPT_DURATION(0, "retry-delay", T, remote.retry_delay, "TIME",                                                      \
+                 "Wait so long before the first of them, doubled each time (default 200ms)")
 // clang-format on
 
 /* docker's, for pull and push. */

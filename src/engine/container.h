@@ -72,13 +72,14 @@ struct container_state {
 void container_state_clear(struct container_state *s);
 fallible container_state(const struct container *c, struct container_state *ret);
 
-/* The image a new container is made of, pulled when the policy ("always", "missing", "never") says so. The store's
- * lock in *ret_lock keeps its layers until the container has its row. */
+/* The image a new container is made of, pulled when the policy ("always", "newer", "missing", "never") says so. The
+ * store's lock in *ret_lock keeps its layers until the container has its row. */
 struct image_wish {
     const char *name, *platform, *pull;
     const char *policy; /* a signature policy's file; NULL: policy.json */
     bool quiet;
-    const char *authfile, *cert_dir, *creds, *tls_verify; /* husk-image's options of a pull; NULL: not given */
+    const char *authfile, *cert_dir, *creds, *tls_verify, *retry,
+        *retry_delay; /* husk-image's options of a pull; NULL: not given */
 };
 /* Runs husk-image with these arguments (NULL at the end); what it prints goes to stderr. It has said by itself what
  * failed: the error is err_exit(125). */

@@ -459,15 +459,9 @@ fallible container_create(struct engine *e, const struct create_options *o, char
         TRY_AS(name_check(o->name), "--name");
     if (o->replace && o->name)
         TRY_AS(remove_old(e, o->name), "--replace");
-    own_mem char *parts = o->arch || o->os || o->variant
-                              ? mem_printf("%s/%s%s%s", o->os ? o->os : "linux",
-                                           o->arch ? o->arch : platform_of_host() + strlen("linux/"),
-                                           o->variant ? "/" : "", o->variant ? o->variant : "")
-                              : NULL;
-    if (parts && o->platform)
+    if ((o->arch || o->os || o->variant) && o->platform)
         return err_new(ERR_INVALID, "--platform and --os, --arch, --variant exclude each other");
-    if (parts)
-        TRY_AS(platform_parse(parts, &platform), "--arch");
+    TRY_AS(platform_of_words(o->os, o->arch, o->variant, &platform), "--arch");
     if (o->platform)
         TRY_AS(platform_parse(o->platform, &platform), "--platform");
     if (!o->rootfs && !o->infra_of) {
@@ -479,7 +473,9 @@ fallible container_create(struct engine *e, const struct create_options *o, char
                                    .authfile = o->authfile,
                                    .cert_dir = o->cert_dir,
                                    .creds = o->creds,
-                                   .tls_verify = o->tls_verify };
+                                   .tls_verify = o->tls_verify,
+                                   .retry = o->retry,
+                                   .retry_delay = o->retry_delay };
         TRY(image_for_container(e, &wish, &image, &store_lock));
         args++;
         args_n--;

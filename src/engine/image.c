@@ -64,7 +64,9 @@ static fallible pull(const struct image_wish *wish)
         const char *option, *value;
     } more[] = { { "--authfile", wish->authfile },
                  { "--cert-dir", wish->cert_dir },
-                 { "--tls-verify", wish->tls_verify } };
+                 { "--tls-verify", wish->tls_verify },
+                 { "--retry", wish->retry },
+                 { "--retry-delay", wish->retry_delay } };
     const char *args[10 + 2 * ARRAY_SIZE(more)] = { "pull" };
     size_t n = 1;
     if (wish->quiet)
@@ -239,7 +241,7 @@ fallible image_for_container(struct engine *e, const struct image_wish *wish, st
     own_mem char *full = NULL;
     struct layout *layout;
     TRY(engine_layout(e, &layout)); /* no store is another matter than no image */
-    if (strcmp(policy, "always") != 0) {
+    if (strcmp(policy, "always") != 0 && strcmp(policy, "newer") != 0) {
         err *e1 = find(e, wish, ret, ret_lock);
         if (!err_is(e1, ERR_NOT_FOUND) || strcmp(policy, "never") == 0)
             return e1;
@@ -247,7 +249,12 @@ fallible image_for_container(struct engine *e, const struct image_wish *wish, st
     }
     TRY(full_name(wish->name, &full));
     int64_t since_ns = clock_now_ns();
-    TRY(fetch(wish, full));
+    err *e2 = fetch(wish, full);
+    if (e2 && strcmp(policy, "newer") == 0) { /* what is here does, where the registry cannot be asked */
+        err_free(e2);
+        return find(e, wish, ret, ret_lock);
+    }
+    TRY(e2);
     TRY(budget_settle(e, since_ns));
     return find(e, wish, ret, ret_lock);
 }

@@ -59,8 +59,8 @@ struct create_options {
     struct strv env_merge, unsetenv, blkio_weight_device, device_read_bps, device_write_bps, device_read_iops,
         device_write_iops, cgroup_conf, storage_opt, chrootdirs, requires, hostuser, uidmap, gidmap;
     const char *umask, *tz, *personality, *rdt_class, *init_path, *image_volume, *cgroups, *pidfile, *conmon_pidfile,
-        *passwd_entry, *group_entry, *arch, *os, *variant, *authfile, *cert_dir, *creds, *tls_verify, *subuidname,
-        *subgidname;
+        *passwd_entry, *group_entry, *arch, *os, *variant, *authfile, *cert_dir, *creds, *tls_verify, *retry,
+        *retry_delay, *subuidname, *subgidname;
     const char *systemd, *init_chain;
     const char *pod, *pod_id_file, *init_ctr;
     const struct pod *member_of; /* engine/pod.h */

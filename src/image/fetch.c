@@ -114,14 +114,14 @@ static fallible get_blob(struct server *s, const char *target, struct blob_trans
         bool done = false;
         err *e = get_blob_once(s, target, t, &a, &done);
         any = any || (a && a->began);
-        if (!e || done || attempt >= SERVER_ATTEMPTS_MAX || !any)
+        if (!e || done || attempt >= s->attempts || !(any || s->patient))
             return e;
         if (bytes_so_far(t) - mark >= good_progress) {
             mark = bytes_so_far(t);
             attempt = 1;
         }
         log_debug("registry: blob: attempt %d: %s", attempt, err_text(e));
-        if (!server_wait(attempt, a))
+        if (!server_wait(s, attempt, a))
             return e;
         err_ignore(e, "tried again");
     }

@@ -124,6 +124,8 @@ bool platform_matches(const struct oci_platform *have, const char *want);
 char *platform_text(const struct oci_platform *p);
 /* A word of the user's ("arm64", "linux/x86_64") in the form above; caller frees. INVALID. */
 fallible platform_parse(const char *text, char **ret);
+/* Of podman's three options for the same, each NULL or a word; *ret NULL: none was given. */
+fallible platform_of_words(const char *os, const char *architecture, const char *variant, char **ret);
 /**
  * platform_choose - the manifest of an index that is for a platform. NOT_FOUND lists those that there are.
  * @ret: borrowed from the index.

@@ -73,6 +73,15 @@ fallible platform_parse(const char *text, char **ret)
     return NULL;
 }
 
+fallible platform_of_words(const char *os, const char *architecture, const char *variant, char **ret)
+{
+    if (!os && !architecture && !variant)
+        return NULL;
+    own_mem char *text = mem_printf("%s/%s%s%s", os ? os : "linux", architecture ? architecture : HOST_ARCHITECTURE,
+                                    variant ? "/" : "", variant ? variant : "");
+    return platform_parse(text, ret);
+}
+
 bool platform_matches(const struct oci_platform *have, const char *want)
 {
     own_strv struct strv words = { 0 };

@@ -293,10 +293,10 @@ static fallible send_all(struct upload *u)
             continue;
         }
         bool lost = err_is(e, ERR_UNAVAILABLE);
-        if (attempt >= SERVER_ATTEMPTS_MAX || u->refused || (e && !lost))
+        if (attempt >= u->server->attempts || u->refused || (e && !lost))
             return e ? e : refused(u, a);
         log_debug("registry: upload: attempt %d: %s %d", attempt, e ? err_text(e) : "answer", a ? a->status : 0);
-        if ((lost || server_worth_a_retry(a)) && !server_wait(attempt, lost ? NULL : a))
+        if ((lost || server_worth_a_retry(a)) && !server_wait(u->server, attempt, lost ? NULL : a))
             return e ? e : refused(u, a);
         err *e2 = mend(u, a, lost, &again);
         if (e2 || !again) {

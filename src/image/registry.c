@@ -58,6 +58,8 @@ static fallible add_server(struct registry *r, const struct registry_options *op
         .scope = scope,
         .insecure = options->insecure || place->insecure || registry_named_insecure(place->registry),
         .stall_ns = options->stall_ns,
+        .attempts = options->attempts,
+        .retry_delay_ns = options->retry_delay_ns,
         .auth = endpoint->auth,
         .certs = endpoint->certs,
     };
@@ -260,6 +262,8 @@ fallible registry_login(const char *registry, const struct registry_options *opt
         .scope = "",
         .insecure = options->insecure || registry_named_insecure(registry),
         .stall_ns = options->stall_ns,
+        .attempts = options->attempts,
+        .retry_delay_ns = options->retry_delay_ns,
         .auth = options->auth,
         .certs = options->endpoints_n ? options->endpoints[options->endpoints_n - 1].certs : NULL,
     };

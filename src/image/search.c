@@ -93,6 +93,8 @@ fallible registry_search(const char *registry, const char *term, size_t limit, c
         .scope = "registry:catalog:*",
         .insecure = options->insecure || (end && end->place->insecure) || registry_named_insecure(registry),
         .stall_ns = options->stall_ns,
+        .attempts = options->attempts,
+        .retry_delay_ns = options->retry_delay_ns,
         .auth = options->auth,
         .certs = end ? end->certs : NULL,
     };

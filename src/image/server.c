@@ -12,7 +12,9 @@
 #include "os/fs.h"
 
 enum {
-    BACKOFF_MS = 200, /* before the second attempt; doubled each time */
+    ATTEMPTS = 5,     /* where nothing else was asked for */
+    BACKOFF_MS = 200, /* likewise */
+    BACKOFF_MAX_MS = 300000,
     RETRY_AFTER_MAX_S = 60,
     FEW_LEFT_PERCENT = 10,
 };
@@ -59,6 +61,9 @@ fallible server_open(const struct server_options *options, struct server **ret)
     s->auth = options->auth;
     s->insecure = options->insecure;
     s->loopback = is_loopback(options->registry);
+    s->patient = options->attempts > 1;
+    s->attempts = options->attempts ? options->attempts : ATTEMPTS;
+    s->backoff_ms = options->retry_delay_ns ? (int64_t)(options->retry_delay_ns / 1000000) : BACKOFF_MS;
     schemes_of(s, schemes);
     s->base = mem_printf("%s://%s", schemes[0], host_in_url(s));
     s->base_sure = !schemes[1];
@@ -395,12 +400,21 @@ static int64_t jitter(int64_t ms)
     return ms / 2 + (int64_t)(chance % (uint64_t)(ms + 1));
 }
 
-bool server_wait(int attempt, const struct http_answer *a)
+/* Doubled each time. */
+static int64_t backoff_ms(const struct server *s, int attempt)
+{
+    int64_t ms = s->backoff_ms;
+    for (int i = 1; i < attempt && ms < BACKOFF_MAX_MS; i++)
+        ms *= 2;
+    return ms < BACKOFF_MAX_MS ? ms : BACKOFF_MAX_MS;
+}
+
+bool server_wait(const struct server *s, int attempt, const struct http_answer *a)
 {
     int64_t asked_s = retry_after_s(a);
     if (asked_s > RETRY_AFTER_MAX_S)
         return false;
-    int64_t ms = asked_s >= 0 ? asked_s * 1000 : jitter((int64_t)BACKOFF_MS << (attempt - 1));
+    int64_t ms = asked_s >= 0 ? asked_s * 1000 : jitter(backoff_ms(s, attempt));
     if (asked_s > 0)
         log_info("the registry asks to wait for %lld s", (long long)asked_s);
     nanosleep(&(struct timespec){ ms / 1000, ms % 1000 * 1000000 }, NULL);
@@ -412,11 +426,11 @@ fallible server_try(struct server *s, const char *target, struct http_request *r
     for (int attempt = 1;; attempt++) {
         own(http_answer) struct http_answer *a = NULL;
         err *e = server_send(s, target, request, &a);
-        bool lost = err_is(e, ERR_UNAVAILABLE) && a && a->began;
-        bool again = attempt < SERVER_ATTEMPTS_MAX && (e ? lost : server_worth_a_retry(a));
+        bool lost = err_is(e, ERR_UNAVAILABLE) && ((a && a->began) || s->patient);
+        bool again = attempt < s->attempts && (e ? lost : server_worth_a_retry(a));
         if (again) {
             log_debug("registry: attempt %d: %s", attempt, e ? err_text(e) : "not now");
-            again = server_wait(attempt, e ? NULL : a);
+            again = server_wait(s, attempt, e ? NULL : a);
         }
         if (!again) {
             *ret = take(a);

@@ -11,16 +11,15 @@
 #include "image/auth.h"
 #include "image/http.h"
 
-enum {
-    SERVER_SMALL_MAX = 1 << 20, /* tokens, error documents */
-    SERVER_ATTEMPTS_MAX = 5,
-};
+enum { SERVER_SMALL_MAX = 1 << 20 /* tokens, error documents */ };
 
 struct server_options {
     const char *registry, *repository;
     const char *scope; /* what a token is to be good for: "repository:x:pull,push"; "": nothing but to be logged in */
     bool insecure;
     uint64_t stall_ns;
+    int attempts;                   /* also while nobody answers; 0: up to 5, of what once began */
+    uint64_t retry_delay_ns;        /* before the second; 0: 0.2 s */
     const struct credentials *auth; /* borrowed, or NULL */
     const struct http_certs *certs; /* borrowed, or NULL */
 };
@@ -33,6 +32,9 @@ struct server {
     const struct credentials *auth;
     struct http *http;
     bool insecure, loopback;
+    int attempts;
+    bool patient;          /* a server that is not there may come */
+    int64_t backoff_ms;    /* before the second; doubled each time */
     pthread_mutex_t mutex; /* for what follows */
     char *base;            /* "https://host:port" */
     bool base_sure;        /* it has answered */
@@ -75,7 +77,7 @@ char *server_error_code(const struct http_answer *a);
 bool server_worth_a_retry(const struct http_answer *a);
 /* Sleeps before the next attempt (1: the first has failed): doubled each time, by chance up to a half more or less, or
  * what the answer's Retry-After says. false: it says more than is worth waiting for. */
-bool server_wait(int attempt, const struct http_answer *a);
+bool server_wait(const struct server *s, int attempt, const struct http_answer *a);
 
 /* token.c: the authorization that a 401 asks for. */
 fallible server_make_authorization(struct server *s, const struct http_answer *a, char **ret_header);

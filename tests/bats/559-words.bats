@@ -110,3 +110,64 @@ all_volumes() {
     run husk system events --stream=false --filter container=seen --format '{{.Action}}'
     expect 0 create
 }
+
+# ---- pulls ----
+
+@test "pull --policy and run --pull=newer: what is here does, where it is asked for or nobody can be" {
+    start_registry
+    husk tag busybox "$REGISTRY/bb:1"
+    husk push -q "$REGISTRY/bb:1"
+    husk rmi "$REGISTRY/bb:1"
+    run husk pull --policy never "$REGISTRY/bb:1"
+    expect 1 "no such image"
+    run husk pull -q --policy missing "$REGISTRY/bb:1"
+    expect 0 "=$REGISTRY/bb:1"
+    run husk pull --policy missing --all-tags "$REGISTRY/bb"
+    expect 1 "exclude each other"
+    run husk pull -q --policy newer "$REGISTRY/bb:1"
+    expect 0 "=$REGISTRY/bb:1"
+    run husk pull --arch s390x --os linux "$REGISTRY/bb:1"
+    expect 1 "linux/s390x"
+    run husk pull --arch s390x --platform linux/amd64 "$REGISTRY/bb:1"
+    expect 1 "exclude each other"
+    stop_registry
+    run husk pull --policy never "$REGISTRY/bb:1"
+    expect 0 "=$REGISTRY/bb:1"
+    run husk pull --policy missing "$REGISTRY/bb:1"
+    expect 0 "=$REGISTRY/bb:1"
+    run husk pull --policy newer "$REGISTRY/bb:1"
+    expect 0 'Connection refused'
+    run husk pull "$REGISTRY/bb:1"
+    expect 1 'Connection refused'
+    run husk run --rm --pull newer --network none "$REGISTRY/bb:1" echo ran
+    expect 0 ran
+    run husk run --rm --pull newer --network none "$REGISTRY/missing" true
+    expect 125 'Connection refused'
+    run husk run --rm --pull always --network none "$REGISTRY/bb:1" true
+    expect 125 'Connection refused'
+}
+
+@test "--retry waits for a registry that is not there yet; 0 gives up at once" {
+    start_registry
+    husk tag busybox "$REGISTRY/bb:2"
+    husk push -q "$REGISTRY/bb:2"
+    husk rmi "$REGISTRY/bb:2"
+    stop_registry
+    run husk pull --retry -1 "$REGISTRY/bb:2"
+    expect 1 "--retry: -1 is not 0 to 1000"
+    run husk pull --retry 3 --retry-delay 0 "$REGISTRY/bb:2"
+    expect 1 "--retry-delay: from 1ms to 1h"
+    run husk pull --retry 0 "$REGISTRY/bb:2"
+    expect 1 'Connection refused'
+    run husk pull --retry 2 --retry-delay 1ms "$REGISTRY/bb:2"
+    expect 1 'Connection refused'
+    husk pull -q --retry 1000 --retry-delay 20ms "$REGISTRY/bb:2" >"$T/tmp/pulled" 3>&- &
+    local pull=$!
+    husk run --rm --network none --retry 1000 --retry-delay 20ms "$REGISTRY/bb:2" echo ran >"$T/tmp/ran" 3>&- &
+    local run=$!
+    docker-registry serve "$T/registry/config.yml" >>"$T/registry/log" 2>&1 3>&- </dev/null &
+    echo $! >"$T/registry/pid"
+    wait $pull
+    wait $run
+    [[ $(<"$T/tmp/pulled") == "$REGISTRY/bb:2" && $(<"$T/tmp/ran") == ran ]]
+}
