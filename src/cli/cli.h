@@ -26,6 +26,14 @@ extern const struct command cmd_container_ls, cmd_container_prune, cmd_image_ls,
 /* Below `husk image`, carried out by husk-image; NULL-terminated. */
 extern const struct command *const image_program_commands[];
 
+/**
+ * global_take - the options before the command, taken out of argv.
+ * Answers true when that was all: they are wrong, or --version; then *ret_status is the exit status.
+ */
+bool global_take(int *argc, char ***argv, int *ret_status);
+/* Their part of `husk --help`. */
+void global_help(void);
+
 /* Attaches this terminal to a started container until it ends; --rm is done here. Answers err_exit(its code). */
 struct attach_wish {
     bool stdin_open, no_stdout, no_stderr, no_sig_proxy;

@@ -233,14 +233,21 @@ static bool run_other(int argc, char **argv)
 int main(int argc, char **argv)
 {
     (void)umask(022); /* files of a container have the modes that we say, not what the caller's shell subtracts */
-    if (argc == 2 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-v") == 0)) {
-        printf("husk version %s\n", HUSK_VERSION);
-        return 0;
-    }
+    int status = 0;
+    if (global_take(&argc, &argv, &status))
+        return status;
     json_seed();
+    if (argc > 2 && str_eq(argv[1], "help")) { /* docker's `help run` is `run --help` */
+        static char help_word[] = "--help";
+        memmove(argv + 1, argv + 2, (size_t)(argc - 2) * sizeof *argv);
+        argv[argc - 1] = help_word;
+    }
     run_image_word(argc, argv, image_trust_words, "husk-image"); /* before: `husk verify` is another one */
     run_build_command(argc, argv);
     run_image_command(argc, argv);
     run_image_word(argc, argv, image_look_words, "husk-look");
-    return command_main("husk", "A container engine without a daemon", commands, argc, argv, run_other);
+    status = command_main("husk", "A container engine without a daemon", commands, argc, argv, run_other);
+    if (status == 0 && argc == 2 && (str_eq(argv[1], "--help") || str_eq(argv[1], "-h") || str_eq(argv[1], "help")))
+        global_help();
+    return status;
 }

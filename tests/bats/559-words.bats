@@ -171,3 +171,39 @@ all_volumes() {
     wait $run
     [[ $(<"$T/tmp/pulled") == "$REGISTRY/bb:2" && $(<"$T/tmp/ran") == ran ]]
 }
+
+# ---- options before the command ----
+
+@test "--root, --runroot, --conf and --log-level before a command reach what it starts" {
+    cd "$T/tmp"
+    unset HUSK_ROOT HUSK_RUN
+    printf '[trash]\nkeep = "0"\n' >husk.conf
+    local h=("$HUSK" --root here/root --runroot here/run --conf husk.conf)
+    "${h[@]}" load -q -i "$IMAGES/busybox.tar"
+    [[ -d here/root/blobs ]]
+    run "${h[@]}" run --name one --network none busybox echo ran
+    expect 0 ran
+    [[ -d here/run ]]
+    "${h[@]}" rm one
+    run "${h[@]}" trash ls -q
+    expect 0 =
+    run "${h[@]}" -D images
+    expect 0 busybox
+    run "$HUSK" --root here/root --log-level debug run --rm --network none busybox true
+    expect 0
+    run "$HUSK" --root '' ps
+    expect 125 'a path is empty'
+    run "$HUSK" --log-level loud ps
+    expect 125 'loud'
+    run "$HUSK" --rot here ps
+    expect 125 "did you mean '--root'?"
+    run "$HUSK" -D
+    expect 125 "which command?"
+    run "$HUSK" help image inspect
+    expect 0 'husk image inspect [OPTIONS] IMAGE'
+    run "$HUSK" help pull
+    expect 0 'husk pull [OPTIONS] IMAGE'
+    run "$HUSK" -v
+    expect 0 'husk version'
+    rm -rf here
+}
