@@ -95,6 +95,21 @@ static void default_env(struct build_state *s)
         strv_setenv(&s->config->config->env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
 }
 
+/* --env: as an ENV behind each FROM of an image would do. A stage has it from there. */
+static fallible given_env(const struct build *b, struct build_state *s)
+{
+    for (size_t i = 0; i < b->o->image.env.n; i++) {
+        const char *text = b->o->image.env.items[i], *equals = strchr(text, '=');
+        const char *ours = equals ? NULL : getenv(text);
+        own_mem char *pair = ours ? mem_printf("%s=%s", text, ours) : NULL;
+        if (!*text || equals == text)
+            return err_new(ERR_INVALID, "--env '%s': expected NAME=VALUE", text);
+        if (equals || pair)
+            strv_setenv(&s->config->config->env, equals ? text : pair);
+    }
+    return NULL;
+}
+
 static fallible check_platform(struct build *b, const struct stage *s, const struct image *image)
 {
     const char *want = s->platform ? s->platform : build_wanted_platform(b);
@@ -126,7 +141,12 @@ fallible build_from(struct build *b, size_t index)
         TRY(check_platform(b, s, image));
         TRY(build_state_of_image(image, &r->state));
     }
-    default_env(r->state);
+    if (s->base_kind != BASE_STAGE) {
+        default_env(r->state);
+        TRY(given_env(b, r->state));
+    }
+    if (b->o->image.inherit_labels.set && !b->o->image.inherit_labels.v)
+        strmap_free(&r->state->config->config->labels);
     TRY(tree ? add_tree(r, s->image) : add_triggers(r));
     list_items(b, s, r);
     return NULL;

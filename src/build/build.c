@@ -245,6 +245,15 @@ static fallible walk_all(struct build *b)
 
 /* ---- what the options bring ---- */
 
+#define SECONDS_MAX INT64_C(253402300799) /* the year 9999 */
+
+static fallible check_seconds(const char *option, int64_t s)
+{
+    if (s < 0 || s > SECONDS_MAX)
+        return err_new(ERR_INVALID, "%s: expected seconds since 1970, from 0 to %lld", option, (long long)SECONDS_MAX);
+    return NULL;
+}
+
 static fallible read_build_args(struct build *b)
 {
     const char *epoch = getenv("SOURCE_DATE_EPOCH");
@@ -260,12 +269,23 @@ static fallible read_build_args(struct build *b)
             strv_setenv(&b->build_args, pair);
         }
     }
+    const struct build_image_options *image = &b->o->image;
+    if (image->epoch.set && image->timestamp.set)
+        return err_new(ERR_INVALID, "--timestamp and --source-date-epoch exclude each other");
+    if (image->epoch.set) {
+        own_mem char *pair = mem_printf("SOURCE_DATE_EPOCH=%lld", (long long)image->epoch.v);
+        strv_setenv(&b->build_args, pair);
+    }
     if (strv_getenv(&b->build_args, "SOURCE_DATE_EPOCH"))
         epoch = strv_getenv(&b->build_args, "SOURCE_DATE_EPOCH");
+    if (image->timestamp.set) {
+        b->epoch = image->timestamp;
+        return check_seconds("--timestamp", image->timestamp.v);
+    }
     if (!epoch || !*epoch)
         return NULL;
     b->epoch.set = true;
-    TRY_AS(parse_i64(epoch, 0, INT64_C(253402300799), &b->epoch.v), "SOURCE_DATE_EPOCH");
+    TRY_AS(parse_i64(epoch, 0, SECONDS_MAX, &b->epoch.v), "SOURCE_DATE_EPOCH");
     strv_add(&b->used_args, "SOURCE_DATE_EPOCH");
     return NULL;
 }
@@ -293,8 +313,30 @@ static void choose_platform(struct build *b, const char *platform)
     add_platform(b, "BUILD", platform_of_host());
 }
 
+/* --os, --arch and --variant: what is not said is this machine's. */
+static fallible read_arch(struct build *b)
+{
+    const struct build_image_options *i = &b->o->image;
+    own_mem char *one = NULL;
+    if (!i->os && !i->arch && !i->variant)
+        return NULL;
+    if (b->o->platforms.n)
+        return err_new(ERR_INVALID, "--platform and %s exclude each other",
+                       i->arch ? "--arch"
+                       : i->os ? "--os"
+                               : "--variant");
+    own_strv struct strv host = { 0 };
+    strv_split(&host, platform_of_host(), '/');
+    own_mem char *text = mem_printf("%s/%s%s%s", i->os ? i->os : host.items[0], i->arch ? i->arch : host.items[1],
+                                    i->variant ? "/" : "", i->variant ? i->variant : "");
+    TRY_AS(platform_parse(text, &one), "--os, --arch and --variant");
+    strv_add(&b->platforms, one);
+    return NULL;
+}
+
 static fallible read_platforms(struct build *b)
 {
+    TRY(read_arch(b));
     for (size_t i = 0; i < b->o->platforms.n; i++) {
         own_strv struct strv words = { 0 };
         strv_split(&words, b->o->platforms.items[i], ',');
@@ -374,6 +416,7 @@ static fallible check_names(const struct build_options *o)
 static fallible read_options(struct build *b)
 {
     TRY(check_names(b->o));
+    TRY(final_check(b->o));
     TRY(progress_out_new(b->o->quiet ? "quiet" : b->o->progress, &b->progress));
     TRY(read_build_args(b));
     TRY(read_platforms(b));
@@ -494,7 +537,7 @@ static void show_tails(struct build *b)
 static fallible build_platform(struct build *b, const char *platform, const struct strv *contexts)
 {
     choose_platform(b, platform);
-    struct stages_input in = { &b->build_args, &b->platform_args, b->o->target, contexts };
+    struct stages_input in = { &b->build_args, &b->platform_args, b->o->target, contexts, b->o->image.from };
     TRY(stages_of(b->file, &in, &b->stages));
     b->runs = mem_zalloc(b->stages->n * sizeof *b->runs);
     for (size_t i = 0; i < b->stages->n; i++)

@@ -12,6 +12,20 @@
 #include "engine/engine.h"
 #include "engine/options.h"
 
+/* What the image's documents say beside the Dockerfile: build/final.c, but for what is said to be elsewhere. */
+struct build_image_options {
+    const char *from;                /* the first FROM's image; stages.c */
+    struct strv env;                 /* "NAME=VALUE", or "NAME": ours; base.c */
+    const char *arch, *os, *variant; /* as --platform; build.c */
+    struct opt_i64 timestamp, epoch; /* seconds; build.c */
+    struct strv unset_env, unset_labels, unset_annotations, os_features;
+    const char *os_version, *format;                                         /* "oci", "docker"; NULL: oci */
+    struct opt_bool inherit_labels, inherit_annotations, created_annotation; /* unset: true, true, false */
+    struct opt_bool rewrite_timestamp, identity_label;
+    struct opt_bool plain_layers; /* --disable-compression */
+    bool omit_history;
+};
+
 struct build_options {
     const char
         *context;     /* a directory; "-": a tar (or a Dockerfile) on standard input; a repository's or archive's URL */
@@ -28,6 +42,7 @@ struct build_options {
     struct strv cache_from, cache_to; /* build/share.h */
     bool push, squash, squash_all;
     bool no_cache, quiet, pull, check, explain_cache;
+    struct build_image_options image;
     const char *pull_policy;      /* always, missing, never; NULL: missing, or always with pull */
     struct create_options create; /* of RUN's containers: hosts, limits, rights */
 };

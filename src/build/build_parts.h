@@ -202,8 +202,21 @@ const char *build_wanted_platform(const struct build *b);
 /* emulate.c: can this machine run programs for "linux/arm64"? UNSUPPORTED with the cure. */
 fallible emulate_check(const char *platform);
 
+/* final.c: what the options say of the image that comes out. INVALID, UNSUPPORTED. */
+fallible final_check(const struct build_options *o);
+void final_config(const struct build *b, struct oci_image_config *c);
+/* Once its layers are listed. */
+void final_manifest(const struct build *b, const struct build_state *s, struct oci_manifest *m);
+/* What an index says of it beside os, architecture and variant. */
+void final_platform(const struct build *b, const struct oci_image_config *c, struct oci_platform *p);
+/* The media type of an OCI document in the image's form. Borrowed. */
+const char *final_type(const struct build *b, const char *oci);
+bool final_is_docker(const struct build *b);
+/* pack.c: a layer for a manifest, of the final image packed as its form asks for. ret: its strings are the caller's. */
+fallible pack_layer(struct build *b, const struct build_layer *layer, bool final, struct oci_descriptor *ret);
+
 /* output.c: config and manifest of a state in the store, without a name. ret_id may be NULL. */
-enum output_kind { OUTPUT_IMAGE, OUTPUT_CACHE };
+enum output_kind { OUTPUT_IMAGE, OUTPUT_CACHE, OUTPUT_SHELL };
 fallible build_put_image(struct build *b, const struct build_state *s, enum output_kind kind, char **ret_id,
                          char **ret_digest, int64_t *ret_size);
 /*

@@ -152,7 +152,7 @@ static fallible open_shell(struct build *b, const struct build_state *s)
     static const char name[] = "localhost/husk-build-debug:latest";
     own_mem char *digest = NULL;
     struct oci_descriptor target = { .media_type = (char *)MEDIA_OCI_MANIFEST };
-    TRY(build_put_image(b, s, OUTPUT_IMAGE, NULL, &digest, &target.size));
+    TRY(build_put_image(b, s, OUTPUT_SHELL, NULL, &digest, &target.size));
     target.digest = digest;
     TRY(layout_set_name(b->layout, name, &target));
     err *e = ask(b, s, name);
@@ -166,7 +166,7 @@ void debug_keep(struct build_step *s, const char *dir)
 {
     own(build_layer) struct build_layer layer = { 0 };
     struct build *b = s->b;
-    struct layer_input in = { .dir = dir, .secrets = b->secrets, .secrets_n = b->secrets_n };
+    struct layer_input in = { .dir = dir, .keep_times = true, .secrets = b->secrets, .secrets_n = b->secrets_n };
     err *e = build_layer_make(b->layout, &in, &layer);
     if (!e) {
         struct build_entry entry = { layer.diff_id, layer.digest, layer.media_type, NULL, layer.size, layer.tar_size, 0,

@@ -17,9 +17,11 @@ enum { PACK_LEVEL = 1, SECRET_MIN = 6 };
 
 /* ---- times ---- */
 
-static fallible clamp(int dir_fd, const char *name, const struct stat *st, int64_t newest_s)
+static fallible clamp(const struct layer_input *in, int dir_fd, const char *name, const struct stat *st)
 {
-    if (st->st_mtim.tv_sec < newest_s || (st->st_mtim.tv_sec == newest_s && st->st_mtim.tv_nsec == 0))
+    int64_t newest_s = in->newest_s;
+    if ((st->st_mtim.tv_sec < newest_s && !in->all_at_once) ||
+        (st->st_mtim.tv_sec == newest_s && st->st_mtim.tv_nsec == 0))
         return NULL;
     struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = newest_s } };
     if (utimensat(dir_fd, name, times, AT_SYMLINK_NOFOLLOW) < 0)
@@ -27,7 +29,7 @@ static fallible clamp(int dir_fd, const char *name, const struct stat *st, int64
     return NULL;
 }
 
-static fallible clamp_tree(int dir_fd, int64_t newest_s, size_t *entries)
+static fallible clamp_tree(const struct layer_input *in, int dir_fd, size_t *entries)
 {
     own_fd int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     own_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -39,7 +41,7 @@ static fallible clamp_tree(int dir_fd, int64_t newest_s, size_t *entries)
         if (str_eq(e->d_name, ".") || str_eq(e->d_name, ".."))
             continue;
         (*entries)++;
-        if (newest_s == 0 && e->d_type != DT_DIR)
+        if (in->keep_times && e->d_type != DT_DIR)
             continue;
         if (fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
             return err_sys(errno, "look at '%s'", e->d_name);
@@ -47,10 +49,10 @@ static fallible clamp_tree(int dir_fd, int64_t newest_s, size_t *entries)
             own_fd int below = openat(dirfd(dir), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
             if (below < 0)
                 return err_sys(errno, "open '%s'", e->d_name);
-            TRY(clamp_tree(below, newest_s, entries));
+            TRY(clamp_tree(in, below, entries));
         }
-        if (newest_s != 0)
-            TRY(clamp(dirfd(dir), e->d_name, &st, newest_s));
+        if (!in->keep_times)
+            TRY(clamp(in, dirfd(dir), e->d_name, &st));
     }
     return NULL;
 }
@@ -151,7 +153,7 @@ fallible build_layer_make(struct layout *l, const struct layer_input *in, struct
     bool plain_root = false;
     if (upper < 0)
         return err_sys(errno, "open '%s'", path);
-    TRY(clamp_tree(upper, in->newest_s, &entries));
+    TRY(clamp_tree(in, upper, &entries));
     TRY(root_unchanged(upper, &plain_root));
     if (entries == 0 && plain_root) {
         *ret = (struct build_layer){ .empty = true };

@@ -19,7 +19,9 @@ struct build_secret {
 };
 struct layer_input {
     const char *dir;  /* "tmp/build-.../3": has upper/, is consumed. Below the store */
-    int64_t newest_s; /* 0: times stay as they are */
+    int64_t newest_s; /* later times become it */
+    bool all_at_once; /* earlier ones, too */
+    bool keep_times;  /* none does */
     const struct build_secret *secrets;
     size_t secrets_n;
 };

@@ -11,29 +11,11 @@
 #include "image/ref.h"
 #include "os/fs.h"
 
-static void add_labels(const struct build *b, struct oci_image_run *run)
-{
-    for (size_t i = 0; i < b->o->labels.n; i++) {
-        const char *text = b->o->labels.items[i];
-        own_mem char *key = mem_strndup(text, strcspn(text, "="));
-        strmap_set(&run->labels, key, text[strlen(key)] ? text + strlen(key) + 1 : "");
-    }
-}
-
-/* An image without layers is no image to most readers: one of nothing is made. */
-static fallible put_layers(struct build *b, const struct build_state *s, struct oci_manifest *m)
+static fallible put_layers(struct build *b, const struct build_state *s, enum output_kind kind, struct oci_manifest *m)
 {
     m->layers = mem_zalloc((s->layers_n + 1) * sizeof *m->layers);
-    for (size_t i = 0; i < s->layers_n; i++) {
-        const struct build_layer *l = &s->layers[i];
-        if (l->tar_size > 0)
-            TRY(build_layer_repack(b->layout, l));
-        else if (!layout_use_blob(b->layout, l->digest, l->size))
-            log_debug("build: the base image's layer %s is not kept packed", l->digest);
-        m->layers[m->layers_n++] = (struct oci_descriptor){ .media_type = mem_strdup(l->media_type),
-                                                            .digest = mem_strdup(l->digest),
-                                                            .size = l->size };
-    }
+    for (size_t i = 0; i < s->layers_n; i++, m->layers_n++)
+        TRY(pack_layer(b, &s->layers[i], kind == OUTPUT_IMAGE, &m->layers[i]));
     return NULL;
 }
 
@@ -44,10 +26,10 @@ static fallible put_config(struct build *b, const struct build_state *s, enum ou
     char buf[40];
     TRY(build_state_copy(s, &copy));
     struct oci_image_config *c = copy->config;
-    if (kind == OUTPUT_IMAGE)
-        add_labels(b, c->config);
     free(c->created);
     c->created = mem_strdup(build_time(build_newest(b, s), buf));
+    if (kind == OUTPUT_IMAGE)
+        final_config(b, c);
     own_mem char *text = bind_write(&oci_image_config_type, c, BIND_COMPACT);
     if (kind == OUTPUT_CACHE || share_is_inline(b)) {
         own_mem char *plain = take(text);
@@ -67,14 +49,9 @@ static fallible write_manifest(struct build *b, const struct build_state *s, enu
     *m->config = (struct oci_descriptor){ .media_type = mem_strdup(MEDIA_OCI_CONFIG),
                                           .digest = mem_strdup(id),
                                           .size = (int64_t)size };
-    TRY(put_layers(b, s, m));
-    for (size_t i = 0; kind == OUTPUT_IMAGE && i < b->o->annotations.n; i++) {
-        const char *text = b->o->annotations.items[i];
-        own_mem char *key = mem_strndup(text, strcspn(text, "="));
-        if (!text[strlen(key)])
-            return err_new(ERR_INVALID, "--annotation '%s': expected KEY=VALUE", text);
-        strmap_set(&m->annotations, key, text + strlen(key) + 1);
-    }
+    TRY(put_layers(b, s, kind, m));
+    if (kind == OUTPUT_IMAGE)
+        final_manifest(b, s, m);
     own_mem char *text = bind_write(&oci_manifest_type, m, BIND_COMPACT);
     *ret_size = (int64_t)strlen(text);
     return blob_put(b->layout, text, strlen(text), ret_digest);
@@ -117,13 +94,14 @@ fallible build_make_image(struct build *b, struct build_state *take_state)
     return build_put_image(b, take_state, OUTPUT_IMAGE, &m->id, &m->digest, &m->size);
 }
 
-static struct oci_platform *platform_of(const struct build_made *m)
+static struct oci_platform *platform_of(const struct build *b, const struct build_made *m)
 {
     const struct oci_image_config *c = m->state->config;
     struct oci_platform *p = mem_zalloc(sizeof *p);
     p->os = mem_strdup(c->os);
     p->architecture = mem_strdup(c->architecture);
     p->variant = mem_strdup(c->variant);
+    final_platform(b, c, p);
     return p;
 }
 
@@ -131,13 +109,14 @@ static fallible put_index(struct build *b, char **ret_digest, int64_t *ret_size)
 {
     own(oci_index) struct oci_index *index = mem_zalloc(sizeof *index);
     index->schema_version = 2;
-    index->media_type = mem_strdup(MEDIA_OCI_INDEX);
+    index->media_type = mem_strdup(final_type(b, MEDIA_OCI_INDEX));
     index->manifests = mem_zalloc(2 * b->made_n * sizeof *index->manifests);
     for (size_t i = 0; i < b->made_n; i++)
-        index->manifests[index->manifests_n++] = (struct oci_descriptor){ .media_type = mem_strdup(MEDIA_OCI_MANIFEST),
-                                                                          .digest = mem_strdup(b->made[i].digest),
-                                                                          .size = b->made[i].size,
-                                                                          .platform = platform_of(&b->made[i]) };
+        index->manifests[index->manifests_n++] =
+            (struct oci_descriptor){ .media_type = mem_strdup(final_type(b, MEDIA_OCI_MANIFEST)),
+                                     .digest = mem_strdup(b->made[i].digest),
+                                     .size = b->made[i].size,
+                                     .platform = platform_of(b, &b->made[i]) };
     for (size_t i = 0; attest_is_wanted(&b->attest) && i < b->made_n; i++)
         TRY(attest_put(b, &b->made[i], &index->manifests[index->manifests_n++]));
     own_mem char *text = bind_write(&oci_index_type, index, BIND_COMPACT);
@@ -148,13 +127,13 @@ static fallible put_index(struct build *b, char **ret_digest, int64_t *ret_size)
 fallible build_output(struct build *b, char **ret_id)
 {
     own_mem char *digest = NULL;
-    struct oci_descriptor target = { .media_type = (char *)MEDIA_OCI_MANIFEST,
+    struct oci_descriptor target = { .media_type = (char *)(uintptr_t)final_type(b, MEDIA_OCI_MANIFEST),
                                      .digest = b->made[0].digest,
                                      .size = b->made[0].size };
     const char *id = b->made[0].id;
     if (b->made_n > 1 || attest_is_wanted(&b->attest)) {
         TRY(put_index(b, &digest, &target.size));
-        target.media_type = (char *)MEDIA_OCI_INDEX;
+        target.media_type = (char *)(uintptr_t)final_type(b, MEDIA_OCI_INDEX);
         target.digest = digest;
         id = b->made_n > 1 ? digest : id;
     }

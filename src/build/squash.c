@@ -25,7 +25,11 @@ static fallible merge(struct build *b, const struct build_state *s, size_t first
         return err_sys(errno, "make '%s'", upper);
     TRY(first ? flatten_over(&lowers, &below, upper) : flatten(&lowers, upper));
     struct layer_input in = {
-        .dir = dir, .newest_s = build_newest(b, s), .secrets = b->secrets, .secrets_n = b->secrets_n
+        .dir = dir,
+        .newest_s = build_newest(b, s),
+        .all_at_once = b->o->image.timestamp.set,
+        .secrets = b->secrets,
+        .secrets_n = b->secrets_n,
     };
     return build_layer_make(b->layout, &in, ret);
 }

@@ -84,7 +84,10 @@ static fallible read_from(struct stages *s, const struct stages_input *in, struc
     const struct df_flag *platform = df_flag(from, "platform");
     struct expand e = { .env = { &s->globals, in->platform_args }, .escape = s->file->escape };
     own_mem char *image = NULL;
-    TRY(at_place(s->file, from->places[0], expand_word(&e, from->args.items[0], &image)));
+    if (index == 0 && in->from)
+        image = mem_strdup(in->from);
+    else
+        TRY(at_place(s->file, from->places[0], expand_word(&e, from->args.items[0], &image)));
     if (!*image)
         return df_error(s->file->name, from->places[0],
                         "FROM %s: the name is empty: expected an image, a stage or "

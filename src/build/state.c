@@ -24,6 +24,7 @@ void build_state_free(struct build_state *s)
     free(s->layers);
     strv_free(&s->args);
     strv_free(&s->unset_args);
+    strmap_free(&s->annotations);
     free(s->base_name);
     free(s->base_digest);
     free(s);
@@ -65,6 +66,12 @@ static void add_layer(struct build_state *s, struct build_layer take_layer)
     s->layers[s->layers_n++] = take_layer;
 }
 
+static void copy_annotations(struct build_state *s, const struct strmap *from)
+{
+    for (size_t i = 0; i < from->n; i++)
+        strmap_set(&s->annotations, from->items[i].key, from->items[i].value);
+}
+
 fallible build_state_of_image(const struct image *image, struct build_state **ret)
 {
     own(build_state) struct build_state *s = mem_zalloc(sizeof *s);
@@ -84,6 +91,7 @@ fallible build_state_of_image(const struct image *image, struct build_state **re
                                            .media_type = mem_strdup(type),
                                            .size = d->size });
     }
+    copy_annotations(s, &image->manifest->annotations);
     if (s->config->created)
         err_ignore(parse_time_ns(s->config->created, &created_ns), "then it is as old as can be");
     s->newest_s = created_ns / 1000000000;
@@ -101,6 +109,7 @@ fallible build_state_copy(const struct build_state *from, struct build_state **r
     complete(s->config);
     for (size_t i = 0; i < from->layers_n; i++)
         add_layer(s, copy_layer(&from->layers[i]));
+    copy_annotations(s, &from->annotations);
     s->newest_s = from->newest_s;
     s->base_name = mem_strdup(from->base_name);
     s->base_digest = mem_strdup(from->base_digest);

@@ -26,6 +26,7 @@ struct build_state {
     int64_t newest_s;              /* the newest time that any input so far had: later ones are written as this */
     struct strv args;              /* ARG in scope: "NAME=VALUE" */
     struct strv unset_args;        /* declared, without a value */
+    struct strmap annotations;     /* of the manifest that it stands on */
     char *base_name, *base_digest; /* of the image that it stands on; NULL: scratch */
 };
 void build_state_free(struct build_state *s);

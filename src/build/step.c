@@ -71,7 +71,8 @@ static fallible plan(struct build_step *s, struct step_parts *parts, char **ret_
     step_part(parts, "platform", "%s/%s%s%s", config->os, config->architecture, config->variant ? "/" : "",
               config->variant ? config->variant : "");
     if (s->b->epoch.set)
-        step_part(parts, "source-date-epoch", "%lld", (long long)s->b->epoch.v);
+        step_part(parts, s->b->o->image.timestamp.set ? "timestamp" : "source-date-epoch", "%lld",
+                  (long long)s->b->epoch.v);
     s->newest_s = s->run->state->newest_s;
     if (s->i->kind == DF_RUN)
         return step_run_plan(s, parts, ret_created_by);
@@ -117,6 +118,7 @@ static fallible do_work(struct build_step *s, const char *name, struct build_lay
                               .newest_s = s->b->epoch.set   ? s->b->epoch.v
                                           : s->newest_s > 0 ? s->newest_s
                                                             : 1,
+                              .all_at_once = s->b->o->image.timestamp.set,
                               .secrets = b->secrets,
                               .secrets_n = b->secrets_n };
     return build_layer_make(b->layout, &in, ret);

@@ -9,11 +9,11 @@
 
 #include "base/opt.h"
 #include "build/build.h"
+#include "cli/build_options.h"
 #include "engine/image_remove.h"
 
 struct build_opts {
     struct build_options build;
-    const char *format;
     bool load;
 };
 
@@ -38,6 +38,7 @@ static const struct opt build_opts_table[] = {
              "What it is built for (default: this machine's); of several platforms comes an index of images"),
     OPT_STRS(0, "secret", T, build.secrets, "id=NAME,src=FILE|env=NAME", "A secret for RUN --mount=type=secret"),
     OPT_STRS(0, "ssh", T, build.ssh, "default|ID=SOCKET|ID=KEY[,KEY]", "An agent, or keys, for RUN --mount=type=ssh"),
+    BUILD_IMAGE_OPTIONS(T),
     OPT_GROUP("Where it goes, beside the store"),
     OPT_STRS('o', "output", T, build.outputs, "type=TYPE[,dest=PATH]",
              "local (a new or empty directory), tar, oci or docker (archives), image, or registry (pushed); a PATH "

@@ -31,6 +31,18 @@ void strmap_set(struct strmap *m, const char *key, const char *value)
     m->items[m->n++] = (struct strmap_entry){ mem_strdup(key), mem_strdup(value) };
 }
 
+void strmap_unset(struct strmap *m, const char *key)
+{
+    for (size_t i = 0; i < m->n; i++) {
+        if (strcmp(m->items[i].key, key) != 0)
+            continue;
+        free(m->items[i].key);
+        free(m->items[i].value);
+        memmove(&m->items[i], &m->items[i + 1], (--m->n - i) * sizeof *m->items);
+        return;
+    }
+}
+
 const char *strmap_get(const struct strmap *m, const char *key)
 {
     for (size_t i = 0; i < m->n; i++)

@@ -27,6 +27,8 @@ struct strmap {
 void strmap_free(struct strmap *m);
 /* Adds or replaces; copies both. */
 void strmap_set(struct strmap *m, const char *key, const char *value);
+/* No error when it is absent. */
+void strmap_unset(struct strmap *m, const char *key);
 /* NULL when absent. Borrowed. */
 const char *strmap_get(const struct strmap *m, const char *key);
 

@@ -1,0 +1,51 @@
+/*
+ * build_options.h: those of buildah's, podman's and docker's options for a build that few builds have, and those that
+ * husk refuses with the reason. Source: buildah-build(1), podman-build(1), docker-build(1), docker-buildx-build(1).
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_CLI_BUILD_OPTIONS_H
+#define HUSK_CLI_BUILD_OPTIONS_H
+
+#include "base/opt.h"
+
+static const char *const words_image_form[] = { "oci", "docker", NULL };
+
+/* What the image is, beside its Dockerfile. */
+#define BUILD_IMAGE_OPTIONS(T)                                                                                         \
+    OPT_GROUP("What the image says"),                                                                                  \
+        OPT_STR(0, "format", T, build.image.format, "oci|docker",                                                      \
+                "The form of its documents (default oci); docker's has layers of gzip and no annotations",             \
+                .words = words_image_form),                                                                            \
+        OPT_STR(0, "from", T, build.image.from, "IMAGE", "The image of the first FROM, instead of its own"),           \
+        OPT_STR(0, "arch", T, build.image.arch, "ARCH", "Its architecture, as with --platform"),                       \
+        OPT_STR(0, "os", T, build.image.os, "OS", "Its operating system, as with --platform"),                         \
+        OPT_STR(0, "variant", T, build.image.variant, "VARIANT", "Its architecture's variant, as with --platform"),    \
+        OPT_STR(0, "os-version", T, build.image.os_version, "VERSION",                                                 \
+                "The version of the operating system that it asks for (default: its base image's)"),                   \
+        OPT_STRS(0, "os-feature", T, build.image.os_features, "FEATURE[-]",                                            \
+                 "A feature of the operating system that it asks for; with - behind it: no longer"),                   \
+        OPT_STRS(0, "env", T, build.image.env, "NAME[=VALUE]",                                                         \
+                 "A variable from FROM on, as ENV; without a value, our own variable's"),                              \
+        OPT_STRS(0, "unsetenv", T, build.image.unset_env, "NAME", "The image has no such variable in the end"),        \
+        OPT_SWITCH(0, "inherit-labels", T, build.image.inherit_labels,                                                 \
+                   "Whether a stage has the labels of what it stands on (default true)"),                              \
+        OPT_STRS(0, "unsetlabel", T, build.image.unset_labels, "KEY", "The image has no such label in the end"),       \
+        OPT_SWITCH(0, "identity-label", T, build.image.identity_label,                                                 \
+                   "Always false: there is no label with husk's version"),                                             \
+        OPT_SWITCH(0, "inherit-annotations", T, build.image.inherit_annotations,                                       \
+                   "Whether the manifest has its base image's annotations (default true)"),                            \
+        OPT_STRS(0, "unsetannotation", T, build.image.unset_annotations, "KEY",                                        \
+                 "The manifest has no such annotation in the end"),                                                    \
+        OPT_SWITCH(0, "created-annotation", T, build.image.created_annotation,                                         \
+                   "An annotation says when it was made, as its config does (default false)"),                         \
+        OPT_FLAG(0, "omit-history", T, build.image.omit_history, "Its config has no history"),                         \
+        OPT_I64(0, "source-date-epoch", T, build.image.epoch, "SECONDS",                                               \
+                "Since 1970: when it was made; no file of a layer is younger (default: SOURCE_DATE_EPOCH)"),           \
+        OPT_SWITCH(0, "rewrite-timestamp", T, build.image.rewrite_timestamp,                                           \
+                   "Always true: files younger than the build's input have its time"),                                 \
+        OPT_I64(0, "timestamp", T, build.image.timestamp, "SECONDS",                                                   \
+                "Since 1970: when it was made, and the time of all that its new layers have"),                         \
+        OPT_SWITCH('D', "disable-compression", T, build.image.plain_layers,                                            \
+                   "Its layers are not packed (default false)")
+
+#endif
