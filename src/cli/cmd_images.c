@@ -11,7 +11,7 @@
 #include "image/ref.h"
 
 struct images_opts {
-    bool quiet, no_trunc, digests, all;
+    bool quiet, no_trunc, digests, all, noheading, tree;
     const char *format, *sort;
     struct strv filter;
     bool details, recursive; /* husk image ls IMAGE PATH */
@@ -24,6 +24,8 @@ static const char *const sort_words[] = { "created", "id", "repository", "size",
     OPT_FLAG('a', "all", T, all, "As with docker: husk keeps no intermediate images, so all are shown anyway"),        \
         OPT_FLAG('q', "quiet", T, quiet, "Only IDs"), OPT_FLAG(0, "no-trunc", T, no_trunc, "Whole IDs"),               \
         OPT_FLAG(0, "digests", T, digests, "With the manifests' digests"),                                             \
+        OPT_FLAG('n', "noheading", T, noheading, "Without the line above the table"),                                  \
+        OPT_FLAG(0, "tree", T, tree, "As `husk image tree`: the layers, and who shares them"),                         \
         OPT_STRS('f', "filter", T, filter, "KEY=VALUE",                                                                \
                  "reference=PATTERN, label=KEY[=VALUE], dangling=true, before=IMAGE, since=IMAGE"),                    \
         OPT_STR(0, "format", T, format, "FORMAT", "table, json, or a template such as '{{.Repository}}:{{.Tag}}'"),    \
@@ -270,15 +272,30 @@ static void print_ids(const json_t *rows)
     }
 }
 
+static fallible show_tree(const struct images_opts *o, const char *image)
+{
+    const char *argv[] = { "husk", "image", "tree", NULL, NULL, NULL };
+    size_t n = 3;
+    if (o->quiet || o->digests || o->filter.n || o->sort || o->format)
+        return err_new(ERR_INVALID, "--tree goes with --no-trunc alone: see 'husk image tree --help'");
+    if (o->no_trunc)
+        argv[n++] = "--no-trunc";
+    argv[n] = image;
+    return exec_program("husk-look", (char *const *)argv);
+}
+
 static fallible images_run(const void *opts_, struct args args)
 {
     const struct images_opts *o = opts_;
+    if (o->tree)
+        return show_tree(o, args.n ? args.v[0] : NULL);
     own(engine) struct engine *engine = NULL;
     own_json json_t *rows = json_array();
     TRY(engine_open(&engine));
     TRY(make_rows(engine, o, args.n ? args.v[0] : NULL, rows));
+    const struct table_column *shown = o->digests ? digest_columns : columns;
     if (!o->quiet || o->format)
-        return table_print(o->digests ? digest_columns : columns, rows, o->format);
+        return o->noheading ? table_print_bare(shown, rows, o->format) : table_print(shown, rows, o->format);
     print_ids(rows);
     return NULL;
 }
@@ -294,7 +311,7 @@ static fallible ls_run(const void *opts_, struct args args)
             return err_new(ERR_INVALID, "--long and --recursive are for files: husk image ls IMAGE PATH");
         return images_run(opts_, args);
     }
-    if (o->quiet || o->no_trunc || o->digests || o->filter.n || o->sort)
+    if (o->quiet || o->no_trunc || o->digests || o->filter.n || o->sort || o->noheading || o->tree)
         return err_new(ERR_INVALID, "'%s' '%s': files are listed with --long, --recursive and --format only", args.v[0],
                        args.v[1]);
     argv[n++] = (char *)"husk";

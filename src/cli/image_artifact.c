@@ -13,12 +13,14 @@
 #include "cli/table.h"
 #include "layers/artifact.h"
 #include "layers/push.h"
+#include "os/fs.h"
 #include "transport/trust.h"
 
 struct artifact_opts {
     const char *type, *file_type, *format, *title, *digest, *policy;
     struct strv annotations;
-    bool quiet, append, replace;
+    bool quiet, append, replace, no_trunc, noheading, all, ignore;
+    const char *digestfile;
     struct remote_opts remote;
 };
 enum { FILES_MAX = 200 };
@@ -39,12 +41,24 @@ static const struct opt pull_options[] = {
     OPT_END,
 };
 static const struct opt transfer_options[] = {
+    OPT_STR(0, "digestfile", T, digestfile, "FILE", "Write the digest of what was pushed to this file"),
     OPT_FLAG('q', "quiet", T, quiet, "Print only the digest"),
     REMOTE_OPTIONS(T),
     OPT_END,
 };
 static const struct opt ls_options[] = {
     OPT_STR(0, "format", T, format, "json|TEMPLATE", "Print this for each"),
+    OPT_FLAG(0, "no-trunc", T, no_trunc, "Whole digests"),
+    OPT_FLAG('n', "noheading", T, noheading, "Without the line above the table"),
+    OPT_END,
+};
+static const struct opt inspect_options[] = {
+    OPT_STR('f', "format", T, format, "TEMPLATE", "Print this of it: its fields are Manifest, Name and Digest"),
+    OPT_END,
+};
+static const struct opt rm_options[] = {
+    OPT_FLAG('a', "all", T, all, "All artifacts"),
+    OPT_FLAG('i', "ignore", T, ignore, "A name that nobody has is no error"),
     OPT_END,
 };
 static const struct opt extract_options[] = {
@@ -52,7 +66,6 @@ static const struct opt extract_options[] = {
     OPT_STR(0, "title", T, title, "TITLE", "Only the file with this title"),
     OPT_END,
 };
-static const struct opt no_options[] = { OPT_END };
 #undef T
 
 /* ---- add ---- */
@@ -152,16 +165,18 @@ static fallible push_run(const void *opts_, struct args args)
     own(artifact) struct artifact *a = NULL;
     own(push_result) struct push_result *result = NULL;
     own(progress_view) struct progress_view *view = progress_view_new(o->quiet);
+    own_fd int digest_fd = -1;
     TRY(ref_parse(args.v[0], &from));
     TRY(ref_parse(args.n > 1 ? args.v[1] : args.v[0], &to));
     TRY(remote_prepare(&o->remote, to, REGISTRY_PUSH, &remote));
+    TRY(digestfile_open(o->digestfile, &digest_fd));
     TRY(image_session_open(&s));
     TRY(image_confine(s, -1));
     TRY(artifact_find(s->store, from, &a));
     struct push_options options = { .registry = remote->options, .progress = progress_of_view(view) };
     TRY(push_image(s->store, a->name, to, &options, &result));
     printf("%s\n", result->digest);
-    return NULL;
+    return digest_fd >= 0 ? fs_write_fd(digest_fd, result->digest, strlen(result->digest), o->digestfile) : NULL;
 }
 
 /* ---- looking ---- */
@@ -180,7 +195,7 @@ static const struct table_column columns[] = {
     { NULL, NULL },
 };
 
-static json_t *row_of(const struct artifact *a)
+static json_t *row_of(const struct artifact *a, bool whole)
 {
     own(ref) struct ref *ref = NULL;
     char size[32];
@@ -188,7 +203,7 @@ static json_t *row_of(const struct artifact *a)
     own_mem char *repository = ref ? mem_printf("%s/%s", ref->registry, ref->repository) : mem_strdup(a->name);
     return json_pack("{s:s, s:s, s:s, s:s%, s:s, s:s}", "Repository", repository, "Tag",
                      ref && ref->tag ? ref->tag : "<none>", "Digest", a->digest, "ShortDigest", digest_hex(a->digest),
-                     (size_t)12, "Type", type_of(a->manifest), "Size", format_bytes((uint64_t)a->size, size));
+                     whole ? strlen(digest_hex(a->digest)) : (size_t)12, "Type", type_of(a->manifest), "Size", format_bytes((uint64_t)a->size, size));
 }
 
 static fallible ls_run(const void *opts_, struct args args)
@@ -201,15 +216,16 @@ static fallible ls_run(const void *opts_, struct args args)
     TRY(image_session_open(&s));
     TRY(artifact_list(s->store, &list, &n));
     for (size_t i = 0; i < n; i++) {
-        json_array_append_new(rows, row_of(list[i]));
+        json_array_append_new(rows, row_of(list[i], o->no_trunc));
         artifact_free(list[i]);
     }
     free(list);
-    return table_print(columns, rows, o->format);
+    return o->noheading ? table_print_bare(columns, rows, o->format) : table_print(columns, rows, o->format);
 }
 
 static fallible inspect_run(const void *opts_, struct args args)
 {
+    const struct artifact_opts *o = opts_;
     own(image_session) struct image_session *s = NULL;
     own(artifact) struct artifact *a = NULL;
     own(ref) struct ref *ref = NULL;
@@ -219,6 +235,10 @@ static fallible inspect_run(const void *opts_, struct args args)
     TRY(artifact_find(s->store, ref, &a));
     TRY(json_parse("manifest", a->text, strlen(a->text), &manifest));
     own_json json_t *doc = json_pack("{s:O, s:s, s:s}", "Manifest", manifest, "Name", a->name, "Digest", a->digest);
+    if (o->format) {
+        own_json json_t *one = json_pack("[O]", doc);
+        return table_print(columns, one, o->format);
+    }
     own_mem char *text = json_text(doc, BIND_INDENTED);
     printf("%s\n", text);
     return NULL;
@@ -257,24 +277,55 @@ static fallible extract_run(const void *opts_, struct args args)
     return NULL;
 }
 
+struct removal {
+    struct image_session *session;
+    bool ignore;
+};
+
 static err *rm_one(const char *name, void *ctx)
 {
-    struct image_session *s = ctx;
+    const struct removal *r = ctx;
     own(ref) struct ref *ref = NULL;
     own(artifact) struct artifact *a = NULL;
     TRY(ref_parse(name, &ref));
-    TRY(artifact_find(s->store, ref, &a));
-    TRY(layout_remove_name(s->store, a->name));
+    err *e = artifact_find(r->session->store, ref, &a);
+    if (r->ignore && err_is(e, ERR_NOT_FOUND)) {
+        err_free(e);
+        return NULL;
+    }
+    TRY(e);
+    TRY(layout_remove_name(r->session->store, a->name));
     printf("%s\n", a->digest);
+    return NULL;
+}
+
+static fallible names_of_all(struct layout *l, struct strv *ret)
+{
+    struct artifact **list = NULL;
+    size_t n = 0;
+    TRY(artifact_list(l, &list, &n));
+    for (size_t i = 0; i < n; i++) {
+        strv_add(ret, list[i]->name);
+        artifact_free(list[i]);
+    }
+    free(list);
     return NULL;
 }
 
 /* Its blobs go with the next removal of an image, or husk image prune: another name may need them. */
 static fallible rm_run(const void *opts_, struct args args)
 {
+    const struct artifact_opts *o = opts_;
     own(image_session) struct image_session *s = NULL;
+    own_strv struct strv all = { 0 };
+    if (o->all == (args.n > 0))
+        return err_new(ERR_INVALID, "needs one of NAME... and --all");
     TRY(image_session_open(&s));
-    return command_each("husk artifact rm", args, rm_one, s);
+    if (o->all) {
+        TRY(names_of_all(s->store, &all));
+        args = (struct args){ all.items, (int)all.n };
+    }
+    return command_each("husk artifact rm", args, rm_one, &(struct removal){ s, o->ignore });
 }
 
 #define ARTIFACT_COMMAND(id, word, arguments, what, options, min, max, function)                                       \
@@ -292,14 +343,14 @@ static fallible rm_run(const void *opts_, struct args args)
 ARTIFACT_COMMAND(artifact_add_command, "add", "NAME FILE...", "Make an artifact of files", add_options, 2, -1, add_run);
 ARTIFACT_COMMAND(artifact_extract_command, "extract", "NAME DIR|FILE", "Write an artifact's files", extract_options, 2,
                  2, extract_run);
-ARTIFACT_COMMAND(artifact_inspect_command, "inspect", "NAME", "Show an artifact's manifest", no_options, 1, 1,
+ARTIFACT_COMMAND(artifact_inspect_command, "inspect", "NAME", "Show an artifact's manifest", inspect_options, 1, 1,
                  inspect_run);
 ARTIFACT_COMMAND(artifact_ls_command, "ls", NULL, "List artifacts", ls_options, 0, 0, ls_run);
 ARTIFACT_COMMAND(artifact_pull_command, "pull", "NAME", "Fetch an artifact from a registry", pull_options, 1, 1,
                  pull_run);
 ARTIFACT_COMMAND(artifact_push_command, "push", "NAME [DESTINATION]", "Send an artifact to a registry",
                  transfer_options, 1, 2, push_run);
-ARTIFACT_COMMAND(artifact_rm_command, "rm", "NAME...", "Remove artifacts", no_options, 1, -1, rm_run);
+ARTIFACT_COMMAND(artifact_rm_command, "rm", "[NAME...]", "Remove artifacts", rm_options, 0, -1, rm_run);
 
 static const struct command *const artifact_commands[] = {
     &artifact_add_command,  &artifact_extract_command, &artifact_inspect_command, &artifact_ls_command,

@@ -54,7 +54,9 @@ static fallible download_run(const void *opts_, struct args args)
 {
     const struct download_opts *o = opts_;
     own(digest) struct digest *digest = NULL;
-    own_fd int fd = open(args.v[1], O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    bool out = str_eq(args.v[1], "-");
+    own_fd int fd = out ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)
+                        : open(args.v[1], O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return err_sys(errno, "make '%s'", args.v[1]);
     TRY(digest_new(o->checksum, &digest));
@@ -69,7 +71,7 @@ static fallible download_run(const void *opts_, struct args args)
 
 const struct command cmd_download = {
     .name = "download",
-    .args = "URL FILE",
+    .args = "URL FILE|-",
     .summary = "Fetch a file",
     .opts = download_options,
     .opts_size = sizeof(struct download_opts),

@@ -5,7 +5,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <time.h>
 
 #include "cli/image_common.h"
@@ -14,13 +16,14 @@
 #include "image/change.h"
 #include "image/ref.h"
 #include "layers/import.h"
+#include "os/proc.h"
 #include "transport/trust.h"
 
 struct import_opts {
     struct strv changes;
-    const char *message, *platform;
+    const char *message, *platform, *os, *architecture, *variant;
     const char *from, *root, *policy;
-    bool all, packed;
+    bool all, packed, quiet;
 };
 
 #define T struct import_opts
@@ -33,6 +36,10 @@ static const struct opt import_rows[] = {
     OPT_FLAG(0, "packed", T, packed,
              "With --from: keep the layers' tars as well, instead of making them when they are pushed or saved"),
     OPT_STR(0, "platform", T, platform, "OS/ARCH[/VARIANT]", "What the files are for (default: this machine)"),
+    OPT_STR(0, "arch", T, architecture, "ARCH", "The machine, as in --platform"),
+    OPT_STR(0, "os", T, os, "OS", "The system, as in --platform"),
+    OPT_STR(0, "variant", T, variant, "VARIANT", "The variant, as in --platform"),
+    OPT_FLAG('q', "quiet", T, quiet, "Nothing but the image's ID, which is all that is ever printed"),
     OPT_STR(0, "root", T, root, "DIR", "With --from: its store is here (default: where its configuration says)"),
     POLICY_OPTION(T),
     OPT_END,
@@ -46,16 +53,49 @@ static void free_run(struct oci_image_run *run)
 }
 OWN_TYPE(run, struct oci_image_run *, free_run)
 
-static fallible open_tar(const char *path, int *ret_fd)
+/* The tar, and who sends it: -1 for a file. */
+struct tar_source {
+    int fd, pidfd;
+    struct spawn program;
+    char *argv[5];
+    char *path;
+};
+static void own_drop_tar_source(struct tar_source *s)
+{
+    if (s->pidfd >= 0)
+        (void)pidfd_send_signal(s->pidfd, SIGKILL, NULL, 0);
+    close_now(&s->fd);
+    close_now(&s->pidfd);
+    free(s->path);
+}
+
+/* By a process of its own, since the one that unpacks is confined: it sees neither certificates nor the network. */
+static fallible open_url(const char *url, struct tar_source *ret)
+{
+    int pair[2];
+    TRY(self_find_program("husk-image", &ret->path));
+    if (pipe2(pair, O_CLOEXEC) < 0)
+        return err_sys(errno, "make a pipe");
+    own_fd int reading = pair[0], writing = pair[1];
+    char *argv[] = { ret->path, (char *)"download", (char *)(uintptr_t)url, (char *)"-", NULL };
+    memcpy(ret->argv, argv, sizeof argv);
+    ret->program = (struct spawn){ .argv = ret->argv, .stdin_fd = -1, .stdout_fd = writing, .stderr_fd = -1 };
+    TRY(spawn_start(&ret->program, &ret->pidfd));
+    ret->fd = take_fd(&reading);
+    return NULL;
+}
+
+static fallible open_tar(const char *path, struct tar_source *ret)
 {
     bool is_stdin = str_eq(path, "-");
+    if (str_starts(path, "http://") || str_starts(path, "https://"))
+        return open_url(path, ret);
     if (strstr(path, "://"))
-        return err_new(ERR_UNSUPPORTED, "'%s': import reads files and pipes: curl -fsSL '%s' | husk import -", path,
-                       path);
-    *ret_fd = is_stdin ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(path, O_RDONLY | O_CLOEXEC);
-    if (*ret_fd < 0)
+        return err_new(ERR_UNSUPPORTED, "'%s': import fetches http and https, and reads files and pipes", path);
+    ret->fd = is_stdin ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(path, O_RDONLY | O_CLOEXEC);
+    if (ret->fd < 0)
         return err_sys(errno, "open '%s'", is_stdin ? "standard input" : path);
-    if (is_stdin && isatty(*ret_fd))
+    if (is_stdin && isatty(ret->fd))
         return err_new(ERR_INVALID, "standard input is a terminal: send a tar by a pipe");
     return NULL;
 }
@@ -65,14 +105,33 @@ static fallible set_name(struct layout *l, const char *name, const struct oci_de
     return name ? layout_set_name(l, name, target) : layout_add_unnamed(l, target);
 }
 
-static fallible import_tar(const struct import *i, const char *name, const char *path)
+/* What came by a download that failed is half of it. */
+static fallible end_download(struct tar_source *from)
+{
+    int status = 0;
+    if (from->pidfd < 0)
+        return NULL;
+    close_now(&from->fd); /* it may have more to send than was wanted */
+    TRY(spawn_end(&from->program, from->pidfd, &status));
+    close_now(&from->pidfd);
+    int code = proc_exit_code(status);
+    return code == 0 || code == 128 + SIGPIPE ? NULL : err_exit(1); /* it has said why */
+}
+
+static fallible import_tar(const struct import *i, const char *name, const char *path, struct tar_source *from)
 {
     own(image_session) struct image_session *s = NULL;
     own(import_target) struct oci_descriptor *target = NULL;
     own_mem char *id = NULL;
     TRY(image_session_open(&s));
     TRY(image_confine(s, -1));
-    TRY_AS(import_image(s->store, i, &target, &id), "'%s'", path);
+    err *e = import_image(s->store, i, &target, &id);
+    err *sent = end_download(from);
+    if (sent) {
+        err_ignore(e, "the cause is that the download failed");
+        return sent;
+    }
+    TRY_AS(e, "'%s'", path);
     TRY(set_name(s->store, name, target));
     printf("%s\n", id);
     return NULL;
@@ -96,7 +155,7 @@ static fallible import_run(const void *opts_, struct args args)
         return import_foreign(&wish, args);
     }
     if (args.n < 1 || args.n > 2)
-        return err_new(ERR_INVALID, "needs FILE|- [IMAGE], or --from");
+        return err_new(ERR_INVALID, "needs FILE|URL|- [IMAGE], or --from");
     if (opts->all || opts->packed || opts->root)
         return err_new(ERR_INVALID, "--all, --packed and --root are for --from");
     const char *path = args.v[0];
@@ -105,27 +164,30 @@ static fallible import_run(const void *opts_, struct args args)
     own_mem char *comment = opts->message ? mem_strdup(opts->message) : mem_printf("Imported from %s", path);
     own_mem char *platform = NULL;
     own_mem char *name = NULL;
-    own_fd int fd = -1;
+    own(tar_source) struct tar_source from = { .fd = -1, .pidfd = -1 };
     for (size_t i = 0; i < opts->changes.n; i++)
         TRY_AS(change_apply(opts->changes.items[i], run), "--change");
     if (opts->platform)
         TRY_AS(platform_parse(opts->platform, &platform), "--platform");
+    if (opts->platform && (opts->os || opts->architecture || opts->variant))
+        return err_new(ERR_INVALID, "--platform and --os, --arch, --variant exclude each other");
+    TRY_AS(platform_of_words(opts->os, opts->architecture, opts->variant, &platform), "--arch");
     if (args.n > 1)
         TRY(full_name(args.v[1], &name));
     TRY(policy_load(opts->policy, &policy));
     if (policy)
         policy_read_all_keys(policy);
     TRY_AS(trust_admit_tar(policy), "'%s'", path);
-    TRY(open_tar(path, &fd));
+    TRY(open_tar(path, &from));
     struct import i = {
-        .fd = fd, .run = run, .platform = platform, .comment = comment, .created_ns = (int64_t)time(NULL) * 1000000000
+        .fd = from.fd, .run = run, .platform = platform, .comment = comment, .created_ns = (int64_t)time(NULL) * 1000000000
     };
-    return import_tar(&i, name, path);
+    return import_tar(&i, name, path, &from);
 }
 
 const struct command cmd_import = {
     .name = "import",
-    .args = "FILE|- [IMAGE] | --from ENGINE [IMAGE...]",
+    .args = "FILE|URL|- [IMAGE] | --from ENGINE [IMAGE...]",
     .summary = "Make an image of a root filesystem's tar",
     .detail =
         "The tar may be plain or packed with gzip, zstd, xz or bzip2. Prints the image's ID. --change takes one\n"

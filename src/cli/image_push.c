@@ -148,14 +148,6 @@ static const char *without_transport(const char *destination)
     return str_starts(destination, "docker://") ? destination + strlen("docker://") : destination;
 }
 
-static fallible open_digestfile(const char *path, int *ret_fd)
-{
-    if (!path)
-        return NULL;
-    *ret_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    return *ret_fd < 0 ? err_sys(errno, "--digestfile '%s'", path) : NULL;
-}
-
 static fallible push_run(const void *opts_, struct args args)
 {
     const struct push_opts *opts = opts_;
@@ -173,7 +165,7 @@ static fallible push_run(const void *opts_, struct args args)
     err_ignore(no_name, "an ID");
     TRY(ref_parse(args.n > 1 ? without_transport(args.v[1]) : args.v[0], &to));
     TRY(remote_prepare(&opts->remote, to, REGISTRY_PUSH, &remote));
-    TRY(open_digestfile(opts->digestfile, &digest_fd));
+    TRY(digestfile_open(opts->digestfile, &digest_fd));
     TRY(image_session_open(&s));
     TRY(image_confine(s, -1));
     struct push_options options = {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "cli/image_remote.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
@@ -157,4 +158,12 @@ void remote_free(struct remote *r)
     free(r->endpoints);
     registry_places_clear(&r->places);
     free(r);
+}
+
+fallible digestfile_open(const char *path, int *ret_fd)
+{
+    if (!path)
+        return NULL;
+    *ret_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    return *ret_fd < 0 ? err_sys(errno, "--digestfile '%s'", path) : NULL;
 }

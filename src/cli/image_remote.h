@@ -61,6 +61,9 @@ OWN_TYPE(remote, struct remote *, remote_free)
 /* What --creds or --creds-file says; *ret NULL: neither was given. */
 fallible remote_given(const struct remote_opts *opts, struct credentials **ret);
 
+/* --digestfile, opened as the user that we still are; *ret_fd -1: path is NULL. */
+fallible digestfile_open(const char *path, int *ret_fd);
+
 /* What a user typed, as full references in the order in which they are tried: see registries_resolve(). */
 fallible remote_resolve(const char *text, struct strv *ret_names);
 /* The registries where a word alone is searched for. */

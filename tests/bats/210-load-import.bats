@@ -409,7 +409,7 @@ import $tar a@sha256:$(printf '0%.0s' {1..64}) | 1 | a new image's digest cannot
 import /no/such                            | 1 | open '/no/such': No such file or directory
 import /dev/null                           | 1 | the tar is empty
 import $HUSK_TOP/LICENSE                   | 1 | no tar header
-import http://127.0.0.1/x.tar              | 1 | curl -fsSL 'http://127.0.0.1/x.tar' | husk import -
+import http://127.0.0.1:1/x.tar            | 1 | connect to 127.0.0.1:1: Connection refused
 import                                     | 1 | FILE
 ROWS
     store_is_sound "$HUSK_ROOT"

@@ -207,3 +207,90 @@ all_volumes() {
     expect 0 'husk version'
     rm -rf here
 }
+
+# ---- images of tars, artifacts ----
+
+@test "import takes a tar from a URL; of a download that was cut off nothing is kept" {
+    cat >"$T/tmp/serve.py" <<'P'
+import http.server, sys
+tar = open(sys.argv[1], "rb").read()
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        whole = self.path == "/whole.tar"
+        if not whole and self.path != "/cut.tar":
+            return self.send_error(404)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(tar)))
+        self.end_headers()
+        self.wfile.write(tar if whole else tar[:len(tar) // 2])
+    def log_message(self, *words):
+        pass
+server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+open(sys.argv[2], "w").write(str(server.server_port))
+server.serve_forever()
+P
+    python3 "$T/tmp/serve.py" "$IMAGES/rootfs.tar" "$T/tmp/port" >/dev/null 2>&1 3>&- &
+    local server=$! url id
+    wait_until 10 test -s "$T/tmp/port"
+    url=http://127.0.0.1:$(<"$T/tmp/port")
+    id=$(husk import -q --arch arm64 --variant v8 "$url/whole.tar" localhost/fetched:1)
+    run husk image inspect -f '{{.Architecture}} {{.Id}}' localhost/fetched:1
+    expect 0 "=arm64 $id"
+    husk import "$url/whole.tar" localhost/fetched:2
+    run husk run --rm --network none localhost/fetched:2 echo ran
+    expect 0 ran
+    run husk import "$url/cut.tar" localhost/fetched:3
+    expect 1 "fetch '$url/cut.tar'"
+    run husk import "$url/missing.tar" localhost/fetched:3
+    expect 1 "fetch '$url/missing.tar': the server answers 404"
+    run husk image exists localhost/fetched:3
+    expect 1 =
+    kill $server
+    run husk import "$url/whole.tar" localhost/fetched:3
+    expect 1 'Connection refused'
+    run husk import ftp://x/y.tar
+    expect 1 'import fetches http and https'
+    run husk import --arch arm --platform linux/arm "$IMAGES/rootfs.tar"
+    expect 1 'exclude each other'
+    run husk system check
+    expect 0 'no problems'
+}
+
+@test "artifacts: listed without a heading, removed all at once, looked into by a template" {
+    echo a >"$T/tmp/a"
+    local digest
+    digest=$(husk artifact add localhost/art:1 "$T/tmp/a")
+    husk artifact add localhost/art:2 "$T/tmp/a" >/dev/null
+    run husk artifact ls --noheading --no-trunc
+    expect 0 "${digest#sha256:}"
+    [[ ${#lines[@]} == 2 ]]
+    run husk artifact inspect -f '{{.Name}} {{.Digest}}' localhost/art:1
+    expect 0 "=localhost/art:1 $digest"
+    run husk artifact rm --ignore localhost/art:1 localhost/missing:1
+    expect 0 "=$digest"
+    run husk artifact rm localhost/missing:1
+    expect 1 'missing'
+    run husk artifact rm --all localhost/art:2
+    expect 1 'needs one of NAME... and --all'
+    run husk artifact rm --all
+    expect 0 sha256:
+    run husk artifact ls -n
+    expect 0 =
+    start_registry
+    husk artifact add "$REGISTRY/art:3" "$T/tmp/a" >/dev/null
+    run husk artifact push -q --digestfile "$T/tmp/digest" "$REGISTRY/art:3"
+    expect 0 "$(<"$T/tmp/digest")"
+    husk artifact rm --all
+}
+
+@test "images without a heading, and as a tree" {
+    run husk images --noheading --format 'table {{.Repository}}\t{{.Tag}}' busybox
+    expect 0 '~^busybox +latest$'
+    [[ ${#lines[@]} == 1 ]]
+    run husk images -n busybox
+    expect 0 '!REPOSITORY'
+    run husk images --tree busybox
+    expect 0 "=$(husk image tree busybox)"
+    run husk images --tree --quiet
+    expect 1 '--tree goes with --no-trunc alone'
+}
