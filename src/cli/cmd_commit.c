@@ -9,7 +9,7 @@
 struct commit_opts {
     const char *author, *message, *pause, *iidfile;
     struct strv change;
-    bool quiet;
+    bool quiet, volumes;
 };
 
 #define T struct commit_opts
@@ -18,6 +18,7 @@ static const struct opt commit_options[] = {
     OPT_STRS('c', "change", T, change, "INSTRUCTION", "Set part of the config: 'CMD [\"sh\"]', 'ENV A=1' ..."),
     OPT_STR('m', "message", T, message, "TEXT", "Comment in the image's history"),
     OPT_STR('p', "pause", T, pause, "BOOL", "Pause the container meanwhile (default true)"),
+    OPT_FLAG(0, "include-volumes", T, volumes, "The container's volumes become volumes of the image"),
     OPT_STR(0, "iidfile", T, iidfile, "FILE", "Write the image's ID to a file"),
     OPT_FLAG('q', "quiet", T, quiet, "With --iidfile: do not print the ID"),
     OPT_END,
@@ -36,6 +37,7 @@ static fallible commit_run(const void *opts_, struct args args)
         .changes = &o->change,
         .pause = true,
         .quiet = o->quiet,
+        .volumes = o->volumes,
         .iidfile = o->iidfile,
     };
     if (o->pause)

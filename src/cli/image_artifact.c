@@ -203,7 +203,8 @@ static json_t *row_of(const struct artifact *a, bool whole)
     own_mem char *repository = ref ? mem_printf("%s/%s", ref->registry, ref->repository) : mem_strdup(a->name);
     return json_pack("{s:s, s:s, s:s, s:s%, s:s, s:s}", "Repository", repository, "Tag",
                      ref && ref->tag ? ref->tag : "<none>", "Digest", a->digest, "ShortDigest", digest_hex(a->digest),
-                     whole ? strlen(digest_hex(a->digest)) : (size_t)12, "Type", type_of(a->manifest), "Size", format_bytes((uint64_t)a->size, size));
+                     whole ? strlen(digest_hex(a->digest)) : (size_t)12, "Type", type_of(a->manifest), "Size",
+                     format_bytes((uint64_t)a->size, size));
 }
 
 static fallible ls_run(const void *opts_, struct args args)

@@ -179,9 +179,11 @@ static fallible import_run(const void *opts_, struct args args)
         policy_read_all_keys(policy);
     TRY_AS(trust_admit_tar(policy), "'%s'", path);
     TRY(open_tar(path, &from));
-    struct import i = {
-        .fd = from.fd, .run = run, .platform = platform, .comment = comment, .created_ns = (int64_t)time(NULL) * 1000000000
-    };
+    struct import i = { .fd = from.fd,
+                        .run = run,
+                        .platform = platform,
+                        .comment = comment,
+                        .created_ns = (int64_t)time(NULL) * 1000000000 };
     return import_tar(&i, name, path, &from);
 }
 

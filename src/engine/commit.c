@@ -12,7 +12,7 @@
 #include "engine/userns.h"
 #include "os/fs.h"
 
-static void fill_run(const struct container_config *k, struct oci_image_run *run)
+static void fill_run(const struct container_config *k, bool volumes, struct oci_image_run *run)
 {
     strv_copy(&run->env, k->env.items, k->env.n);
     strv_copy(&run->entrypoint, k->entrypoint.items, k->entrypoint.n);
@@ -20,8 +20,9 @@ static void fill_run(const struct container_config *k, struct oci_image_run *run
     for (size_t i = 0; i < k->labels.n; i++)
         strmap_set(&run->labels, k->labels.items[i].key, k->labels.items[i].value);
     for (size_t i = 0; i < k->mounts_n; i++)
-        if (k->mounts[i].from_image)
+        if (k->mounts[i].from_image || (volumes && str_eq(k->mounts[i].type, "volume")))
             strv_add(&run->volumes, k->mounts[i].target);
+    strv_copy(&run->exposed_ports, k->exposed.items, k->exposed.n);
     run->user = mem_strdup(k->user);
     run->working_dir = mem_strdup(k->workdir);
     run->stop_signal = mem_strdup(k->stop_signal);
@@ -63,7 +64,7 @@ static fallible make_plan(struct container *c, const struct commit_options *o, s
     p->container = mem_strdup(c->row.id);
     container_diff_skip(k, &p->skip);
     strv_copy(&p->changes, o->changes->items, o->changes->n);
-    fill_run(k, p->run);
+    fill_run(k, o->volumes, p->run);
     *ret = take(p);
     return NULL;
 }

@@ -16,6 +16,7 @@ struct commit_options {
     const struct strv *changes;          /* lines of a Dockerfile, as --change takes them */
     bool pause;                          /* while its files are read */
     bool quiet;
+    bool volumes; /* what a volume is mounted at becomes a volume of the image, not only the image's own */
     const char *iidfile;
 };
 /* Prints the new image's ID on our standard output. UNSUPPORTED for a container with a directory as its root. */

@@ -62,6 +62,15 @@ TABLE
     done
     mkdir -p "$T/tmp/rootfs"
     husk run --name dir --rootfs "$IMAGES/rootfs" true || true
+    husk create --name more --expose 81 -v named:/named -v /anon --network none busybox true
+    husk commit -q --iidfile "$T/tmp/iid" more more:1
+    run husk image inspect -f '{{json .Config.ExposedPorts}} {{json .Config.Volumes}}' more:1
+    expect 0 '={"81/tcp":{}} null'
+    husk commit --include-volumes more more:2
+    run husk image inspect -f '{{json .Config.Volumes}}' more:2
+    expect 0 '={"/named":{},"/anon":{}}'
+    husk rm -v --no-trash more
+    husk volume rm --no-trash named
     run husk commit dir x:1
     expect 1 "use \`husk export\` and \`husk import\`"
     rm -rf "$T/tmp/rootfs"
