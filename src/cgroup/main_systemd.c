@@ -3,7 +3,7 @@
  *
  *   husk-systemd start  system|user UNIT SLICE DESCRIPTION [NAME=VALUE...]   and stay in the scope until told to go
  *   husk-systemd set    system|user UNIT NAME=VALUE...
- *   husk-systemd attach system|user UNIT PID
+ *   husk-systemd attach system|user UNIT PID GROUP-BELOW
  *   husk-systemd stop   system|user UNIT
  *
  * Standard input is one end of a SOCK_SEQPACKET pair: see "What the helper answers" in scope.h.
@@ -351,11 +351,11 @@ static fallible attach(const struct call *c)
     own(sd_message) sd_bus_message *reply = NULL;
     sd_bus_error error = SD_BUS_ERROR_NULL;
     int64_t pid = 0;
-    if (c->n != 1)
-        return err_new(ERR_INVALID, "attach: which process?");
+    if (c->n != 2)
+        return err_new(ERR_INVALID, "attach: which process, and where below the unit's group?");
     TRY(parse_i64(c->words[0], 1, INT32_MAX, &pid));
     int r = sd_bus_call_method(c->bus, SYSTEMD, OBJECT, MANAGER, "AttachProcessesToUnit", &error, &reply, "ssau",
-                               c->unit, "", 1, (uint32_t)pid);
+                               c->unit, c->words[1], 1, (uint32_t)pid);
     err *e = r < 0 ? bus_error(r, &error, "move a process into it") : NULL;
     sd_bus_error_free(&error);
     return e;

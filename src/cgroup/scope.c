@@ -273,11 +273,12 @@ fallible scope_set(enum scope_manager manager, const char *unit, const struct st
     return err_wrap(call(manager, "set", unit, properties, &path, NULL), "systemd: scope '%s'", unit);
 }
 
-fallible scope_attach(enum scope_manager manager, const char *unit, pid_t pid)
+fallible scope_attach(enum scope_manager manager, const char *unit, const char *below, pid_t pid)
 {
     own_mem char *path = NULL;
     own_strv struct strv words = { 0 };
     strv_add_printf(&words, "%d", (int)pid);
+    strv_add(&words, below ? below : "");
     return err_wrap(call(manager, "attach", unit, &words, &path, NULL), "systemd: scope '%s'", unit);
 }
 

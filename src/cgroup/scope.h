@@ -50,8 +50,9 @@ fallible scope_start(const struct scope_plan *p, const char *description, const 
                      char **ret_path, struct scope_hold *ret_hold);
 /* Changes a scope's properties until the end of it. */
 fallible scope_set(enum scope_manager manager, const char *unit, const struct strv *properties);
-/* Moves a process in, by systemd: where the caller itself may not. */
-fallible scope_attach(enum scope_manager manager, const char *unit, pid_t pid);
+/* Moves a process in, by systemd: where the caller itself may not. below: "/init.scope", a group below the scope's;
+ * NULL: the scope's own. */
+fallible scope_attach(enum scope_manager manager, const char *unit, const char *below, pid_t pid);
 /* Ends the scope, and waits for it; one that is gone is no error. */
 fallible scope_stop(enum scope_manager manager, const char *unit);
 

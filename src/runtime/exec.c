@@ -260,25 +260,6 @@ static fallible run_once_more(struct joining *j, struct program_said *said)
     return run(j, said);
 }
 
-/* Where the container's first process is now, below the container's own group; NULL: in that itself, or elsewhere. */
-static char *group_of_init(const struct joining *j)
-{
-    const char *own = cgroup_path(j->cgroup);
-    own_mem char *path = mem_printf("/proc/%d/cgroup", (int)j->state->init.pid), *text = NULL;
-    size_t n = strlen(own);
-    err *e = fs_read_at(AT_FDCWD, path, 1 << 16, &text, NULL);
-    if (e) {
-        err_ignore(e, "it has ended, and the first error says what went wrong");
-        return NULL;
-    }
-    const char *at = strncmp(text, "0::", 3) == 0 ? text : strstr(text, "\n0::");
-    if (!at)
-        return NULL;
-    at += *at == '\n' ? 4 : 3;
-    size_t len = strcspn(at, "\n");
-    return len > n + 1 && strncmp(at, own, n) == 0 && at[n] == '/' ? mem_strndup(at + n, len - n) : NULL;
-}
-
 /* A group of v2 that gives controllers to groups below it takes no process itself (EBUSY), and an init like systemd has
  * divided the container's: then to where the init is. Source: cgroup-v2.rst, "No Internal Process Constraint". */
 static fallible run_beside_init(struct joining *j, struct program_said *said)
@@ -286,7 +267,7 @@ static fallible run_beside_init(struct joining *j, struct program_said *said)
     err *e = run(j, said);
     if (!err_is(e, ERR_CONFLICT) || !j->cgroup || (j->x->cgroups && j->x->cgroups->n))
         return e;
-    own_mem char *below = group_of_init(j);
+    own_mem char *below = state_group_of_init(j->state, j->cgroup);
     if (!below)
         return e;
     err_ignore(e, "the group takes no process: once more in the one below it that the init is in");

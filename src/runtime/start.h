@@ -86,7 +86,11 @@ fallible state_update_rdt(int resctrl_fd, const char *state_dir, const struct ru
 enum scope_manager state_manager(const struct runtime_state *s);
 /* Whether a child can be cloned right into the group: not into a scope of a user who is in a login session. */
 bool state_clones_into(const struct runtime_state *s);
-/* Moves a process into the container's group, through systemd where only that may. */
+/* Where the container's first process is now, below the container's own group: "/init.scope". NULL: in that itself, or
+ * elsewhere. Caller frees. */
+char *state_group_of_init(const struct runtime_state *s, const struct cgroup *g);
+/* Moves a process into the container's group, through systemd where only that may: then, if g is not one below it, to
+ * where the first process is. */
 fallible state_join(const struct runtime_state *s, const struct cgroup *g, pid_t pid);
 
 /* The state as the specification has it; caller drops. */

@@ -153,6 +153,38 @@ bool state_clones_into(const struct runtime_state *s)
     return can;
 }
 
+char *state_group_of_init(const struct runtime_state *s, const struct cgroup *g)
+{
+    const char *own = cgroup_path(g);
+    own_mem char *path = mem_printf("/proc/%d/cgroup", (int)s->init.pid), *text = NULL;
+    size_t n = strlen(own);
+    err *e = fs_read_at(AT_FDCWD, path, 1 << 16, &text, NULL);
+    if (e) {
+        err_ignore(e, "it has ended, and the caller's own error says what went wrong");
+        return NULL;
+    }
+    const char *at = strncmp(text, "0::", 3) == 0 ? text : strstr(text, "\n0::");
+    if (!at)
+        return NULL;
+    at += *at == '\n' ? 4 : 3;
+    size_t len = strcspn(at, "\n");
+    return len > n + 1 && strncmp(at, own, n) == 0 && at[n] == '/' ? mem_strndup(at + n, len - n) : NULL;
+}
+
+/* Where in the scope a process goes: the group that was asked for below it, else where the first process is, since a
+ * scope that its init has divided takes no process itself. NULL: the scope. */
+static char *group_in_scope(const struct runtime_state *s, const struct cgroup *g)
+{
+    const char *own = cgroup_path(g), *name = NULL, *dir = NULL;
+    bool v2 = false;
+    for (size_t i = 0; cgroup_dir(g, i, &name, &dir, &v2); i++) {
+        const char *at = v2 ? strstr(dir, own) : NULL;
+        if (at && at[strlen(own)] == '/')
+            return mem_strdup(at + strlen(own));
+    }
+    return state_group_of_init(s, g);
+}
+
 fallible state_join(const struct runtime_state *s, const struct cgroup *g, pid_t pid)
 {
     err *e = cgroup_add(g, pid);
@@ -160,7 +192,8 @@ fallible state_join(const struct runtime_state *s, const struct cgroup *g, pid_t
     if (!s->scope || !err_is(e, ERR_DENIED))
         return e;
     err_free(e);
-    return scope_attach(state_manager(s), s->scope, pid);
+    own_mem char *below = group_in_scope(s, g);
+    return scope_attach(state_manager(s), s->scope, below, pid);
 }
 
 /* *ret_g: the container's group when it had to be opened to know; else it stays NULL. */
