@@ -219,7 +219,7 @@ static fallible prune_pods(struct pruning *p)
     TRY(pod_list(p->engine, &list));
     for (size_t i = 0; i < list.n && !first; i++) {
         bool gone = false;
-        first = pod_prune_one(list.items[i], p->o->dry_run, &p->gone, &p->bytes, &gone);
+        first = pod_prune_one(list.items[i], p->o->dry_run, &p->trash, &p->gone, &p->bytes, &gone);
         if (gone)
             strv_add(&pods, list.items[i]->row.id);
     }
@@ -278,7 +278,12 @@ static fallible prune_images(struct pruning *p)
 {
     own_strv struct strv lines = { 0 };
     uint64_t freed = 0;
-    struct prune_options wish = { p->o->all, p->o->dry_run, &p->o->filter, &p->gone };
+    struct prune_options wish = { .all = p->o->all,
+                                  .dry_run = p->o->dry_run,
+                                  .filters = &p->o->filter,
+                                  .without = &p->gone,
+                                  .without_trash = !p->o->filter.n,
+                                  .trash = &p->trash };
     TRY(image_prune(p->engine, &wish, &lines, &freed));
     p->bytes += freed;
     print_list("Deleted Images", &lines);
@@ -290,13 +295,14 @@ static fallible prune_trash(struct pruning *p)
 {
     own(db_trash_list) struct db_trash_list l = { 0 };
     struct db *db = NULL;
+    bool sweep = false; /* prune_images() does */
     TRY(engine_db_if_there(p->engine, &db));
     if (db)
         TRY(db_trash_list(db, &l));
     for (size_t i = 0; i < l.n; i++) {
         if (!p->o->dry_run)
-            TRY(trash_purge(p->engine, l.items[i].id));
-        p->bytes += (uint64_t)l.items[i].bytes;
+            TRY(trash_purge(p->engine, l.items[i].id, &sweep));
+        p->bytes += (uint64_t)(l.items[i].bytes - l.items[i].image_bytes); /* the images': there too */
     }
     return NULL;
 }
@@ -331,11 +337,9 @@ static fallible prune_run(const void *opts_, struct args args)
 const struct command cmd_system_df = {
     .name = "df",
     .summary = "Show how much disk images, containers and volumes use",
-    .detail =
-        "Bytes on disk, as du(1) counts: the rows add up to what it says of the store. Other is the database, the\n"
-        "index, staging and the trash (husk trash ls). Reclaimable is what `husk image prune -a` and the like would "
-        "give\n"
-        "back.",
+    .detail = "Bytes on disk, as du(1) counts: the rows add up to what it says of the store. Trash is what\n"
+              "`husk trash empty` gives back; Other is the database, the index and staging. Reclaimable is what\n"
+              "`husk image prune -a` and the like would take out of the row.",
     .opts = df_rows,
     .opts_size = sizeof(struct df_opts),
     .max_args = 0,
@@ -345,9 +349,8 @@ const struct command cmd_system_df = {
 const struct command cmd_system_prune = {
     .name = "prune",
     .summary = "Remove containers that do not run, and what nothing needs",
-    .detail =
-        "What earlier removals kept for `husk undo` is deleted; the containers and volumes that this one removes are\n"
-        "kept in their turn, so all of the space that it tells is free with --no-trash only, or when they expire.",
+    .detail = "What earlier removals kept for `husk undo` is deleted; what this one removes is\n"
+              "kept in its turn, so all of the space that it tells is free with --no-trash only, or when they expire.",
     .opts = prune_rows,
     .opts_size = sizeof(struct prune_opts),
     .max_args = 0,

@@ -6,9 +6,10 @@
 #include "cli/cli.h"
 #include "cli/inspect_docs.h"
 #include "engine/image_remove.h"
+#include "engine/trash.h"
 
 struct image_opts {
-    bool force, all, dry_run;
+    bool force, all, dry_run, no_trash;
     struct strv filter;
     const char *format, *platform;
 };
@@ -17,6 +18,7 @@ struct image_opts {
 static const struct opt rmi_options[] = {
     OPT_FLAG('f', "force", T, force, "Also while a container uses it, which then keeps what it needs"),
     OPT_FLAG(0, "dry-run", T, dry_run, "Only say what would go, and the room that would make"),
+    TRASH_OPTION(T),
     OPT_END,
 };
 static const struct opt inspect_options[] = {
@@ -29,6 +31,7 @@ static const struct opt prune_options[] = {
     OPT_STRS(0, "filter", T, filter, "KEY=VALUE",
              "until=TIME (or a duration: older than), label=KEY[=VALUE], label!=..."),
     OPT_FLAG(0, "dry-run", T, dry_run, "Only show what would go"),
+    TRASH_OPTION(T),
     OPT_FLAG('f', "force", T, force, "As with docker: husk never asks"),
     OPT_END,
 };
@@ -39,6 +42,7 @@ struct each {
     struct engine *engine;
     const struct image_opts *opts;
     json_t *docs;
+    struct trash *trash;
 };
 
 static err *rmi_one(const char *arg, void *ctx)
@@ -48,8 +52,8 @@ static err *rmi_one(const char *arg, void *ctx)
     uint64_t bytes = 0;
     char size[32];
     bool look = each->opts->dry_run, force = each->opts->force;
-    err *e =
-        look ? image_removal(each->engine, arg, force, &lines, &bytes) : image_remove(each->engine, arg, force, &lines);
+    err *e = look ? image_removal(each->engine, arg, force, &lines, &bytes)
+                  : image_remove(each->engine, arg, force, each->trash, &lines);
     for (size_t i = 0; i < lines.n; i++)
         printf("%s\n", lines.items[i]);
     if (look && !e)
@@ -63,9 +67,15 @@ static err *rmi_one(const char *arg, void *ctx)
 
 static fallible rmi_run(const void *opts_, struct args args)
 {
+    const struct image_opts *o = opts_;
     own(engine) struct engine *engine = NULL;
+    struct trash trash;
     TRY(engine_open(&engine));
-    return command_each("husk rmi", args, rmi_one, &(struct each){ engine, opts_, NULL });
+    TRY(trash_begin(engine, "rmi", o->no_trash, &trash));
+    err *e = command_each("husk rmi", args, rmi_one, &(struct each){ engine, opts_, NULL, &trash });
+    if (!o->dry_run)
+        err_ignore(trash_end(&trash), "what was asked is done; the next removal tries again");
+    return e;
 }
 
 static fallible tag_run(const void *opts_, struct args args)
@@ -94,7 +104,7 @@ static fallible inspect_run(const void *opts_, struct args args)
     own(engine) struct engine *engine = NULL;
     own_json json_t *docs = json_array();
     TRY(engine_open(&engine));
-    TRY(command_each("husk image inspect", args, inspect_one, &(struct each){ engine, o, docs }));
+    TRY(command_each("husk image inspect", args, inspect_one, &(struct each){ engine, o, docs, NULL }));
     return inspect_print(docs, o->format);
 }
 
@@ -120,9 +130,14 @@ static fallible prune_run(const void *opts_, struct args args)
     own_strv struct strv lines = { 0 };
     uint64_t bytes = 0;
     char size[32];
+    struct trash trash;
     TRY(engine_open(&engine));
-    struct prune_options wish = { .all = o->all, .dry_run = o->dry_run, .filters = &o->filter };
-    TRY(image_prune(engine, &wish, &lines, &bytes));
+    TRY(trash_begin(engine, "image prune", o->no_trash, &trash));
+    struct prune_options wish = { .all = o->all, .dry_run = o->dry_run, .filters = &o->filter, .trash = &trash };
+    err *e = image_prune(engine, &wish, &lines, &bytes);
+    if (!o->dry_run)
+        err_ignore(trash_end(&trash), "what was asked is done; the next removal tries again");
+    TRY(e);
     for (size_t i = 0; i < lines.n; i++)
         printf("%s\n", lines.items[i]);
     printf("%s: %s\n", o->dry_run ? "Would be reclaimed" : "Total reclaimed space", format_bytes(bytes, size));

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/pod.h"
+#include "engine/trash.h"
 #include "os/fs.h"
 
 enum { ID_FILE_MAX = 4096 };
@@ -15,7 +16,7 @@ struct pod_opts {
     struct pod_selection select;
     struct opt_i64 time;
     const char *signal;
-    bool force, dry_run;
+    bool force, dry_run, no_trash;
 };
 
 #define T         struct pod_opts
@@ -45,11 +46,13 @@ static const struct opt rm_options[] = {
     IGNORE(T),
     OPT_FLAG('f', "force", T, force, "Kill what runs in it first; a missing one is no error"),
     OPT_I64('t', "time", T, time, "SECONDS", "With --force: stop it gently first, for as long"),
+    TRASH_OPTION(T),
     OPT_END,
 };
 static const struct opt prune_options[] = {
     OPT_FLAG('f', "force", T, force, "As with podman: husk never asks"),
     OPT_FLAG(0, "dry-run", T, dry_run, "Only say what would be removed"),
+    TRASH_OPTION(T),
     OPT_END,
 };
 static const struct opt no_options[] = { OPT_END };
@@ -86,16 +89,17 @@ fallible pod_select(struct engine *e, const struct pod_selection *s, struct args
     return NULL;
 }
 
-typedef err *pod_fn(struct pod *p, const struct pod_opts *o);
+typedef err *pod_fn(struct pod *p, const struct pod_opts *o, struct trash *t);
 struct each {
     struct engine *engine;
     const struct pod_opts *opts;
     pod_fn *fn;
+    struct trash trash;
 };
 
 static err *on_each(const char *name, void *ctx)
 {
-    const struct each *each = ctx;
+    struct each *each = ctx;
     own(pod) struct pod *p = NULL;
     err *e = pod_find(each->engine, name, &p);
     if ((each->opts->select.ignore || each->opts->force) && err_is(e, ERR_NOT_FOUND)) {
@@ -103,10 +107,12 @@ static err *on_each(const char *name, void *ctx)
         return NULL;
     }
     TRY(e);
-    TRY(each->fn(p, each->opts));
+    TRY(each->fn(p, each->opts, &each->trash));
     printf("%s\n", name);
     return NULL;
 }
+
+static err *rm_one(struct pod *p, const struct pod_opts *o, struct trash *t);
 
 static fallible each_pod(const char *command, const struct pod_opts *o, struct args args, pod_fn *fn)
 {
@@ -114,47 +120,53 @@ static fallible each_pod(const char *command, const struct pod_opts *o, struct a
     own_strv struct strv names = { 0 };
     TRY(engine_open(&engine));
     TRY(pod_select(engine, &o->select, args, &names));
-    return command_each(command, (struct args){ names.items, (int)names.n }, on_each, &(struct each){ engine, o, fn });
+    struct each each = { .engine = engine, .opts = o, .fn = fn };
+    if (fn == rm_one)
+        TRY(trash_begin(engine, "pod rm", o->no_trash, &each.trash));
+    err *e = command_each(command, (struct args){ names.items, (int)names.n }, on_each, &each);
+    if (fn == rm_one)
+        err_ignore(trash_end(&each.trash), "what was asked is done; the next removal tries again");
+    return e;
 }
 
-static err *start_one(struct pod *p, const struct pod_opts *o)
+static err *start_one(struct pod *p, const struct pod_opts *o, struct trash *t)
 {
     return pod_start(p);
 }
 
-static err *stop_one(struct pod *p, const struct pod_opts *o)
+static err *stop_one(struct pod *p, const struct pod_opts *o, struct trash *t)
 {
     return pod_stop(p, &(struct stop_options){ .timeout_s = o->time });
 }
 
-static err *restart_one(struct pod *p, const struct pod_opts *o)
+static err *restart_one(struct pod *p, const struct pod_opts *o, struct trash *t)
 {
-    TRY(stop_one(p, o));
+    TRY(stop_one(p, o, t));
     return pod_start(p);
 }
 
-static err *kill_one(struct pod *p, const struct pod_opts *o)
+static err *kill_one(struct pod *p, const struct pod_opts *o, struct trash *t)
 {
     int signal = 0;
     TRY_AS(signal_parse(o->signal ? o->signal : "KILL", &signal), "--signal");
     return pod_kill(p, signal);
 }
 
-static err *pause_one(struct pod *p, const struct pod_opts *o)
+static err *pause_one(struct pod *p, const struct pod_opts *o, struct trash *t)
 {
     return pod_freeze(p, POD_PAUSE);
 }
 
-static err *unpause_one(struct pod *p, const struct pod_opts *o)
+static err *unpause_one(struct pod *p, const struct pod_opts *o, struct trash *t)
 {
     return pod_freeze(p, POD_UNPAUSE);
 }
 
-static err *rm_one(struct pod *p, const struct pod_opts *o)
+static err *rm_one(struct pod *p, const struct pod_opts *o, struct trash *t)
 {
     if (o->force && o->time.set)
-        TRY(stop_one(p, o));
-    return pod_remove(p, &(struct remove_options){ .force = o->force });
+        TRY(stop_one(p, o, t));
+    return pod_remove(p, &(struct remove_options){ .force = o->force, .trash = t });
 }
 
 #define RUN(verb)                                                                                                      \
@@ -182,7 +194,8 @@ static fallible exists_run(const void *opts, struct args args)
     return err_exit(1); /* no word: scripts ask for the status alone */
 }
 
-fallible pod_prune_one(struct pod *p, bool dry_run, struct strv *ret_members, uint64_t *ret_bytes, bool *ret_gone)
+fallible pod_prune_one(struct pod *p, bool dry_run, struct trash *trash, struct strv *ret_members, uint64_t *ret_bytes,
+                       bool *ret_gone)
 {
     own(pod_members) struct pod_members m = { 0 };
     uint64_t bytes = 0;
@@ -196,7 +209,7 @@ fallible pod_prune_one(struct pod *p, bool dry_run, struct strv *ret_members, ui
         strv_add(ret_members, m.items[i]->row.id);
     }
     if (!dry_run)
-        TRY(pod_remove(p, &(struct remove_options){ 0 }));
+        TRY(pod_remove(p, &(struct remove_options){ .trash = trash }));
     *ret_gone = true;
     return NULL;
 }
@@ -208,18 +221,23 @@ static fallible prune_run(const void *opts_, struct args args)
     own(pod_list) struct pod_list list = { 0 };
     own_strv struct strv members = { 0 };
     uint64_t bytes = 0;
+    struct trash trash;
+    err *failed = NULL;
     TRY(engine_open(&engine));
+    TRY(trash_begin(engine, "pod prune", o->no_trash, &trash));
     TRY(pod_list(engine, &list));
-    for (size_t i = 0; i < list.n; i++) {
+    for (size_t i = 0; i < list.n && !failed; i++) {
         const struct db_pod *row = &list.items[i]->row;
         bool gone = false;
-        TRY(pod_prune_one(list.items[i], o->dry_run, &members, &bytes, &gone));
+        failed = pod_prune_one(list.items[i], o->dry_run, &trash, &members, &bytes, &gone);
         if (gone && o->dry_run)
             printf("%s\t%s\n", row->id, row->name);
         else if (gone)
             printf("%s\n", row->id);
     }
-    return NULL;
+    if (!o->dry_run)
+        err_ignore(trash_end(&trash), "what was asked is done; the next removal tries again");
+    return failed;
 }
 
 #define POD_COMMAND(id, word, what, arguments, options, min, max)                                                      \

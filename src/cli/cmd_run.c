@@ -88,7 +88,7 @@ static fallible undo_rm(struct container *c, const struct run_opts *o, err *take
 static void remove_image(struct engine *engine, const char *id)
 {
     own_strv struct strv lines = { 0 };
-    err *e = image_remove(engine, id, false, &lines);
+    err *e = image_remove(engine, id, false, NULL, &lines);
     if (err_is(e, ERR_CONFLICT)) {
         err_ignore(e, "others need it, or it has more names");
         return;

@@ -4,6 +4,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "cli/cli.h"
 #include "cli/table.h"
+#include "engine/image_remove.h"
 #include "engine/trash.h"
 
 struct trash_opts {
@@ -61,6 +62,8 @@ static json_t *entry_row(const struct db_trash *t)
     (void)json_object_set_new(row, "Names", json_string(t->names ? t->names : ""));
     (void)json_object_set_new(row, "Containers", json_integer(t->containers));
     (void)json_object_set_new(row, "Volumes", json_integer(t->volumes));
+    (void)json_object_set_new(row, "Pods", json_integer(t->pods));
+    (void)json_object_set_new(row, "Images", json_integer(t->images));
     return row;
 }
 
@@ -87,6 +90,7 @@ static fallible empty_run(const void *opts_, struct args args)
     struct db *db = NULL;
     int64_t bytes = 0, wish = 0;
     char size[32];
+    bool sweep = false;
     TRY(engine_open(&engine));
     TRY(engine_db_if_there(engine, &db));
     if (db)
@@ -107,9 +111,11 @@ static fallible empty_run(const void *opts_, struct args args)
         }
         if (!wanted)
             continue;
-        TRY(trash_purge(engine, l.items[i].id));
+        TRY(trash_purge(engine, l.items[i].id, &sweep));
         bytes += l.items[i].bytes;
     }
+    if (sweep)
+        TRY(image_sweep(engine, false, NULL));
     printf("Total reclaimed space: %s\n", format_bytes((uint64_t)bytes, size));
     return NULL;
 }
@@ -119,8 +125,9 @@ const struct command cmd_undo = {
     .args = "[ENTRY]",
     .summary = "Bring back what was removed",
     .detail =
-        "The last removal, or an entry of `husk trash ls`. Containers and volumes are kept for a day after `rm`,\n"
-        "`volume rm` and the prunes, as [trash] in husk.conf says; what --rm removes is not, nor are images.",
+        "The last removal, or an entry of `husk trash ls`. Containers, volumes, pods and images are kept for a day\n"
+        "after `rm`, `volume rm`, `pod rm`, `rmi` and the prunes, as [trash] in husk.conf says; what --rm removes is "
+        "not.",
     .opts = undo_options,
     .opts_size = sizeof(struct trash_opts),
     .max_args = 1,

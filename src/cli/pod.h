@@ -28,6 +28,8 @@ fallible pod_inspect(const struct pod *p, json_t **ret);
 /* The containers of the pods that are named, without those that hold namespaces. */
 fallible pod_container_ids(struct engine *e, const struct strv *pods, bool running, struct strv *ret);
 /* Removes one of which nothing runs, with its containers; ret_members gets their IDs and ret_bytes what they take. */
-fallible pod_prune_one(struct pod *p, bool dry_run, struct strv *ret_members, uint64_t *ret_bytes, bool *ret_gone);
+struct trash;
+fallible pod_prune_one(struct pod *p, bool dry_run, struct trash *trash, struct strv *ret_members, uint64_t *ret_bytes,
+                       bool *ret_gone);
 
 #endif

@@ -9,6 +9,7 @@
 #include "base/parse.h"
 #include "engine/container.h"
 #include "engine/image_remove.h"
+#include "engine/trash.h"
 #include "engine/usage.h"
 #include "image/settings.h"
 
@@ -72,7 +73,7 @@ static fallible evict(struct engine *e, const struct candidate *c)
 {
     char when[40];
     own_strv struct strv lines = { 0 };
-    err *failed = image_remove(e, c->name ? c->name : c->id, true, &lines);
+    err *failed = image_remove(e, c->name ? c->name : c->id, true, NULL, &lines);
     if (err_is(failed, ERR_NOT_FOUND)) { /* it went with another name of it, or somebody else was faster */
         err_free(failed);
         return NULL;
@@ -83,10 +84,33 @@ static fallible evict(struct engine *e, const struct candidate *c)
     return NULL;
 }
 
+/* Images that were removed go before those that were not. */
+static fallible empty_trash(struct engine *e, uint64_t budget)
+{
+    own(db_trash_list) struct db_trash_list l = { 0 };
+    struct db *db = NULL;
+    uint64_t bytes = 0;
+    bool sweep = false;
+    TRY(engine_db_if_there(e, &db));
+    if (db)
+        TRY(db_trash_list(db, &l));
+    for (size_t i = 0; i < l.n; i++) {
+        if (!l.items[i].images)
+            continue;
+        TRY(usage_images(e, &bytes));
+        if (bytes <= budget)
+            return NULL;
+        TRY(trash_purge(e, l.items[i].id, &sweep));
+        TRY(image_sweep(e, false, NULL));
+    }
+    return NULL;
+}
+
 static fallible evict_until(struct engine *e, const struct candidate *all, size_t n, uint64_t budget)
 {
     uint64_t bytes = 0;
     char is[32], may[32];
+    TRY(empty_trash(e, budget));
     for (size_t i = 0;; i++) {
         TRY(usage_images(e, &bytes));
         if (bytes <= budget)

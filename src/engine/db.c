@@ -51,6 +51,11 @@ static const char *const upgrades[] = {
     "CREATE TABLE trash_port (container TEXT NOT NULL, proto TEXT NOT NULL, container_port INTEGER NOT NULL,"
     " host_ip TEXT NOT NULL, want_port INTEGER NOT NULL, host_port INTEGER NOT NULL,"
     " PRIMARY KEY (container, proto, container_port, host_ip, want_port)) WITHOUT ROWID;",
+    "CREATE TABLE trash_pod (id TEXT PRIMARY KEY, entry INTEGER NOT NULL, name TEXT NOT NULL,"
+    " created_ns INTEGER NOT NULL, infra TEXT, config TEXT NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE trash_image (item INTEGER PRIMARY KEY AUTOINCREMENT, entry INTEGER NOT NULL, name TEXT,"
+    " id TEXT NOT NULL, target TEXT NOT NULL);"
+    "ALTER TABLE trash ADD COLUMN image_bytes INTEGER NOT NULL DEFAULT 0;",
 };
 enum { VERSION = ARRAY_SIZE(upgrades) };
 

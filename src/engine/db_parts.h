@@ -35,6 +35,8 @@ fallible db_delete_by(struct db *db, const char *sql, const char *key);
 
 /* Whether a volume's use, an endpoint or a port names it. */
 fallible db_container_is_used(struct db *db, const char *id, bool *ret);
+/* CONFLICT while it has a container that is not its infra. */
+fallible db_pod_must_be_empty(struct db *db, const struct db_pod *p);
 /* A container's rows in every table, within a transaction. */
 fallible db_container_forget(struct db *db, const char *id);
 

@@ -101,7 +101,7 @@ fallible db_pod_members(struct db *db, const char *id, struct strv *ret)
     return code == SQLITE_DONE ? NULL : db_fail(db, "list a pod's containers");
 }
 
-static fallible remove_all(struct db *db, const struct db_pod *p)
+fallible db_pod_must_be_empty(struct db *db, const struct db_pod *p)
 {
     own_strv struct strv members = { 0 };
     TRY(db_pod_members(db, p->id, &members));
@@ -109,6 +109,12 @@ static fallible remove_all(struct db *db, const struct db_pod *p)
         if (!str_eq(members.items[i], p->infra))
             return err_new(ERR_CONFLICT, "pod '%s' has container %.12s: remove that first, or force with -f", p->name,
                            members.items[i]);
+    return NULL;
+}
+
+static fallible remove_all(struct db *db, const struct db_pod *p)
+{
+    TRY(db_pod_must_be_empty(db, p));
     if (p->infra)
         TRY(db_container_forget(db, p->infra));
     return db_delete_by(db, "DELETE FROM pod WHERE id = ?", p->id);

@@ -9,6 +9,7 @@
 #include "engine/config.h"
 #include "engine/image_rows.h"
 #include "engine/lowers.h"
+#include "engine/trash.h"
 #include "image/ref.h"
 #include "image/settings.h"
 #include "monitor/events.h"
@@ -50,15 +51,43 @@ static fallible kept_by_others(struct engine *e, const struct strv *without, str
     return first;
 }
 
-fallible image_kept(struct engine *e, struct sweep_kept *ret)
+static fallible keep_target(const char *text, struct sweep_kept *ret)
 {
-    return kept_by_others(e, NULL, ret);
+    void *read = NULL;
+    TRY_AS(bind_read(&oci_descriptor_type, text, strlen(text), &read), "an image in the trash");
+    const struct oci_descriptor *d = read;
+    if (media_is_index(d->media_type))
+        strv_add(&ret->indexes, d->digest);
+    else if (media_is_manifest(d->media_type) || !d->media_type)
+        strv_add(&ret->manifests, d->digest);
+    else
+        strv_add(&ret->blobs, d->digest);
+    bind_free(&oci_descriptor_type, read);
+    return NULL;
+}
+
+enum { NO_ENTRY = -1, EVERY_ENTRY = 0 };
+
+static fallible kept_by_trash(struct engine *e, int64_t without, struct sweep_kept *ret)
+{
+    own(db_trash_parts) struct db_trash_parts p = { 0 };
+    struct db *db = NULL;
+    if (without == EVERY_ENTRY)
+        return NULL;
+    TRY(engine_db_if_there(e, &db));
+    if (db)
+        TRY(db_trash_read_images(db, 0, &p));
+    for (size_t i = 0; i < p.images_n; i++)
+        if (p.images[i].entry != without)
+            TRY(keep_target(p.images[i].target, ret));
+    return NULL;
 }
 
 struct keeping {
     struct engine *e;
     const struct strv *without; /* containers */
     bool no_builds;
+    int64_t without_entry; /* of the trash */
 };
 
 static err *kept_now(void *ctx, struct sweep_kept *ret)
@@ -68,6 +97,7 @@ static err *kept_now(void *ctx, struct sweep_kept *ret)
     TRY(engine_layout(k->e, &l));
     if (!k->no_builds)
         TRY(build_cache_keep(l, &ret->layers));
+    TRY(kept_by_trash(k->e, k->without_entry, ret));
     return kept_by_others(k->e, k->without, ret);
 }
 
@@ -88,11 +118,17 @@ static fallible sweep_keeping(struct keeping *keeping, const struct strv *withou
     return dry_run ? NULL : lowers_sweep(keeping->e);
 }
 
-/* containers: that do not count either. */
-static fallible sweep(struct engine *e, const struct strv *without, const struct strv *containers, bool dry_run,
-                      struct sweep_result *ret)
+static fallible sweep(struct engine *e, const struct strv *without, bool dry_run, struct sweep_result *ret)
 {
-    return sweep_keeping(&(struct keeping){ .e = e, .without = containers }, without, dry_run, ret);
+    return sweep_keeping(&(struct keeping){ .e = e, .without_entry = NO_ENTRY }, without, dry_run, ret);
+}
+
+fallible image_trash_bytes(struct engine *e, int64_t entry, uint64_t *ret)
+{
+    struct sweep_result r = { 0 };
+    TRY(sweep_keeping(&(struct keeping){ .e = e, .without_entry = entry }, NULL, true, &r));
+    *ret = r.bytes;
+    return NULL;
 }
 
 fallible image_sweep_of_builds(struct engine *e, uint64_t *ret_bytes)
@@ -101,14 +137,14 @@ fallible image_sweep_of_builds(struct engine *e, uint64_t *ret_bytes)
     struct sweep_result r = { 0 };
     TRY(engine_layout(e, &l));
     TRY(layers_measure(l));
-    TRY(sweep_keeping(&(struct keeping){ .e = e, .no_builds = true }, NULL, true, &r));
+    TRY(sweep_keeping(&(struct keeping){ .e = e, .no_builds = true, .without_entry = NO_ENTRY }, NULL, true, &r));
     *ret_bytes = r.bytes;
     return NULL;
 }
 
 fallible image_sweep(struct engine *e, bool dry_run, struct sweep_result *ret)
 {
-    return sweep(e, NULL, NULL, dry_run, ret);
+    return sweep(e, NULL, dry_run, ret);
 }
 
 /* All names in the store that lead to this image. */
@@ -149,15 +185,45 @@ static fallible say_untagged(const char *full, struct strv *ret_lines)
     return NULL;
 }
 
-static fallible remove_name(struct layout *l, const char *full, struct strv *ret_lines)
+/* The row first; so a kill leaves a name that is in the trash as well, which undo finds as it is. On a full disk the
+ * name goes without one. name NULL: the image without a name. The store is locked, or a sweep could look at the trash
+ * before and at the names after. */
+static fallible to_trash(struct layout *l, struct trash *t, const struct image *image, const char *name)
 {
+    own(oci_index) struct oci_index *index = NULL;
+    if (!trash_keeps(t))
+        return NULL;
+    TRY(layout_read_index(l, &index));
+    for (size_t i = 0; i < index->manifests_n; i++) {
+        const struct oci_descriptor *d = &index->manifests[i];
+        own_mem char *has = image_name_of(d);
+        if (name ? !str_eq(has, name) : has || !str_eq(d->digest, image->manifest_digest))
+            continue;
+        err *e = trash_image(t, image->id, d);
+        if (!err_is(e, ERR_EXHAUSTED))
+            return e;
+        err_ignore(e, "then there is no room for a trash");
+        return NULL;
+    }
+    return NULL;
+}
+
+static fallible remove_name(struct layout *l, struct trash *t, const struct image *image, const char *full,
+                            struct strv *ret_lines)
+{
+    own_fd int lock = -1;
+    TRY(layout_lock(l, LAYOUT_ADDING, &lock));
+    TRY(to_trash(l, t, image, full));
     TRY(layout_remove_name(l, full));
     return say_untagged(full, ret_lines);
 }
 
 /* An image may be kept by its ID alone (loaded or imported without a name), with or without names beside it. */
-static fallible remove_unnamed(struct layout *l, const struct image *image)
+static fallible remove_unnamed(struct layout *l, struct trash *t, const struct image *image)
 {
+    own_fd int lock = -1;
+    TRY(layout_lock(l, LAYOUT_ADDING, &lock));
+    TRY(to_trash(l, t, image, NULL));
     err *e = layout_remove_unnamed(l, image->manifest_digest);
     if (!err_is(e, ERR_NOT_FOUND))
         return e;
@@ -212,12 +278,12 @@ fallible image_removal(struct engine *e, const char *what, bool force, struct st
         strv_add_printf(ret_lines, "Deleted: %s", image->id);
     }
     TRY(layers_measure(e->layout));
-    TRY(sweep(e, &without, NULL, true, &r));
+    TRY(sweep(e, &without, true, &r));
     *ret_bytes = r.bytes;
     return NULL;
 }
 
-fallible image_remove(struct engine *e, const char *what, bool force, struct strv *ret_lines)
+fallible image_remove(struct engine *e, const char *what, bool force, struct trash *trash, struct strv *ret_lines)
 {
     struct layout *l;
     own(image) struct image *image = NULL;
@@ -226,9 +292,9 @@ fallible image_remove(struct engine *e, const char *what, bool force, struct str
     TRY(engine_layout(e, &l));
     TRY(plan_removal(e, what, force, &image, &names, &last));
     for (size_t i = 0; i < names.n; i++)
-        TRY(remove_name(l, names.items[i], ret_lines));
+        TRY(remove_name(l, trash, image, names.items[i], ret_lines));
     if (last)
-        TRY(remove_unnamed(l, image));
+        TRY(remove_unnamed(l, trash, image));
     TRY(image_sweep(e, false, NULL));
     event_say(e->run, "image", "untag", image->id, "name", image->name, NULL);
     if (!last)
@@ -356,7 +422,8 @@ struct prune {
 static fallible prune_name(struct prune *p, const struct image *image)
 {
     strv_add(&p->without, image->name);
-    return p->o->dry_run ? say_untagged(image->name, p->lines) : remove_name(p->l, image->name, p->lines);
+    return p->o->dry_run ? say_untagged(image->name, p->lines)
+                         : remove_name(p->l, p->o->trash, image, image->name, p->lines);
 }
 
 static fallible prune_one(struct prune *p, const struct image *image)
@@ -375,17 +442,27 @@ static fallible prune_one(struct prune *p, const struct image *image)
         return prune_name(p, image);
     strv_add(&p->without, image->manifest_digest);
     if (!p->o->dry_run)
-        TRY(remove_unnamed(p->l, image));
+        TRY(remove_unnamed(p->l, p->o->trash, image));
     strv_add_printf(p->lines, "Deleted: %s", image->id);
     return NULL;
 }
 
 static fallible prune(struct prune *p, struct image **images, size_t n, uint64_t *ret_bytes)
 {
+    const struct prune_options *o = p->o;
     struct sweep_result r = { 0 };
+    struct keeping keeping = { .e = p->e,
+                               .without = o->without,
+                               .without_entry = o->without_trash ? EVERY_ENTRY : NO_ENTRY };
     for (size_t i = 0; i < n; i++)
         TRY(prune_one(p, images[i]));
-    TRY(sweep(p->e, &p->without, p->o->without, p->o->dry_run, &r));
+    if (o->dry_run || !trash_keeps(o->trash)) {
+        TRY(sweep_keeping(&keeping, &p->without, o->dry_run, &r));
+    } else { /* what --dry-run would say, though the trash keeps it */
+        keeping.without_entry = o->trash->entry ? o->trash->entry : NO_ENTRY;
+        TRY(sweep_keeping(&keeping, &p->without, true, &r));
+        TRY(sweep(p->e, NULL, false, NULL));
+    }
     *ret_bytes = r.bytes;
     return NULL;
 }

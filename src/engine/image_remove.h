@@ -11,10 +11,12 @@
 /**
  * image_remove - by name or ID.
  * @force: also while a container uses it (the container keeps what it needs), and an ID with several names.
+ * @trash: where its names go (engine/trash.h), which keeps its layers; NULL: they are gone.
  * @ret_lines: "Untagged: NAME", and "Deleted: ID" when that was its last name.
  * Errors: NOT_FOUND, CONFLICT (in use, several names).
  */
-fallible image_remove(struct engine *e, const char *what, bool force, struct strv *ret_lines);
+struct trash;
+fallible image_remove(struct engine *e, const char *what, bool force, struct trash *trash, struct strv *ret_lines);
 /* What image_remove() would say, and what room it would make; or its errors. Nothing is changed. */
 fallible image_removal(struct engine *e, const char *what, bool force, struct strv *ret_lines, uint64_t *ret_bytes);
 /* Another name for an image. */
@@ -24,6 +26,8 @@ struct prune_options {
     bool dry_run;               /* only say what would go */
     const struct strv *filters; /* "until=TIME or DURATION", "label=KEY[=VALUE]", "label!=KEY[=VALUE]"; NULL: none */
     const struct strv *without; /* IDs of containers that do not count: they go first; NULL: none */
+    bool without_trash;         /* nor does what the trash has now */
+    struct trash *trash;        /* where to; NULL: they are gone */
 };
 /* Names that nobody uses go first, then everything that nothing needs. */
 fallible image_prune(struct engine *e, const struct prune_options *o, struct strv *ret_lines, uint64_t *ret_bytes);
@@ -31,7 +35,7 @@ fallible image_prune(struct engine *e, const struct prune_options *o, struct str
 fallible image_sweep(struct engine *e, bool dry_run, struct sweep_result *ret);
 /* What a sweep would make room of if builds remembered nothing. Nothing is changed. */
 fallible image_sweep_of_builds(struct engine *e, uint64_t *ret_bytes);
-/* What containers need: for layers_sweep(). */
-fallible image_kept(struct engine *e, struct sweep_kept *ret);
+/* What entry of the trash (0: all of it) alone keeps: the bytes that a sweep without it would give back. */
+fallible image_trash_bytes(struct engine *e, int64_t entry, uint64_t *ret);
 
 #endif

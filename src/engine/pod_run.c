@@ -19,6 +19,7 @@
 #include "engine/paths.h"
 #include "engine/pod_parts.h"
 #include "engine/spec_parts.h"
+#include "engine/trash.h"
 #include "os/fault.h"
 #include "os/fs.h"
 
@@ -355,6 +356,16 @@ static void remove_locks(struct engine *e)
     (void)rmdir(path); /* the last one's */
 }
 
+/* Of one without an infra. On a full disk it goes for good, which makes room. */
+static fallible remove_row(const struct pod *p, struct trash *t, struct db *db)
+{
+    err *e = trash_keeps(t) ? trash_pod(t, &p->row) : db_pod_remove(db, &p->row);
+    if (!trash_keeps(t) || !err_is(e, ERR_EXHAUSTED))
+        return e;
+    err_ignore(e, "then there is no room for a trash");
+    return db_pod_remove(db, &p->row);
+}
+
 fallible pod_remove(struct pod *p, const struct remove_options *o)
 {
     own_fd int held = -1;
@@ -365,7 +376,6 @@ fallible pod_remove(struct pod *p, const struct remove_options *o)
     TRY(pod_members(p, &m));
     if (!o->force)
         TRY(must_not_run(p, &m));
-    member.trash = NULL;   /* without its pod a member is nothing to bring back */
     member.volumes = true; /* as podman: nobody is left to use what nobody named */
     for (size_t i = m.n; i-- > 0;) {
         if (m.items[i]->config->infra)
@@ -384,7 +394,7 @@ fallible pod_remove(struct pod *p, const struct remove_options *o)
             TRY(container_remove(m.items[i], &member));
     if (!m.infra) {
         TRY(engine_db(p->engine, &db));
-        TRY(db_pod_remove(db, &p->row));
+        TRY(remove_row(p, o->trash, db));
     }
     fault_here(FAULT_POD_GONE);
     remove_group(p);

@@ -173,9 +173,9 @@ static fallible remove_row(struct container *c, const struct db_pod *pod, struct
 static fallible to_trash(struct container *c, const struct remove_options *o, bool *ret)
 {
     *ret = false;
-    if (o->pod || !trash_keeps(o->trash))
+    if (!trash_keeps(o->trash))
         return NULL;
-    err *e = trash_container(o->trash, c->row.id);
+    err *e = o->pod ? trash_pod(o->trash, o->pod) : trash_container(o->trash, c->row.id);
     if (err_is(e, ERR_EXHAUSTED)) {
         err_ignore(e, "then there is no room for a trash");
         return NULL;

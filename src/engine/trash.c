@@ -15,7 +15,9 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "engine/image_remove.h"
 #include "engine/volume.h"
+#include "image/layout.h"
 #include "image/settings.h"
 #include "os/fault.h"
 #include "os/quota.h"
@@ -91,6 +93,33 @@ fallible trash_container(struct trash *t, const char *id)
     TRY(db_trash_container(db, id, t->command, bytes, &t->entry));
     fault_here(FAULT_TRASH_ROW);
     err_ignore(move(from, to), "the next sweep moves it");
+    return NULL;
+}
+
+fallible trash_pod(struct trash *t, const struct db_pod *pod)
+{
+    own_mem char *from = mem_printf("%s/containers/%s", t->engine->root, pod->infra ? pod->infra : "");
+    own_mem char *to = trash_path(t->engine, pod->infra ? pod->infra : "");
+    int64_t bytes = 0;
+    struct db *db;
+    TRY(engine_db(t->engine, &db));
+    if (pod->infra)
+        TRY(container_bytes(from, &bytes));
+    TRY(db_trash_pod(db, pod, t->command, bytes, &t->entry));
+    fault_here(FAULT_TRASH_ROW);
+    if (pod->infra)
+        err_ignore(move(from, to), "the next sweep moves it");
+    return NULL;
+}
+
+fallible trash_image(struct trash *t, const char *id, const struct oci_descriptor *target)
+{
+    own_mem char *text = bind_write(&oci_descriptor_type, target, BIND_COMPACT), *name = image_name_of(target);
+    struct db *db;
+    TRY(engine_db(t->engine, &db));
+    TRY(db_trash_image(db, name, id, text, t->command, &t->entry));
+    t->images = true;
+    fault_here(FAULT_TRASH_IMAGE);
     return NULL;
 }
 
@@ -170,13 +199,14 @@ static fallible delete_volume(struct engine *e, const struct db_trash_volume *v)
     return engine_remove_tree(path);
 }
 
-fallible trash_purge(struct engine *e, int64_t entry)
+fallible trash_purge(struct engine *e, int64_t entry, bool *sweep)
 {
     own(db_trash_parts) struct db_trash_parts p = { 0 };
     struct db *db;
     bool moved;
     TRY(engine_db(e, &db));
     TRY(db_trash_parts(db, entry, &p));
+    *sweep |= p.images_n > 0;
     for (size_t i = 0; i < p.volumes_n; i++) /* one that was never moved must not be found by its name later */
         TRY(trash_finish_volume(e, p.volumes[i].name, &moved));
     TRY(db_trash_forget(db, entry));
@@ -190,8 +220,25 @@ fallible trash_purge(struct engine *e, int64_t entry)
     return NULL;
 }
 
+/* What images take is known only when their names are gone. What two entries share is the later one's, so that all of
+ * them add up to what the trash keeps. */
+static fallible settle_images(struct trash *t, struct db *db)
+{
+    own(db_trash_list) struct db_trash_list l = { 0 };
+    uint64_t all = 0;
+    int64_t others = 0;
+    if (!t->images || !t->entry)
+        return NULL;
+    TRY(image_trash_bytes(t->engine, 0, &all));
+    TRY(db_trash_list(db, &l));
+    for (size_t i = 0; i < l.n; i++)
+        others += l.items[i].id == t->entry ? 0 : l.items[i].image_bytes;
+    return db_trash_set_image_bytes(db, t->entry, (int64_t)all > others ? (int64_t)all - others : 0);
+}
+
 fallible trash_end(struct trash *t)
 {
+    bool sweep = false;
     own(db_trash_list) struct db_trash_list l = { 0 };
     struct db *db = NULL;
     struct timespec now = { 0 };
@@ -201,6 +248,7 @@ fallible trash_end(struct trash *t)
     TRY(engine_db_if_there(t->engine, &db));
     if (!db)
         return NULL;
+    TRY(settle_images(t, db));
     TRY(db_trash_bounds(db, &l));
     (void)clock_gettime(CLOCK_REALTIME, &now);
     int64_t since = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - t->keep_ns;
@@ -210,8 +258,8 @@ fallible trash_end(struct trash *t)
         if (l.items[i].at_ns > since && bytes <= t->size && l.n - i <= ENTRIES_MAX)
             break;
         log_debug("trash: entry %lld goes", (long long)l.items[i].id);
-        TRY(trash_purge(t->engine, l.items[i].id));
+        TRY(trash_purge(t->engine, l.items[i].id, &sweep));
         bytes -= l.items[i].bytes;
     }
-    return NULL;
+    return sweep ? image_sweep(t->engine, false, NULL) : NULL;
 }

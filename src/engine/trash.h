@@ -6,8 +6,11 @@
  *
  * The row says where a folder belongs: it is moved to the trash's tables in one transaction (db_trash.h), and then the
  * folder is renamed, under its lock. Killed in between, whoever finds the folder where it was moves it: a sweep, the
- * making of a volume of that name, `system check --repair`, `undo` itself. Images are not kept: a container in the
- * trash does not hold its image's layers, and undo says which image has to be pulled again.
+ * making of a volume of that name, `system check --repair`, `undo` itself.
+ *
+ * Of an image only its name goes: the row has what index.json said of it, and a sweep keeps what rows name. A container
+ * in the trash does not hold its image's layers; undo says which image has to be brought back or pulled first. A pod's
+ * row goes with its infra's, after its members'.
  *
  * Bounds ([trash] in husk.conf: keep, size; at most 1,000 entries): what is too much goes, oldest first, at the end of
  * the next command that removes something. size = auto is a tenth of what is free on the file system, so on a full disk
@@ -25,7 +28,7 @@ struct trash {
     const char *command; /* borrowed: "rm" */
     int64_t entry;       /* 0: nothing was kept yet */
     int64_t keep_ns, size;
-    bool off;
+    bool off, images; /* images: the entry has some */
 };
 /* no_trash: the user said so. The settings are read here. */
 fallible trash_begin(struct engine *e, const char *command, bool no_trash, struct trash *ret);
@@ -39,12 +42,19 @@ fallible trash_container(struct trash *t, const char *id);
 /* Of a volume. CONFLICT while a container uses it; EXHAUSTED: nothing is changed. */
 fallible trash_volume(struct trash *t, const char *name);
 
-/* Deletes an entry for good; NOT_FOUND. */
-fallible trash_purge(struct engine *e, int64_t entry);
+/* Of a pod with nothing in it but its infra, if it has one, whose lock is held. EXHAUSTED: nothing is changed. */
+fallible trash_pod(struct trash *t, const struct db_pod *pod);
+/* What index.json says of a name, or of an image without one, before that goes; the store's lock is held meanwhile.
+ * EXHAUSTED: nothing is changed. */
+fallible trash_image(struct trash *t, const char *id, const struct oci_descriptor *target);
+
+/* Deletes an entry for good; NOT_FOUND. *sweep is set when it had images: what they took is there until
+ * image_sweep(). */
+fallible trash_purge(struct engine *e, int64_t entry, bool *sweep);
 /**
  * trash_undo - bring an entry back.
  * @entry: 0: the last. @name: another name for it, when it is one object; else NULL.
- * @ret_lines: what came back: "container NAME", "volume NAME".
+ * @ret_lines: what came back: "container NAME", "volume NAME", "pod NAME", "image NAME".
  * Errors: NOT_FOUND; EXISTS (a name is taken); CONFLICT (what it needs is gone). What came back before the error stays,
  * and the same again goes on with the rest.
  */

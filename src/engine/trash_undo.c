@@ -8,10 +8,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "engine/config.h"
 #include "engine/grammar.h"
 #include "engine/trash.h"
 #include "engine/userns.h"
+#include "image/layout.h"
+#include "image/ref.h"
 #include "layers/layer.h"
 #include "monitor/events.h"
 #include "os/fault.h"
@@ -31,18 +34,42 @@ static fallible has_layers_and_ids(struct engine *e, const struct db_container *
     for (size_t i = 0; i < c->layers.n && !failed; i++)
         if (!layer_exists(l, c->layers.items[i]))
             failed = err_new(ERR_CONFLICT,
-                             "container '%s' needs layer %.12s of image '%s', which is gone: pull it, then undo again",
+                             "container '%s' needs layer %.12s of image '%s', which is gone: undo its removal or pull "
+                             "it, then undo again",
                              row->name, digest_hex(c->layers.items[i]), row->image ? row->image : "");
     container_config_free(read);
     return failed;
+}
+
+/* It goes and comes with its pod. */
+static bool is_infra(const struct db_trash_parts *p, const char *id)
+{
+    for (size_t i = 0; i < p->pods_n; i++)
+        if (str_eq(p->pods[i].infra, id))
+            return true;
+    return false;
+}
+
+static fallible pod_must_be_free(struct db *db, const char *name)
+{
+    struct db_pod pod = { 0 };
+    err *e = db_pod_find(db, name, &pod);
+    bool taken = !e && str_eq(pod.name, name);
+    db_pod_clear(&pod);
+    err_ignore(e, "nobody has it");
+    return taken ? err_new(ERR_EXISTS, "the name '%s' is taken by another pod meanwhile: remove that, or say --name",
+                           name)
+                 : NULL;
 }
 
 static fallible must_be_free(struct db *db, const struct db_trash_parts *p, const char *other)
 {
     struct db_container c = { 0 };
     struct db_volume v = { 0 };
+    for (size_t i = 0; i < p->pods_n; i++)
+        TRY(pod_must_be_free(db, other ? other : p->pods[i].name));
     for (size_t i = 0; i < p->containers_n; i++) {
-        const char *name = other ? other : p->containers[i].name;
+        const char *name = other && !is_infra(p, p->containers[i].id) ? other : p->containers[i].name;
         err *e = db_container_find(db, name, &c);
         bool taken = !e && str_eq(c.name, name);
         db_container_clear(&c);
@@ -69,12 +96,15 @@ static fallible must_be_free(struct db *db, const struct db_trash_parts *p, cons
 static fallible must_have_all(struct engine *e, const struct db_trash_parts *p, int64_t entry)
 {
     for (size_t i = 0; i < p->containers_n; i++) {
-        own_mem char *lacks = NULL;
+        own_mem char *lacks = NULL, *taken = NULL;
         TRY(db_trash_lacks(e->db, p->containers[i].id, entry, &lacks));
         if (lacks)
             return err_new(ERR_CONFLICT, "container '%s' needs %s, which is gone: bring that back or make it first",
                            p->containers[i].name, lacks);
         TRY(has_layers_and_ids(e, &p->containers[i]));
+        TRY(db_trash_port_taken(e->db, p->containers[i].id, &taken));
+        if (taken) /* as with create: two may wish for one, and the second start is refused */
+            log_warn("container '%s': %s: only one of them can run", p->containers[i].name, taken);
     }
     return NULL;
 }
@@ -124,6 +154,88 @@ static fallible bring_volume(struct engine *e, const struct db_trash_volume *v, 
     return NULL;
 }
 
+static fallible bring_pod(struct engine *e, const struct db_pod *pod, const char *name)
+{
+    own_fd int fd = -1;
+    if (pod->infra) {
+        own_mem char *from = trash_path(e, pod->infra), *to = mem_printf("%s/containers/%s", e->root, pod->infra);
+        TRY(bring_folder(from, to, &fd));
+        fault_here(FAULT_UNDO_FOLDER);
+        TRY(back_again(from, to, db_untrash_pod(e->db, pod, name)));
+    } else {
+        TRY(db_untrash_pod(e->db, pod, name));
+    }
+    event_say(e->run, "pod", "undo", pod->id, "name", name, NULL);
+    return NULL;
+}
+
+/* ---- images ---- */
+
+static fallible name_of(const struct db_trash_image *i, const char *other, char **ret)
+{
+    own(ref) struct ref *r = NULL;
+    *ret = mem_strdup(i->name);
+    if (!other)
+        return NULL;
+    TRY(ref_parse(other, &r));
+    if (r->digest)
+        return err_new(ERR_INVALID, "--name: '%s': a digest cannot be given, only a name and a tag", other);
+    free(*ret);
+    *ret = ref_full(r);
+    return NULL;
+}
+
+/* One that another image has, not this one again: a pull, or an undo that was killed. */
+static fallible image_must_be_free(struct layout *l, const struct oci_descriptor *d, const char *name)
+{
+    own(oci_index) struct oci_index *index = NULL;
+    TRY(layout_read_index(l, &index));
+    for (size_t i = 0; name && i < index->manifests_n; i++) {
+        own_mem char *has = image_name_of(&index->manifests[i]);
+        if (str_eq(has, name) && !str_eq(index->manifests[i].digest, d->digest))
+            return err_new(ERR_EXISTS,
+                           "the name '%s' is taken by another image meanwhile: tag or remove that, or say --name",
+                           name);
+    }
+    return NULL;
+}
+
+static fallible bring_image_of(struct engine *e, const struct db_trash_image *i, const struct oci_descriptor *d,
+                               const char *other, struct strv *ret_lines)
+{
+    struct layout *l;
+    own_mem char *name = NULL;
+    own(ref) struct ref *r = NULL;
+    own_fd int lock = -1;
+    TRY(engine_layout(e, &l));
+    TRY(name_of(i, other, &name));
+    TRY(layout_lock(l, LAYOUT_ADDING, &lock));
+    TRY(image_must_be_free(l, d, name));
+    if (!layout_has_blob(l, d->digest, -1))
+        return err_new(ERR_CONFLICT, "image '%s': its documents are gone: pull it again", name ? name : i->id);
+    if (name)
+        TRY(layout_set_name(l, name, d));
+    else
+        TRY(layout_add_unnamed(l, d));
+    fault_here(FAULT_UNDO_IMAGE);
+    TRY(db_untrash_image(e->db, i->item));
+    if (name)
+        TRY(ref_parse(name, &r));
+    own_mem char *familiar = r ? ref_familiar(r) : mem_strdup(i->id);
+    strv_add_printf(ret_lines, "image %s", familiar);
+    event_say(e->run, "image", "undo", i->id, "name", familiar, NULL);
+    return NULL;
+}
+
+static fallible bring_image(struct engine *e, const struct db_trash_image *i, const char *other, struct strv *ret_lines)
+{
+    void *read = NULL;
+    TRY_AS(bind_read(&oci_descriptor_type, i->target, strlen(i->target), &read), "an image in the trash");
+    err *failed = bring_image_of(e, i, read, other, ret_lines);
+    bind_free(&oci_descriptor_type, read);
+    return failed;
+}
+
 static fallible find_entry(struct db *db, int64_t wish, int64_t *ret)
 {
     own(db_trash_list) struct db_trash_list l = { 0 };
@@ -137,29 +249,58 @@ static fallible find_entry(struct db *db, int64_t wish, int64_t *ret)
                 : err_new(ERR_NOT_FOUND, "the trash is empty: nothing can be undone");
 }
 
+/* --name: for one object, and a pod's infra is none. */
+static fallible must_be_one(const struct db_trash_parts *p, int64_t entry, const char *name)
+{
+    size_t n = p->volumes_n + p->pods_n + p->images_n;
+    for (size_t i = 0; i < p->containers_n; i++)
+        n += !is_infra(p, p->containers[i].id);
+    if (n != 1)
+        return err_new(ERR_INVALID, "--name is for one object: entry %lld has %zu", (long long)entry, n);
+    if (p->images_n)
+        return NULL;
+    return grammar_name(p->pods_n ? "pod name" : p->volumes_n ? "volume name" : "container name", name);
+}
+
+/* In this order: each may need what came before it. */
+static fallible bring_all(struct engine *e, const struct db_trash_parts *p, const char *name, struct strv *ret_lines)
+{
+    for (size_t i = 0; i < p->images_n; i++)
+        TRY(bring_image(e, &p->images[i], name, ret_lines));
+    for (size_t i = 0; i < p->volumes_n; i++) {
+        const char *as = name ? name : p->volumes[i].name;
+        TRY(bring_volume(e, &p->volumes[i], as));
+        strv_add_printf(ret_lines, "volume %s", as);
+    }
+    for (size_t i = 0; i < p->pods_n; i++) {
+        const char *as = name ? name : p->pods[i].name;
+        TRY(bring_pod(e, &p->pods[i], as));
+        strv_add_printf(ret_lines, "pod %s", as);
+    }
+    for (size_t i = 0; i < p->containers_n; i++) {
+        const char *as = name ? name : p->containers[i].name;
+        if (is_infra(p, p->containers[i].id))
+            continue;
+        TRY(bring_container(e, &p->containers[i], as));
+        strv_add_printf(ret_lines, "container %s", as);
+    }
+    return NULL;
+}
+
 fallible trash_undo(struct engine *e, int64_t entry, const char *name, struct strv *ret_lines)
 {
     own(db_trash_parts) struct db_trash_parts p = { 0 };
+    own_fd int ids = -1;
     struct db *db;
     TRY(engine_db(e, &db));
     TRY(find_entry(db, entry, &entry));
     TRY(db_trash_parts(db, entry, &p));
-    if (name && p.containers_n + p.volumes_n != 1)
-        return err_new(ERR_INVALID, "--name is for one object: entry %lld has %zu", (long long)entry,
-                       p.containers_n + p.volumes_n);
+    if (p.containers_n)
+        TRY(userns_lock(e, &ids));
     if (name)
-        TRY(grammar_name(p.containers_n ? "container name" : "volume name", name));
+        TRY(must_be_one(&p, entry, name));
     TRY(must_be_free(db, &p, name));
     TRY(must_have_all(e, &p, entry));
-    for (size_t i = 0; i < p.volumes_n; i++) { /* first: containers use them */
-        const char *as = name ? name : p.volumes[i].name;
-        TRY(bring_volume(e, &p.volumes[i], as));
-        strv_add_printf(ret_lines, "volume %s", as);
-    }
-    for (size_t i = 0; i < p.containers_n; i++) {
-        const char *as = name ? name : p.containers[i].name;
-        TRY(bring_container(e, &p.containers[i], as));
-        strv_add_printf(ret_lines, "container %s", as);
-    }
+    TRY(bring_all(e, &p, name, ret_lines));
     return db_trash_forget(db, entry);
 }

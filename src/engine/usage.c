@@ -8,6 +8,7 @@
 
 #include "engine/container.h"
 #include "engine/image_remove.h"
+#include "engine/trash.h"
 #include "engine/volume.h"
 #include "image/ref.h"
 #include "os/fs.h"
@@ -276,10 +277,10 @@ static fallible count_volumes(struct engine *e, struct usage *u)
     return first ? first : tree_bytes(all, &u->rows[USAGE_VOLUMES].bytes);
 }
 
-/* What is beside the four folders: the database, the index, locks, staging. */
+/* What is beside those folders: the database, the index, locks, staging. */
 static fallible count_other(struct engine *e, struct usage *u)
 {
-    static const char *const counted[] = { ".", "..", "blobs", "layers", "containers", "volumes" };
+    static const char *const counted[] = { ".", "..", "blobs", "layers", "containers", "volumes", "trash" };
     uint64_t sum = blocks_of(e->root), bytes = 0;
     own_dir DIR *dir = opendir(e->root);
     if (!dir)
@@ -301,11 +302,40 @@ static fallible count_other(struct engine *e, struct usage *u)
     return NULL;
 }
 
+/* Its folders, and those blobs and layers that are kept for it alone. */
+static fallible count_trash(struct engine *e, struct usage *u)
+{
+    own_mem char *all = trash_path(e, "");
+    own(db_trash_list) struct db_trash_list l = { 0 };
+    struct usage_row *row = &u->rows[USAGE_TRASH];
+    struct db *db = NULL;
+    uint64_t with = 0, without = 0;
+    struct sweep_result r = { 0 };
+    all[strlen(all) - 1] = '\0';
+    TRY(tree_bytes(all, &row->bytes));
+    TRY(engine_db_if_there(e, &db));
+    if (db)
+        TRY(db_trash_list(db, &l));
+    row->total = l.n;
+    for (size_t i = 0; i < l.n && !without; i++)
+        if (l.items[i].images)
+            TRY(image_trash_bytes(e, 0, &without));
+    if (without) {
+        TRY(image_sweep(e, true, &r));
+        with = r.bytes;
+    }
+    row->bytes += without - with;
+    row->reclaimable = row->bytes;
+    u->rows[USAGE_IMAGES].bytes -= without - with;
+    return NULL;
+}
+
 static fallible read_all(struct counting *c, const struct container_list *list, struct usage *u)
 {
     TRY(count_images(c, list, u));
     TRY(count_containers(c->e, list, u));
     TRY(count_volumes(c->e, u));
+    TRY(count_trash(c->e, u));
     return count_other(c->e, u);
 }
 
@@ -319,7 +349,7 @@ fallible usage_images(struct engine *e, uint64_t *ret_bytes)
 
 fallible usage_read(struct engine *e, struct usage *ret)
 {
-    static const char *const types[] = { "Images", "Containers", "Local Volumes", "Build Cache", "Other" };
+    static const char *const types[] = { "Images", "Containers", "Local Volumes", "Build Cache", "Trash", "Other" };
     struct counting c = { .e = e };
     struct usage u = { 0 };
     struct container_list list;

@@ -7,9 +7,17 @@
 
 #include "engine/engine.h"
 
-enum usage_kind { USAGE_IMAGES, USAGE_CONTAINERS, USAGE_VOLUMES, USAGE_BUILD_CACHE, USAGE_OTHER, USAGE_KINDS };
+enum usage_kind {
+    USAGE_IMAGES,
+    USAGE_CONTAINERS,
+    USAGE_VOLUMES,
+    USAGE_BUILD_CACHE,
+    USAGE_TRASH,
+    USAGE_OTHER,
+    USAGE_KINDS
+};
 struct usage_row {
-    const char *type; /* docker's word; "Other": database, index, staging, locks */
+    const char *type; /* docker's word; "Trash": engine/trash.h; "Other": database, index, staging, locks */
     size_t total, active;
     uint64_t bytes, reclaimable;
 };

@@ -181,16 +181,21 @@ static fallible lease(struct container *c, const struct id_map *uids, const stru
     return NULL;
 }
 
+fallible userns_lock(struct engine *e, int *ret_fd)
+{
+    own_mem char *path = mem_printf("%s/userns.lock", e->root);
+    return fs_lock_at(AT_FDCWD, path, FS_LOCK_EXCLUSIVE, ret_fd);
+}
+
 fallible userns_allocate(struct container *c, int *ret_lock)
 {
     own(id_map) struct id_map uids = { 0 }, gids = { 0 }, used = { 0 };
     own_fd int lock = -1;
-    own_mem char *path = mem_printf("%s/userns.lock", c->engine->root);
     uid_t me = geteuid();
     own_mem char *name = engine_is_rootless() ? ids_user_name(me) : mem_strdup("root");
     TRY(ids_subordinate("/etc/subuid", name, me, &uids));
     TRY(ids_subordinate("/etc/subgid", name, me, &gids));
-    TRY(fs_lock_at(AT_FDCWD, path, FS_LOCK_EXCLUSIVE, &lock));
+    TRY(userns_lock(c->engine, &lock));
     TRY(taken(c->engine, &used));
     TRY(lease(c, &uids, &gids, &used));
     *ret_lock = take_fd(&lock);

@@ -52,6 +52,8 @@ fallible userns_shift(const struct container_config *c, struct rootfs_source *ro
 /* A user or group of such a container in the default map; others stay as they are. INVALID when it has no such. */
 fallible userns_in_default(const struct container_config *c, uint32_t *uid, uint32_t *gid);
 
+/* Held while ids are leased, so that nobody else has them meanwhile. */
+fallible userns_lock(struct engine *e, int *ret_fd);
 /* CONFLICT when ids that this configuration leased are another container's: it was in the trash meanwhile. */
 fallible userns_must_be_free(struct engine *e, const struct container_config *c);
 

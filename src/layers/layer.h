@@ -40,7 +40,8 @@ fallible layers_measure(struct layout *l);
 /* What containers and builds need. Apart: the diffID of one image's layer may be the digest of another's blob, where
  * that came as a plain tar. */
 struct sweep_kept {
-    struct strv manifests, layers; /* digests; diffIDs */
+    struct strv indexes, manifests, blobs; /* digests */
+    struct strv layers;                    /* diffIDs */
 };
 struct sweep_options {
     /* Adds to it; called under the store's lock. NULL: none. */

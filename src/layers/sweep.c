@@ -139,16 +139,19 @@ static fallible need_all_of(struct sweep *s, const struct oci_index *index, int 
 
 static fallible need_each(struct sweep *s, const struct sweep_kept *kept)
 {
+    const struct strv *const lists[] = { &kept->indexes, &kept->manifests, &kept->blobs, &kept->layers };
+    for (size_t l = 0; l < ARRAY_SIZE(lists); l++)
+        for (size_t i = 0; i < lists[l]->n; i++)
+            if (!digest_valid(lists[l]->items[i]))
+                return err_new(ERR_INVALID, "keep '%s': no digest", lists[l]->items[i]);
     for (size_t i = 0; i < kept->layers.n; i++)
-        if (!digest_valid(kept->layers.items[i]))
-            return err_new(ERR_INVALID, "keep '%s': no digest", kept->layers.items[i]);
-        else
-            (void)need(&s->layers, kept->layers.items[i]);
+        (void)need(&s->layers, kept->layers.items[i]);
+    for (size_t i = 0; i < kept->blobs.n; i++)
+        (void)need(&s->blobs, kept->blobs.items[i]);
     for (size_t i = 0; i < kept->manifests.n; i++)
-        if (!digest_valid(kept->manifests.items[i]))
-            return err_new(ERR_INVALID, "keep '%s': no digest", kept->manifests.items[i]);
-        else
-            TRY(need_manifest(s, kept->manifests.items[i]));
+        TRY(need_manifest(s, kept->manifests.items[i]));
+    for (size_t i = 0; i < kept->indexes.n; i++)
+        TRY(need_index(s, kept->indexes.items[i], 0));
     return NULL;
 }
 
@@ -158,7 +161,9 @@ static fallible need_kept(struct sweep *s)
     err *e = s->o->keep ? s->o->keep(s->o->keep_ctx, &kept) : NULL;
     if (!e)
         e = need_each(s, &kept);
+    strv_free(&kept.indexes);
     strv_free(&kept.manifests);
+    strv_free(&kept.blobs);
     strv_free(&kept.layers);
     return e;
 }

@@ -22,8 +22,10 @@
     X(FAULT_RUNTIME_GONE, "runtime-removed")                                                                           \
     X(FAULT_TRASH_ROW, "trash-row")                                                                                    \
     X(FAULT_TRASH_VOLUME, "trash-volume-row")                                                                          \
+    X(FAULT_TRASH_IMAGE, "trash-image-row")                                                                            \
     X(FAULT_TRASH_FORGOTTEN, "trash-forgotten")                                                                        \
     X(FAULT_UNDO_FOLDER, "undo-folder")                                                                                \
+    X(FAULT_UNDO_IMAGE, "undo-image")                                                                                  \
     X(FAULT_UNDO_VOLUME, "undo-volume")                                                                                \
     X(FAULT_POD_MADE, "pod-made")                                                                                      \
     X(FAULT_POD_HELD, "pod-held")                                                                                      \

@@ -306,7 +306,7 @@ PY
     grep -qa 'security.capability' "$T/tmp/tree-user"
     grep -qa '^d .* 12:34 .* dir/sub$' "$T/tmp/tree-user"
     # and it goes away again, whoever owns it
-    as_user husk rmi kinds:user
+    as_user husk rmi --no-trash kinds:user
     [[ ! $(as_user ls "$USER_HOME/root/layers") ]]
 }
 # The listing as root of the user's namespace sees it.

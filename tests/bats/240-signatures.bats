@@ -256,7 +256,7 @@ PY
     load_busybox
     "$HUSK" copy store:busybox "docker://$REGISTRY/id:1"
     "$HUSK" image sign --key "$T/good.key" "$REGISTRY/id:1"
-    "$HUSK" rmi busybox
+    "$HUSK" rmi --no-trash busybox
     run "$HUSK" run --rm --signature-policy "$T/policy-bad.json" "$REGISTRY/id:1" true
     expect 125 "signed by another key"
     run "$HUSK" run --rm --quiet --signature-policy "$T/policy.json" "$REGISTRY/id:1" true
@@ -271,7 +271,7 @@ PY
     [[ $(ls store/trust) ]]
     run "$HUSK" system check
     expect 0
-    "$HUSK" rmi "$REGISTRY/id:1" >/dev/null
+    "$HUSK" rmi --no-trash "$REGISTRY/id:1" >/dev/null
     "$HUSK" image prune >/dev/null
     [[ ! $(ls store/trust) ]]
 }

@@ -26,7 +26,7 @@ each_user() { # FUNCTION: with $h the way to husk and $root its store
     "$1"
 }
 # shellcheck disable=SC2046 # IDs are words
-clean() { $h rmi -f $($h images -q --no-trunc | sort -u) >/dev/null 2>&1 || true; }
+clean() { $h rmi --no-trash -f $($h images -q --no-trunc | sort -u) >/dev/null 2>&1 || true; }
 
 df_and_du() {
     $h load --quiet --input "$IMAGES/busybox.tar"
@@ -42,7 +42,7 @@ df_and_du() {
     unique=$($h system df -v --format json | jq '.Images[] | select(.Tag == "one") | .RawUniqueSize')
     [[ $($h system df -v --format json | jq '.Images[] | select(.Tag == "one") | .RawSharedSize') -gt 0 ]]
     before=$($h system df --format '{{.Type}} {{.RawSize}}' | awk '/^Images/ { print $2 }')
-    $h rmi "$REGISTRY/store:one"
+    $h rmi --no-trash "$REGISTRY/store:one"
     after=$($h system df --format '{{.Type}} {{.RawSize}}' | awk '/^Images/ { print $2 }')
     ((before - after == unique)) || { echo "unique $unique, freed $((before - after))"; return 1; }
     run $h system df
@@ -72,7 +72,7 @@ prune_some() {
     run $h system prune -a --dry-run
     expect 0 "Deleted Containers:"
     [[ $($h ps -aq | wc -l) == 1 ]]
-    run $h system prune -a -f
+    run $h system prune -a -f --no-trash
     expect 0 "Total reclaimed space:"
     [[ $($h ps -aq | wc -l) == 0 && $($h images -q | wc -l) == 0 ]]
     [[ ! $(ls -A "$root/layers") && ! $(ls -A "$root/blobs/sha256") ]]
@@ -193,9 +193,9 @@ same_layer_in_two_forms() {
     $h load --quiet --input "$IMAGES/busybox.tar" >/dev/null
     $h import "$IMAGES/rootfs.tar" packed >/dev/null
     id=$($h create --network none packed /bin/sh)
-    run $h rmi busybox
+    run $h rmi --no-trash busybox
     expect 0 Deleted
-    run $h rmi -f packed
+    run $h rmi --no-trash -f packed
     expect 0
     run $h system check
     expect 0 "no problems"
@@ -219,7 +219,7 @@ not_waiting() {
     head -c 100000 "$IMAGES/busybox.tar" >&7
     wait_until 30 compgen -G "$root/tmp/adding-*"
     # The load is in the middle, and neither a removal nor a pull waits for it.
-    if [[ $h == root_husk ]]; then timeout 60 "$HUSK" rmi "$REGISTRY/store:one"; else as_user timeout 60 "$HUSK" rmi "$REGISTRY/store:one"; fi
+    if [[ $h == root_husk ]]; then timeout 60 "$HUSK" rmi --no-trash "$REGISTRY/store:one"; else as_user timeout 60 "$HUSK" rmi --no-trash "$REGISTRY/store:one"; fi
     $h pull --quiet "$REGISTRY/store:two"
     $h image prune >/dev/null
     tail -c +100001 "$IMAGES/busybox.tar" >&7

@@ -44,6 +44,7 @@ names_are_whole() {
 
 nothing_left() {
     $h image prune -a >/dev/null
+    $h trash empty >/dev/null
     [[ ! $($h images -q) && ! $(ls -A "$root/layers") && ! $(ls -A "$root/blobs/sha256") ]] ||
         { find "$root/layers" "$root/blobs" -maxdepth 2; return 1; }
 }
@@ -63,15 +64,18 @@ kill_everywhere() { # what it does; how to undo it
 @test "killed at every step of pull, load, rmi and prune, the store is whole" {
     local h=root_husk root=$HUSK_ROOT
     local -a act undo
-    act=("$HUSK" pull --quiet "$REGISTRY/store:a") undo=("$HUSK" rmi "$REGISTRY/store:a")
+    local how
+    act=("$HUSK" pull --quiet "$REGISTRY/store:a") undo=("$HUSK" rmi --no-trash "$REGISTRY/store:a")
     kill_everywhere
     nothing_left
-    act=("$HUSK" load --quiet --input "$IMAGES/busybox.tar") undo=("$HUSK" rmi busybox)
+    act=("$HUSK" load --quiet --input "$IMAGES/busybox.tar") undo=("$HUSK" rmi --no-trash busybox)
     kill_everywhere
     nothing_left
     "$HUSK" pull --quiet "$REGISTRY/store:b"
-    act=("$HUSK" rmi "$REGISTRY/store:b") undo=("$HUSK" pull --quiet "$REGISTRY/store:b")
-    kill_everywhere
+    for how in --no-trash --force; do
+        act=("$HUSK" rmi $how "$REGISTRY/store:b") undo=("$HUSK" pull --quiet "$REGISTRY/store:b")
+        kill_everywhere
+    done
     act=("$HUSK" image prune -a)
     kill_everywhere
     nothing_left
@@ -93,7 +97,7 @@ kill_everywhere() { # what it does; how to undo it
         # root traces: to an ordinary user's tracer newuidmap would have no rights
         killed_at $BARRIERS $n bash -c 'as_user husk pull --quiet "$1"' _ "$REGISTRY/store:a" || through=0
         names_are_whole
-        $h rmi "$REGISTRY/store:a" >/dev/null 2>&1 || true
+        $h rmi --no-trash "$REGISTRY/store:a" >/dev/null 2>&1 || true
     done
     ((n > 4 && n < 300)) || { cat "$T/tmp/out"; return 1; }
     nothing_left

@@ -65,8 +65,8 @@ equal_files_share() {
 # An entry is only where to look. Contents come from the archive, whatever it leads to.
 index_is_not_believed() {
     local link other
-    husk rmi one two >/dev/null
-    husk image prune -a >/dev/null
+    husk rmi --no-trash one two >/dev/null
+    husk image prune -a --no-trash >/dev/null
     [[ ! $(ls -A "$HUSK_ROOT/extents") ]]
     husk import "$T/one.tar" one >/dev/null
     other=$(in_layer other)
@@ -91,7 +91,7 @@ index_is_not_believed() {
 }
 
 setting_says_no() {
-    husk rmi one two >/dev/null
+    husk rmi --no-trash one two >/dev/null
     HUSK_CONF=$T/no.conf husk import "$T/one.tar" one >/dev/null
     HUSK_CONF=$T/no.conf husk import "$T/two.tar" two >/dev/null
     [[ $(in_layer middle | while read -r f; do block "$f"; done | sort -u | wc -l) == 2 ]]

@@ -124,11 +124,11 @@ d
     "$HUSK" load --quiet --input "$T/look"
     "$HUSK" run -d --name keep busybox sleep 1000 >/dev/null
     [[ $(mounts) -ge 1 ]]
-    "$HUSK" rmi --force base app other >/dev/null
+    "$HUSK" rmi --no-trash --force base app other >/dev/null
     run "$HUSK" exec keep cat /etc/passwd
     expect 0 "root:x:0:0"
     "$HUSK" rm -f keep >/dev/null
-    "$HUSK" rmi busybox >/dev/null
+    "$HUSK" rmi --no-trash busybox >/dev/null
     [[ $(mounts) == 0 ]]
     [[ ! $(ls "$HUSK_ROOT/layers" "$HUSK_ROOT/merged" | grep -v :) ]]
     run "$HUSK" system check

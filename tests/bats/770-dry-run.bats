@@ -68,7 +68,7 @@ single() {
     $h volume rm used unused
     # what it said is what goes, to the byte
     local freed before
-    $h rmi other >/dev/null
+    $h rmi --no-trash other >/dev/null
     unchanged rmi --dry-run busybox
     freed=$said
     before=$($h system df --format '{{.Type}} {{.RawReclaimable}}' | awk '/^Images/ { print $2 }')

@@ -24,5 +24,5 @@ pack_debian() { # DIR TAR
     echo "$output"
     ((status == 0))
     [[ $output != *"not ok"* ]]
-    (($(grep -c '^ok' <<<"$output") >= 41))
+    (($(grep -c '^ok' <<<"$output") >= 42))
 }
