@@ -140,9 +140,9 @@ fallible cgroup_freeze(const struct cgroup *g, enum cgroup_freeze how)
 
 /* ---- processes ---- */
 
-static fallible add_pids(const char *dir, pid_t **pids, size_t *n)
+static fallible add_pids(const char *dir, const char *file, pid_t **pids, size_t *n)
 {
-    own_mem char *path = mem_printf("%s/cgroup.procs", dir), *text = NULL;
+    own_mem char *path = mem_printf("%s/%s", dir, file), *text = NULL;
     err *e = fs_read_at(AT_FDCWD, path, FILE_MAX, &text, NULL);
     int errnum = err_errno(e);
     if (errnum == ENOENT || errnum == ENODEV || errnum == EOPNOTSUPP) { /* just removed; a threaded v2 group */
@@ -163,13 +163,13 @@ static fallible add_pids(const char *dir, pid_t **pids, size_t *n)
     return NULL;
 }
 
-static fallible add_pids_below(const char *dir, pid_t **pids, size_t *n)
+static fallible add_pids_below(const char *dir, const char *file, pid_t **pids, size_t *n)
 {
     own_strv struct strv dirs = { 0 };
     strv_add(&dirs, dir);
     for (size_t i = 0; i < dirs.n; i++) {
         own_dir DIR *list = opendir(dirs.items[i]);
-        TRY(add_pids(dirs.items[i], pids, n));
+        TRY(add_pids(dirs.items[i], file, pids, n));
         for (struct dirent *entry; list && (entry = readdir(list));)
             if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
                 strv_add_printf(&dirs, "%s/%s", dirs.items[i], entry->d_name);
@@ -183,7 +183,8 @@ static int by_number(const void *a, const void *b)
     return (*x > *y) - (*x < *y);
 }
 
-fallible cgroup_pids(const struct cgroup *g, pid_t **ret, size_t *ret_n)
+/* file: "cgroup.procs", or on v2 "cgroup.threads" */
+static fallible list_pids(const struct cgroup *g, const char *file, pid_t **ret, size_t *ret_n)
 {
     pid_t *pids = NULL;
     size_t n = 0;
@@ -191,7 +192,7 @@ fallible cgroup_pids(const struct cgroup *g, pid_t **ret, size_t *ret_n)
     group_complete(g);
     for (size_t i = 0; i < g->n && !(p && p->there); i++) /* one is enough: a process is in all of them or in none */
         p = &g->parts[i];
-    err *e = p && p->there ? add_pids_below(p->dir, &pids, &n) : NULL;
+    err *e = p && p->there ? add_pids_below(p->dir, file, &pids, &n) : NULL;
     if (e) {
         free(pids);
         return e;
@@ -201,6 +202,11 @@ fallible cgroup_pids(const struct cgroup *g, pid_t **ret, size_t *ret_n)
     *ret = pids;
     *ret_n = n;
     return NULL;
+}
+
+fallible cgroup_pids(const struct cgroup *g, pid_t **ret, size_t *ret_n)
+{
+    return list_pids(g, "cgroup.procs", ret, ret_n);
 }
 
 /* Without cgroup.kill (v1, Linux before 5.14): frozen, so that nobody forks meanwhile; a signal to a frozen v1 group is
@@ -345,10 +351,11 @@ fallible cgroup_stats(const struct cgroup *g, struct cgroup_stats *ret)
     io_stats(g, ret);
     ret->pids = read_number(pids, "pids.current");
     ret->pids_limit = limit_of(pids, "pids.max");
-    if (!ret->pids.set) {
+    if (!ret->pids.set) { /* what pids.current would count */
+        const struct part *v2 = group_v2(g);
         own_mem pid_t *list = NULL;
         size_t n = 0;
-        TRY(cgroup_pids(g, &list, &n));
+        TRY(list_pids(g, v2 && v2->there ? "cgroup.threads" : "cgroup.procs", &list, &n));
         ret->pids = (struct opt_u64){ .set = true, .v = n };
     }
     return NULL;

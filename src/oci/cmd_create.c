@@ -190,7 +190,7 @@ static fallible create(const struct create_opts *o, const char *id, enum begin b
         .root = &source,
         .cgroup = oci_cgroup(),
         .cgroup_optional = oci_is_rootless(),
-        .cgroup_v1_readers = true,
+        .cgroup_v1_readers = begin == BEGIN_LATER, /* what engines call */
         .seccomp_cache_dir = r.cache,
         .filter = r.filter.n ? &r.filter : NULL,
         .stdio = { -1, -1, -1 },

@@ -145,9 +145,9 @@ stopped() { [[ $(oci state "$1" | jq -r .status) == stopped ]]; }
     expect 0 "/husk/$GROUP"
     [[ $output != *"$GROUP/jobs"* ]]
     if [[ $V1 ]]; then
-        run oci exec --cgroup pids:jobs c1 cat /proc/self/cgroup
-        grep -q "pids:/husk/$GROUP/jobs\$" <<<"$output"
-        grep -q "memory:/husk/$GROUP\$" <<<"$output"
+        run oci exec --cgroup memory:jobs c1 cat /proc/self/cgroup
+        grep -q "memory:/husk/$GROUP/jobs\$" <<<"$output"
+        grep -q "devices:/husk/$GROUP\$" <<<"$output"
     fi
     check_table oci <<'END'
 exec --cgroup nope c1 true     | 255 | no control group 'nope' below its own
