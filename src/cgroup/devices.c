@@ -284,20 +284,27 @@ static fallible write_v2(const struct cgroup *g, const struct device_rules *d)
     return NULL;
 }
 
+static fallible write_rules(const struct cgroup *g, struct device_rules *d)
+{
+    struct part *v1 = group_part(g, "devices");
+    if (!v1)
+        return group_v2(g) ? write_v2(g, d)
+                           : err_new(ERR_UNSUPPORTED, "device rules need the devices controller or cgroup v2");
+    TRY(group_make_part(g, v1));
+    return write_v1(v1, d);
+}
+
+/* The kernel takes device rules only from the host's root. What they would forbid, a user cannot do anyway: it takes
+ * CAP_MKNOD on the host to make a device, and the host's file modes guard those that exist. Whether we are root of a
+ * user namespace is asked when they were refused: a start on the host need not know. */
 fallible devices_apply(const struct cgroup *g, const struct oci_device_cgroup *rules, size_t n)
 {
     own(device_rules) struct device_rules d = { 0 };
     TRY(devices_read(rules, n, &d));
-    if (geteuid() != 0 || ids_in_userns()) {
-        /* The kernel takes device rules only from the host's root. What they would forbid, a user cannot do anyway: it
-         * takes CAP_MKNOD on the host to make a device, and the host's file modes guard those that exist. */
-        log_debug("device rules: not needed for an ordinary user");
-        return NULL;
-    }
-    struct part *v1 = group_part(g, "devices");
-    if (!v1)
-        return group_v2(g) ? write_v2(g, &d)
-                           : err_new(ERR_UNSUPPORTED, "device rules need the devices controller or cgroup v2");
-    TRY(group_make_part(g, v1));
-    return write_v1(v1, &d);
+    err *e = geteuid() == 0 ? write_rules(g, &d) : NULL;
+    if (geteuid() == 0 && (!e || !ids_in_userns()))
+        return e;
+    err_ignore(e, "not needed for an ordinary user");
+    log_debug("device rules: not needed for an ordinary user");
+    return NULL;
 }

@@ -574,10 +574,10 @@ fallible cgroup_update(const struct cgroup *g, const struct oci_resources *resou
 
 /*
  * Which v1 hierarchies a container gets a group in from the start: each costs a directory to make, join and remove (see
- * docs/design/start.md), so only those that do something for every container: memory (OOM, statistics), devices (rules), cpu (a container
- * competes as one, however many processes it has), and freezer, pids, cpuacct and blkio where there is no v2, whose core
- * files do the same. The last three also for whoever reads v1's files. Any other is made when a limit asks for it, even
- * later by an update.
+ * docs/design/start.md), so only those that do something for every container: memory (OOM, statistics), devices
+ * (rules), cpu (a container competes as one, however many processes it has), and freezer, pids, cpuacct and blkio where
+ * there is no v2, whose core files do the same. The last three also for whoever reads v1's files. Any other is made
+ * when a limit asks for it, even later by an update.
  */
 bool limits_need(const struct cgroup_host *h, const struct part *p, const struct oci_resources *r, bool has_v2)
 {

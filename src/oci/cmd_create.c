@@ -54,6 +54,10 @@ fallible oci_make_state_dir(const char *id, char **ret)
     own_mem char *path = mem_printf("%s/%s", root, id);
     if (mkdir(path, 0700) < 0)
         return errno == EEXIST ? err_new(ERR_EXISTS, "container '%s' exists", id) : err_sys(errno, "make '%s'", path);
+    if (*path == '/') {
+        *ret = take(path);
+        return NULL;
+    }
     own_fd int dir = -1;
     TRY(fs_open_dir_at(AT_FDCWD, path, FS_MUST_EXIST, &dir));
     *ret = fs_fd_path(dir); /* absolute, for later commands from other directories */
@@ -190,7 +194,7 @@ static fallible create(const struct create_opts *o, const char *id, enum begin b
         .root = &source,
         .cgroup = oci_cgroup(),
         .cgroup_optional = oci_is_rootless(),
-        .cgroup_v1_readers = begin == BEGIN_LATER, /* what engines call */
+        .cgroup_v1_readers = begin == BEGIN_LATER || o->detach, /* ADR 0052 */
         .seccomp_cache_dir = r.cache,
         .filter = r.filter.n ? &r.filter : NULL,
         .stdio = { -1, -1, -1 },

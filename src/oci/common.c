@@ -72,13 +72,19 @@ char *oci_seccomp_cache_of(const char *root)
     return mem_printf("%s/.seccomp", root);
 }
 
+/* Absolute, and nothing in it to tidy: then nobody needs to be asked what the path is. */
+static bool is_plain(const char *path)
+{
+    return *path == '/' && path[1] && !strstr(path, "//") && !strstr(path, "/.") && !str_ends(path, "/");
+}
+
 fallible oci_bundle_text(const char *bundle, const char *config, char **ret_path, char **ret_text, size_t *ret_len)
 {
     const char *name = config && *config ? config : "config.json";
     own_fd int dir = -1;
     const char *where = bundle && *bundle ? bundle : ".";
     TRY_AS(fs_open_dir_at(AT_FDCWD, where, FS_MUST_EXIST, &dir), "bundle '%s'", where);
-    own_mem char *path = fs_fd_path(dir);
+    own_mem char *path = is_plain(where) ? mem_strdup(where) : fs_fd_path(dir);
     TRY_AS(fs_read_at(dir, name, CONFIG_MAX, ret_text, ret_len), "bundle '%s'", path);
     *ret_path = take(path);
     return NULL;

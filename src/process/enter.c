@@ -25,17 +25,32 @@ static int make_memfd(void)
     return fd < 0 && errno == EINVAL ? memfd_create("husk-init", MFD_CLOEXEC | MFD_ALLOW_SEALING) : fd;
 }
 
+/* By mapping it: a read would touch, and fault in, as many pages of our own once more. */
+static fallible copy_file(const char *path, int to)
+{
+    enum { STUB_MAX = 4 << 20 };
+    struct stat st;
+    own_fd int from = open(path, O_RDONLY | O_CLOEXEC);
+    if (from < 0 || fstat(from, &st) < 0)
+        return err_sys(errno, "open '%s'", path);
+    if (st.st_size <= 0 || st.st_size > STUB_MAX)
+        return err_new(ERR_INVALID, "'%s' has %lld bytes", path, (long long)st.st_size);
+    size_t n = (size_t)st.st_size;
+    void *bytes = mmap(NULL, n, PROT_READ, MAP_PRIVATE | MAP_POPULATE, from, 0);
+    if (bytes == MAP_FAILED)
+        return err_sys(errno, "map '%s'", path);
+    err *e = fs_write_fd(to, bytes, n, path);
+    (void)munmap(bytes, n);
+    return e;
+}
+
 /* A sealed copy in memory: nothing can be written through /proc/PID/exe. */
 static fallible stub_copy(const char *path, int *ret_fd)
 {
-    enum { STUB_MAX = 4 << 20 };
-    own_mem char *bytes = NULL;
-    size_t n = 0;
-    TRY(fs_read_at(AT_FDCWD, path, STUB_MAX, &bytes, &n));
     own_fd int fd = make_memfd();
     if (fd < 0)
         return err_sys(errno, "make a file in memory");
-    TRY(fs_write_fd(fd, bytes, n, path));
+    TRY(copy_file(path, fd));
     if (fchmod(fd, 0755) < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
         return err_sys(errno, "seal the copy of '%s'", path);
     *ret_fd = take_fd(&fd);

@@ -130,8 +130,6 @@ fallible rootfs_mount_root(struct rootfs *r)
     if (asked_propagation(r) == MS_SHARED) /* pivot_root(2) takes no shared root; it becomes so again afterwards */
         TRY(mount_set(fd, MOUNT_ONE, 0, 0, MS_PRIVATE));
     r->root_fd = take_fd(&fd);
-    free(r->root_path);
-    r->root_path = fs_fd_path(r->root_fd);
     return NULL;
 }
 

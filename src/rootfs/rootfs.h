@@ -39,7 +39,7 @@ struct rootfs {
     /* made on the way; owned */
     int staging_fd, root_fd, null_fd, proc_fd, empty_fd, tty_fd;
     struct mount_options *options; /* parallel to spec->mounts */
-    char *root_path;               /* where root_fd is seen in the child before the root is changed */
+    char *root_path;               /* where root_fd is seen; NULL: where the kernel says, asked when it is needed */
 };
 /* Reads every mount's options and checks what can be checked before anything is made. */
 fallible rootfs_init(struct rootfs *r, const struct oci_spec *spec, const struct rootfs_source *source);

@@ -48,8 +48,9 @@ const struct oci_mount *mount_at(const struct oci_spec *spec, const char *path)
 char *target_path(const struct rootfs *r, int fd)
 {
     own_mem char *path = fs_fd_path(fd);
-    size_t n = strlen(r->root_path);
-    if (str_starts(path, r->root_path) && (path[n] == '/' || path[n] == '\0'))
+    own_mem char *root = r->root_path ? mem_strdup(r->root_path) : fs_fd_path(r->root_fd);
+    size_t n = strlen(root);
+    if (str_starts(path, root) && (path[n] == '/' || path[n] == '\0'))
         return mem_strdup(path[n] ? path + n : "/");
     return take(path);
 }
@@ -90,7 +91,7 @@ static fallible check_proc(const struct rootfs *r, const struct oci_mount *m, in
 }
 
 /* These names are trusted by everything that follows: a link laid by the image would lead the mount elsewhere. */
-static fallible refuse_link(const struct rootfs *r, const char *path)
+static fallible open_trusted(const struct rootfs *r, const char *path, int *ret_fd)
 {
     own_fd int fd = -1;
     struct stat st;
@@ -105,6 +106,7 @@ static fallible refuse_link(const struct rootfs *r, const char *path)
         return err_sys(errno, "look at '%s'", path);
     if (!S_ISDIR(st.st_mode))
         return err_new(ERR_INVALID, "'%s' in the root file system is not a directory", path);
+    *ret_fd = take_fd(&fd);
     return NULL;
 }
 
@@ -113,12 +115,14 @@ fallible target_open(const struct rootfs *r, const struct oci_mount *m, bool is_
     own_fd int fd = -1;
     own_mem char *path = path_normal(m->destination);
     if (str_eq(path, "/proc") || str_eq(path, "/sys") || str_eq(path, "/dev"))
-        TRY(refuse_link(r, path));
+        TRY(open_trusted(r, path, &fd));
     if (str_eq(path, "/"))
         return err_new(ERR_INVALID, "mount '%s': the root itself cannot be mounted over", m->destination);
-    if (is_dir)
+    if (!is_dir)
+        close_now(&fd);
+    if (is_dir && fd < 0)
         TRY_AS(root_mkdirs(r->root_fd, path, 0755, &fd), "mount point '%s'", m->destination);
-    else
+    if (!is_dir)
         TRY_AS(root_touch(r->root_fd, path, 0644, &fd), "mount point '%s'", m->destination);
     TRY(check_proc(r, m, fd));
     *ret_fd = take_fd(&fd);
