@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -120,9 +121,9 @@ static fallible mount_bind(struct rootfs *r, size_t i)
 
 static void selinux_context(const struct rootfs *r, const struct oci_mount *m, struct str *data)
 {
-    static const char *const labelled[] = { "tmpfs", "devpts", "mqueue", "ramfs" };
-    const char *label = r->spec->linux_ ? r->spec->linux_->mount_label : NULL;
-    if (!label || !*label || (data->text && strstr(data->text, "context=")))
+    static const char *const labelled[] = { "tmpfs", "devpts", "ramfs" };
+    const char *label = mount_label(r);
+    if (!label || (data->text && strstr(data->text, "context=")))
         return;
     for (size_t i = 0; i < ARRAY_SIZE(labelled); i++) {
         if (str_eq(m->type, labelled[i])) {
@@ -130,6 +131,19 @@ static void selinux_context(const struct rootfs *r, const struct oci_mount *m, s
             str_printf(data, "%scontext=\"%s\"", data->len ? "," : "", label);
         }
     }
+}
+
+/* The ipc namespace has made its mqueue already, without a label: "context=" is refused for it, a file's label is not.
+ * A policy that labels no mqueue leaves it as it is. */
+static fallible label_mqueue(const struct rootfs *r, const struct oci_mount *m, int mount_fd)
+{
+    const char *label = mount_label(r);
+    if (!label || !str_eq(m->type, "mqueue"))
+        return NULL;
+    own_fd int dir = openat(mount_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0 || (fsetxattr(dir, "security.selinux", label, strlen(label) + 1, 0) < 0 && errno != EOPNOTSUPP))
+        return err_sys(errno, "label it '%s'", label);
+    return NULL;
 }
 
 /* A new file system on a directory. A read-only tmpfs for /dev is filled first and closed by rootfs_protect(). */
@@ -179,6 +193,7 @@ static fallible mount_new(struct rootfs *r, size_t i)
     if (e)
         TRY(mount_hosts_own(r, i, e, &fd));
     TRY(check_is_proc(m, fd));
+    TRY(label_mqueue(r, m, fd));
     if (r->options[i].tmpcopyup)
         TRY_AS(copy_up(target, fd), "tmpcopyup");
     TRY(mount_place(fd, target));
@@ -206,7 +221,7 @@ fallible layered_mount(const struct rootfs *r, size_t i, int userns_fd, bool in_
 {
     const struct oci_mount *m = &r->spec->mounts[i];
     struct rootfs_source s = { .kind = ROOTFS_OVERLAY };
-    const char *label = r->spec->linux_ ? r->spec->linux_->mount_label : NULL;
+    const char *label = mount_label(r);
     for (size_t k = 0; k < m->options.n; k++) {
         const char *word = m->options.items[k];
         if (str_starts(word, "lowerdir="))
@@ -218,7 +233,7 @@ fallible layered_mount(const struct rootfs *r, size_t i, int userns_fd, bool in_
     }
     s.idmap = r->options[i].idmap;
     err *e = s.lowers.n && !s.upper == !s.work
-                 ? source_mount(&s, userns_fd, in_userns, label && *label ? label : NULL, ret_mount_fd)
+                 ? source_mount(&s, userns_fd, in_userns, label, ret_mount_fd)
                  : err_new(ERR_INVALID, "an overlay needs lowerdir=, and upperdir= with workdir=");
     rootfs_source_free(&s);
     TRY(e);

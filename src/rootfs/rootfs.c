@@ -112,7 +112,7 @@ static uint64_t asked_propagation(const struct rootfs *r)
     return propagation;
 }
 
-static const char *mount_label(const struct rootfs *r)
+const char *mount_label(const struct rootfs *r)
 {
     const char *label = r->spec->linux_ ? r->spec->linux_->mount_label : NULL;
     return label && *label ? label : NULL;
