@@ -17,6 +17,9 @@ fallible inspect_network(struct engine *e, const struct network *n, json_t **ret
 fallible inspect_container_network(struct container *c, json_t **ret);
 /* Ports of the container's that are exposed or published: {"80/tcp": [{"HostIp": ..., "HostPort": ...}]}. */
 json_t *inspect_ports(const struct container_config *config, const struct db_ports *ports, bool connected);
+/* For template_render(): the values of fields that docker has and @doc, a container or an image, leaves out; or NULL.
+ */
+json_t *inspect_zeros(const json_t *doc);
 /* One after the other: as a JSON array, or each through a template. */
 fallible inspect_print(const json_t *docs, const char *format);
 

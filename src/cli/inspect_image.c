@@ -160,7 +160,9 @@ fallible inspect_print(const json_t *docs, const char *format)
     }
     for (size_t i = 0; i < json_array_size(docs); i++) {
         own_str struct str line = { 0 };
-        TRY(format_render(format, json_array_get(docs, i), &line));
+        const json_t *doc = json_array_get(docs, i);
+        own_json json_t *zeros = inspect_zeros(doc);
+        TRY_AS(template_render_with(format, doc, zeros, TEMPLATE_VALUES, &line), "--format");
         printf("%s\n", line.text ? line.text : "");
     }
     return NULL;

@@ -22,6 +22,7 @@ struct run {
     bool trim;     /* the text that follows loses its leading space */
     bool lenient;  /* what is missing is nil */
     enum template_mode mode;
+    const json_t *doc, *zeros; /* zeros: template_render_with() */
     struct str *out;
     struct variable variables[VARIABLES_MAX];
     size_t variables_n;
@@ -116,6 +117,8 @@ static json_t *header_of(const char *name)
 static fallible field_of(const struct run *r, const json_t *v, const char *name, const char *parent, json_t **ret)
 {
     json_t *next = *name ? json_object_get(v, name) : NULL;
+    if (!next && json_is_object(v) && (parent || v == r->doc))
+        next = json_object_get(json_object_get(r->zeros, parent ? parent : ""), name);
     if (next)
         *ret = json_incref(next);
     else if (r->mode == TEMPLATE_HEADERS)
@@ -776,10 +779,18 @@ static fallible block(struct run *r, bool live, enum stop *ret)
 
 fallible template_render(const char *template, const json_t *doc, enum template_mode mode, struct str *out)
 {
+    return template_render_with(template, doc, NULL, mode, out);
+}
+
+fallible template_render_with(const char *template, const json_t *doc, const json_t *zeros, enum template_mode mode,
+                              struct str *out)
+{
     struct run *r = mem_zalloc(sizeof *r);
     enum stop stop = STOP_END;
     r->p = template;
     r->mode = mode;
+    r->doc = doc;
+    r->zeros = zeros;
     r->out = out;
     r->variables[0].value = json_incref((json_t *)doc); /* dot, under a name that nobody can write */
     r->variables[0].name[0] = ' ';

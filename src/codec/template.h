@@ -31,5 +31,11 @@ enum { TEMPLATE_OUT_MAX = 64 << 20 };
  * Errors: INVALID names what is not understood or not there; UNSUPPORTED for define, template, block; EXHAUSTED.
  */
 fallible template_render(const char *template, const json_t *doc, enum template_mode mode, struct str *out);
+/**
+ * template_render_with - the same with values of fields that are not there.
+ * @zeros: {"Config": {"Volumes": {}}}: by the name of the field that they are in; "": the document's own. NULL: none.
+ */
+fallible template_render_with(const char *template, const json_t *doc, const json_t *zeros, enum template_mode mode,
+                              struct str *out);
 
 #endif

@@ -65,7 +65,7 @@ TABLE
     husk create --name more --expose 81 -v named:/named -v /anon --network none busybox true
     husk commit -q --iidfile "$T/tmp/iid" more more:1
     run husk image inspect -f '{{json .Config.ExposedPorts}} {{json .Config.Volumes}}' more:1
-    expect 0 '={"81/tcp":{}} null'
+    expect 0 '={"81/tcp":{}} {}'
     husk commit --include-volumes more more:2
     run husk image inspect -f '{{json .Config.Volumes}}' more:2
     expect 0 '={"/named":{},"/anon":{}}'

@@ -111,6 +111,18 @@ all_volumes() {
     expect 0 create
 }
 
+@test "inspect: a field of docker's that holds nothing is its zero, a misspelt one an error" {
+    husk create --name plain --network none busybox true
+    run husk inspect -f '{{.Config.Volumes}} {{.Config.Healthcheck}} {{.HostConfig.CpuRealtimePeriod}} {{.AppArmorProfile}}|{{if .State.Health}}sick{{end}}' plain
+    expect 0 '=map[] <no value> 0 |'
+    run husk image inspect -f '{{.Config.Entrypoint}} {{.Config.Labels}} {{len .Config.ExposedPorts}} {{.Config.User}}|{{.Variant}}' busybox
+    expect 0 '=[] map[] 0 |'
+    run husk image inspect -f '{{.Config.Entripoint}}' busybox
+    expect 1 "there is no field 'Entripoint' in Config"
+    run husk inspect plain
+    expect 0 '!"Volumes": null'
+}
+
 # ---- pulls ----
 
 @test "pull --policy and run --pull=newer: what is here does, where it is asked for or nobody can be" {

@@ -132,6 +132,30 @@ TEST(what_is_wrong_is_named)
     }
 }
 
+TEST(fields_that_are_left_out_have_their_zeros)
+{
+    static const struct {
+        const char *template, *want; /* NULL: an error */
+    } left_out[] = {
+        { "{{.Top}}|{{.State.Error}}|{{.State.Status}}", "[]||running" },
+        { "{{len .State.More}} {{range .Top}}x{{end}}{{json .State}}", "0 {\"Status\":\"running\",\"Pid\":7}" },
+        { "{{range .Mounts}}{{.Top}}{{end}}", NULL }, /* of the document itself alone */
+        { "{{.State.Top}}", NULL },
+        { "{{.Error}}", NULL },
+    };
+    own_json json_t *doc = json_loads(document, 0, NULL);
+    own_json json_t *zeros =
+        json_loads("{\"\":{\"Top\":[]},\"State\":{\"Error\":\"\",\"Status\":\"\",\"More\":{}}}", 0, NULL);
+    for (size_t i = 0; i < ARRAY_SIZE(left_out); i++) {
+        own_str struct str out = { 0 };
+        err *e = template_render_with(left_out[i].template, doc, zeros, TEMPLATE_VALUES, &out);
+        assert_int_equal(e != NULL, left_out[i].want == NULL);
+        if (!e)
+            assert_string_equal(out.text, left_out[i].want);
+        err_free(e);
+    }
+}
+
 TEST(headers_are_the_fields_names)
 {
     own_json json_t *headers = json_pack("{s:s}", "RunningFor", "CREATED");
