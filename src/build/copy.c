@@ -8,10 +8,11 @@
 #include <sys/ioctl.h>
 #include <sys/xattr.h>
 
+#include "build/batch.h"
 #include "layers/view.h"
 #include "os/fs.h"
 
-enum { LINKS_MAX = 40, PIECE = 1 << 20 };
+enum { LINKS_MAX = 40, PIECE = BATCH_BUFFER };
 
 /* A file with several names, by where it was: later names become links to the first. */
 struct inode {
@@ -25,6 +26,7 @@ struct copy_target {
     struct inode *inodes;
     size_t inodes_n;
     unsigned char *buffer;
+    bool no_clone; /* the file systems cannot; set by whichever thread sees it first */
 };
 
 fallible copy_target_open(struct layout *l, int upper_fd, const struct strv *below, struct copy_target **ret)
@@ -225,36 +227,38 @@ fallible copy_target_has_dir(struct copy_target *t, const char *dest, bool *ret)
 
 /* ---- files ---- */
 
-static fallible by_hand(struct copy_target *t, int from, int to, const char *name)
+static fallible by_hand(int from, int to, const char *name, unsigned char *buffer)
 {
-    if (!t->buffer)
-        t->buffer = mem_alloc(PIECE);
     for (;;) {
-        ssize_t n = read(from, t->buffer, PIECE);
+        ssize_t n = read(from, buffer, PIECE);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return err_sys(errno, "read '%s'", name);
         if (n == 0)
             return NULL;
-        TRY(fs_write_fd(to, t->buffer, (size_t)n, name));
+        TRY(fs_write_fd(to, buffer, (size_t)n, name));
     }
 }
 
-static fallible copy_bytes(struct copy_target *t, int from, int to, off_t size, const char *name)
+static fallible copy_bytes(struct copy_target *t, int from, int to, off_t size, const char *name, unsigned char *buffer)
 {
-    if (size > 0 && ioctl(to, FICLONE, from) == 0)
-        return NULL;
+    if (size > 0 && !__atomic_load_n(&t->no_clone, __ATOMIC_RELAXED)) {
+        if (ioctl(to, FICLONE, from) == 0)
+            return NULL;
+        if (errno == EOPNOTSUPP || errno == ENOTTY)
+            __atomic_store_n(&t->no_clone, true, __ATOMIC_RELAXED);
+    }
     if (size < 64 << 10) /* one read and one write are less than what copy_file_range() does for a small file */
-        return by_hand(t, from, to, name);
+        return by_hand(from, to, name, buffer);
     for (;;) {
         ssize_t n = copy_file_range(from, NULL, to, NULL, 1 << 30, 0);
         if (n < 0 && (errno == EXDEV || errno == EINVAL || errno == EOPNOTSUPP || errno == ENOSYS || errno == EBADF))
-            return by_hand(t, from, to, name);
+            return by_hand(from, to, name, buffer);
         if (n < 0 && errno != EINTR)
             return err_sys(errno, "copy '%s'", name);
         if (n == 0)
-            return by_hand(t, from, to, name); /* files of /proc and the like say 0 first */
+            return by_hand(from, to, name, buffer); /* files of /proc and the like say 0 first */
     }
 }
 
@@ -320,18 +324,15 @@ static fallible link_again(struct copy_target *t, const struct source_entry *e, 
     return NULL;
 }
 
-static fallible put_regular(struct copy_target *t, const struct copy_job *job, const struct source_entry *e,
-                            const char *path)
+/* In any thread: nothing else knows of this file. */
+static fallible fill_regular(struct copy_target *t, const struct copy_job *job, const struct source_entry *e,
+                             const char *path, unsigned char *buffer)
 {
     own_fd int from = -1, to = -1;
     uint32_t uid, gid, mode = copy_mode_apply(job->mode, e->st.st_mode);
-    bool done;
-    TRY(link_again(t, e, path, &done));
-    if (done)
-        return NULL;
     TRY(source_open(e, &from));
     TRY(create(t, path, mode & 0777, &to));
-    TRY(copy_bytes(t, from, to, e->st.st_size, e->path));
+    TRY(copy_bytes(t, from, to, e->st.st_size, e->path, buffer));
     owner_of(job->owner, &e->st, &uid, &gid);
     if ((uid || gid) && fchown(to, uid, gid) < 0)
         return err_sys(errno, "give '/%s' to %u:%u", path, uid, gid);
@@ -378,8 +379,9 @@ struct put {
     const struct copy_job *job;
     char *base; /* where the destination really is, relative */
     bool base_fresh, base_made;
-    char *file;        /* the name of the one file, when the destination is none */
-    struct strv fresh; /* directories on the way down that are new: nothing is below them */
+    char *file;          /* the name of the one file, when the destination is none */
+    struct strv fresh;   /* directories on the way down that are new: nothing is below them */
+    struct batch *batch; /* files to be filled, and directories whose times are to be set behind them */
 };
 
 static char *place_of(const struct put *p, const struct source_entry *e)
@@ -425,10 +427,23 @@ static fallible put_dir(struct put *p, const struct source_entry *e, const char 
     return NULL;
 }
 
+/* Files are filled later, side by side. Those with several names are not: the next name becomes a link to this one. */
+static fallible put_regular(struct put *p, const struct source_entry *e, const char *path)
+{
+    bool done;
+    TRY(link_again(p->t, e, path, &done));
+    if (done)
+        return NULL;
+    TRY(batch_add(p->batch, e, mem_strdup(path), true));
+    return e->st.st_nlink > 1 ? batch_run(p->batch) : NULL;
+}
+
 static fallible enter(void *ctx, const struct source_entry *e)
 {
     struct put *p = ctx;
     own_mem char *path = place_of(p, e);
+    if (e->top) /* it may take the place of what an earlier source put there */
+        TRY(batch_run(p->batch));
     if (S_ISDIR(e->st.st_mode))
         return put_dir(p, e, path);
     if (!is_fresh(p, path)) {
@@ -439,7 +454,7 @@ static fallible enter(void *ctx, const struct source_entry *e)
             return err_new(ERR_INVALID, "'/%s' is a directory in the image: the file '%s' cannot take its place", path,
                            e->path);
     }
-    return S_ISREG(e->st.st_mode) ? put_regular(p->t, p->job, e, path) : put_special(p->t, p->job, e, path);
+    return S_ISREG(e->st.st_mode) ? put_regular(p, e, path) : put_special(p->t, p->job, e, path);
 }
 
 static fallible leave(void *ctx, const struct source_entry *e)
@@ -450,9 +465,24 @@ static fallible leave(void *ctx, const struct source_entry *e)
         return NULL;
     if (p->fresh.n && strcmp(p->fresh.items[p->fresh.n - 1], path) == 0)
         strv_pop(&p->fresh);
-    struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, e->st.st_mtim };
-    if (utimensat(p->t->upper_fd, path, times, AT_SYMLINK_NOFOLLOW) < 0)
-        return err_sys(errno, "set the time of '/%s'", path);
+    return batch_add(p->batch, e, take(path), false);
+}
+
+static fallible fill_item(void *ctx, struct batch_item *item, unsigned char *buffer)
+{
+    const struct put *p = ctx;
+    return fill_regular(p->t, p->job, &item->entry, item->dest, buffer);
+}
+
+/* The time of a directory, when everything is in it. */
+static fallible left_item(void *ctx, struct batch_item *item)
+{
+    const struct put *p = ctx;
+    if (item->work)
+        return NULL;
+    struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, item->entry.st.st_mtim };
+    if (utimensat(p->t->upper_fd, item->dest, times, AT_SYMLINK_NOFOLLOW) < 0)
+        return err_sys(errno, "set the time of '/%s'", item->dest);
     return NULL;
 }
 
@@ -484,15 +514,19 @@ static void put_clear(struct put *p)
     free(p->base);
     free(p->file);
     strv_free(&p->fresh);
+    batch_free(p->batch);
 }
 
 fallible copy_run(struct copy_target *t, const struct copy_job *job)
 {
     struct put p = { .t = t, .job = job };
+    p.batch = batch_new(fill_item, left_item, &p);
     err *e = job->dest_is_dir ? make_dirs(t, job->dest, job->owner, &p.base, &p.base_fresh, &p.base_made)
                               : split_dest(t, job->dest, job->owner, &p);
     if (!e)
         e = sources_walk(job->sources, &(struct source_visitor){ .enter = enter, .leave = leave, .ctx = &p });
+    if (!e)
+        e = batch_run(p.batch);
     put_clear(&p);
     return e;
 }
@@ -508,7 +542,9 @@ fallible copy_file(struct copy_target *t, const char *dest, int fd, uint32_t fil
     TRY(e);
     uint32_t bits = copy_mode_apply(mode, S_IFREG | file_mode);
     TRY(create(t, path, bits & 0777, &to));
-    TRY(by_hand(t, fd, to, dest));
+    if (!t->buffer)
+        t->buffer = mem_alloc(PIECE);
+    TRY(by_hand(fd, to, dest, t->buffer));
     if (owner->set && fchown(to, owner->uid, owner->gid) < 0)
         return err_sys(errno, "give '%s' to %u:%u", dest, owner->uid, owner->gid);
     if ((bits & 07000) && fchmod(to, bits) < 0)

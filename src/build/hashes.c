@@ -13,8 +13,6 @@
 #include "codec/digest.h"
 #include "os/fs.h"
 
-enum { BUFFER = 256 << 10 };
-
 struct record {
     uint64_t device, inode, size;
     int64_t mtime_ns, ctime_ns;
@@ -31,8 +29,6 @@ struct hashes {
     size_t fresh_n, fresh_room;
     size_t read;
     int64_t too_new_ns;
-    EVP_MD_CTX *md;
-    unsigned char *buffer;
 };
 
 static int64_t in_ns(struct timespec t)
@@ -82,8 +78,6 @@ void hashes_free(struct hashes *h)
         return;
     if (h->old)
         (void)munmap((void *)(uintptr_t)h->old, h->old_size);
-    EVP_MD_CTX_free(h->md);
-    free(h->buffer);
     free(h->fresh);
     free(h);
 }
@@ -112,9 +106,10 @@ bool hashes_known(const struct hashes *h, const struct stat *st, unsigned char r
     return true;
 }
 
-static void remember(struct hashes *h, const struct stat *st, const unsigned char hash[HASH_SIZE])
+void hashes_remember(struct hashes *h, const struct stat *st, const unsigned char hash[HASH_SIZE])
 {
     struct record key = key_of(st);
+    h->read++;
     if (key.ctime_ns > h->too_new_ns)
         return;
     memcpy(key.hash, hash, HASH_SIZE);
@@ -125,29 +120,24 @@ static void remember(struct hashes *h, const struct stat *st, const unsigned cha
     h->fresh[h->fresh_n++] = key;
 }
 
-fallible hashes_read_file(struct hashes *h, int fd, const char *name, const struct stat *st,
-                          unsigned char ret[HASH_SIZE])
+fallible hashes_sum(int fd, const char *name, unsigned char *buffer, size_t room, unsigned char ret[HASH_SIZE])
 {
-    if (!h->md) {
-        h->md = EVP_MD_CTX_new();
-        h->buffer = mem_alloc(BUFFER);
-    }
-    if (!h->md || EVP_DigestInit_ex(h->md, EVP_sha256(), NULL) != 1)
-        return err_new(ERR_INTERNAL, "begin a sha256");
-    for (;;) {
-        ssize_t n = read(fd, h->buffer, BUFFER);
+    EVP_MD_CTX *md = EVP_MD_CTX_new();
+    err *e = !md || EVP_DigestInit_ex(md, EVP_sha256(), NULL) != 1 ? err_new(ERR_INTERNAL, "begin a sha256") : NULL;
+    while (!e) {
+        ssize_t n = read(fd, buffer, room);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return err_sys(errno, "read '%s'", name);
-        if (n == 0)
+            e = err_sys(errno, "read '%s'", name);
+        if (n <= 0)
             break;
-        EVP_DigestUpdate(h->md, h->buffer, (size_t)n);
+        EVP_DigestUpdate(md, buffer, (size_t)n);
     }
-    EVP_DigestFinal_ex(h->md, ret, NULL);
-    h->read++;
-    remember(h, st, ret);
-    return NULL;
+    if (!e)
+        EVP_DigestFinal_ex(md, ret, NULL);
+    EVP_MD_CTX_free(md);
+    return e;
 }
 
 /* Old and new in one, the new ones winning. */

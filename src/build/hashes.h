@@ -22,9 +22,10 @@ struct hashes;
 struct hashes *hashes_open(int dir_fd, const char *context_path);
 /* The digest of a regular file, if it is remembered. */
 bool hashes_known(const struct hashes *h, const struct stat *st, unsigned char ret[HASH_SIZE]);
-/* By reading it, from its beginning. name: for messages. */
-fallible hashes_read_file(struct hashes *h, int fd, const char *name, const struct stat *st,
-                          unsigned char ret[HASH_SIZE]);
+/* By reading it to its end. name: for messages. buffer: room bytes to read into. Any thread may. */
+fallible hashes_sum(int fd, const char *name, unsigned char *buffer, size_t room, unsigned char ret[HASH_SIZE]);
+/* st: as it was before it was read. */
+void hashes_remember(struct hashes *h, const struct stat *st, const unsigned char hash[HASH_SIZE]);
 /* Writes what is new. A failure costs time at the next build and nothing else. */
 void hashes_save(struct hashes *h);
 void hashes_free(struct hashes *h);

@@ -6,6 +6,7 @@
 #include <openssl/evp.h>
 #include <string.h>
 
+#include "build/batch.h"
 #include "build/hashes.h"
 #include "codec/tar.h"
 #include "engine/paths.h"
@@ -251,38 +252,54 @@ fallible sources_count(const struct sources *s, size_t *ret_n, bool *ret_dir)
 struct summing {
     EVP_MD_CTX *md;
     struct hashes *hashes;
+    struct batch *batch;
     int64_t newest_s;
     struct strv *list;
 };
+
+static fallible sum_contents(void *ctx, struct batch_item *item, unsigned char *buffer)
+{
+    own_fd int fd = -1;
+    (void)ctx;
+    TRY(source_open(&item->entry, &fd));
+    return hashes_sum(fd, item->entry.path, buffer, BATCH_BUFFER, item->hash);
+}
+
+/* In the order of the walk, when the contents are known. */
+static fallible sum_item(void *ctx, struct batch_item *item)
+{
+    struct summing *d = ctx;
+    const struct source_entry *e = &item->entry;
+    const unsigned char *hash = item->hash;
+    if (item->work)
+        hashes_remember(d->hashes, &e->st, hash);
+    uint32_t mode = S_ISLNK(e->st.st_mode) ? S_IFLNK : e->st.st_mode;
+    EVP_DigestUpdate(d->md, e->to, strlen(e->to) + 1);
+    EVP_DigestUpdate(d->md, &mode, sizeof mode);
+    EVP_DigestUpdate(d->md, hash, HASH_SIZE);
+    if (item->dest)
+        EVP_DigestUpdate(d->md, item->dest, strlen(item->dest));
+    if (S_ISCHR(e->st.st_mode) || S_ISBLK(e->st.st_mode))
+        EVP_DigestUpdate(d->md, &e->st.st_rdev, sizeof e->st.st_rdev);
+    if (d->list)
+        strv_add_printf(d->list, "%s %02x%02x%02x%02x%02x%02x%02x%02x %o", *e->path ? e->path : ".", hash[0], hash[1],
+                        hash[2], hash[3], hash[4], hash[5], hash[6], hash[7], mode);
+    return NULL;
+}
 
 static fallible sum_entry(void *ctx, const struct source_entry *e)
 {
     struct summing *d = ctx;
     unsigned char hash[HASH_SIZE] = { 0 };
     char target[TAR_NAME_MAX + 1];
-    size_t extra = 0;
     if (!S_ISDIR(e->st.st_mode) && e->st.st_mtim.tv_sec > d->newest_s)
         d->newest_s = e->st.st_mtim.tv_sec; /* a directory's own time says when something was added or removed */
-    if (S_ISLNK(e->st.st_mode)) {
-        ssize_t n = readlinkat(e->dir_fd, e->name, target, sizeof target);
-        if (n < 0)
-            return err_sys(errno, "read the link '%s'", e->path);
-        extra = (size_t)n;
-    } else if (S_ISREG(e->st.st_mode) && d->hashes && !hashes_known(d->hashes, &e->st, hash)) {
-        own_fd int fd = -1;
-        TRY(source_open(e, &fd));
-        TRY(hashes_read_file(d->hashes, fd, e->path, &e->st, hash));
-    }
-    uint32_t mode = S_ISLNK(e->st.st_mode) ? S_IFLNK : e->st.st_mode;
-    EVP_DigestUpdate(d->md, e->to, strlen(e->to) + 1);
-    EVP_DigestUpdate(d->md, &mode, sizeof mode);
-    EVP_DigestUpdate(d->md, hash, sizeof hash);
-    EVP_DigestUpdate(d->md, target, extra);
-    if (S_ISCHR(e->st.st_mode) || S_ISBLK(e->st.st_mode))
-        EVP_DigestUpdate(d->md, &e->st.st_rdev, sizeof e->st.st_rdev);
-    if (d->list)
-        strv_add_printf(d->list, "%s %02x%02x%02x%02x%02x%02x%02x%02x %o", *e->path ? e->path : ".", hash[0], hash[1],
-                        hash[2], hash[3], hash[4], hash[5], hash[6], hash[7], mode);
+    bool read = S_ISREG(e->st.st_mode) && d->hashes && !hashes_known(d->hashes, &e->st, hash);
+    ssize_t n = S_ISLNK(e->st.st_mode) ? readlinkat(e->dir_fd, e->name, target, sizeof target) : 0;
+    if (n < 0)
+        return err_sys(errno, "read the link '%s'", e->path);
+    TRY(batch_add(d->batch, e, n ? mem_strndup(target, (size_t)n) : NULL, read));
+    memcpy(batch_last(d->batch)->hash, hash, HASH_SIZE);
     return NULL;
 }
 
@@ -294,7 +311,11 @@ fallible sources_digest(const struct sources *s, struct hashes *h, char **ret_di
     struct summing d = { .md = EVP_MD_CTX_new(), .hashes = h, .list = ret_list };
     if (!d.md || EVP_DigestInit_ex(d.md, EVP_sha256(), NULL) != 1)
         return err_new(ERR_INTERNAL, "begin a sha256");
+    d.batch = batch_new(sum_contents, sum_item, &d);
     err *e = sources_walk(s, &(struct source_visitor){ .enter = sum_entry, .ctx = &d });
+    if (!e)
+        e = batch_run(d.batch);
+    batch_free(d.batch);
     EVP_DigestFinal_ex(d.md, out, NULL);
     EVP_MD_CTX_free(d.md);
     TRY(e);
