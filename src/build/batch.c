@@ -11,7 +11,14 @@
 
 /* Descriptors are few, so a batch has not more directories than that. A thread costs some 50 us: fewer files or bytes
  * than in ALONE_* are not worth one. */
-enum { ITEMS_MAX = 4096, DIRS_MAX = 128, JOB_FILES = 256, JOB_BYTES = 8 << 20, ALONE_FILES = 64, ALONE_BYTES = 2 << 20 };
+enum {
+    ITEMS_MAX = 4096,
+    DIRS_MAX = 128,
+    JOB_FILES = 256,
+    JOB_BYTES = 8 << 20,
+    ALONE_FILES = 64,
+    ALONE_BYTES = 2 << 20
+};
 
 /* Items that one thread takes at once. */
 struct share_of {

@@ -12,10 +12,10 @@
 #include "build/source.h"
 
 struct batch_item {
-    struct source_entry entry;    /* the batch's own: names are copies, dir_fd a duplicate, or -1 for what is no file */
-    char *dest;                   /* whatever the caller gave; freed with the batch */
-    unsigned char hash[32];       /* for the caller's work to fill */
-    bool work;                    /* this one is worked on; others only keep their place */
+    struct source_entry entry; /* the batch's own: names are copies, dir_fd a duplicate, or -1 for what is no file */
+    char *dest;                /* whatever the caller gave; freed with the batch */
+    unsigned char hash[32];    /* for the caller's work to fill */
+    bool work;                 /* this one is worked on; others only keep their place */
 };
 /* Works on one item. May run in any thread, beside others of the batch. buffer: BATCH_BUFFER bytes of the thread's. */
 enum { BATCH_BUFFER = 256 << 10 };

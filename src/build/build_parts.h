@@ -176,6 +176,7 @@ struct build_step {
     struct copy_mode mode;
     struct copy_owner owner;
     struct ignore *exclude;
+    struct settle *settle; /* in the child */
 };
 void step_clear(struct build_step *s);
 fallible step_run_plan(struct build_step *s, struct step_parts *parts, char **ret_created_by);

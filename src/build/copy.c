@@ -381,6 +381,7 @@ struct put {
     bool base_fresh, base_made;
     char *file;          /* the name of the one file, when the destination is none */
     struct strv fresh;   /* directories on the way down that are new: nothing is below them */
+    size_t filled;       /* since something was written early */
     struct batch *batch; /* files to be filled, and directories whose times are to be set behind them */
 };
 
@@ -477,9 +478,12 @@ static fallible fill_item(void *ctx, struct batch_item *item, unsigned char *buf
 /* The time of a directory, when everything is in it. */
 static fallible left_item(void *ctx, struct batch_item *item)
 {
-    const struct put *p = ctx;
-    if (item->work)
+    struct put *p = ctx;
+    if (item->work) {
+        if (++p->filled % (2 * SETTLE_FILES) == 0)
+            settle_some(p->job->settle);
         return NULL;
+    }
     struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, item->entry.st.st_mtim };
     if (utimensat(p->t->upper_fd, item->dest, times, AT_SYMLINK_NOFOLLOW) < 0)
         return err_sys(errno, "set the time of '/%s'", item->dest);

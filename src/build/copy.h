@@ -12,6 +12,7 @@
 
 #include <stdint.h>
 
+#include "build/settle.h"
 #include "build/source.h"
 #include "image/layout.h"
 
@@ -53,6 +54,7 @@ struct copy_job {
     bool dest_is_dir; /* files go into it, else the one file becomes it */
     const struct copy_owner *owner;
     const struct copy_mode *mode;
+    struct settle *settle; /* NULL: nothing is written early */
 };
 fallible copy_run(struct copy_target *t, const struct copy_job *job);
 /* A file from memory: a here-document. */

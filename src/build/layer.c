@@ -159,6 +159,8 @@ fallible build_layer_make(struct layout *l, const struct layer_input *in, struct
         *ret = (struct build_layer){ .empty = true };
         return NULL;
     }
+    if (entries >= SETTLE_FILES)
+        settle_some(in->settle);
     struct diff d = { .upper_fd = upper };
     TRY(scan_layer(in, &d));
     TRY(diff_put(&d, STREAM_ZSTD, PACK_LEVEL, l, &packed));

@@ -9,6 +9,7 @@
 #ifndef HUSK_BUILD_LAYER_H
 #define HUSK_BUILD_LAYER_H
 
+#include "build/settle.h"
 #include "build/state.h"
 
 /* Bytes that must not be in a layer. */
@@ -24,6 +25,7 @@ struct layer_input {
     bool keep_times;  /* none does */
     const struct build_secret *secrets;
     size_t secrets_n;
+    struct settle *settle; /* NULL: nothing is written early */
 };
 /* Within layout_begin_adding(). Errors: DENIED: a secret is in it; those of diff_put(). */
 fallible build_layer_make(struct layout *l, const struct layer_input *in, struct build_layer *ret);

@@ -104,6 +104,8 @@ static fallible do_work(struct build_step *s, const char *name, struct build_lay
     own_fd int upper_fd = openat(b->layout->fd, upper, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (upper_fd < 0)
         return err_sys(errno, "open '%s'", upper);
+    own(settle) struct settle *settle = settle_new(upper_fd);
+    s->settle = settle;
     if (s->i->kind == DF_RUN) {
         err *e = step_run_work(s, dir);
         if (e && b->debug)
@@ -120,7 +122,8 @@ static fallible do_work(struct build_step *s, const char *name, struct build_lay
                                                             : 1,
                               .all_at_once = s->b->o->image.timestamp.set,
                               .secrets = b->secrets,
-                              .secrets_n = b->secrets_n };
+                              .secrets_n = b->secrets_n,
+                              .settle = settle };
     return build_layer_make(b->layout, &in, ret);
 }
 

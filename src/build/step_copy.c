@@ -238,7 +238,8 @@ fallible step_copy_work(struct build_step *s, const char *dir, int upper_fd)
                             .dest = s->dest,
                             .dest_is_dir = into_dir || one_dir,
                             .owner = &s->owner,
-                            .mode = &s->mode };
+                            .mode = &s->mode,
+                            .settle = s->settle };
     if (s->i->kind == DF_ADD)
         return add_work(s, t, &job, dir, into_dir);
     if (s->patterns.n)

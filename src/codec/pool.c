@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <string.h>
 
 #include "base/mem.h"
 
@@ -70,6 +71,139 @@ fallible pool_run(size_t threads, size_t jobs, pool_job *job, void *ctx)
         pthread_join(ids[i], NULL);
     free(ids);
     return p.first;
+}
+
+/* ---- lanes ---- */
+
+struct lane {
+    lane_work *work;
+    void *ctx;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    pthread_t thread;
+    enum { LANE_IDLE, LANE_RUNS, LANE_ALONE, LANE_ENDED } state;
+    unsigned char *bytes[LANE_PIECES];
+    size_t sizes[LANE_PIECES];
+    size_t put, taken; /* pieces so far; between them those that wait or are worked on */
+    bool last;         /* nothing more will come */
+    bool failed;
+    err *problem; /* not told yet */
+};
+
+struct lane *lane_new(lane_work *todo, void *ctx)
+{
+    struct lane *l = mem_zalloc(sizeof *l);
+    l->work = todo;
+    l->ctx = ctx;
+    pthread_mutex_init(&l->mutex, NULL);
+    pthread_cond_init(&l->changed, NULL);
+    return l;
+}
+
+static void *lane_thread(void *lane)
+{
+    struct lane *l = lane;
+    pthread_mutex_lock(&l->mutex);
+    for (;;) {
+        while (l->put == l->taken && !l->last)
+            pthread_cond_wait(&l->changed, &l->mutex);
+        if (l->put == l->taken)
+            break;
+        size_t at = l->taken % LANE_PIECES;
+        bool skip = l->failed;
+        pthread_mutex_unlock(&l->mutex);
+        err *e = skip ? NULL : l->work(l->ctx, l->bytes[at], l->sizes[at]);
+        pthread_mutex_lock(&l->mutex);
+        if (e) {
+            l->problem = e;
+            l->failed = true;
+        }
+        l->taken++;
+        pthread_cond_signal(&l->changed);
+    }
+    pthread_mutex_unlock(&l->mutex);
+    return NULL;
+}
+
+/* Within the mutex. */
+static fallible lane_problem(struct lane *l)
+{
+    err *e = l->problem;
+    l->problem = NULL;
+    return e;
+}
+
+static fallible lane_put(struct lane *l, const void *bytes, size_t n)
+{
+    pthread_mutex_lock(&l->mutex);
+    while (l->put - l->taken == LANE_PIECES)
+        pthread_cond_wait(&l->changed, &l->mutex);
+    err *e = lane_problem(l);
+    size_t at = l->put % LANE_PIECES;
+    pthread_mutex_unlock(&l->mutex); /* the place is ours until it is counted */
+    if (e)
+        return e;
+    if (!l->bytes[at])
+        l->bytes[at] = mem_alloc(LANE_PIECE);
+    memcpy(l->bytes[at], bytes, n);
+    l->sizes[at] = n;
+    pthread_mutex_lock(&l->mutex);
+    l->put++;
+    pthread_cond_signal(&l->changed);
+    pthread_mutex_unlock(&l->mutex);
+    return NULL;
+}
+
+fallible lane_add(struct lane *l, const void *bytes, size_t n)
+{
+    const unsigned char *from = bytes;
+    if (l->state == LANE_IDLE && l->put > 0)
+        l->state = pthread_create(&l->thread, NULL, lane_thread, l) == 0 ? LANE_RUNS : LANE_ALONE;
+    while (n > 0) {
+        size_t some = n < LANE_PIECE ? n : LANE_PIECE;
+        if (l->state == LANE_RUNS) {
+            TRY(lane_put(l, from, some));
+        } else { /* the first piece, or there is no thread */
+            l->put = l->taken = l->put + 1;
+            TRY(l->work(l->ctx, from, some));
+        }
+        from += some;
+        n -= some;
+    }
+    return NULL;
+}
+
+size_t lane_waits(struct lane *l)
+{
+    pthread_mutex_lock(&l->mutex);
+    size_t n = l->put - l->taken;
+    pthread_mutex_unlock(&l->mutex);
+    return n;
+}
+
+fallible lane_end(struct lane *l)
+{
+    if (l->state == LANE_RUNS) {
+        pthread_mutex_lock(&l->mutex);
+        l->last = true;
+        pthread_cond_signal(&l->changed);
+        pthread_mutex_unlock(&l->mutex);
+        pthread_join(l->thread, NULL);
+    }
+    l->state = LANE_ENDED;
+    return lane_problem(l);
+}
+
+void lane_free(struct lane *l)
+{
+    if (!l)
+        return;
+    err_ignore(lane_end(l), "who wanted to know asked before");
+    for (size_t i = 0; i < LANE_PIECES; i++)
+        free(l->bytes[i]);
+    pthread_cond_destroy(&l->changed);
+    pthread_mutex_destroy(&l->mutex);
+    free(l);
 }
 
 size_t pool_cores(void)

@@ -1,5 +1,6 @@
 /*
- * pool.h: the only threads of husk: a few that work through a list of jobs side by side. Only husk-image links it.
+ * pool.h: the only threads of husk: a few that work through a list of jobs side by side, or one that is fed. Only
+ * programs that hash and pack link it.
  *
  * A job owns what it touches. After the first failure no further job begins; jobs that can stop early ask
  * pool_stopping().
@@ -12,6 +13,7 @@
 #include <stddef.h>
 
 #include "base/err.h"
+#include "base/own.h"
 
 struct pool;
 typedef err *pool_job(struct pool *pool, void *ctx, size_t job);
@@ -23,6 +25,24 @@ typedef err *pool_job(struct pool *pool, void *ctx, size_t job);
 fallible pool_run(size_t threads, size_t jobs, pool_job *job, void *ctx);
 /* Has another job failed? */
 bool pool_stopping(struct pool *pool);
+/*
+ * A lane: one thread that is fed bytes and works them off in their order, while who feeds it makes the next. It is
+ * begun with the second piece, so little costs no thread; where there can be none, lane_add() does the work itself.
+ */
+enum { LANE_PIECE = 256 << 10, LANE_PIECES = 8 };
+struct lane;
+typedef err *lane_work(void *ctx, const void *bytes, size_t n);
+struct lane *lane_new(lane_work *work, void *ctx);
+/* Copies; waits where too much is under way. Errors: the work's, of this piece or of an earlier one. */
+fallible lane_add(struct lane *l, const void *bytes, size_t n);
+/* Pieces that are not done yet. */
+size_t lane_waits(struct lane *l);
+/* Waits until all is done. Errors: the work's, if lane_add() did not tell it. */
+fallible lane_end(struct lane *l);
+/* Ends it too. */
+void lane_free(struct lane *l);
+OWN_TYPE(lane, struct lane *, lane_free)
+
 /* Cores this process may use, at least 1. */
 size_t pool_cores(void);
 

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "codec/digest.h"
+#include "codec/pool.h"
 #include "image/blob.h"
 #include "layers/diff.h"
 #include "os/fs.h"
 
-/* The tar is hashed, packed, and what comes out is hashed again and written. */
+/* The tar is hashed, and beside that packed, and what comes out is hashed again and written. */
 struct pack {
     struct packer *packer;
     struct digest *tar_hash, *hash; /* hash: NULL when the blob hashes, or when nothing is packed */
+    struct lane *lane;              /* packs and writes, beside the making and hashing of the tar */
     struct blob *blob;              /* NULL: to out_fd */
     int out_fd;
     int64_t tar_size, size;
@@ -31,13 +33,19 @@ static fallible packed(void *ctx, const void *bytes, size_t n)
     return fs_write_fd(p->out_fd, bytes, n, "the layer");
 }
 
+static fallible to_packer(void *ctx, const void *bytes, size_t n)
+{
+    struct pack *p = ctx;
+    return packer_add(p->packer, bytes, n);
+}
+
 static fallible tar_bytes(void *ctx, const void *bytes, size_t n)
 {
     struct pack *p = ctx;
     p->tar_size += (int64_t)n;
     if (p->tar_hash)
         digest_add(p->tar_hash, bytes, n);
-    return packer_add(p->packer, bytes, n);
+    return lane_add(p->lane, bytes, n);
 }
 
 static const char *media_type(enum stream_form form)
@@ -53,7 +61,9 @@ static fallible pack_all(const struct diff *d, enum stream_form form, int level,
     if (!p->blob && form != STREAM_PLAIN)
         TRY(digest_new(NULL, &p->hash));
     TRY(packer_new(form, level, packed, p, &p->packer));
+    p->lane = lane_new(to_packer, p);
     TRY(diff_tar(d, tar_bytes, p));
+    TRY(lane_end(p->lane));
     TRY(packer_end(p->packer));
     return p->blob ? blob_end(p->blob) : NULL;
 }
@@ -76,6 +86,7 @@ static fallible pack_and_answer(const struct diff *d, enum stream_form form, int
     err *e = pack_all(d, form, level, p);
     if (!e)
         answer(p, form, ret);
+    lane_free(p->lane); /* before what it works with */
     packer_free(p->packer);
     digest_free(p->tar_hash);
     digest_free(p->hash);
