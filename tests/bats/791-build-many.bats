@@ -1,0 +1,69 @@
+#!/usr/bin/env bats
+# build: contexts of many files: they are hashed and copied side by side, and nothing of that shows.
+# shellcheck disable=SC2154 # bats sets them
+
+load helpers
+
+setup_file() {
+    local i j
+    husk_setup_file
+    mkdir -m 755 "$T/c"
+    # more directories than one batch holds, and one that has more files than one
+    for ((i = 0; i < 150; i++)); do
+        mkdir -p "$T/c/t/d$i/sub"
+        for ((j = 0; j < 8; j++)); do echo "$i $j" >"$T/c/t/d$i/$j"; done
+        echo "$i" >"$T/c/t/d$i/sub/f"
+        ln -s ../d0 "$T/c/t/d$i/link"
+    done
+    mkdir "$T/c/t/flat" "$T/c/over"
+    (cd "$T/c/t/flat" && seq -f 'f%05.0f' 2900 | xargs touch)
+    ln "$T/c/t/d7/0" "$T/c/t/d9/hard"
+    ln "$T/c/t/d7/0" "$T/c/t/flat/hard"
+    head -c 3000000 /dev/urandom >"$T/c/t/d3/big"
+    echo other >"$T/c/over/0"
+    # one time per file, none of them now: later ones than the newest second would be cut to it
+    find "$T/c" -exec touch -h -d @1600000000 {} +
+    touch -d @1500000000 "$T/c/t/d3/big" "$T/c/t/d3/1"
+    touch -d @1400000000 "$T/c/t/d5" "$T/c/t/d149/sub" "$T/c/t"
+    printf 'FROM scratch\nCOPY t /t\n' >"$T/c/Dockerfile"
+}
+
+list() { (cd "$1" && find . -printf '%P %y %m %l %T@\n' | sort && find . -type f -links +1 -printf '%P %n %s\n' | sort); }
+
+@test "build: a COPY of many files is what is in the context: contents, links, names and times" {
+    husk build -q -o "$T/tmp/out" "$T/c" >/dev/null
+    diff -r --no-dereference "$T/c/t" "$T/tmp/out/t"
+    list "$T/c/t" >"$T/tmp/want"
+    list "$T/tmp/out/t" | cmp - "$T/tmp/want"
+}
+
+@test "build: on one core and on all of them the same layer comes out" {
+    local all one
+    all=$(husk build -q --no-cache "$T/c")
+    one=$(HUSK_ROOT=$T/tmp/one taskset -c "$(taskset -cp $$ | sed 's/.*[: ,-]//')" "$HUSK" build -q "$T/c")
+    [[ $all == "$one" ]]
+    rm -rf "$T/tmp/one"
+}
+
+@test "build: of two sources with the same names the later one is there" {
+    printf 'FROM scratch\nCOPY t/d1 t/d2 over /x/\n' >"$T/c/two"
+    husk build -q -f "$T/c/two" -o "$T/tmp/two" "$T/c" >/dev/null
+    [[ $(<"$T/tmp/two/x/0") == other && $(<"$T/tmp/two/x/1") == "2 1" && $(<"$T/tmp/two/x/sub/f") == 2 ]]
+}
+
+@test "build: a file among many that cannot be read is named, and what changed is seen" {
+    local first
+    chmod 755 "$T/c/t/d77"
+    first=$(husk build -q "$T/c")
+    echo changed >"$T/c/t/d77/5"
+    run husk build --progress plain --explain-cache "$T/c"
+    expect 0 "t/d77/5"
+    [[ $(husk build -q "$T/c") != "$first" ]]
+    chown -R "$HUSK_USER" "$T/c"
+    chown 0 "$T/c/t/d77/5"
+    chmod 600 "$T/c/t/d77/5"
+    run as_user husk build -q "$T/c"
+    expect 1 "Dockerfile:2" "t/d77/5" "Permission denied"
+    run husk system check
+    expect 0 'no problems'
+}
