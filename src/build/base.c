@@ -21,22 +21,33 @@ static void note_material(struct build *b, const struct image *image)
     strv_add_printf(m, "%s/%s", c->os ? c->os : "linux", c->architecture ? c->architecture : "unknown");
 }
 
+struct image_wish build_image_wish(const struct build *b, const char *name, const char *platform)
+{
+    return (struct image_wish){
+        .name = name,
+        .platform = platform ? platform : build_wanted_platform(b),
+        .pull = b->o->pull_policy ? b->o->pull_policy
+                : b->o->pull      ? "always"
+                                  : "missing",
+        .quiet = true,
+        .authfile = b->o->create.authfile,
+        .cert_dir = b->o->create.cert_dir,
+        .creds = b->o->create.creds,
+        .tls_verify = b->o->create.tls_verify,
+    };
+}
+
 fallible build_find_image(struct build *b, const char *name, const char *platform, struct image **ret)
 {
-    const char *policy = b->o->pull_policy ? b->o->pull_policy : b->o->pull ? "always" : "missing";
     own(image) struct image *image = NULL;
     own_fd int lock = -1;
     TRY(context_image(b, name, &name));
-    struct image_wish wish = {
-        .name = name, .platform = platform ? platform : build_wanted_platform(b), .pull = policy, .quiet = true
-    };
-    wish.authfile = b->o->create.authfile;
-    wish.cert_dir = b->o->create.cert_dir;
-    wish.creds = b->o->create.creds;
-    wish.tls_verify = b->o->create.tls_verify;
-    bool newer = strcmp(policy, "newer") == 0;
+    struct image_wish wish = build_image_wish(b, name, platform);
+    bool newer = strcmp(wish.pull, "newer") == 0;
     if (newer)
         wish.pull = "always";
+    if (base_is_fetched(b, name, wish.platform))
+        wish.pull = "missing";
     err *e = image_for_container(b->engine, &wish, &image, &lock);
     if (e && newer) { /* a registry that does not answer is no reason not to use what is here */
         err_ignore(e, "what is here is used");

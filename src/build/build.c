@@ -103,7 +103,11 @@ static fallible advance(struct build *b, size_t stage, size_t limit)
 {
     struct stage_run *r = &b->runs[stage];
     if (!r->state) {
+        bool waits = false;
         if (!is_ready(b, stage, NULL))
+            return NULL;
+        TRY(build_at(b, b->stages->items[stage].from, base_fetch_begin(b, stage, &waits)));
+        if (waits)
             return NULL;
         TRY(build_at(b, b->stages->items[stage].from, build_from(b, stage)));
         r->status = STAGE_READY;
@@ -118,7 +122,7 @@ static fallible advance(struct build *b, size_t stage, size_t limit)
         warn_unset(b, i);
         if (done)
             continue;
-        if (!is_ready(b, stage, i) || b->working >= limit)
+        if (!is_ready(b, stage, i) || b->working - b->fetches >= limit)
             return NULL;
         TRY(build_at(b, i, step_begin(b, stage, i, &works)));
         warn_unset(b, i);
@@ -160,6 +164,8 @@ static fallible finish(struct build *b, size_t stage)
         ;
     r->pid = 0;
     b->working--;
+    if (r->fetching)
+        return base_fetch_end(b, stage);
     const struct df_instruction *i = r->items[r->next];
     TRY(build_at(b, i, step_end(b, stage, status)));
     r->next++;
@@ -201,6 +207,7 @@ static void end_all(struct build *b)
         struct stage_run *r = &b->runs[i];
         if (!r->pid)
             continue;
+        base_fetch_stop(r);
         (void)kill(r->pid, SIGTERM); /* a RUN step ends its container first */
         while (waitpid(r->pid, NULL, 0) < 0 && errno == EINTR)
             ;
@@ -500,6 +507,7 @@ static void run_clear(struct stage_run *r)
     free(r->triggers);
     build_state_free(r->state);
     str_free(&r->result);
+    free(r->fetching);
     free(r->key);
     free(r->created_by);
     free(r->slot);
@@ -622,6 +630,7 @@ static void build_close(struct build *b)
     strv_free(&b->used_args);
     strv_free(&b->ssh);
     strv_free(&b->unset);
+    strv_free(&b->fetched);
     strv_free(&b->skip_checks);
     for (size_t i = 0; i < b->secrets_n; i++) {
         free((char *)(uintptr_t)b->secrets[i].id);

@@ -18,6 +18,7 @@
 #include "build/run.h"
 #include "build/share.h"
 #include "build/stages.h"
+#include "engine/container.h"
 
 struct build_context {
     char *path; /* absolute */
@@ -46,7 +47,8 @@ struct stage_run {
     size_t triggers_n;
     struct build_state *state; /* NULL before FROM */
     bool cmd_set;
-    /* the step at work */
+    /* the step at work, or who fetches the base image: fetching says which */
+    char *fetching;
     pid_t pid;
     int result_fd, out_fd;
     struct str result;
@@ -94,7 +96,8 @@ struct build {
     struct debug *debug;  /* debug.c; NULL: not asked for */
     bool debugged;        /* the shell of --debug=STEP has been: nothing more is to be built */
     int steps;
-    size_t working;
+    size_t working, fetches; /* children; those of them that fetch */
+    struct strv fetched;     /* base_fetch.c: asked for in this build, and not again */
     struct strv unset;       /* variables that were asked for and not there, since the last look */
     struct strv skip_checks; /* rules that are not told; "all" */
     size_t warned;
@@ -139,6 +142,15 @@ void ssh_close(struct build *b);
 /* base.c: FROM, --from=IMAGE */
 fallible build_from(struct build *b, size_t stage);
 fallible build_find_image(struct build *b, const char *name, const char *platform, struct image **ret);
+struct image_wish build_image_wish(const struct build *b, const char *name, const char *platform);
+/* base_fetch.c: *ret_waits: the stage's image is on its way, by a child of the stage's (STAGE_WORKS) or of another's.
+ */
+fallible base_fetch_begin(struct build *b, size_t stage, bool *ret_waits);
+/* It ended; the stage may begin, or says why not. */
+fallible base_fetch_end(struct build *b, size_t stage);
+/* Tells the child and whom it started to end; nothing where none fetches. */
+void base_fetch_stop(const struct stage_run *r);
+bool base_is_fetched(const struct build *b, const char *name, const char *platform);
 /* instruct.c: what changes the config alone. *ret_done false: it is none of them. */
 fallible instruct(struct build *b, struct stage_run *r, const struct df_instruction *i, bool *ret_done);
 /* The command of a shell form: the shell and the text. */
