@@ -143,8 +143,7 @@ fallible base_fetch_end(struct build *b, size_t stage)
     err *e = NULL;
     b->fetches--;
     if (r->result.len == 0)
-        e = err_new(ERR_UNAVAILABLE, "image '%s': who fetched it ended without a word",
-                    b->stages->items[stage].image);
+        e = err_new(ERR_UNAVAILABLE, "image '%s': who fetched it ended without a word", b->stages->items[stage].image);
     else if (answer[0] == ANSWER_SILENT)
         e = err_exit((unsigned char)answer[1]);
     else if (answer[0] == ANSWER_ERROR)
