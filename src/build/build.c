@@ -645,6 +645,21 @@ static void build_close(struct build *b)
     engine_free(b->engine);
 }
 
+/* What --output says of the image's form and what other options do must agree. */
+static fallible output_form(struct build_options *o, const struct build_packing *p)
+{
+    if (p->set && o->image.plain_layers.set && o->image.plain_layers.v != (p->form == STREAM_PLAIN))
+        return err_new(ERR_INVALID, "--disable-compression and --output compression= contradict each other");
+    if (p->docker && o->image.format && str_eq(o->image.format, "oci"))
+        return err_new(ERR_INVALID, "--format oci and --output oci-mediatypes=false contradict each other");
+    if (p->docker)
+        o->image.format = "docker";
+    if (p->set && p->form == STREAM_ZSTD && o->image.format && !str_eq(o->image.format, "oci"))
+        return err_new(ERR_INVALID, "--format %s: docker's form has no zstd: say --output compression=gzip",
+                       o->image.format);
+    return NULL;
+}
+
 fallible build_run_all(const struct build_options *given)
 {
     struct build_options with = *given, *o = &with;
@@ -656,8 +671,14 @@ fallible build_run_all(const struct build_options *given)
     own_strv struct strv tags = { 0 };
     for (size_t i = 0; i < o->tags.n; i++)
         strv_add(&tags, o->tags.items[i]);
-    TRY(deliver_parse(&o->outputs, &tags, &delivers, &delivers_n));
+    struct build_packing packing = { 0 };
+    TRY(deliver_parse(&o->outputs, &tags, &packing, &delivers, &delivers_n));
     o->tags = tags;
+    err *bad = output_form(o, &packing);
+    if (bad) {
+        deliver_clear(delivers, delivers_n);
+        return bad;
+    }
     bool push = o->push;
     for (size_t i = 0; i < delivers_n; i++)
         push = push || delivers[i].push;
@@ -667,6 +688,7 @@ fallible build_run_all(const struct build_options *given)
                          : err_new(ERR_INVALID, "--push: where to is the image's name: give it with --tag");
     }
     struct build b = { .o = o,
+                       .packing = packing,
                        .delivers = delivers,
                        .delivers_n = delivers_n,
                        .adding_fd = -1,

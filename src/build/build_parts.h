@@ -88,6 +88,7 @@ struct build {
     size_t agents_n;
     struct deliver *delivers; /* --output */
     size_t delivers_n;
+    struct build_packing packing;
     struct share *imports, *exports; /* --cache-from, --cache-to */
     size_t imports_n, exports_n;
     json_t *records; /* build/share.h: of all steps so far */

@@ -25,7 +25,85 @@
 
 static const char *const kinds[] = { "image", "local", "tar", "oci", "docker", "registry" };
 
-static fallible set_key(struct deliver *d, const char *text, const char *key, const char *value, struct strv *names)
+/* What one --output says; all that say something must say the same. */
+struct said {
+    const char *compression;
+    struct opt_i64 level;
+    bool force, docker;
+};
+
+static fallible set_packing(struct said *s, const char *text, const char *key, const char *value)
+{
+    if (strcmp(key, "compression") == 0) {
+        s->compression = value;
+        return NULL;
+    }
+    if (strcmp(key, "compression-level") == 0) {
+        s->level.set = true;
+        TRY_AS(parse_i64(value, 0, 22, &s->level.v), "--output '%s': compression-level", text);
+        return NULL;
+    }
+    if (strcmp(key, "force-compression") == 0) {
+        TRY_AS(parse_bool(value, &s->force), "--output '%s': force-compression", text);
+        return NULL;
+    }
+    bool oci = true;
+    TRY_AS(parse_bool(value, &oci), "--output '%s': oci-mediatypes", text);
+    s->docker = !oci;
+    return NULL;
+}
+
+static fallible form_of(const char *text, const char *word, enum stream_form *ret)
+{
+    static const struct {
+        const char *word;
+        enum stream_form form;
+    } known[] = { { "uncompressed", STREAM_PLAIN }, { "gzip", STREAM_GZIP }, { "zstd", STREAM_ZSTD } };
+    for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+        if (strcmp(known[i].word, word) == 0) {
+            *ret = known[i].form;
+            return NULL;
+        }
+    if (strcmp(word, "estargz") == 0)
+        return err_new(ERR_UNSUPPORTED,
+                       "--output '%s': husk fetches layers whole, and writes no table of contents for those who fetch "
+                       "them in pieces: say compression=gzip, which the same readers take",
+                       text);
+    return err_new(ERR_INVALID, "--output '%s': unknown compression '%s': expected uncompressed, gzip or zstd", text,
+                   word);
+}
+
+static fallible keep_packing(const struct said *s, const char *text, enum deliver_kind kind, struct build_packing *p)
+{
+    bool any = s->compression || s->level.set || s->force;
+    struct build_packing now = { .set = any, .force = s->force, .form = STREAM_ZSTD, .docker = s->docker };
+    if (!any && !s->docker)
+        return NULL;
+    if (kind == DELIVER_LOCAL || kind == DELIVER_TAR)
+        return err_new(ERR_INVALID, "--output '%s': files are delivered without layers, so there is nothing to pack",
+                       text);
+    if (s->compression)
+        TRY(form_of(text, s->compression, &now.form));
+    else if (any && s->docker)
+        now.form = STREAM_GZIP;
+    if (s->docker && now.form == STREAM_ZSTD && any)
+        return err_new(ERR_INVALID, "--output '%s': docker's media types have no zstd: say compression=gzip", text);
+    int64_t most = now.form == STREAM_PLAIN ? 0 : now.form == STREAM_GZIP ? 9 : 22;
+    if (s->level.set && (s->level.v < 1 || s->level.v > most))
+        return most ? err_new(ERR_INVALID, "--output '%s': compression-level: %s has levels from 1 to %lld", text,
+                              stream_form_name(now.form), (long long)most)
+                    : err_new(ERR_INVALID, "--output '%s': what is not compressed has no compression-level", text);
+    /* ISA-L has three levels of gzip, people know nine */
+    now.level = (int)(now.form == STREAM_GZIP ? (s->level.v + 2) / 3 : s->level.v);
+    if ((p->set || p->docker) && (p->set != now.set || p->force != now.force || p->form != now.form ||
+                                  p->level != now.level || p->docker != now.docker))
+        return err_new(ERR_INVALID, "--output '%s': another --output packs the same image otherwise", text);
+    *p = now;
+    return NULL;
+}
+
+static fallible set_key(struct deliver *d, const char *text, const char *key, const char *value, struct strv *names,
+                        struct said *said)
 {
     if (strcmp(key, "type") == 0) {
         for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
@@ -45,21 +123,21 @@ static fallible set_key(struct deliver *d, const char *text, const char *key, co
             strv_add(names, value);
     } else if (strcmp(key, "push") == 0) {
         TRY_AS(parse_bool(value, &d->push), "--output '%s': push", text);
-    } else if (strcmp(key, "compression") == 0 || strcmp(key, "oci-mediatypes") == 0) {
-        const char *only = key[0] == 'c' ? "zstd" : "true";
-        if (strcmp(value, only) != 0)
-            return err_new(ERR_UNSUPPORTED, "--output '%s': husk's layers are %s=%s", text, key, only);
+    } else if (strcmp(key, "compression") == 0 || strcmp(key, "force-compression") == 0 ||
+               strcmp(key, "compression-level") == 0 || strcmp(key, "oci-mediatypes") == 0) {
+        return set_packing(said, text, key, value);
     } else {
         return err_new(ERR_INVALID,
-                       "--output '%s': unknown key '%s': expected type, dest, name, push, compression or "
-                       "oci-mediatypes",
+                       "--output '%s': unknown key '%s': expected type, dest, name, push, compression, "
+                       "compression-level, force-compression or oci-mediatypes",
                        text, key);
     }
     return NULL;
 }
 
-static fallible parse_one(const char *text, struct strv *names, struct deliver *d)
+static fallible parse_one(const char *text, struct strv *names, struct build_packing *packing, struct deliver *d)
 {
+    struct said said = { 0 };
     own_strv struct strv parts = { 0 };
     if (!strchr(text, '=')) { /* "-" or a directory alone */
         d->kind = strcmp(text, "-") == 0 ? DELIVER_TAR : DELIVER_LOCAL;
@@ -71,8 +149,9 @@ static fallible parse_one(const char *text, struct strv *names, struct deliver *
         own_mem char *key = mem_strndup(parts.items[i], strcspn(parts.items[i], "="));
         if (!parts.items[i][strlen(key)])
             return err_new(ERR_INVALID, "--output '%s': expected KEY=VALUE[,KEY=VALUE...]", text);
-        TRY(set_key(d, text, key, parts.items[i] + strlen(key) + 1, names));
+        TRY(set_key(d, text, key, parts.items[i] + strlen(key) + 1, names, &said));
     }
+    TRY(keep_packing(&said, text, d->kind, packing));
     if (d->kind == DELIVER_REGISTRY) {
         d->kind = DELIVER_IMAGE;
         d->push = true;
@@ -92,13 +171,14 @@ static fallible parse_one(const char *text, struct strv *names, struct deliver *
     return NULL;
 }
 
-fallible deliver_parse(const struct strv *texts, struct strv *names, struct deliver **ret, size_t *ret_n)
+fallible deliver_parse(const struct strv *texts, struct strv *names, struct build_packing *packing,
+                       struct deliver **ret, size_t *ret_n)
 {
     struct deliver *items = mem_zalloc((texts->n + 1) * sizeof *items);
     size_t to_stdout = 0;
     err *e = NULL;
     for (size_t i = 0; i < texts->n && !e; i++) {
-        e = parse_one(texts->items[i], names, &items[i]);
+        e = parse_one(texts->items[i], names, packing, &items[i]);
         if (!e && items[i].dest && strcmp(items[i].dest, "-") == 0 && ++to_stdout > 1)
             e = err_new(ERR_INVALID, "--output '%s': standard output has room for one", texts->items[i]);
     }
@@ -317,8 +397,7 @@ static fallible deliver_index(struct build *b, const struct deliver *d, const st
     return strcmp(d->dest, "-") == 0 ? send_file(path) : NULL;
 }
 
-static fallible deliver_archive(struct build *b, const struct deliver *d, const char *id,
-                                const struct oci_descriptor *image)
+static fallible deliver_archive(struct build *b, const struct deliver *d, const struct oci_descriptor *image)
 {
     if (b->made_n > 1 || (attest_is_wanted(&b->attest) && d->kind == DELIVER_OCI))
         return deliver_index(b, d, image);
@@ -334,8 +413,8 @@ static fallible deliver_archive(struct build *b, const struct deliver *d, const 
     }
     for (size_t i = 0; i < b->o->tags.n; i++)
         strv_add(&args, b->o->tags.items[i]);
-    if (b->o->tags.n == 0)
-        strv_add(&args, id);
+    if (b->o->tags.n == 0) /* not its ID, which the same image has in other packings, too */
+        strv_add(&args, b->made[0].digest);
     return image_program(&args, to_stdout);
 }
 
@@ -390,7 +469,7 @@ fallible build_deliver(struct build *b, const char *id, const struct oci_descrip
         else if (d->kind == DELIVER_TAR)
             TRY(deliver_tar(b, d->dest));
         else if (d->kind != DELIVER_IMAGE)
-            TRY(deliver_archive(b, d, id, image));
+            TRY(deliver_archive(b, d, image));
     }
     if (push)
         TRY(push_all(b));

@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "codec/stream.h"
 
 struct build;
 struct oci_descriptor;
@@ -21,8 +22,17 @@ struct deliver {
     char *dest; /* "-": standard output; NULL: an image */
     bool push;  /* registry: an image that is pushed */
 };
-/* @texts: what --output says, each. @names: those of name= are added. INVALID says what is wrong and what is right. */
-fallible deliver_parse(const struct strv *texts, struct strv *names, struct deliver **ret, size_t *ret_n);
+/* How the image's layers shall be packed, if --output says so: the same for all of them, since the image is one. */
+struct build_packing {
+    bool set, force; /* force: those of the base image too */
+    enum stream_form form;
+    int level;   /* as codec/stream.h has it; 0: the store's own packing will do */
+    bool docker; /* oci-mediatypes=false */
+};
+/* @texts: what --output says, each. @names: those of name= are added. @packing: zeroed. INVALID says what is wrong and
+ * what is right. */
+fallible deliver_parse(const struct strv *texts, struct strv *names, struct build_packing *packing,
+                       struct deliver **ret, size_t *ret_n);
 void deliver_clear(struct deliver *items, size_t n);
 /* Is standard output taken, so that the image's ID cannot go there? */
 bool deliver_takes_stdout(const struct deliver *items, size_t n);

@@ -273,7 +273,8 @@ static fallible try_id(struct id_search *s, const struct oci_descriptor *d)
     if (!is_here(s->l, d))
         return NULL;
     TRY(read_manifest(s->l, d, &manifest));
-    if (!str_starts(digest_hex(manifest->config->digest), s->digits))
+    /* the manifest's whole digest will do, too: images that are packed otherwise share one ID */
+    if (!str_starts(digest_hex(manifest->config->digest), s->digits) && !str_eq(digest_hex(d->digest), s->digits))
         return NULL;
     if (s->found && strcmp(s->found->id, manifest->config->digest) == 0)
         return NULL;

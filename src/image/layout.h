@@ -101,7 +101,7 @@ void image_free(struct image *i);
 OWN_TYPE(image, struct image *, image_free)
 /**
  * image_find - an image by what a user typed: a name, "name@digest", an ID or a unique prefix of one (>= 2 hex digits;
- *              a name wins over an ID).
+ *              a name wins over an ID), or a manifest's digest.
  * @platform: "linux/amd64", or NULL: this machine's.
  * Errors: NOT_FOUND, CONFLICT (several IDs match), CORRUPT.
  */

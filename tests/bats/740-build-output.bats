@@ -116,12 +116,62 @@ EOF
     done
 }
 
+# kinds STORE: of the image's layers, from the bytes and from the manifest
+kinds() {
+    local m
+    m=$1/blobs/sha256/$(jq -r --arg n "$2" '.manifests[] | select(.annotations["org.opencontainers.image.ref.name"] == $n) | .digest | sub("sha256:";"")' "$1/index.json")
+    jq -r '.mediaType, (.layers[] | .mediaType | sub(".*[.](?<x>[a-z]+)$";"\(.x)") )' "$m" | xargs
+    for d in $(jq -r '.layers[].digest | sub("sha256:";"")' "$m"); do
+        case $(head -c 4 "$1/blobs/sha256/$d" | xxd -p) in
+            1f8b*) echo gzip ;;
+            28b52ffd) echo zstd ;;
+            *) tar -tf "$1/blobs/sha256/$d" >/dev/null && echo tar ;;
+        esac
+    done | xargs
+}
+
+@test "build --output: compression=, with a level and with force, is what the image's layers have, and its ID stays the same" {
+    local id how want type
+    printf 'FROM busybox\nCOPY f /d/\n' >"$T/c/Packed"
+    id=$(husk build -q -f "$T/c/Packed" "$T/c")
+    while read -r how type want; do
+        [[ $(husk build -q -t packed:1 -f "$T/c/Packed" -o "type=image,$how" "$T/c") == "$id" || $how == *oci-mediatypes* ]] || return 1
+        run kinds "$HUSK_ROOT" docker.io/library/packed:1
+        [[ ${lines[0]} == *"$type"* && ${lines[1]} == $want ]] || { echo "$how: $output"; return 1; }
+        husk run --rm --network none packed:1 cat /d/f
+    done <<'END'
+compression=gzip oci.image.manifest * gzip
+compression=uncompressed oci.image.manifest * tar
+compression=zstd oci.image.manifest * zstd
+compression=gzip,force-compression=true,compression-level=9 oci.image.manifest gzip gzip
+compression=uncompressed,force-compression=1 oci.image.manifest tar tar
+compression=zstd,compression-level=19,force-compression=true oci.image.manifest zstd zstd
+oci-mediatypes=false docker.distribution.manifest gzip gzip
+oci-mediatypes=false,compression=uncompressed,force-compression=true docker.distribution.manifest tar tar
+END
+    husk build -q -f "$T/c/Packed" -o "type=oci,dest=$T/out/packed.tar,compression=gzip,force-compression=true" "$T/c" >/dev/null
+    mkdir "$T/out/packed"
+    tar -xf "$T/out/packed.tar" -C "$T/out/packed"
+    skopeo inspect --raw "oci:$T/out/packed" | jq -e '[.layers[].mediaType] | unique == ["application/vnd.oci.image.layer.v1.tar+gzip"]'
+    husk rmi packed:1 >/dev/null
+    run husk system check
+    expect 0 'no problems'
+}
+
 @test "build --output: what it does not know is told before anything is built" {
     local text
-    for text in type=squash 'type=local' 'type=tar,to=x' 'type=image,dest=x' 'type=oci,push=true,dest=x' 'type=oci,dest=' 'type=tar,x' 'type=image,compression=gzip' 'type=image,oci-mediatypes=false'; do
+    for text in type=squash 'type=local' 'type=tar,to=x' 'type=image,dest=x' 'type=oci,push=true,dest=x' 'type=oci,dest=' 'type=tar,x' 'type=image,compression=lz4' \
+        'type=image,compression=estargz' 'type=image,oci-mediatypes=no,compression=zstd' 'type=oci,dest=x,compression=gzip,compression-level=10' \
+        'type=oci,dest=x,compression=uncompressed,compression-level=1' 'type=tar,dest=x,compression=gzip' 'type=image,force-compression=x'; do
         run husk build -q -o "$text" "$T/c"
         expect 1 "--output '$text': "
     done
+    run husk build -q -o type=image,compression=gzip -o type=oci,dest=x,compression=zstd "$T/c"
+    expect 1 "packs the same image otherwise"
+    run husk build -q -o type=image,compression=gzip --disable-compression "$T/c"
+    expect 1 "contradict each other"
+    run husk build -q --format docker -o type=image,compression=zstd "$T/c"
+    expect 1 "say --output compression=gzip"
     run husk build -q --push "$T/c"
     expect 1 "give it with --tag"
     run husk build -q -o - -o type=oci "$T/c"
