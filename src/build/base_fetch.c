@@ -47,8 +47,8 @@ static bool is_alone(const struct build *b)
 static bool must_be_fetched(struct build *b, const struct image_wish *wish)
 {
     own(image) struct image *image = NULL;
-    if (str_eq(wish->pull, "never"))
-        return false;
+    if (str_eq(wish->pull, "never") || str_eq(wish->pull, "newer"))
+        return false; /* newer: what comes of it depends on the registry's answer, so it is asked in its turn */
     if (!str_eq(wish->pull, "missing"))
         return true;
     err *e = image_find(b->layout, wish->name, wish->platform, &image);
@@ -122,10 +122,7 @@ fallible base_fetch_begin(struct build *b, size_t stage, bool *ret_waits)
     if (is_being_fetched(b, key))
         return NULL;
     struct image_wish wish = build_image_wish(b, name, s->platform);
-    if (str_eq(wish.pull, "newer"))
-        *ret_waits = false; /* what comes of it depends on the registry's answer: it is asked in its turn */
-    else if (!must_be_fetched(b, &wish))
-        *ret_waits = false;
+    *ret_waits = must_be_fetched(b, &wish);
     if (!*ret_waits)
         return NULL;
     TRY(start(b, r, &wish));
