@@ -9,12 +9,17 @@
 #include "codec/digest.h"
 #include "os/fs.h"
 
+/* libcurl hands out 16 KiB at a time: fewer and larger writes, and larger folios in the kernel. */
+enum { PIECE = 256 << 10 };
+
 struct blob {
     struct layout *l; /* borrowed */
     char *digest, *staged, *path;
-    int64_t size, bytes;
+    int64_t size, bytes; /* bytes: those in piece as well */
     struct digest *hash;
-    int fd; /* the staging file, locked */
+    int fd;               /* the staging file, locked */
+    unsigned char *piece; /* not written yet; made when the first one is needed */
+    size_t piece_n;
 };
 
 /* "tmp/blob-sha256-<hex>": one name per digest, so that writers of one blob meet. */
@@ -110,7 +115,22 @@ fallible blob_restart(struct blob *b)
         return err_sys(errno, "empty staged blob %s", b->digest);
     digest_free(take(b->hash));
     b->bytes = 0;
+    b->piece_n = 0;
     return digest_new(b->digest, &b->hash);
+}
+
+static fallible write_piece(struct blob *b, const void *bytes, size_t n)
+{
+    TRY(fs_write_fd(b->fd, bytes, n, b->staged));
+    digest_add(b->hash, bytes, n);
+    return NULL;
+}
+
+static fallible flush(struct blob *b)
+{
+    size_t n = b->piece_n;
+    b->piece_n = 0;
+    return n ? write_piece(b, b->piece, n) : NULL;
 }
 
 fallible blob_add(struct blob *b, const void *bytes, size_t n)
@@ -118,9 +138,15 @@ fallible blob_add(struct blob *b, const void *bytes, size_t n)
     if (b->size >= 0 && (int64_t)n > b->size - b->bytes)
         return err_new(ERR_CORRUPT, "blob %s is longer than the %lld bytes that were promised", b->digest,
                        (long long)b->size);
-    TRY(fs_write_fd(b->fd, bytes, n, b->staged));
-    digest_add(b->hash, bytes, n);
     b->bytes += (int64_t)n;
+    if (b->piece_n + n > PIECE)
+        TRY(flush(b));
+    if (n >= PIECE)
+        return write_piece(b, bytes, n);
+    if (!b->piece)
+        b->piece = mem_alloc(PIECE);
+    memcpy(b->piece + b->piece_n, bytes, n);
+    b->piece_n += n;
     return NULL;
 }
 
@@ -154,6 +180,7 @@ static fallible check_digest(struct blob *b)
 
 fallible blob_end(struct blob *b)
 {
+    TRY(flush(b));
     if (b->size < 0)
         name_it(b);
     else
@@ -170,18 +197,22 @@ void blob_free(struct blob *b)
 {
     if (!b)
         return;
+    err_ignore(flush(b), "a next attempt goes on with what there is");
     close_now(&b->fd);
     digest_free(b->hash);
     free(b->digest);
     free(b->staged);
     free(b->path);
+    free(b->piece);
     free(b);
 }
 
 void blob_discard(struct blob *take_b)
 {
-    if (take_b)
+    if (take_b) {
         (void)unlinkat(take_b->l->fd, take_b->staged, 0);
+        take_b->piece_n = 0;
+    }
     blob_free(take_b);
 }
 

@@ -21,7 +21,7 @@
  * One thread unpacks into a ring of buffers and makes files out of them; another hashes the same buffers. Hashing is
  * the larger half of the work where the processor has no SHA instructions.
  */
-enum { SLOTS = 16, SLOT_SIZE = 256 << 10 };
+enum { SLOTS = 16, SLOT_SIZE = 256 << 10, BATCH = 6 /* slots for which the hasher gets up */ };
 
 struct slot {
     unsigned char *bytes;
@@ -79,7 +79,8 @@ static void publish(struct work *w, bool end)
         w->ended = true;
     else
         w->filled++;
-    pthread_cond_signal(&w->changed);
+    if (end || w->filled - w->hashed >= BATCH)
+        pthread_cond_signal(&w->changed);
     pthread_mutex_unlock(&w->mutex);
 }
 
@@ -88,15 +89,17 @@ static void hash_all(struct work *w)
     pthread_mutex_lock(&w->mutex);
     w->hasher_began = true;
     for (;;) {
-        while (w->hashed == w->filled && !w->ended)
+        while (w->filled - w->hashed < BATCH && !w->ended)
             pthread_cond_wait(&w->changed, &w->mutex);
         if (w->hashed == w->filled)
             break;
-        pthread_mutex_unlock(&w->mutex);
-        hash_oldest(w);
-        pthread_mutex_lock(&w->mutex);
-        w->hashed++;
-        pthread_cond_signal(&w->changed);
+        for (uint64_t until = w->filled; w->hashed < until;) {
+            pthread_mutex_unlock(&w->mutex);
+            hash_oldest(w);
+            pthread_mutex_lock(&w->mutex);
+            w->hashed++;
+            pthread_cond_signal(&w->changed);
+        }
     }
     pthread_mutex_unlock(&w->mutex);
 }
