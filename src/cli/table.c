@@ -18,6 +18,17 @@ static size_t width_of(const char *text, size_t n)
     return w;
 }
 
+/* Lists may be long: printf() with widths would be much of their time. */
+static void print_cell(const char *cell, size_t n, size_t gap)
+{
+    static const char blanks[] = "                                                                ";
+    (void)fwrite(cell, 1, n, stdout);
+    for (size_t some; gap; gap -= some) {
+        some = gap < sizeof blanks - 1 ? gap : sizeof blanks - 1;
+        (void)fwrite(blanks, 1, some, stdout);
+    }
+}
+
 /* Lines with cells divided by tabs; every cell but a line's last is padded to its column. */
 static void print_aligned(const struct strv *lines)
 {
@@ -31,8 +42,7 @@ static void print_aligned(const struct strv *lines)
                 if (pass == 0 && w > widths[column])
                     widths[column] = w;
                 if (pass == 1)
-                    printf("%.*s%*s", last ? (int)strlen(cell) : (int)n, cell,
-                           last ? 0 : (int)(widths[column] - w + GAP), "");
+                    print_cell(cell, last ? strlen(cell) : n, last ? 0 : widths[column] - w + GAP);
                 if (last)
                     break;
                 cell += n + 1;
@@ -58,8 +68,10 @@ static void print_columns(const struct table_column *columns, const json_t *rows
         strv_add_take(&lines, str_take(&line));
     str_free(&line);
     for (size_t i = 0; i < json_array_size(rows); i++) {
-        for (const struct table_column *c = columns; c->header; c++)
-            str_printf(&line, "%s%s", c == columns ? "" : "\t", text_of(json_array_get(rows, i), c->key));
+        for (const struct table_column *c = columns; c->header; c++) {
+            str_add(&line, c == columns ? "" : "\t");
+            str_add(&line, text_of(json_array_get(rows, i), c->key));
+        }
         strv_add_take(&lines, str_take(&line));
     }
     print_aligned(&lines);

@@ -157,3 +157,70 @@ END
     done
     husk rmi labelled:1 >/dev/null
 }
+
+# which_shown: the digest that is listed for the list of two platforms
+which_shown() { husk images --no-trunc --format '{{.Digest}}' --filter reference=two:1; }
+
+@test "images: of several platforms the right one is shown, whatever comes and goes beside it" {
+    local layout=$T/tmp/two mine other
+    python3 - "$IMAGES/oci" "$layout" <<'END'
+import hashlib, json, os, shutil, sys
+src, out = sys.argv[1:]
+shutil.copytree(src, out)
+blobs = out + "/blobs/sha256/"
+def put(doc):
+    data = json.dumps(doc).encode()
+    name = hashlib.sha256(data).hexdigest()
+    open(blobs + name, "wb").write(data)
+    return {"digest": "sha256:" + name, "size": len(data)}
+def get(d): return json.load(open(blobs + d["digest"][7:]))
+top = json.load(open(out + "/index.json"))
+manifest = get(top["manifests"][0])
+list_ = []
+for arch in "amd64", "s390x":
+    config = get(manifest["config"])
+    config["architecture"] = arch
+    one = dict(manifest, config=dict(manifest["config"], **put(config)))
+    list_.append({"mediaType": "application/vnd.oci.image.manifest.v1+json", **put(one),
+                  "platform": {"os": "linux", "architecture": arch}})
+index = put({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": list_})
+print(list_[0]["digest"], list_[1]["digest"])
+top["manifests"] = [{"mediaType": "application/vnd.oci.image.index.v1+json", **index,
+                     "annotations": {"org.opencontainers.image.ref.name": "docker.io/library/two:1"}}]
+json.dump(top, open(out + "/index.json", "w"))
+END
+    husk load -i "$layout" >/dev/null
+    mine=$(jq -r '.manifests[] | select(.platform.architecture == "amd64").digest' "$layout/blobs/sha256/$(jq -r '.manifests[0].digest[7:]' "$layout/index.json")")
+    other=$(jq -r '.manifests[] | select(.platform.architecture == "s390x").digest' "$layout/blobs/sha256/$(jq -r '.manifests[0].digest[7:]' "$layout/index.json")")
+    [[ $(uname -m) == x86_64 ]] || { local swap=$mine && mine=$other other=$swap; }
+    [[ $(which_shown) == "$mine" ]] && settle && [[ $(which_shown) == "$mine" ]]
+    # with both documents here, a change reads neither again
+    husk tag busybox beside:1
+    run strace -f -e trace=openat "$HUSK" images -q
+    expect 0 '!blobs/sha256/[0-9a-f]'
+    # without this machine's the other one is shown; and this machine's again when it is back
+    cp "$layout/blobs/sha256/${other#sha256:}" "$HUSK_ROOT/blobs/sha256/"
+    cp "$layout/blobs/sha256/$(jq -r '.config.digest[7:]' "$layout/blobs/sha256/${other#sha256:}")" "$HUSK_ROOT/blobs/sha256/"
+    mv "$HUSK_ROOT/blobs/sha256/${mine#sha256:}" "$T/tmp/kept"
+    [[ $(which_shown) == "$other" ]] && settle && [[ $(which_shown) == "$other" ]]
+    settle
+    mv "$T/tmp/kept" "$HUSK_ROOT/blobs/sha256/${mine#sha256:}"
+    [[ $(which_shown) == "$mine" ]]
+    settle
+    same_as_fresh
+    husk rmi two:1 beside:1 >/dev/null
+}
+
+@test "images: a layer that goes shows in the size" {
+    husk import "$IMAGES/rootfs.tar" sized:1 >/dev/null
+    settle
+    same_as_fresh
+    local id
+    id=$(husk image inspect --format '{{index .RootFS.Layers 0}}' sized:1)
+    mv "$HUSK_ROOT/layers/${id#sha256:}" "$T/tmp/kept"
+    run husk images --format '{{.Size}}' --filter reference=sized:1
+    expect 0 =0B
+    mv "$T/tmp/kept" "$HUSK_ROOT/layers/${id#sha256:}"
+    same_as_fresh
+    husk rmi sized:1 >/dev/null
+}
