@@ -129,6 +129,7 @@ static fallible create_run(const void *opts_, struct args args)
         e = network_find(engine, name, &n);
     }
     TRY(e);
+    engine_settle(engine, NULL);
     printf("%s\n", n->row.id);
     return NULL;
 }

@@ -144,7 +144,9 @@ static fallible rename_run(const void *opts_, struct args args)
     own(container) struct container *c = NULL;
     TRY(engine_open(&engine));
     TRY(container_find(engine, args.v[0], &c));
-    return container_rename(c, args.v[1]);
+    TRY(container_rename(c, args.v[1]));
+    engine_settle(engine, NULL);
+    return NULL;
 }
 
 struct prune_opts {

@@ -44,14 +44,18 @@ fallible engine_db(struct engine *e, struct db **ret)
     return NULL;
 }
 
-static fallible settle(struct engine *e, const char *folder)
+static fallible settle_folder(struct engine *e, const char *folder)
 {
     own_mem char *path = mem_printf("%s/%s", e->root, folder);
     own_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return fd < 0 || fsync(fd) < 0 ? err_sys(errno, "write '%s' to the disk", path) : NULL;
+}
+
+static fallible settle(struct engine *e, const char *folder)
+{
     struct db *db;
-    /* The folder first: a row without one would be worse than neither. */
-    if (fd < 0 || fsync(fd) < 0)
-        return err_sys(errno, "write '%s' to the disk", path);
+    if (folder) /* first: a row without one would be worse than neither */
+        TRY(settle_folder(e, folder));
     TRY(engine_db(e, &db));
     return db_settle(db);
 }

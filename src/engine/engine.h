@@ -23,7 +23,7 @@ OWN_TYPE(engine, struct engine *, engine_free)
 /* Makes the file when missing. Borrowed. */
 fallible engine_db(struct engine *e, struct db **ret);
 /* What was just made, its rows and this folder, outlasts a power cut; where the disk refuses there is a warning.
- * @folder: below the store's root, such as "containers/ID". */
+ * @folder: below the store's root, such as "containers/ID"; NULL: it is rows alone. */
 void engine_settle(struct engine *e, const char *folder);
 /* *ret is NULL while there is no file: nothing has been made yet. Borrowed. */
 fallible engine_db_if_there(struct engine *e, struct db **ret);

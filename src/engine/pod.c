@@ -332,6 +332,10 @@ fallible pod_create(struct engine *e, const struct pod_options *po, const struct
         (void)unlink(po->id_file);
     TRY(failed);
     fault_here(FAULT_POD_MADE);
+    if (infra)
+        container_keep(infra);
+    else
+        engine_settle(e, NULL);
     pod_say(p, "create");
     *ret = take(p);
     return NULL;

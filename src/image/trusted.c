@@ -66,7 +66,8 @@ fallible trusted_write(struct layout *l, const char *manifest_digest, const stru
     own_mem char *path = path_of(manifest_digest);
     own_mem char *text = bind_write(&trusted_type, t, BIND_COMPACT);
     TRY(fs_mkdirs_at(l->fd, "trust", 0700));
-    return fs_replace_at(l->fd, path, text, strlen(text), 0600, FS_SYNC_NONE);
+    /* Before the name is: an image whose signatures a power cut took would be refused by the policy. */
+    return fs_replace_at(l->fd, path, text, strlen(text), 0600, FS_SYNC_DISK);
 }
 
 bool trusted_has_verdict(const struct trusted *t, const char *image, const char *rule_text)

@@ -157,7 +157,8 @@ truth() { # ID
 }
 
 BARRIERS=fsync,fdatasync,syncfs,sync
-cut_power() { # NAME...: these were acknowledged before something was written to the disk
+# cut_power NAME...: these were acknowledged before something was written to the disk; KIND/NAME: not a container
+cut_power() {
     # A copy that is equal to the next one is of one moment: nothing was written while it was made.
     until cp --sparse=always "$T/disk.img" "$T/cut.img" && cmp -s "$T/disk.img" "$T/cut.img"; do :; done
     mount_copy "$T/cut.img" "$T/cut"
@@ -167,7 +168,8 @@ cut_power() { # NAME...: these were acknowledged before something was written to
         export HUSK_ROOT=$T/cut/root HUSK_RUN=$run_
         husk ps -aq --no-trunc >"$T/tmp/ids" || exit 1
         for name; do
-            husk inspect "$name" >/dev/null || { echo "'$name' was there and is lost"; husk ps -a; ls -l "$HUSK_ROOT" "$HUSK_ROOT/containers"; losetup -a; od -A d -t x1 -N 32 "$HUSK_ROOT/husk.db-wal"; exit 1; }
+            [[ $name == */* ]] && set -- "${name%%/*}" inspect "${name#*/}" || set -- inspect "$name"
+            husk "$@" >/dev/null || { echo "'$name' was there and is lost"; husk ps -a; ls -l "$HUSK_ROOT" "$HUSK_ROOT/containers"; losetup -a; od -A d -t x1 -N 32 "$HUSK_ROOT/husk.db-wal"; exit 1; }
         done
         while read -r id; do
             husk inspect "$id" >/dev/null || { echo "'$id' cannot be inspected"; exit 1; }
@@ -176,6 +178,7 @@ cut_power() { # NAME...: these were acknowledged before something was written to
         touch -c -d "1 minute ago" "$T/cut/root/containers"/* # what has no row and is new may be about to get one
         husk system check --repair >/dev/null || exit 1
         husk system check >/dev/null || exit 1
+        husk pod rm -fa >/dev/null || exit 1
         while read -r id; do husk rm -f "$id" >/dev/null || { echo "'$id' cannot be removed"; exit 1; }; done <"$T/tmp/ids"
         [[ ! $(husk ps -aq) && ! $(ls -A "$T/cut/root/containers") ]] || { husk ps -a; ls -lA "$T/cut/root/containers"; exit 1; }
     ) || status_=1
@@ -184,7 +187,7 @@ cut_power() { # NAME...: these were acknowledged before something was written to
     return $status_
 }
 
-@test "a power cut while containers are made, run, renamed, stopped and removed leaves whole ones" {
+@test "a power cut while containers are made, run, renamed, stopped and removed leaves whole ones, and nothing that was acknowledged is lost" {
     local i n=0
     ((EUID == 0)) || skip "mounts need root"
     truncate -s 64M "$T/disk.img"
@@ -198,6 +201,23 @@ cut_power() { # NAME...: these were acknowledged before something was written to
     cut_power first
     husk volume create promised >/dev/null
     cut_power first promised
+    # each after the one before: what is written to the disk for one takes along what was made before it
+    husk network create net >/dev/null
+    cut_power network/net
+    husk pod create --network none pod >/dev/null
+    cut_power network/net pod/pod
+    husk pod create --infra=false bare >/dev/null
+    cut_power pod/bare
+    husk rename first renamed
+    cut_power renamed
+    husk rename renamed first
+    printf secret | husk secret create word - >/dev/null
+    cut_power first secret/word
+    husk tag busybox tagged:1
+    cut_power image/tagged:1
+    husk import "$IMAGES/rootfs.tar" whole:1 >/dev/null
+    cut_power image/whole:1
+    husk pod rm -fa >/dev/null
     for i in 1 2 3 4 5 6; do
         husk create --network none --name "c$i" -v "vol$i:/v" busybox true >/dev/null
         cut_power first "c$i" || { echo "after create $i"; return 1; }
