@@ -48,6 +48,7 @@ static const struct opt create_options[] = {
     OPT_STR(0, "policy", T, create.policy, "POLICY",
             "allow (default): its containers reach each other; deny: as its rules allow (husk network policy)",
             .words = (const char *const[]){ "allow", "deny", NULL }),
+    OPT_FLAG(0, "flows", T, create.flows, "Count who speaks to whom on it (husk network flows)"),
     OPT_STRS(0, "label", T, create.label, "KEY=VALUE", "A label"),
     OPT_FLAG(0, "ignore", T, create.ignore, "One of that name that is there already is fine"),
     OPT_FLAG(0, "attachable", T, attachable, "As every network of husk's is"),
@@ -545,19 +546,13 @@ static const struct command cmd_network_policy = {
 };
 
 static const struct command *const network_commands[] = {
-    &cmd_network_connect,
-    &cmd_network_create,
-    &cmd_network_disconnect,
-    &cmd_network_exists,
-    &cmd_network_graph,
-    &cmd_network_inspect,
-    &cmd_network_ls,
-    &cmd_network_policy,
-    &cmd_network_prune,
-    &cmd_network_reload,
-    &cmd_network_rm,
-    &cmd_network_update,
-    NULL,
+    &cmd_network_connect,    &cmd_network_create,
+    &cmd_network_disconnect, &cmd_network_exists,
+    &cmd_network_flows,      &cmd_network_graph,
+    &cmd_network_inspect,    &cmd_network_ls,
+    &cmd_network_policy,     &cmd_network_prune,
+    &cmd_network_reload,     &cmd_network_rm,
+    &cmd_network_update,     NULL,
 };
 
 const struct command cmd_network = {

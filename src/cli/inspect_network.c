@@ -96,6 +96,7 @@ fallible inspect_network(struct engine *e, const struct network *n, json_t **ret
     for (size_t i = 0; i < c->policy.n; i++)
         (void)json_array_append_new(rules, json_string(c->policy.items[i]));
     put(o, "Policy", json_pack("{s:s, s:o}", "Default", c->policy_deny ? "deny" : "allow", "Rules", rules));
+    put(o, "Flows", json_boolean(c->flows));
     put(o, "DNSEnabled", json_boolean(!c->no_dns));
     if (c->mtu)
         put(o, "MTU", json_integer(c->mtu));

@@ -5,7 +5,7 @@
 
 struct network {
     char *id, *name; /* lower case */
-    bool internal;
+    bool internal, counted;
     struct strv servers;
     struct prefix *subnets;
     size_t subnets_n;
@@ -107,6 +107,11 @@ void dns_names_add_subnet(struct dns_names *n, size_t network, const struct pref
     struct network *w = &n->networks[network];
     w->subnets = mem_array(w->subnets, w->subnets_n + 1, sizeof *w->subnets);
     w->subnets[w->subnets_n++] = *subnet;
+}
+
+void dns_names_count_network(struct dns_names *n, size_t network)
+{
+    n->networks[network].counted = true;
 }
 
 size_t dns_names_add_container(struct dns_names *n, const char *id, const struct strv *servers,
@@ -399,4 +404,12 @@ void dns_names_reach(const struct dns_names *n, const char *container, const cha
                     fn(ctx,
                        &(struct firewall_reach){ n->endpoints[e].addresses[j], *a, *a, r->first, r->last, timeout_ms });
     }
+}
+
+void dns_names_counted(const struct dns_names *n, const char *container, dns_counted_fn *fn, void *ctx)
+{
+    const struct member *m = member_of(n, container);
+    for (size_t e = m ? m->first : 0; m && e < m->first + m->endpoints_n; e++)
+        for (size_t j = 0; n->networks[n->endpoints[e].network].counted && j < n->endpoints[e].addresses_n; j++)
+            fn(ctx, &n->endpoints[e].addresses[j]);
 }

@@ -25,6 +25,8 @@ OWN_TYPE(dns_names, struct dns_names *, dns_names_free)
 size_t dns_names_add_network(struct dns_names *n, const char *id, const char *name, bool internal,
                              const struct strv *servers);
 void dns_names_add_subnet(struct dns_names *n, size_t network, const struct prefix *subnet);
+/* What its containers send is counted. */
+void dns_names_count_network(struct dns_names *n, size_t network);
 /* servers: the container's own; empty: the network's, or the host's. egress: its words of --egress. */
 size_t dns_names_add_container(struct dns_names *n, const char *id, const struct strv *servers,
                                const struct strv *egress);
@@ -39,6 +41,9 @@ void dns_names_seal(struct dns_names *n, dns_connected *connected, void *ctx);
 
 /* Whether a container may only go where it is allowed to. */
 bool dns_names_is_limited(const struct dns_names *n, const char *container);
+/* Its addresses on networks that are counted. */
+typedef void dns_counted_fn(void *ctx, const struct ip *own);
+void dns_names_counted(const struct dns_names *n, const char *container, dns_counted_fn *fn, void *ctx);
 /* What of its rules are about a name: fn is called with each of its addresses that may now reach a. */
 typedef void dns_reach_fn(void *ctx, const struct firewall_reach *r);
 void dns_names_reach(const struct dns_names *n, const char *container, const char *name, const struct ip *a,

@@ -60,6 +60,8 @@ static err *read_networks(struct dns_source *s, struct dns_names *n)
             size_t index =
                 dns_names_add_network(n, text_of(s->networks, 0), text_of(s->networks, 1), c->internal, &c->dns);
             add_subnets(n, index, c);
+            if (c->flows)
+                dns_names_count_network(n, index);
         }
         bind_free(&network_config_type, config);
         err_ignore(e, "a network that cannot be read has no names");

@@ -29,6 +29,7 @@ static const struct bind_field config_fields[] = {
     BIND_BOOL(T, no_dns, "noDns"),
     BIND_BOOL(T, policy_deny, "policyDeny"),
     BIND_STRS(T, policy, "policy"),
+    BIND_BOOL(T, flows, "flows"),
     BIND_I64(T, bridge_filtered, "bridgeFiltered"),
     BIND_I64(T, mtu, "mtu"),
     BIND_I64(T, vlan, "vlan"),

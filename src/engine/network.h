@@ -44,7 +44,8 @@ struct network_config {
     bool no_dns;                   /* its containers get the host's name servers */
     bool policy_deny;              /* they reach each other as the rules allow: engine/network_policy.h */
     struct strv policy;            /* "from=WHO to=WHO port=PORT,..." */
-    int64_t bridge_filtered;       /* BRIDGE_FILTERED_*, that the host had set before it was so */
+    bool flows;                    /* what passes is counted: engine/network_flows.h */
+    int64_t bridge_filtered;       /* BRIDGE_FILTERED_*, that the host had set before either was so */
     int64_t mtu, vlan;             /* 0: the default, none */
     struct strv dns;               /* name servers beyond the network's own */
     struct strv routes;            /* "DESTINATION,GATEWAY[,METRIC]" */
@@ -63,7 +64,7 @@ OWN_TYPE(network, struct network *, network_free)
 struct network_options {
     const char *driver, *interface_name, *ipam_driver, *policy;
     struct strv subnet, gateway, range, aux_address, opt, label, dns, route;
-    bool internal, ipv6, ipv4_off, disable_dns, ignore;
+    bool internal, ipv6, ipv4_off, disable_dns, ignore, flows;
 };
 /**
  * network_create - make one; nothing of it is in the kernel yet.

@@ -118,8 +118,11 @@ static fallible read_options(const struct network_options *o, const char *driver
         return err_new(ERR_INVALID, "--policy: '%s' is neither allow nor deny", o->policy);
     if (c->policy_deny && !driver_has_bridge(driver))
         return err_new(ERR_UNSUPPORTED, "--policy deny: what passes by %s passes no firewall of husk's", driver);
-    if (c->policy_deny)
-        TRY_AS(bridge_filter_check(), "--policy deny");
+    c->flows = o->flows;
+    if (c->flows && !driver_has_bridge(driver))
+        return err_new(ERR_UNSUPPORTED, "--flows: what passes by %s passes no firewall of husk's", driver);
+    if (network_is_filtered(c))
+        TRY_AS(bridge_filter_check(), c->flows ? "--flows" : "--policy deny");
     c->internal = o->internal;
     c->ipv6 = o->ipv6;
     c->no_dns = o->disable_dns;

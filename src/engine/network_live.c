@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine/network_door.h"
+#include "engine/network_flows.h"
 #include "engine/network_lease.h"
 #include "engine/network_parts.h"
 #include "engine/network_start.h"
@@ -108,6 +109,7 @@ static fallible connect_live(struct engine *e, struct network *n, struct db_endp
     struct network_kernel kernel;
     struct network_link link;
     TRY(network_ensure(e, n, &kernel));
+    TRY(network_flows_meet(e, n, at));
     TRY(network_link_of(n, at, kernel.index, NETWORK_NO_DEFAULT_ROUTE, &link));
     own_fd int sock = -1;
     struct db_endpoints only = { at, 1 };

@@ -13,6 +13,18 @@
 /* "DESTINATION,GATEWAY[,METRIC]" */
 fallible network_route_parse(const char *text, struct network_route *ret);
 
+/* What stays on its bridge passes the firewall. */
+static inline bool network_is_filtered(const struct network_config *c)
+{
+    return c->policy_deny || c->flows;
+}
+/* For a network for which that begins now: the bridge's switches as they are, into c. Answers UNSUPPORTED where the
+ * kernel has none. */
+fallible network_filter_begin(struct engine *e, const struct network *n, int64_t *ret_was);
+/* In one transaction with its reading, so that of two who change a network's row none is lost. fn: changes c. */
+typedef err *network_change_fn(struct network_config *c, void *ctx);
+fallible network_change_row(struct engine *e, const struct network *n, network_change_fn *fn, void *ctx);
+
 /* The network's part of the firewall. Borrows from n. */
 fallible network_firewall(const struct network *n, struct firewall_net *ret);
 

@@ -26,13 +26,10 @@ static fallible write_row(struct db *db, const struct network *n)
     return db_network_set_config(db, n->row.id, text);
 }
 
-/* In one transaction with its reading, so that of two who change it none is lost; then in the kernel. */
-typedef err *change_fn(struct network_config *c, void *ctx);
-static fallible change(struct engine *e, struct network *n, change_fn *fn, void *ctx)
+fallible network_change_row(struct engine *e, const struct network *n, network_change_fn *fn, void *ctx)
 {
     own(network) struct network *now = NULL;
     struct db *db;
-    TRY(must_be_bridge(n));
     TRY(engine_db(e, &db));
     TRY(db_begin(db));
     err *failed = network_find(e, n->row.id, &now);
@@ -40,7 +37,14 @@ static fallible change(struct engine *e, struct network *n, change_fn *fn, void 
         failed = fn(now->config, ctx);
     if (!failed)
         failed = write_row(db, now);
-    TRY(db_end(db, failed));
+    return db_end(db, failed);
+}
+
+/* And then in the kernel. */
+static fallible change(struct engine *e, struct network *n, network_change_fn *fn, void *ctx)
+{
+    TRY(must_be_bridge(n));
+    TRY(network_change_row(e, n, fn, ctx));
     fault_here(FAULT_POLICY_ROW);
     return network_reload(e);
 }
@@ -53,7 +57,7 @@ struct default_change {
 static err *set_default(struct network_config *c, void *ctx)
 {
     const struct default_change *to = ctx;
-    if (to->deny && !c->policy_deny)
+    if (to->deny && !network_is_filtered(c))
         c->bridge_filtered = to->filtered;
     c->policy_deny = to->deny;
     return NULL;
@@ -73,16 +77,20 @@ static fallible read_filter(struct engine *e, const struct network *n, int64_t *
     return bridge_filter_read(route, n->config->link, ret);
 }
 
+fallible network_filter_begin(struct engine *e, const struct network *n, int64_t *ret_was)
+{
+    TRY(bridge_filter_check());
+    return read_filter(e, n, ret_was);
+}
+
 fallible network_policy_default(struct engine *e, struct network *n, const char *word)
 {
     struct default_change to = { .deny = str_eq(word, "deny") };
     if (!to.deny && !str_eq(word, "allow"))
         return err_new(ERR_INVALID, "'%s' is neither allow nor deny", word);
     TRY(must_be_bridge(n));
-    if (to.deny) {
-        TRY(bridge_filter_check());
-        TRY(read_filter(e, n, &to.filtered));
-    }
+    if (to.deny)
+        TRY(network_filter_begin(e, n, &to.filtered));
     return change(e, n, set_default, &to);
 }
 
@@ -251,7 +259,8 @@ fallible network_policy_put(struct engine *e, const struct network *n, int sock,
     TRY(firewall_forget_policy(sock, acl_is_of, n->row.id, batch));
     if (!n->config->policy_deny) {
         firewall_police(batch, NFT_DELETE, n->config->link);
-        return bridge_filter(route, n->config->link, n->config->bridge_filtered);
+        return network_is_filtered(n->config) ? NULL
+                                              : bridge_filter(route, n->config->link, n->config->bridge_filtered);
     }
     TRY(bridge_filter(route, n->config->link, BRIDGE_FILTERED));
     TRY(acl_read(&n->config->policy, &p));

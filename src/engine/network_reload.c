@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "engine/network_door.h"
+#include "engine/network_flows.h"
 #include "engine/network_lease.h"
 #include "engine/network_parts.h"
 #include "engine/network_policy.h"
@@ -63,6 +64,7 @@ static fallible add_networks(struct engine *e, const struct network_list *l, int
             continue;
         TRY(network_firewall(l->items[i], &net));
         TRY(network_policy_put(e, l->items[i], sock, route, n));
+        TRY(network_flows_put(e, l->items[i], sock, route, n));
         firewall_net(n, NFT_ADD, &net);
     }
     return NULL;
@@ -226,6 +228,8 @@ static fallible reload(struct engine *e, int sock, int route, const struct netwo
     }
     if (!failed)
         failed = nft_commit(sock, &n);
+    if (!failed)
+        failed = network_flows_sweep(networks, sock);
     entries_clear(&strays.found);
     entries_clear(&expected);
     return failed;
@@ -272,6 +276,8 @@ static fallible count_missing(int sock, int route, const struct network_list *l,
             TRY(firewall_has(sock, l->items[i]->config->link, &there));
         if (index && there)
             TRY(network_policy_is_there(l->items[i], sock, &there));
+        if (index && there)
+            TRY(network_flows_is_there(l->items[i], sock, &there));
         *ret += !there;
     }
     return NULL;
@@ -319,7 +325,7 @@ static void forget_names(struct engine *e, const struct network *n)
     err_ignore(failed, "it ends when nobody is there any more");
 }
 
-static fallible forget_network(struct network *n)
+static fallible forget_network(struct engine *e, struct network *n)
 {
     own(nft) struct nft nft = { 0 };
     own_fd int sock = -1, route = -1;
@@ -341,7 +347,8 @@ static fallible forget_network(struct network *n)
     if (n->config->policy_deny)
         TRY(firewall_forget_policy(sock, acl_is_of, n->row.id, &nft));
     void *bytes = (void *)(uintptr_t)nft_bytes(&nft, &len);
-    return nft_send(sock, bytes, len);
+    TRY(nft_send(sock, bytes, len));
+    return network_flows_reset(e, n);
 }
 
 static fallible must_be_unused(struct engine *e, const struct network *n)
@@ -391,7 +398,7 @@ fallible network_remove(struct engine *e, struct network *n, bool force)
     if (there)
         forget_names(e, n);
     fault_here(FAULT_NAMES_GONE);
-    TRY(forget_network(n));
+    TRY(forget_network(e, n));
     fault_here(FAULT_NETWORK_GONE);
     return db_network_remove(db, n->row.id, n->row.name, DB_MUST_BE_UNUSED);
 }

@@ -7,11 +7,13 @@
 
 #include "base/log.h"
 #include "engine/network_door.h"
+#include "engine/network_flows.h"
 #include "engine/network_lease.h"
 #include "engine/network_parts.h"
 #include "engine/network_policy.h"
 #include "engine/resolver.h"
 #include "network/egress.h"
+#include "network/flows.h"
 #include "os/fault.h"
 #include "os/fs.h"
 
@@ -86,6 +88,7 @@ fallible network_firewall(const struct network *n, struct firewall_net *ret)
         .internal = n->config->internal,
         .masquerade = !n->config->no_masquerade,
         .policed = n->config->policy_deny,
+        .counted = n->config->flows,
     };
     if (network_has_names(n)) {
         ret->names4 = r4.gateway;
@@ -105,6 +108,8 @@ static fallible ensure_firewall(struct engine *e, const struct network *n)
     TRY(firewall_has(sock, n->config->link, &there));
     if (there) {
         TRY(network_policy_is_there(n, sock, &there)); /* not so: killed between the row and the firewall */
+        if (there)
+            TRY(network_flows_is_there(n, sock, &there));
         return there ? NULL : network_reload(e);
     }
     TRY(firewall_ensure(sock, &made));
@@ -113,6 +118,8 @@ static fallible ensure_firewall(struct engine *e, const struct network *n)
     TRY(network_firewall(n, &net));
     firewall_begin(&nft);
     firewall_net(&nft, NFT_ADD, &net);
+    if (net.counted)
+        flows_begin(&nft);
     return nft_commit(sock, &nft);
 }
 
@@ -143,7 +150,7 @@ static fallible ensure_bridge(struct engine *e, const struct network *n, int soc
     };
     TRY(bridge_ensure(sock, &b, &ret->index, &ret->made));
     fault_here(FAULT_BRIDGE);
-    if (n->config->policy_deny)
+    if (network_is_filtered(n->config))
         TRY(bridge_filter(sock, n->config->link, BRIDGE_FILTERED));
     TRY(ensure_firewall(e, n));
     fault_here(FAULT_NETWORK);
@@ -270,6 +277,7 @@ static fallible prepare_link(struct engine *e, struct db_endpoint *at, const cha
         TRY(lease_again(e, n, at));
         fault_here(FAULT_LEASED);
         TRY(network_ensure(e, n, &kernel));
+        TRY(network_flows_meet(e, n, at));
     }
     bool first = true;
     for (size_t i = 0; i < p->links_n; i++)

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "network/firewall_parts.h"
 #include "os/fault.h"
 #include "os/fs.h"
 
@@ -20,63 +21,46 @@ enum { IFNAME = 16, ATTEMPTS = 10, NOTE_MAX = 8 << 20 };
 /* ---- the table ------------------------------------------------------------------------------------------------- */
 
 static const struct nft_set sets[] = {
-    { "bridges", { NFT_TYPE_IFNAME }, { 0 }, false, false },
-    { "policed", { NFT_TYPE_IFNAME }, { 0 }, false, false },
-    { "who4", { NFT_TYPE_IP4 }, { NFT_TYPE_MARK }, false, false },
-    { "who6", { NFT_TYPE_IP6 }, { NFT_TYPE_MARK }, false, false },
-    { "identities", { NFT_TYPE_IP6 }, { 0 }, false, false },
-    { "allowed", { NFT_TYPE_MARK, NFT_TYPE_MARK, NFT_TYPE_PROTO, NFT_TYPE_PORT }, { 0 }, true, false },
-    { "isolated", { NFT_TYPE_IFNAME }, { 0 }, false, false },
-    { "internal", { NFT_TYPE_IFNAME }, { 0 }, false, false },
-    { "pairs", { NFT_TYPE_IFNAME, NFT_TYPE_IFNAME }, { 0 }, false, false },
-    { "nets4", { NFT_TYPE_IP4 }, { 0 }, true, false },
-    { "nets6", { NFT_TYPE_IP6 }, { 0 }, true, false },
-    { "same4", { NFT_TYPE_IP4, NFT_TYPE_IP4 }, { 0 }, true, false },
-    { "same6", { NFT_TYPE_IP6, NFT_TYPE_IP6 }, { 0 }, true, false },
-    { "egress4", { NFT_TYPE_IP4 }, { 0 }, false, false },
-    { "egress6", { NFT_TYPE_IP6 }, { 0 }, false, false },
-    { "reach4", { NFT_TYPE_IP4, NFT_TYPE_IP4, NFT_TYPE_PORT }, { 0 }, true, true },
-    { "reach6", { NFT_TYPE_IP6, NFT_TYPE_IP6, NFT_TYPE_PORT }, { 0 }, true, true },
-    { "names4", { NFT_TYPE_IP4, NFT_TYPE_PROTO, NFT_TYPE_PORT }, { 0 }, false, false },
-    { "names6", { NFT_TYPE_IP6, NFT_TYPE_PROTO, NFT_TYPE_PORT }, { 0 }, false, false },
-    { "ports4", { NFT_TYPE_PROTO, NFT_TYPE_PORT }, { NFT_TYPE_IP4, NFT_TYPE_PORT }, false, false },
-    { "ports6", { NFT_TYPE_PROTO, NFT_TYPE_PORT }, { NFT_TYPE_IP6, NFT_TYPE_PORT }, false, false },
-    { "at4", { NFT_TYPE_IP4, NFT_TYPE_PROTO, NFT_TYPE_PORT }, { NFT_TYPE_IP4, NFT_TYPE_PORT }, false, false },
-    { "at6", { NFT_TYPE_IP6, NFT_TYPE_PROTO, NFT_TYPE_PORT }, { NFT_TYPE_IP6, NFT_TYPE_PORT }, false, false },
+    { "bridges", { NFT_TYPE_IFNAME } },
+    { "policed", { NFT_TYPE_IFNAME } },
+    { "who4", { NFT_TYPE_IP4 }, { NFT_TYPE_MARK } },
+    { "who6", { NFT_TYPE_IP6 }, { NFT_TYPE_MARK } },
+    { "identities", { NFT_TYPE_IP6 } },
+    { "allowed", { NFT_TYPE_MARK, NFT_TYPE_MARK, NFT_TYPE_PROTO, NFT_TYPE_PORT }, { 0 }, .interval = true },
+    { "isolated", { NFT_TYPE_IFNAME } },
+    { "internal", { NFT_TYPE_IFNAME } },
+    { "pairs", { NFT_TYPE_IFNAME, NFT_TYPE_IFNAME } },
+    { "nets4", { NFT_TYPE_IP4 }, { 0 }, .interval = true },
+    { "nets6", { NFT_TYPE_IP6 }, { 0 }, .interval = true },
+    { "same4", { NFT_TYPE_IP4, NFT_TYPE_IP4 }, { 0 }, .interval = true },
+    { "same6", { NFT_TYPE_IP6, NFT_TYPE_IP6 }, { 0 }, .interval = true },
+    { "egress4", { NFT_TYPE_IP4 } },
+    { "egress6", { NFT_TYPE_IP6 } },
+    { "reach4", { NFT_TYPE_IP4, NFT_TYPE_IP4, NFT_TYPE_PORT }, { 0 }, .interval = true, .timeout = true },
+    { "reach6", { NFT_TYPE_IP6, NFT_TYPE_IP6, NFT_TYPE_PORT }, { 0 }, .interval = true, .timeout = true },
+    { "names4", { NFT_TYPE_IP4, NFT_TYPE_PROTO, NFT_TYPE_PORT } },
+    { "names6", { NFT_TYPE_IP6, NFT_TYPE_PROTO, NFT_TYPE_PORT } },
+    { "ports4", { NFT_TYPE_PROTO, NFT_TYPE_PORT }, { NFT_TYPE_IP4, NFT_TYPE_PORT } },
+    { "ports6", { NFT_TYPE_PROTO, NFT_TYPE_PORT }, { NFT_TYPE_IP6, NFT_TYPE_PORT } },
+    { "at4", { NFT_TYPE_IP4, NFT_TYPE_PROTO, NFT_TYPE_PORT }, { NFT_TYPE_IP4, NFT_TYPE_PORT } },
+    { "at6", { NFT_TYPE_IP6, NFT_TYPE_PROTO, NFT_TYPE_PORT }, { NFT_TYPE_IP6, NFT_TYPE_PORT } },
 };
 const char *const firewall_port_maps[] = { "ports4", "ports6", "at4", "at6", NULL };
 const char *const firewall_who_maps[] = { "who4", "who6", NULL };
 
 static const struct nft_chain chains[] = {
     { "guard", "filter", NF_INET_PRE_ROUTING, -300 }, /* before connections are tracked */
-    { "input", "filter", NF_INET_LOCAL_IN, 0 },          { "forward", "filter", NF_INET_FORWARD, 0 },
-    { "prerouting", "nat", NF_INET_PRE_ROUTING, -100 },  { "output", "nat", NF_INET_LOCAL_OUT, -100 },
+    { "input", "filter", NF_INET_LOCAL_IN, 0 },
+    { "forward", "filter", NF_INET_FORWARD, 0 },
+    { "prerouting", "nat", NF_INET_PRE_ROUTING, -100 },
+    { "output", "nat", NF_INET_LOCAL_OUT, -100 },
     { "postrouting", "nat", NF_INET_POST_ROUTING, 100 },
+    { "refused", NULL, 0, 0 },
+    { "dropped", NULL, 0, 0 },
+    { FLOWS_REFUSED, NULL, 0, 0 },
 };
 
 /* Parts of rules, as nft(8) writes them. */
-
-static void is_family(struct nft *n, int family) /* meta nfproto ... */
-{
-    const uint8_t v = (uint8_t)family;
-    nft_meta(n, NFT_META_NFPROTO, NFT_R0);
-    nft_compare(n, NFT_EQUAL, NFT_R0, &v, sizeof v);
-}
-
-enum side_of { SOURCE, DESTINATION };
-
-static void load_address(struct nft *n, int family, enum side_of side, uint32_t reg) /* ip saddr, ip6 daddr ... */
-{
-    uint32_t len = family == AF_INET ? 4 : 16;
-    uint32_t offset = family == AF_INET ? 12 : 8; /* RFC 791, 3.1; RFC 8200, 3 */
-    nft_payload(n, NFT_PAYLOAD_NETWORK_HEADER, offset + (side == DESTINATION ? len : 0), len, reg);
-}
-
-static void interface_in(struct nft *n, uint32_t key, const char *set) /* iifname @set */
-{
-    nft_meta(n, key, NFT_R0);
-    nft_lookup(n, set, NFT_R0, 0);
-}
 
 static void in_loopback_net(struct nft *n, enum side_of side) /* ip saddr 127.0.0.0/8 */
 {
@@ -105,12 +89,6 @@ static void add_guard(struct nft *n)
     }
 }
 
-static void load_port(struct nft *n, uint32_t reg) /* meta l4proto . th dport */
-{
-    nft_meta(n, NFT_META_L4PROTO, reg);
-    nft_payload(n, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, reg + 1);
-}
-
 static void load_names(struct nft *n, int family) /* ip daddr . meta l4proto . th dport @names4 */
 {
     is_family(n, family);
@@ -129,29 +107,35 @@ static void load_both(struct nft *n) /* iifname . oifname @pairs */
 /* What is refused is told so, lest it waits; a kernel may be without nft_reject. */
 enum refusal { REJECT, DROP };
 
-static void refuse(struct nft *n, bool tcp, enum refusal how)
-{
-    if (how == DROP)
-        nft_verdict(n, NF_DROP);
-    else if (tcp)
-        nft_reset(n);
-    else
-        nft_reject(n);
-}
-
-/* A program that connects hears a reset at once, but an ICMP only with its second attempt: when the first comes back,
- * in the same call that sent it, its socket is still busy. So TCP has a rule of its own before the other. */
-static void if_tcp(struct nft *n, bool tcp) /* meta l4proto tcp */
+/* Where refused packets go: they are counted, and refused. A program that connects hears a reset at once, but an ICMP
+ * only with its second attempt: when the first comes back, in the same call that sent it, its socket is still busy. So
+ * TCP has a rule of its own before the other. */
+static void add_refused(struct nft *n, enum refusal how)
 {
     const uint8_t proto = IPPROTO_TCP;
-    if (!tcp)
-        return;
-    nft_meta(n, NFT_META_L4PROTO, NFT_R0);
-    nft_compare(n, NFT_EQUAL, NFT_R0, &proto, sizeof proto);
+    flows_refused(n);
+    flows_count_refused(n, "refused");
+    flows_count_refused(n, "dropped");
+    for (int tcp = how == REJECT; tcp >= 0; tcp--) {
+        nft_rule_begin(n, "refused");
+        if (tcp) { /* meta l4proto tcp reject with tcp reset */
+            nft_meta(n, NFT_META_L4PROTO, NFT_R0);
+            nft_compare(n, NFT_EQUAL, NFT_R0, &proto, sizeof proto);
+            nft_reset(n);
+        } else if (how == REJECT) {
+            nft_reject(n);
+        } else {
+            nft_verdict(n, NF_DROP);
+        }
+        nft_rule_end(n);
+    }
+    nft_rule_begin(n, "dropped");
+    nft_verdict(n, NF_DROP);
+    nft_rule_end(n);
 }
 
-/* ip saddr @egress4 ip saddr . ip daddr . th dport != @reach4 reject */
-static void add_egress_rule(struct nft *n, const char *chain, int family, bool tcp, enum refusal how)
+/* ip saddr @egress4 ip saddr . ip daddr . th dport != @reach4 goto refused */
+static void add_egress(struct nft *n, const char *chain, int family)
 {
     uint32_t words = family == AF_INET ? 1 : 4;
     nft_rule_begin(n, chain);
@@ -162,15 +146,8 @@ static void add_egress_rule(struct nft *n, const char *chain, int family, bool t
     load_address(n, family, DESTINATION, NFT_R0 + words);
     nft_payload(n, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, NFT_R0 + 2 * words);
     nft_unless(n, family == AF_INET ? "reach4" : "reach6", NFT_R0);
-    if_tcp(n, tcp);
-    refuse(n, tcp, how);
+    nft_goto(n, "refused");
     nft_rule_end(n);
-}
-
-static void add_egress(struct nft *n, const char *chain, int family, enum refusal how)
-{
-    add_egress_rule(n, chain, family, true, how);
-    add_egress_rule(n, chain, family, false, how);
 }
 
 /* meta mark set ip saddr map @who4 ct mark set ip daddr map @who4 meta mark . ct mark . meta l4proto . th dport
@@ -200,7 +177,7 @@ static void add_allowed(struct nft *n, int family, const char *map)
 }
 
 /* Neighbours that pass here because their bridge is policed: who may begin, by their identities. */
-static void add_policy(struct nft *n, enum refusal how)
+static void add_policy(struct nft *n)
 {
     static const int families[] = { AF_INET, AF_INET6 };
     static const uint8_t solicit = 135, advert = 136; /* RFC 4861, 4.3 and 4.4: where a neighbour is */
@@ -218,19 +195,16 @@ static void add_policy(struct nft *n, enum refusal how)
     }
     for (size_t i = 0; i < ARRAY_SIZE(families); i++)
         add_allowed(n, families[i], firewall_who_maps[i]);
-    for (int tcp = 1; tcp >= 0; tcp--) {
-        nft_rule_begin(n, "forward"); /* iifname . oifname @pairs reject */
-        load_both(n);
-        if_tcp(n, tcp);
-        refuse(n, tcp, how);
-        nft_rule_end(n);
-    }
+    nft_rule_begin(n, "forward"); /* iifname . oifname @pairs goto refused */
+    load_both(n);
+    nft_goto(n, "refused");
+    nft_rule_end(n);
 }
 
 enum { KNOWN = 1 << (IP_CT_ESTABLISHED + 1) | 1 << (IP_CT_RELATED + 1) };
 
 /* The host itself: names may be asked of it, and where it is (IPv6's neighbour discovery). */
-static void add_input(struct nft *n, enum refusal how)
+static void add_input(struct nft *n)
 {
     static const int families[] = { AF_INET, AF_INET6 };
     const uint8_t icmp6 = IPPROTO_ICMPV6;
@@ -254,11 +228,11 @@ static void add_input(struct nft *n, enum refusal how)
         load_names(n, families[i]);
         nft_verdict(n, NFT_RETURN);
         nft_rule_end(n);
-        add_egress(n, "input", families[i], how);
+        add_egress(n, "input", families[i]);
     }
 }
 
-static void add_forward(struct nft *n, enum refusal how)
+static void add_forward(struct nft *n)
 {
     nft_rule_begin(n, "forward"); /* ct state established,related accept */
     has_bits(n, NFT_CT_STATE, KNOWN);
@@ -270,29 +244,29 @@ static void add_forward(struct nft *n, enum refusal how)
     nft_unless(n, "policed", NFT_R0);
     nft_verdict(n, NF_ACCEPT);
     nft_rule_end(n);
-    add_policy(n, how);
-    add_egress(n, "forward", AF_INET, how);
-    add_egress(n, "forward", AF_INET6, how);
+    add_policy(n);
+    add_egress(n, "forward", AF_INET);
+    add_egress(n, "forward", AF_INET6);
     static const uint32_t ways[] = { NFT_META_IIFNAME, NFT_META_OIFNAME };
     for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
-        nft_rule_begin(n, "forward"); /* iifname @internal drop */
+        nft_rule_begin(n, "forward"); /* iifname @internal goto dropped */
         interface_in(n, ways[i], "internal");
-        nft_verdict(n, NF_DROP);
+        nft_goto(n, "dropped");
         nft_rule_end(n);
     }
     nft_rule_begin(n, "forward"); /* ct status dnat accept: what is published is for all */
     has_bits(n, NFT_CT_STATUS, IPS_DST_NAT);
     nft_verdict(n, NF_ACCEPT);
     nft_rule_end(n);
-    nft_rule_begin(n, "forward"); /* iifname @bridges oifname @isolated drop */
+    nft_rule_begin(n, "forward"); /* iifname @bridges oifname @isolated goto dropped */
     interface_in(n, NFT_META_IIFNAME, "bridges");
     interface_in(n, NFT_META_OIFNAME, "isolated");
-    nft_verdict(n, NF_DROP);
+    nft_goto(n, "dropped");
     nft_rule_end(n);
-    nft_rule_begin(n, "forward"); /* iifname @isolated oifname @bridges drop */
+    nft_rule_begin(n, "forward"); /* iifname @isolated oifname @bridges goto dropped */
     interface_in(n, NFT_META_IIFNAME, "isolated");
     interface_in(n, NFT_META_OIFNAME, "bridges");
-    nft_verdict(n, NF_DROP);
+    nft_goto(n, "dropped");
     nft_rule_end(n);
 }
 
@@ -386,11 +360,15 @@ static void add_table(struct nft *n, enum refusal how)
     nft_table(n, NFT_ADD);
     for (size_t i = 0; i < ARRAY_SIZE(sets); i++)
         nft_add_set(n, &sets[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(flows_sets); i++)
+        nft_add_set(n, &flows_sets[i]);
+    flows_constants(n);
     for (size_t i = 0; i < ARRAY_SIZE(chains); i++)
         nft_add_chain(n, &chains[i]);
     add_guard(n);
-    add_input(n, how);
-    add_forward(n, how);
+    add_refused(n, how);
+    add_input(n);
+    add_forward(n);
     static const char *const ways[] = { "prerouting", "output" };
     for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
         add_names(n, ways[i], AF_INET);
@@ -409,7 +387,7 @@ static err *no_element(void *ctx, const struct nft_element *e)
 
 static fallible is_there(int sock, bool *ret)
 {
-    err *e = nft_each(sock, FIREWALL_TABLE, "policed", no_element, NULL);
+    err *e = nft_each(sock, FIREWALL_TABLE, "counted", no_element, NULL);
     *ret = !e;
     if (err_errno(e) != ENOENT)
         return e;
@@ -510,6 +488,8 @@ void firewall_net(struct nft *n, enum nft_what what, const struct firewall_net *
         nft_element(n, what, "internal", &one);
     if (net->policed)
         nft_element(n, what, "policed", &one);
+    if (net->counted)
+        nft_element(n, what, "counted", &one);
     add_subnet(n, what, net, &net->subnet4);
     add_subnet(n, what, net, &net->subnet6);
     add_resolver(n, what, &net->names4);

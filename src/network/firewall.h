@@ -7,6 +7,7 @@
  *
  *   bridges, isolated, internal {bridge}
  *   policed                     {bridge}: where neighbours reach each other by rules alone (network/acl.h)
+ *   counted                     {bridge}: what passes there is counted (network/flows.h, with sets of its own)
  *   who4, who6                  {address : mark}: of containers there, the number that their identity has
  *   identities                  {identity}: for which `allowed` is complete
  *   allowed                     [mark . mark . protocol . port]: what may pass from the first to the second
@@ -44,7 +45,8 @@ struct firewall_net {
     struct prefix subnet4, subnet6; /* none: not of that family */
     struct ip names4, names6;       /* where it is asked for names; none: there are none */
     bool isolated, internal, masquerade;
-    bool policed; /* with the switch of the bridge that bridge_filter() sets, without which nothing is seen of it */
+    /* With the switch of the bridge that bridge_filter() sets, without which nothing is seen of what stays on it. */
+    bool policed, counted;
 };
 /* One published port; for a family, where the container has an address of it. */
 struct firewall_port {

@@ -168,12 +168,31 @@ void nft_add_chain(struct nft *n, const struct nft_chain *c)
     begin(n, c->name, NFT_MSG_NEWCHAIN, NLM_F_CREATE);
     netlink_batch_add_text(&n->batch, NFTA_CHAIN_TABLE, n->table);
     netlink_batch_add_text(&n->batch, NFTA_CHAIN_NAME, c->name);
+    if (!c->type)
+        return;
     size_t hook = netlink_batch_nest(&n->batch, NFTA_CHAIN_HOOK);
     add_number(n, NFTA_HOOK_HOOKNUM, c->hook);
     add_number(n, NFTA_HOOK_PRIORITY, (uint32_t)c->priority);
     netlink_batch_end_nest(&n->batch, hook);
     add_number(n, NFTA_CHAIN_POLICY, NF_ACCEPT);
     netlink_batch_add_text(&n->batch, NFTA_CHAIN_TYPE, c->type);
+}
+
+static void name_chain(struct nft *n, uint16_t message, uint16_t table, uint16_t name, const char *chain)
+{
+    begin(n, chain, message, 0);
+    netlink_batch_add_text(&n->batch, table, n->table);
+    netlink_batch_add_text(&n->batch, name, chain);
+}
+
+void nft_flush_chain(struct nft *n, const char *chain)
+{
+    name_chain(n, NFT_MSG_DELRULE, NFTA_RULE_TABLE, NFTA_RULE_CHAIN, chain); /* no rule named: all */
+}
+
+void nft_delete_chain(struct nft *n, const char *chain)
+{
+    name_chain(n, NFT_MSG_DELCHAIN, NFTA_CHAIN_TABLE, NFTA_CHAIN_NAME, chain);
 }
 
 static uint32_t type_size(enum nft_type t)
@@ -210,7 +229,6 @@ static void add_types(struct nft *n, uint16_t type_attribute, uint16_t len_attri
 
 static void add_fields(struct nft *n, const struct nft_set *s)
 {
-    size_t desc = netlink_batch_nest(&n->batch, NFTA_SET_DESC);
     size_t concat = netlink_batch_nest(&n->batch, NFTA_SET_DESC_CONCAT);
     for (size_t i = 0; i < sizeof s->key / sizeof *s->key && s->key[i]; i++) {
         size_t field = netlink_batch_nest(&n->batch, NFTA_LIST_ELEM);
@@ -218,7 +236,25 @@ static void add_fields(struct nft *n, const struct nft_set *s)
         netlink_batch_end_nest(&n->batch, field);
     }
     netlink_batch_end_nest(&n->batch, concat);
+}
+
+static void add_description(struct nft *n, const struct nft_set *s)
+{
+    bool fields = s->interval && s->key[1];
+    if (!fields && !s->size)
+        return;
+    size_t desc = netlink_batch_nest(&n->batch, NFTA_SET_DESC);
+    if (s->size)
+        add_number(n, NFTA_SET_DESC_SIZE, s->size);
+    if (fields)
+        add_fields(n, s);
     netlink_batch_end_nest(&n->batch, desc);
+}
+
+static void add_time(struct nft *n, uint16_t attribute, uint64_t ms)
+{
+    const uint64_t v = htobe64(ms);
+    netlink_batch_add(&n->batch, attribute, &v, sizeof v);
 }
 
 void nft_add_set(struct nft *n, const struct nft_set *s)
@@ -231,15 +267,17 @@ void nft_add_set(struct nft *n, const struct nft_set *s)
     netlink_batch_add_text(&n->batch, NFTA_SET_NAME, s->name);
     add_number(n, NFTA_SET_FLAGS,
                (s->interval ? NFT_SET_INTERVAL : 0) | (s->interval && several ? NFT_SET_CONCAT : 0) |
-                   (s->data[0] ? NFT_SET_MAP : 0) | (s->timeout ? NFT_SET_TIMEOUT : 0));
+                   (s->data[0] ? NFT_SET_MAP : 0) | (s->timeout ? NFT_SET_TIMEOUT : 0) |
+                   (s->default_ms ? NFT_SET_EVAL : 0));
     add_types(n, NFTA_SET_KEY_TYPE, NFTA_SET_KEY_LEN, s->key, sizeof s->key / sizeof *s->key);
     if (s->data[0])
         add_types(n, NFTA_SET_DATA_TYPE, NFTA_SET_DATA_LEN, s->data, sizeof s->data / sizeof *s->data);
     add_number(n, NFTA_SET_ID, ++n->sets);
     if (s->key[0] == NFT_TYPE_IFNAME && !several) /* how nft(8) is to read the names: byte order of the host's */
         netlink_batch_add(&n->batch, NFTA_SET_USERDATA, host_order, sizeof host_order);
-    if (s->interval && several)
-        add_fields(n, s);
+    add_description(n, s);
+    if (s->default_ms)
+        add_time(n, NFTA_SET_TIMEOUT, s->default_ms);
 }
 
 static void begin_elements(struct nft *n, enum nft_what what, const char *set)
@@ -261,6 +299,16 @@ static void add_value(struct nft *n, uint16_t attribute, const void *bytes, size
     netlink_batch_end_nest(&n->batch, nest);
 }
 
+/* libnftnl's udata.h: type NFTNL_UDATA_SET_ELEM_COMMENT, length, text with its NUL. */
+static void add_comment(struct nft *n, const char *text)
+{
+    unsigned char bytes[2 + NFT_COMMENT_MAX + 1] = { 0 };
+    size_t len = strnlen(text, NFT_COMMENT_MAX);
+    bytes[1] = (unsigned char)(len + 1);
+    memcpy(bytes + 2, text, len);
+    netlink_batch_add(&n->batch, NFTA_SET_ELEM_USERDATA, bytes, 2 + len + 1);
+}
+
 void nft_element(struct nft *n, enum nft_what what, const char *set, const struct nft_element *e)
 {
     begin_elements(n, what, set);
@@ -271,10 +319,10 @@ void nft_element(struct nft *n, enum nft_what what, const char *set, const struc
         add_value(n, NFTA_SET_ELEM_KEY_END, e->end, e->key_len);
     if (e->data && what == NFT_ADD)
         add_value(n, NFTA_SET_ELEM_DATA, e->data, e->data_len);
-    if (e->timeout_ms && what == NFT_ADD) {
-        const uint64_t ms = htobe64(e->timeout_ms);
-        netlink_batch_add(&n->batch, NFTA_SET_ELEM_TIMEOUT, &ms, sizeof ms);
-    }
+    if (e->timeout_ms && what == NFT_ADD)
+        add_time(n, NFTA_SET_ELEM_TIMEOUT, e->timeout_ms);
+    if (e->comment && what == NFT_ADD)
+        add_comment(n, e->comment);
     netlink_batch_end_nest(&n->batch, item);
     netlink_batch_end_nest(&n->batch, list);
 }
@@ -450,15 +498,45 @@ void nft_reset(struct nft *n)
     close_expression(n, x);
 }
 
-void nft_verdict(struct nft *n, int verdict)
+static void add_verdict(struct nft *n, int verdict, const char *chain)
 {
     struct expression x = open_expression(n, "immediate");
     add_number(n, NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
     size_t data = netlink_batch_nest(&n->batch, NFTA_IMMEDIATE_DATA);
     size_t inner = netlink_batch_nest(&n->batch, NFTA_DATA_VERDICT);
     add_number(n, NFTA_VERDICT_CODE, (uint32_t)verdict);
+    if (chain)
+        netlink_batch_add_text(&n->batch, NFTA_VERDICT_CHAIN, chain);
     netlink_batch_end_nest(&n->batch, inner);
     netlink_batch_end_nest(&n->batch, data);
+    close_expression(n, x);
+}
+
+void nft_verdict(struct nft *n, int verdict)
+{
+    add_verdict(n, verdict, NULL);
+}
+
+void nft_goto(struct nft *n, const char *chain)
+{
+    add_verdict(n, NFT_GOTO, chain);
+}
+
+void nft_jump(struct nft *n, const char *chain)
+{
+    add_verdict(n, NFT_JUMP, chain);
+}
+
+void nft_count(struct nft *n, const char *set, uint32_t reg)
+{
+    struct expression x = open_expression(n, "dynset");
+    netlink_batch_add_text(&n->batch, NFTA_DYNSET_SET_NAME, set);
+    add_number(n, NFTA_DYNSET_OP, NFT_DYNSET_OP_UPDATE);
+    add_number(n, NFTA_DYNSET_SREG_KEY, reg);
+    size_t counter = netlink_batch_nest(&n->batch, NFTA_DYNSET_EXPR);
+    netlink_batch_add_text(&n->batch, NFTA_EXPR_NAME, "counter");
+    netlink_batch_end_nest(&n->batch, netlink_batch_nest(&n->batch, NFTA_EXPR_DATA));
+    netlink_batch_end_nest(&n->batch, counter);
     close_expression(n, x);
 }
 
@@ -547,6 +625,38 @@ struct each {
     void *ctx;
 };
 
+static uint64_t long_of(const struct nlattr *in, uint16_t attribute)
+{
+    uint64_t v = 0;
+    size_t len = 0;
+    const struct nlattr *a = in ? find_in(in, attribute, &len) : NULL;
+    if (a && len >= sizeof v)
+        memcpy(&v, a + 1, sizeof v);
+    return be64toh(v);
+}
+
+static void read_counter(const struct nlattr *item, struct nft_element *e)
+{
+    size_t len = 0;
+    const struct nlattr *expression = find_in(item, NFTA_SET_ELEM_EXPR, &len);
+    const struct nlattr *name = expression ? find_in(expression, NFTA_EXPR_NAME, &len) : NULL;
+    if (!is_text(name, name ? len : 0) || strcmp((const char *)(name + 1), "counter") != 0)
+        return;
+    const struct nlattr *data = find_in(expression, NFTA_EXPR_DATA, &len);
+    e->packets = long_of(data, NFTA_COUNTER_PACKETS);
+    e->bytes = long_of(data, NFTA_COUNTER_BYTES);
+}
+
+/* As add_comment() wrote it; whatever else others keep there is none. */
+static const char *comment_of(const struct nlattr *item)
+{
+    size_t len = 0;
+    const struct nlattr *a = find_in(item, NFTA_SET_ELEM_USERDATA, &len);
+    const unsigned char *bytes = a ? (const void *)(a + 1) : NULL;
+    bool fits = bytes && len >= 3 && bytes[0] == 0 && (size_t)bytes[1] + 2 <= len && bytes[1];
+    return fits && bytes[1 + bytes[1]] == '\0' ? (const char *)bytes + 2 : NULL;
+}
+
 static err *read_element(const struct each *each, const struct nlattr *item)
 {
     struct nft_element e = { 0 };
@@ -562,6 +672,9 @@ static err *read_element(const struct each *each, const struct nlattr *item)
     e.key = k + 1;
     e.end = l ? l + 1 : NULL;
     e.data = d ? d + 1 : NULL;
+    read_counter(item, &e);
+    e.comment = comment_of(item);
+    e.expires_ms = long_of(item, NFTA_SET_ELEM_EXPIRATION);
     return each->fn(each->ctx, &e);
 }
 

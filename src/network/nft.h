@@ -45,7 +45,9 @@ struct nft_chain {
     uint32_t hook;           /* NF_INET_* */
     int32_t priority;
 };
-void nft_add_chain(struct nft *n, const struct nft_chain *c);
+void nft_add_chain(struct nft *n, const struct nft_chain *c); /* without a type: one that others lead to */
+void nft_flush_chain(struct nft *n, const char *chain);
+void nft_delete_chain(struct nft *n, const char *chain);
 /* Types by nft's numbers: they only matter to who prints the set. */
 enum nft_type {
     NFT_TYPE_IP4 = 7,
@@ -59,6 +61,8 @@ struct nft_set {
     const char *name;
     enum nft_type key[4], data[2]; /* 0: no more; data: of a map */
     bool interval, timeout;
+    uint32_t size;       /* so many elements at most; 0: no bound */
+    uint64_t default_ms; /* filled by the packets themselves (nft_count()), each until that long after its last one */
 };
 void nft_add_set(struct nft *n, const struct nft_set *s);
 void nft_flush_set(struct nft *n, const char *set);
@@ -67,7 +71,11 @@ struct nft_element {
     const void *key, *end, *data;
     size_t key_len, data_len;
     uint64_t timeout_ms; /* of a set with timeouts: 0: it stays */
+    const char *comment; /* as nft(8) shows it; at most NFT_COMMENT_MAX bytes; NULL: none */
+    /* Of nft_each() alone: what nft_count() counted, and how long it still stays (0: for ever). */
+    uint64_t packets, bytes, expires_ms;
 };
+enum { NFT_COMMENT_MAX = 127 };
 void nft_element(struct nft *n, enum nft_what what, const char *set, const struct nft_element *e);
 /* An element of a set of single intervals (type IP4 or IP6): from first to last. */
 void nft_interval(struct nft *n, enum nft_what what, const char *set, const void *first, const void *after_last,
@@ -94,6 +102,10 @@ void nft_masquerade(struct nft *n);
 void nft_reject(struct nft *n);               /* administratively prohibited, said by ICMP */
 void nft_reset(struct nft *n);                /* of TCP alone: as by a port where nobody listens */
 void nft_verdict(struct nft *n, int verdict); /* NF_ACCEPT, NF_DROP, NFT_RETURN */
+void nft_goto(struct nft *n, const char *chain);
+void nft_jump(struct nft *n, const char *chain);
+/* The packet is counted in the set's element of that key, which is made; without room it is not, and the rule ends. */
+void nft_count(struct nft *n, const char *set, uint32_t reg);
 
 /* Whether a set has an element; false too when there is no such set or table. */
 fallible nft_has(int sock, const char *table, const char *set, const void *key, size_t len, bool *ret);

@@ -24,6 +24,7 @@ static err *element(void *ctx, const struct nft_element *e)
 {
     size_t *all = ctx;
     *all += sum(e->key, e->key_len) + sum(e->end, e->key_len) + sum(e->data, e->data_len);
+    *all += (e->comment ? strlen(e->comment) : 0) + (size_t)(e->packets + e->bytes + e->expires_ms);
     return NULL;
 }
 

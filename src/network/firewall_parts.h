@@ -1,0 +1,53 @@
+/*
+ * firewall_parts.h: parts of rules, as nft(8) writes them, that the files of the table `inet husk` share.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_NETWORK_FIREWALL_PARTS_H
+#define HUSK_NETWORK_FIREWALL_PARTS_H
+
+#include <linux/netfilter/nf_tables.h>
+#include <sys/socket.h>
+
+#include "network/nft.h"
+
+static inline void is_family(struct nft *n, int family) /* meta nfproto ... */
+{
+    const uint8_t v = (uint8_t)family;
+    nft_meta(n, NFT_META_NFPROTO, NFT_R0);
+    nft_compare(n, NFT_EQUAL, NFT_R0, &v, sizeof v);
+}
+
+enum side_of { SOURCE, DESTINATION };
+
+static inline void load_address(struct nft *n, int family, enum side_of side,
+                                uint32_t reg) /* ip saddr, ip6 daddr ... */
+{
+    uint32_t len = family == AF_INET ? 4 : 16;
+    uint32_t offset = family == AF_INET ? 12 : 8; /* RFC 791, 3.1; RFC 8200, 3 */
+    nft_payload(n, NFT_PAYLOAD_NETWORK_HEADER, offset + (side == DESTINATION ? len : 0), len, reg);
+}
+
+static inline void interface_in(struct nft *n, uint32_t key, const char *set) /* iifname @set */
+{
+    nft_meta(n, key, NFT_R0);
+    nft_lookup(n, set, NFT_R0, 0);
+}
+
+static inline void load_port(struct nft *n, uint32_t reg) /* meta l4proto . th dport */
+{
+    nft_meta(n, NFT_META_L4PROTO, reg);
+    nft_payload(n, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, reg + 1);
+}
+
+/* ---- what passed, and what was refused: network/flows.h ---- */
+
+enum { FLOWS_SETS_N = 10 };
+extern const struct nft_set flows_sets[FLOWS_SETS_N];
+/* The elements that are always in them. */
+void flows_constants(struct nft *n);
+/* The rules of the chain that counts what is refused on counted networks, and one that leads there. */
+#define FLOWS_REFUSED "count_refused"
+void flows_refused(struct nft *n);
+void flows_count_refused(struct nft *n, const char *chain);
+
+#endif
