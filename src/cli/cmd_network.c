@@ -426,6 +426,7 @@ static fallible reload_run(const void *opts_, struct args args)
         TRY(container_find(engine, args.v[i], &c));
     }
     TRY(network_reload(engine));
+    TRY(network_cni_reload(engine));
     TRY(network_obstacles(&obstacles));
     if (obstacles.len)
         fprintf(stderr, "husk network reload: %s\n", obstacles.text);

@@ -36,7 +36,7 @@ static fallible show(struct engine *e, struct container *c, const char *only, bo
     struct db *db;
     bool found = false;
     TRY(engine_db(e, &db));
-    if (network_is_connected(e, c->row.id))
+    if (network_is_published(e, c->row.id))
         TRY(db_port_list(db, c->row.id, &l));
     for (size_t i = 0; i < l.n; i++) {
         own_mem char *key = mem_printf("%lld/%s", (long long)l.items[i].container_port, l.items[i].proto);

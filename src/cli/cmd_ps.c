@@ -220,7 +220,9 @@ static char *ports_text(struct container *c, const struct container_config *conf
     struct str s = { 0 };
     own(db_ports) struct db_ports l = { 0 };
     struct db *db = NULL;
-    bool connected = network_mode_is_ours(config->network) && network_is_connected(c->engine, c->row.id);
+    const char *mode = config->network;
+    bool may = network_mode_is_ours(mode) || network_pasta(mode, NULL) || network_cni(mode);
+    bool connected = may && network_is_published(c->engine, c->row.id);
     if (connected && !engine_db(c->engine, &db))
         err_ignore(db_port_list(db, c->row.id, &l), "then none is shown");
     for (size_t i = 0; i < l.n; i++) {

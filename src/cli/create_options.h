@@ -101,7 +101,7 @@ static const char *const words_unhealthy[] = { "none", "restart", "stop", "kill"
         OPT_STRS(0, "network", T, create.network, "NETWORK[:KEY=VALUE,...]",                                           \
                  "A network's name, once or several times, with ip=, ip6=, mac=, alias=, interface=; bridge "          \
                  "(default), host, none (an ordinary user's default without pasta), pasta[:OPTION,...], "              \
-                 "container:NAME, ns:PATH"),                                                                           \
+                 "container:NAME, ns:PATH, cni:NAME (/etc/cni/net.d)"),                                                \
         OPT_STRS(0, "net", T, create.net, "NETWORK", "The same as --network"),                                         \
         OPT_STRS(0, "network-alias", T, create.network_alias, "NAME", "Another name of it on its networks"),           \
         OPT_STR(0, "ip", T, create.ip, "IP", "Its IPv4 address on its first network"),                                 \

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Networks in docker's shape. Source: Docker Engine API 1.50, Network, NetworkSettings. */
+#include <fcntl.h>
 #include <string.h>
 
 #include "base/parse.h"
 #include "cli/inspect_docs.h"
 #include "engine/network_parts.h"
 #include "engine/network_start.h"
+#include "engine/network_wish.h"
+#include "network/cni.h"
 
 static void put(json_t *o, const char *key, json_t *take_v)
 {
@@ -178,19 +181,47 @@ static fallible networks_doc(struct container *c, struct container_network *n, b
     return NULL;
 }
 
+/* As of a bridge network, of what the plugins answered; empty where nothing is known. */
+static json_t *cni_doc(const struct strv *addresses)
+{
+    json_t *o = json_object();
+    for (size_t i = 0; i < addresses->n; i++) {
+        struct prefix p = { .len = -1 };
+        err *e = prefix_parse(addresses->items[i], &p);
+        bool v6 = p.ip.family == AF_INET6;
+        if (!e && !json_object_get(o, v6 ? "GlobalIPv6Address" : "IPAddress")) {
+            put(o, v6 ? "GlobalIPv6Address" : "IPAddress", ip_doc(&p.ip));
+            put(o, v6 ? "GlobalIPv6PrefixLen" : "IPPrefixLen", json_integer(p.len));
+        }
+        err_ignore(e, "a plugin said it");
+    }
+    return o;
+}
+
 fallible inspect_container_network(struct container *c, json_t **ret)
 {
     const struct container_config *config;
     struct container_network n = { 0 };
     own(db_ports) struct db_ports ports = { 0 };
     own_json json_t *networks = json_object();
-    bool connected = network_is_connected(c->engine, c->row.id);
+    bool connected = network_is_published(c->engine, c->row.id);
     static const struct network_link none = { 0 };
     char mac[MAC_TEXT] = "";
     struct db *db;
     TRY(container_config(c, &config));
     if (!network_mode_is_ours(config->network)) {
-        put(networks, config->network, json_object());
+        if (network_pasta(config->network, NULL)) {
+            TRY(engine_db(c->engine, &db));
+            TRY(db_port_list(db, c->row.id, &ports));
+        }
+        own_strv struct strv addresses = { 0 };
+        if (network_cni(config->network)) {
+            TRY(engine_db(c->engine, &db));
+            TRY(db_port_list(db, c->row.id, &ports));
+            own_fd int dir = open(c->state_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+            cni_addresses(dir, &addresses);
+        }
+        put(networks, config->network, cni_doc(&addresses));
     } else {
         TRY(engine_db(c->engine, &db));
         TRY(db_port_list(db, c->row.id, &ports));

@@ -5,6 +5,9 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "network/cni.h"
+#include "usernet/usernet.h"
+
 #define T struct network_subnet
 static const struct bind_field subnet_fields[] = {
     BIND_STR(T, subnet, "subnet"),
@@ -128,6 +131,13 @@ bool network_is_connected(const struct engine *e, const char *container)
 {
     own_mem char *path = mem_printf("%s/%s/network", e->run, container);
     return access(path, F_OK) == 0;
+}
+
+bool network_is_published(const struct engine *e, const char *container)
+{
+    own_mem char *pasta = mem_printf("%s/%s/" PASTA_PID_FILE, e->run, container);
+    own_mem char *cni = mem_printf("%s/%s/" CNI_FILE, e->run, container);
+    return network_is_connected(e, container) || access(pasta, F_OK) == 0 || access(cni, F_OK) == 0;
 }
 
 void neighbours_clear(struct neighbours *l)

@@ -83,6 +83,8 @@ struct network_kernel {
 fallible network_ensure(struct engine *e, const struct network *n, struct network_kernel *ret);
 /* Makes anew what the firewall has of all networks that are in the kernel, and of all connected containers. */
 fallible network_reload(struct engine *e);
+/* Asks the plugins of all that run on CNI networks whether what they made is there; where not, it is made anew. */
+fallible network_cni_reload(struct engine *e);
 /* How many networks that are in the kernel the firewall lacks, and how many published ports it has of no connected
  * container. network_reload() repairs both. */
 fallible network_check(struct engine *e, int64_t *ret_missing, int64_t *ret_strays);
@@ -135,5 +137,7 @@ fallible network_neighbours(struct engine *e, const char *network, const char *n
                             struct neighbours *ret);
 /* Whether a container is connected now: it has its <run>/ID/network. */
 bool network_is_connected(const struct engine *e, const char *container);
+/* Whether what it has published is open: that, or its pasta. */
+bool network_is_published(const struct engine *e, const char *container);
 
 #endif

@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/log.h"
 #include "engine/network_door.h"
 #include "engine/network_flows.h"
 #include "engine/network_lease.h"
@@ -11,6 +13,7 @@
 #include "engine/network_start.h"
 #include "engine/network_wish.h"
 #include "monitor/events.h"
+#include "network/cni.h"
 #include "os/fault.h"
 #include "os/fs.h"
 
@@ -293,4 +296,50 @@ fallible network_port_remove(struct engine *e, struct container *c, const struct
             TRY(withdraw_one(c, p));
     }
     return pid ? follow_rows(c, pid) : NULL;
+}
+
+/* ---- networks of CNI plugins ------------------------------------------------------------------------------------- */
+
+static fallible cni_reload_one(struct container *c)
+{
+    struct container_state s = { 0 };
+    own_fd int dir = -1;
+    TRY(container_lock(c));
+    TRY(container_state(c, &s));
+    pid_t pid = s.status == CONTAINER_RUNNING || s.status == CONTAINER_PAUSED ? s.init.pid : 0;
+    container_state_clear(&s);
+    if (!pid)
+        return NULL;
+    dir = open(c->state_dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dir < 0)
+        return err_sys(errno, "open '%s'", c->state_dir);
+    err *e = cni_check(dir, pid);
+    if (!e)
+        return NULL;
+    log_warn("container '%s': %s: it is connected anew", c->row.name, err_text(e));
+    err_free(e);
+    TRY_AS(cni_again(dir, pid), "container '%s'", c->row.name);
+    return NULL;
+}
+
+fallible network_cni_reload(struct engine *e)
+{
+    struct db *db = NULL;
+    struct db_container *rows = NULL;
+    size_t n = 0;
+    err *failed = NULL;
+    TRY(engine_db_if_there(e, &db));
+    if (db)
+        TRY(db_container_list(db, &rows, &n));
+    for (size_t i = 0; i < n; i++) {
+        own_mem char *file = mem_printf("%s/%s/" CNI_FILE, e->run, rows[i].id);
+        if (failed || access(file, F_OK) < 0) {
+            db_container_clear(&rows[i]);
+            continue;
+        }
+        own(container) struct container *c = container_new(e, &rows[i]);
+        failed = cni_reload_one(c);
+    }
+    free(rows);
+    return failed;
 }

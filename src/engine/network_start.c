@@ -12,6 +12,7 @@
 #include "engine/network_parts.h"
 #include "engine/network_policy.h"
 #include "engine/resolver.h"
+#include "network/cni.h"
 #include "network/egress.h"
 #include "network/flows.h"
 #include "os/fault.h"
@@ -24,6 +25,8 @@ void container_network_clear(struct container_network *n)
     free(n->hold);
     free(n->host_gateway);
     strv_free(&n->dns);
+    strv_free(&n->pasta);
+    json_decref(n->cni);
     if (n->dns_sock > 0) /* a struct that was only zeroed has none */
         close_now(&n->dns_sock);
     *n = (struct container_network){ .dns_sock = -1 };
@@ -323,7 +326,7 @@ fallible network_port_holder(struct container *c, const struct db_port *p, err *
         struct db_container row;
         bool same = o->host_port == p->want_port && str_eq(o->proto, p->proto) && !str_eq(o->container, c->row.id) &&
                     (!*o->host_ip || !*p->host_ip || str_eq(o->host_ip, p->host_ip));
-        if (!same || !network_is_connected(c->engine, o->container) || (e = db_container_find(db, o->container, &row)))
+        if (!same || !network_is_published(c->engine, o->container) || (e = db_container_find(db, o->container, &row)))
             continue;
         err_free(take_taken);
         take_taken = err_new(ERR_CONFLICT, "port %lld/%s of the host is taken by container '%s'",
@@ -422,6 +425,73 @@ static fallible prepare_egress(const struct container_config *config, struct con
     return NULL;
 }
 
+/* Ports that pasta leads in: -t and -u, [IP/]HOST:CONTAINER. It binds them itself, so they are only looked at here. */
+static fallible prepare_pasta(struct container *c, enum prepare how, struct container_network *ret)
+{
+    own(db_ports) struct db_ports ports = { 0 };
+    struct container_network n = { .dns_sock = -1 };
+    const struct network_link none = { 0 };
+    struct db *db;
+    TRY(engine_db(c->engine, &db));
+    TRY(db_port_list(db, c->row.id, &ports));
+    err *e = NULL;
+    for (size_t i = 0; i < ports.n && !e; i++) {
+        struct db_port *p = &ports.items[i];
+        e = prepare_port(c, p, &none, how, &n);
+        if (!e) {
+            strv_add(&n.pasta, str_eq(p->proto, "udp") ? "-u" : "-t");
+            strv_add_printf(&n.pasta, "%s%s%lld:%lld", p->host_ip, *p->host_ip ? "/" : "", (long long)p->host_port,
+                            (long long)p->container_port);
+        }
+    }
+    if (!e) {
+        ret->pasta = n.pasta;
+        n.pasta = (struct strv){ 0 };
+    }
+    container_network_clear(&n);
+    return e;
+}
+
+/* The descriptors that hold published ports, and the resolver's connection, for the monitor. */
+static void set_hold(struct container_network *n)
+{
+    own_str struct str hold = { 0 };
+    for (size_t i = 0; i < n->reserve.n; i++)
+        str_printf(&hold, "%s%d", i ? " " : "", n->reserve.fds[i]);
+    if (n->dns_sock > 0)
+        str_printf(&hold, "%s%d", hold.len ? " " : "", n->dns_sock);
+    if (hold.len)
+        n->hold = str_take(&hold);
+}
+
+static fallible prepare_cni(struct container *c, const char *name, enum prepare how, struct container_network *ret)
+{
+    own(db_ports) struct db_ports ports = { 0 };
+    own_json json_t *list = NULL;
+    own_mem char *plugins = NULL;
+    struct container_network n = { .dns_sock = -1 };
+    const struct network_link none = { 0 };
+    struct db *db;
+    TRY(network_cni_find(name, &list, &plugins));
+    TRY(engine_db(c->engine, &db));
+    TRY(db_port_list(db, c->row.id, &ports));
+    err *e = NULL;
+    for (size_t i = 0; i < ports.n && !e; i++)
+        e = prepare_port(c, &ports.items[i], &none, how, &n);
+    if (!e)
+        e = cni_plan(
+            &(struct cni_wish){
+                .list = list, .id = c->row.id, .path = plugins, .ports = n.plan.ports, .ports_n = n.plan.ports_n },
+            &n.cni);
+    if (e) {
+        container_network_clear(&n);
+        return e;
+    }
+    set_hold(&n);
+    *ret = n;
+    return NULL;
+}
+
 static fallible prepare(struct container *c, enum prepare how, struct container_network *ret)
 {
     own(db_endpoints) struct db_endpoints endpoints = { 0 };
@@ -430,6 +500,10 @@ static fallible prepare(struct container *c, enum prepare how, struct container_
     struct container_network n = { .dns_sock = -1 };
     *ret = n;
     TRY(container_config(c, &config));
+    if (network_pasta(config->network, NULL))
+        return prepare_pasta(c, how, ret);
+    if (network_cni(config->network))
+        return prepare_cni(c, network_cni(config->network), how, ret);
     if (!network_mode_is_ours(config->network))
         return NULL;
     TRY(engine_db(c->engine, &db));
@@ -448,13 +522,7 @@ static fallible prepare(struct container *c, enum prepare how, struct container_
     if (!e && how == PREPARE_MAKE)
         e = network_names(c->engine, &endpoints, &n.dns_sock);
     fault_here(FAULT_NAMES);
-    own_str struct str hold = { 0 };
-    for (size_t i = 0; i < n.reserve.n; i++)
-        str_printf(&hold, "%s%d", i ? " " : "", n.reserve.fds[i]);
-    if (n.dns_sock > 0)
-        str_printf(&hold, "%s%d", hold.len ? " " : "", n.dns_sock);
-    if (hold.len)
-        n.hold = str_take(&hold);
+    set_hold(&n);
     if (e) {
         container_network_clear(&n);
         return e;

@@ -25,6 +25,8 @@ struct container_network {
     char *hold;             /* their descriptors and dns_sock for the monitor: "12 13"; NULL: none */
     char *host_gateway;     /* the bridge's own address: what "host-gateway" is */
     struct strv dns;        /* the gateway's addresses on its first network with names, which answers them */
+    json_t *cni;            /* with --network cni:NAME: what its plugins are to do (network/cni.h) */
+    struct strv pasta;      /* with --network pasta: its options for published ports */
     int dns_sock;           /* the resolver's, which does not end while it is open; -1: none */
 };
 void container_network_clear(struct container_network *n);

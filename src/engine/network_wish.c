@@ -8,6 +8,8 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "engine/engine.h"
+#include "image/settings.h"
+#include "network/cni.h"
 #include "network/reserve.h"
 #include "os/ids.h"
 #include "usernet/usernet.h"
@@ -23,7 +25,35 @@ void network_wishes_clear(struct network_wishes *w)
 bool network_mode_is_ours(const char *mode)
 {
     return !str_eq(mode, "none") && !str_eq(mode, "host") && !str_starts(mode, "container:") &&
-           !str_starts(mode, "ns:") && !network_pasta(mode, NULL);
+           !str_starts(mode, "ns:") && !network_cni(mode) && !network_pasta(mode, NULL);
+}
+
+const char *network_cni(const char *mode)
+{
+    return str_starts(mode, "cni:") ? mode + strlen("cni:") : NULL;
+}
+
+fallible network_cni_find(const char *name, json_t **ret_list, char **ret_plugins)
+{
+    struct settings s;
+    TRY(settings_read(&s));
+    TRY(cni_find(*s.cni_dirs ? s.cni_dirs : CNI_CONFIG_DIRS, name, ret_list));
+    *ret_plugins = mem_strdup(*s.cni_plugins ? s.cni_plugins : CNI_PLUGIN_DIRS);
+    return NULL;
+}
+
+/* Before anything is made: it is there. */
+static fallible check_cni(const char *name)
+{
+    own_json json_t *list = NULL;
+    own_mem char *plugins = NULL;
+    if (usernet_needed())
+        return err_new(ERR_UNSUPPORTED,
+                       "--network cni:%s: CNI plugins change the host's network, which is root's: an "
+                       "ordinary user's is --network bridge",
+                       name);
+    TRY_AS(network_cni_find(name, &list, &plugins), "--network");
+    return NULL;
 }
 
 bool network_pasta(const char *mode, struct strv *ret_options)
@@ -117,8 +147,6 @@ fallible network_wish_parse(const char *text, struct db_endpoint *ret)
     err *failed = NULL;
     bool docker = str_starts(text, "name=");
     size_t n = docker ? 0 : strcspn(text, ":");
-    if (!docker && str_starts(text, "cni:"))
-        n = 4 + strcspn(text + 4, ":");
     if (!docker)
         e.network = mem_strndup(text, n);
     strv_split(&words, docker ? text : text[n] ? text + n + 1 : "", ',');
@@ -158,11 +186,13 @@ static fallible read_networks(const struct create_options *o, struct network_wis
             if (stands_alone(word)) {
                 if (given > 1)
                     return err_new(ERR_INVALID, "--network: '%s' and other networks exclude each other", word);
-                if (str_eq(word, "container:") || str_eq(word, "ns:"))
+                if (str_eq(word, "container:") || str_eq(word, "ns:") || str_eq(word, "cni:"))
                     return err_new(ERR_INVALID, "--network: '%s' is followed by a name: %sNAME", word, word);
                 if (network_pasta(word, NULL) && !usernet_needed())
                     return err_new(ERR_UNSUPPORTED,
                                    "--network pasta: it is an ordinary user's way out: root's is --network bridge");
+                if (network_cni(word))
+                    TRY(check_cni(network_cni(word)));
                 w->mode = mem_strdup(word);
                 return NULL;
             }
@@ -393,7 +423,11 @@ static fallible read_ports(const struct create_options *o, const struct strv *ex
                 return err_new(ERR_INVALID, "--publish: port %lld/%s of the host twice", (long long)a->want_port,
                                a->proto);
         }
-    if (w->ports.n && !w->networks.n && !str_eq(w->mode, "host"))
+    bool pasta = network_pasta(w->mode ? w->mode : "", NULL);
+    for (size_t i = 0; i < w->ports.n && pasta; i++)
+        if (str_eq(w->ports.items[i].proto, "sctp"))
+            return err_new(ERR_INVALID, "--publish: pasta carries TCP and UDP: SCTP needs root's --network bridge");
+    if (w->ports.n && !w->networks.n && !pasta && !network_cni(w->mode) && !str_eq(w->mode, "host"))
         return err_new(ERR_INVALID,
                        "--publish: with --network %s there is nothing that a port of the host's could lead to",
                        w->mode);

@@ -23,6 +23,10 @@ static inline void own_drop_network_wishes(struct network_wishes *w)
 
 /* Whether a mode is networks of husk's, so that the container has rows. */
 bool network_mode_is_ours(const char *mode);
+/* The name of "cni:NAME"; NULL: it is another mode. */
+const char *network_cni(const char *mode);
+/* The list of that name, where the settings say, and where plugins are. Errors: cni_find(). */
+fallible network_cni_find(const char *name, json_t **ret_list, char **ret_plugins);
 /* "pasta", "pasta:OPTION,..." (as podman has them): its words are added to *ret_options, unless that is NULL. */
 bool network_pasta(const char *mode, struct strv *ret_options);
 

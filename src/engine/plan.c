@@ -169,6 +169,8 @@ fallible container_plan(struct container *c, enum plan_limits limits, enum plan_
         return e;
     }
     p.seccomp_cache = mem_printf("%s/seccomp", c->engine->run);
+    bool by_pasta = network_pasta(config->network, &p.pasta);
+    strv_copy(&p.pasta, p.network.pasta.items, p.network.pasta.n);
     *ret = p;
     ret->create = (struct runtime_create){
         .id = c->row.id,
@@ -176,7 +178,8 @@ fallible container_plan(struct container *c, enum plan_limits limits, enum plan_
         .state_dir = c->state_dir,
         .staging = c->dir, /* the state_dir has files that are bound into it */
         .spec = ret->spec,
-        .pasta = network_pasta(config->network, &ret->pasta) ? &ret->pasta : NULL,
+        .cni = ret->network.cni,
+        .pasta = by_pasta ? &ret->pasta : NULL,
         .network = ret->network.plan.links_n ? &ret->network.plan : NULL,
         .parent_user_fd = ret->mounts_user_fd >= 0                          ? &ret->mounts_user_fd
                           : c->engine->usernet && ret->network.plan.links_n ? &c->engine->usernet->user_fd

@@ -85,6 +85,27 @@ static fallible set_size(struct settings *s, const char *value)
     return s->trash_size < 0 ? err_new(ERR_INVALID, "'%s' is no number of bytes", value) : NULL;
 }
 
+static fallible set_paths(char to[SETTINGS_PATHS_MAX], const char *value)
+{
+    for (const char *c = value; c == value || c[-1]; c++) /* an empty one, too */
+        if ((c == value || c[-1] == ':') && *c != '/')
+            return err_new(ERR_INVALID, "'%.100s' is not /FOLDER[:/FOLDER...]", value);
+    if (strlen(value) >= SETTINGS_PATHS_MAX)
+        return err_new(ERR_INVALID, "it is longer than %d bytes", SETTINGS_PATHS_MAX - 1);
+    memcpy(to, value, strlen(value) + 1);
+    return NULL;
+}
+
+static fallible set_cni_dirs(struct settings *s, const char *value)
+{
+    return set_paths(s->cni_dirs, value);
+}
+
+static fallible set_cni_plugins(struct settings *s, const char *value)
+{
+    return set_paths(s->cni_plugins, value);
+}
+
 static const struct {
     const char *section, *key;
     err *(*set)(struct settings *s, const char *value);
@@ -94,6 +115,8 @@ static const struct {
     { "storage", "keep_blobs", set_keep_blobs },
     { "storage", "layers", set_layers },
     { "storage", "share_extents", set_share_extents },
+    { "network", "cni_dirs", set_cni_dirs },
+    { "network", "cni_plugins", set_cni_plugins },
     { "trash", "keep", set_keep },
     { "trash", "size", set_size },
 };
@@ -102,8 +125,8 @@ static fallible set(void *ctx, const char *section, const char *key, const char 
 {
     const char *names[ARRAY_SIZE(keys)];
     size_t n = 0;
-    if (!str_eq(section, "storage") && !str_eq(section, "trash"))
-        return err_new(ERR_INVALID, "unknown section [%.100s]: there are [storage] and [trash]", section);
+    if (!str_eq(section, "storage") && !str_eq(section, "trash") && !str_eq(section, "network"))
+        return err_new(ERR_INVALID, "unknown section [%.100s]: there are [storage], [network] and [trash]", section);
     for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
         if (!str_eq(section, keys[i].section))
             continue;

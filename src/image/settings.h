@@ -27,12 +27,14 @@
 
 enum settings_layers { SETTINGS_LAYERS_AUTO, SETTINGS_LAYERS_FILES, SETTINGS_LAYERS_EROFS };
 enum settings_driver { SETTINGS_DRIVER_AUTO, SETTINGS_DRIVER_OVERLAY, SETTINGS_DRIVER_FUSE, SETTINGS_DRIVER_VFS };
+enum { SETTINGS_PATHS_MAX = 1024 };
 struct settings {
     int64_t budget;                    /* bytes; 0: none */
     int64_t trash_keep_ns, trash_size; /* size: -1: auto */
     bool keep_blobs, share_extents;
     enum settings_layers layers;
     enum settings_driver driver;
+    char cni_dirs[SETTINGS_PATHS_MAX], cni_plugins[SETTINGS_PATHS_MAX]; /* separated by colons; "": the usual ones */
 };
 extern const char *const settings_driver_words[]; /* in that order; ends with NULL */
 /* Files that are not there are no error. INVALID names file and line. Called before the process is root of anything. */

@@ -35,6 +35,7 @@
     X(FAULT_ROW_GONE, "row-removed")                                                                                   \
     X(FAULT_CONNECTED_ROW, "endpoint-added")                                                                           \
     X(FAULT_POLICY_ROW, "policy-changed")                                                                              \
+    X(FAULT_CNI_PLUGIN, "cni-plugin")                                                                                  \
     X(FAULT_FLOWS_ROW, "flows-switched")                                                                               \
     X(FAULT_FLOWS_FORGOTTEN, "flows-forgotten")                                                                        \
     X(FAULT_CONNECTED_LIVE, "endpoint-connected")                                                                      \

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "namespaces/sysctl.h"
+#include "network/cni.h"
 #include "os/fs.h"
 #include "os/linux.h"
 #include "os/sock.h"
@@ -285,6 +286,8 @@ static err *connect_network(void *ctx)
         pid_t pid;
         return pasta_start(&(struct pasta){ s->run.pid, s->c->pasta, pid_file }, &pid);
     }
+    if (s->c->cni)
+        return cni_add(s->c->cni, s->run.pid, s->dir_fd);
     return network_connect(s->c->network, s->netns_fd, s->dir_fd);
 }
 
@@ -433,7 +436,7 @@ static bool has_netdevs(const void *ctx)
 static bool has_network(const void *ctx)
 {
     const struct start *s = ctx;
-    return s->c->network != NULL || s->c->pasta != NULL;
+    return s->c->network != NULL || s->c->pasta != NULL || s->c->cni != NULL;
 }
 static bool has_runtime_hooks(const void *ctx)
 {
@@ -746,6 +749,8 @@ static void undo(struct start *s)
         err_ignore(firewall_withdraw(s->dir_fd), "the start's own error matters more");
     if (s->c->pasta)
         pasta_stop_at(s->dir_fd);
+    if (s->c->cni)
+        err_ignore(cni_end(s->dir_fd), "the start's own error matters more");
     if (s->resctrl_made)
         err_ignore(resctrl_remove(s->resctrl_fd, &s->state.resctrl_dirs), "the start's own error matters more");
     if (s->cgroup) {

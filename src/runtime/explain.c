@@ -416,6 +416,11 @@ void explain_netdevs(const void *ctx, FILE *out)
 void explain_network(const void *ctx, FILE *out)
 {
     const struct start *s = ctx;
+    if (s->c->cni) {
+        fprintf(out, "cnitool add %s /proc/$pid/ns/net\n",
+                json_string_value(json_object_get(json_object_get(s->c->cni, "list"), "name")));
+        return;
+    }
     if (s->c->pasta) {
         fprintf(out, "pasta --config-net --no-map-gw");
         for (size_t i = 0; i < s->c->pasta->n; i++)

@@ -31,7 +31,8 @@ struct runtime_create {
     const struct oci_spec *spec;
     const struct rootfs_source *root;
     const struct strv
-        *pasta; /* options of a pasta that joins its own network namespace to the outside; NULL: none does */
+        *pasta;        /* options of a pasta that joins its own network namespace to the outside; NULL: none does */
+    const json_t *cni; /* what CNI plugins do with it (network/cni.h); NULL: nothing */
     const struct network_plan *network; /* what connects its own network namespace; NULL: nothing does */
     enum runtime_cgroup cgroup;
     bool cgroup_optional;   /* no cgroup possible here and no limit asked: go on without, as an ordinary user must */

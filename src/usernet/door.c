@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "base/log.h"
+#include "network/cni.h"
 #include "network/firewall.h"
 #include "os/netlink.h"
 #include "usernet/usernet.h"
@@ -43,8 +44,10 @@ static fallible drop_note(int state_fd)
 fallible usernet_end(const char *id, int state_fd)
 {
     struct usernet u = USERNET_NONE;
-    if (!usernet_needed())
+    if (!usernet_needed()) {
+        TRY(cni_end(state_fd));
         return firewall_withdraw(state_fd);
+    }
     pasta_stop_at(state_fd);
     own_fd int run = openat(state_fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (run < 0)

@@ -183,7 +183,23 @@ END
     u run -d --name alone --network pasta:-t,8086:80 busybox sh -c 'mkdir /w && echo alone >/w/index.html && exec httpd -f -p 80 -h /w' >/dev/null
     served() { outside curl -sfm 2 http://198.51.100.1:8086/; }
     wait_until 10 served
-    u kill alone >/dev/null
+    u run -d --name led --network pasta -p 8087:80 -p 127.0.0.1:8088:80 -p 8089:89/udp -p 81 busybox \
+        sh -c 'mkdir /w && echo led >/w/index.html && httpd -p 81 -h /w && exec httpd -f -p 80 -h /w' >/dev/null
+    led() { outside curl -sfm 2 http://198.51.100.1:8087/; }
+    wait_until 10 led
+    [[ $(curl -sfm 2 http://127.0.0.1:8088/) == led ]]
+    ! outside curl -sfm 2 http://198.51.100.1:8088/
+    ss -lun | grep -q ':8089 '
+    local free
+    free=$(u port led 81)
+    [[ $(outside curl -sfm 2 "http://198.51.100.1:${free##*:}/") == led ]]
+    [[ $(u ps --format '{{.Ports}}') == *"8087->80/tcp"* ]]
+    [[ $(u inspect led | jq -r '.[0].NetworkSettings.Ports["80/tcp"][0].HostPort') == 8087 ]]
+    run u run --rm --network pasta -p 8087:80 busybox true
+    expect 125 "port 8087/tcp of the host is taken by container 'led'"
+    run u run --rm --network pasta -p 8090:80/sctp busybox true
+    expect 125 "SCTP needs root's"
+    u kill alone led >/dev/null
     no_pasta() { ! pgrep -u "$HUSK_USER" -f "pasta .*$USER_RUN"; }
     wait_until 10 no_pasta
     run husk run --rm --network pasta busybox true

@@ -14,6 +14,8 @@ TEST(what_is_written_is_read)
     CHECK(s.share_extents);
     CHECK_OK(settings_parse("husk.conf", "[ storage ] # and another file\nlayers=erofs", &s));
     CHECK(s.budget == 20LL << 30 && s.layers == SETTINGS_LAYERS_EROFS);
+    CHECK_OK(settings_parse("husk.conf", "[network]\ncni_dirs = /a:/b\ncni_plugins=/c", &s));
+    CHECK(str_eq(s.cni_dirs, "/a:/b") && str_eq(s.cni_plugins, "/c"));
     CHECK_OK(settings_parse("husk.conf", "", &s));
 }
 
@@ -23,7 +25,9 @@ static const struct {
     { "budget=1", "husk.conf:1: 'budget': a key before the first [SECTION]" },
     { "[storage]\nbugdet=1", "husk.conf:2: unknown key 'bugdet' in [storage]: did you mean 'budget'?" },
     { "[storage]\nx=1", "husk.conf:2: unknown key 'x' in [storage]" },
-    { "[network]\nx=1", "husk.conf:2: unknown section [network]: there are [storage] and [trash]" },
+    { "[net]\nx=1", "husk.conf:2: unknown section [net]: there are [storage], [network] and [trash]" },
+    { "[network]\ncni_dirs=/a:b", "husk.conf:2: cni_dirs: '/a:b' is not /FOLDER[:/FOLDER...]" },
+    { "[network]\ncni_plugins=/a:", "husk.conf:2: cni_plugins: '/a:' is not /FOLDER[:/FOLDER...]" },
     { "[storage\n", "husk.conf:1: '[storage': expected [SECTION]" },
     { "[storage] budget=1", "husk.conf:1: '[storage] budget=1': expected [SECTION]" },
     { "[storage]\n\nbudget", "husk.conf:3: 'budget': expected KEY = VALUE" },
