@@ -16,7 +16,7 @@
 #include "monitor/relay.h"
 #include "os/fs.h"
 
-enum { BLOCK = 65536, FILES_MAX = 1000, OUT_ROOM = 65536, IDLE_MS = 1000 };
+enum { BLOCK = 65536, NUMBER_MAX = 100000, OUT_ROOM = 65536, IDLE_MS = 1000, TRIES = 1000 };
 
 struct sink {
     const struct log_filter *f;
@@ -179,34 +179,47 @@ static int open_log(const struct reader *r, int64_t number)
     return openat(r->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 }
 
-/* The numbers that exist, newest first; there may be gaps. Caller frees. */
-static fallible list_logs(int dir_fd, int64_t **ret, size_t *ret_n)
+/* The highest number that exists; 0 when none does. What is renamed meanwhile readdir(3) may pass over. */
+static fallible highest_number(int dir_fd, int64_t *ret)
 {
-    own_mem int64_t *found = NULL;
-    size_t n = 0;
     int copy = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     own_dir DIR *dir = copy >= 0 ? fdopendir(copy) : NULL;
     if (!dir)
         return err_sys(errno, "look for the log");
-    for (struct dirent *entry; (entry = readdir(dir)) && n < FILES_MAX;) {
+    *ret = 0;
+    for (struct dirent *entry; (entry = readdir(dir));) {
         char *end = NULL;
-        int64_t number = 0;
-        if (!str_starts(entry->d_name, LOGFILE_NAME))
+        if (!str_starts(entry->d_name, LOGFILE_NAME "."))
             continue;
-        const char *rest = entry->d_name + sizeof LOGFILE_NAME - 1;
-        if (*rest == '.')
-            number = strtoll(rest + 1, &end, 10);
-        if ((*rest && *rest != '.') || (end && (*end || number < 1)))
-            continue;
-        found = mem_array(found, n + 1, sizeof *found);
-        size_t at = n++;
-        for (; at && found[at - 1] > number; at--)
-            found[at] = found[at - 1];
-        found[at] = number;
+        int64_t number = strtoll(entry->d_name + sizeof LOGFILE_NAME, &end, 10);
+        if (!*end && number > *ret && number <= NUMBER_MAX)
+            *ret = number;
     }
-    *ret = take(found);
-    *ret_n = n;
     return NULL;
+}
+
+/*
+ * The files from the newest to the oldest. Rotation may go on meanwhile. It gives each file the next higher number, the
+ * oldest first, so whoever tries all numbers upwards may meet a file twice, but none that is ahead of him gets behind:
+ * none is passed over. A list of names, made before, would have been another one by the time they are opened.
+ */
+struct walk {
+    int64_t number, highest;
+};
+
+/* *ret_fd -1: there are no more. */
+static fallible walk_on(const struct reader *r, struct walk *w, int *ret_fd)
+{
+    *ret_fd = -1;
+    for (int missing = 0;; missing++) {
+        if (w->number > w->highest)
+            TRY(highest_number(r->dir_fd, &w->highest));
+        if (w->number > w->highest && missing > 1)
+            return NULL;
+        *ret_fd = open_log(r, w->number++);
+        if (*ret_fd >= 0)
+            return NULL;
+    }
 }
 
 /* Where the last `tail` entries of a file begin; *tail becomes how many are still to be found in older files. */
@@ -237,27 +250,41 @@ static fallible find_tail(int fd, int64_t *tail, off_t *ret_at)
     return NULL;
 }
 
-/* Opens the oldest file that is to be read, placed at its first entry; `numbers` are newest first. *ret_i: its place.
- */
-static fallible find_start(struct reader *r, const int64_t *numbers, size_t n, size_t *ret_i, off_t *ret_at)
+static bool has_seen(const ino_t *seen, size_t n, ino_t inode)
+{
+    for (size_t i = 0; i < n; i++)
+        if (seen[i] == inode)
+            return true;
+    return false;
+}
+
+/* Opens the oldest file that has some of the last `tail` entries; *ret_at: where they begin. *ret_fd -1: no log yet. */
+static fallible find_start(const struct reader *r, int *ret_fd, off_t *ret_at)
 {
     int64_t tail = r->sink->f->tail;
-    *ret_at = 0;
-    *ret_i = n;
-    if (tail < 0 || n == 0)
-        return NULL;
-    for (size_t i = 0; i < n; i++) {
-        own_fd int fd = open_log(r, numbers[i]);
+    struct walk w = { .highest = -1 };
+    own_mem ino_t *seen = NULL;
+    own_fd int found = -1;
+    for (size_t n = 0; n == 0 || tail > 0;) {
+        struct stat st;
+        own_fd int fd = -1;
+        TRY(walk_on(r, &w, &fd));
         if (fd < 0)
+            break;
+        if (fstat(fd, &st) < 0)
+            return err_sys(errno, "read the log");
+        if (has_seen(seen, n, st.st_ino))
             continue;
+        seen = mem_array(seen, n + 1, sizeof *seen);
+        seen[n++] = st.st_ino;
         if (tail == 0)
             *ret_at = lseek(fd, 0, SEEK_END);
         else
             TRY(find_tail(fd, &tail, ret_at));
-        *ret_i = i + 1;
-        if (tail == 0)
-            return NULL;
+        close_now(&found);
+        found = take_fd(&fd);
     }
+    *ret_fd = take_fd(&found);
     return NULL;
 }
 
@@ -273,30 +300,42 @@ static fallible use_file(struct reader *r, int take_fd_, off_t at)
     return NULL;
 }
 
-/* The file that follows the one we have read to its end: ours has a higher number now, or has been rotated away.
- * *ret_fd -1: ours is the newest. */
+/* Ours still has a name: not to have met it means that it moved while we walked. */
+static bool has_name(const struct reader *r)
+{
+    struct stat st;
+    return r->fd >= 0 && fstat(r->fd, &st) == 0 && st.st_nlink > 0;
+}
+
+/* The file that follows the one we have read to its end: ours has a higher number now, or has been rotated away, and
+ * then it is the oldest. *ret_fd -1: ours is the newest. */
 static fallible find_next(const struct reader *r, int *ret_fd)
 {
-    own_mem int64_t *numbers = NULL;
-    size_t n = 0;
-    struct stat newest;
-    own_fd int newer = -1;
+    struct stat st;
     *ret_fd = -1;
-    if (r->fd >= 0 && fstatat(r->dir_fd, LOGFILE_NAME, &newest, AT_SYMLINK_NOFOLLOW) == 0 && newest.st_ino == r->inode)
+    if (r->fd >= 0 && fstatat(r->dir_fd, LOGFILE_NAME, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == r->inode)
         return NULL;
-    TRY(list_logs(r->dir_fd, &numbers, &n));
-    for (size_t i = 0; i < n; i++) {
-        struct stat st;
-        own_fd int fd = open_log(r, numbers[i]);
-        if (fd < 0 || fstat(fd, &st) < 0)
-            continue;
-        if (r->fd >= 0 && st.st_ino == r->inode)
-            break;
-        close_now(&newer);
-        newer = take_fd(&fd);
+    for (int tries = 0; tries < TRIES; tries++) {
+        struct walk w = { .highest = -1 };
+        own_fd int newer = -1;
+        bool met = false, had_name = has_name(r);
+        for (;;) {
+            own_fd int fd = -1;
+            TRY(walk_on(r, &w, &fd));
+            if (fd < 0)
+                break;
+            met = r->fd >= 0 && fstat(fd, &st) == 0 && st.st_ino == r->inode;
+            if (met)
+                break;
+            close_now(&newer);
+            newer = take_fd(&fd);
+        }
+        if (met || !had_name) {
+            *ret_fd = take_fd(&newer);
+            return NULL;
+        }
     }
-    *ret_fd = take_fd(&newer);
-    return NULL;
+    return err_new(ERR_UNAVAILABLE, "read the log: its files are rotated faster than they can be found");
 }
 
 /* Everything there is, file after file. Rotation may go on meanwhile: files are followed by inode, not by name. */
@@ -324,19 +363,12 @@ static fallible read_to_end(struct reader *r)
 
 static fallible start(struct reader *r)
 {
-    own_mem int64_t *numbers = NULL;
-    size_t n = 0, i = 0;
+    int fd = -1;
     off_t at = 0;
-    TRY(list_logs(r->dir_fd, &numbers, &n));
-    TRY(find_start(r, numbers, n, &i, &at));
-    while (i > 0) {
-        int fd = open_log(r, numbers[i - 1]);
-        if (fd >= 0)
-            return use_file(r, fd, at);
-        i--;
-        at = 0;
-    }
-    return NULL; /* no log yet */
+    if (r->sink->f->tail < 0) /* from the oldest on, which is what follows on none */
+        return NULL;
+    TRY(find_start(r, &fd, &at));
+    return fd >= 0 ? use_file(r, fd, at) : NULL;
 }
 
 /* ---- following ---- */

@@ -268,6 +268,34 @@ TEST(following_survives_rotation)
     drop_place(&p);
 }
 
+/* Small files and many of them: the reader looks for its next file while names move all the time. */
+TEST(a_reader_amid_rotations_passes_over_no_file_and_reads_none_twice)
+{
+    struct place p = make_place();
+    own_str struct str want = { 0 };
+    for (int i = 0; i < 1500; i++)
+        str_printf(&want, "line %d\n", i);
+    pid_t child = fork();
+    if (child == 0) {
+        struct logfile f;
+        char text[64];
+        logfile_open(&f, p.fd, buffer, 500, 400);
+        for (int i = 0; i < 1500; i++) {
+            snprintf(text, sizeof text, "line %d", i);
+            add_text(&f, text);
+            logfile_flush(&f);
+        }
+        err *e = monitor_exit_write(p.dir, &(struct monitor_exit){ .exit_code = 3 });
+        _exit(e != NULL);
+    }
+    own_mem char *got = printed(&p, &(struct log_filter){ .tail = -1, .follow = true });
+    int status = 0;
+    waitpid(child, &status, 0);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_string_equal(got, want.text);
+    drop_place(&p);
+}
+
 static bool dead(void *ctx)
 {
     ++*(int *)ctx;
