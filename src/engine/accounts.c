@@ -82,18 +82,20 @@ static fallible add_host_users(const struct container_config *c, struct str *pas
     return NULL;
 }
 
-static fallible write_file(struct container *c, const struct oci_spec *spec, const char *name, const struct str *text)
+static fallible write_file(struct container *c, struct container_plan *plan, const char *name, const struct str *text)
 {
     own_mem char *path = mem_printf("%s/%s", c->state_dir, name);
     own_fd int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
     if (fd < 0)
         return err_sys(errno, "write '%s'", path);
     TRY(fs_write_fd(fd, text->text ? text->text : "", text->len, path));
-    return container_give_file(spec, fd, 0, 0, 0644);
+    return container_give_file(plan, fd, 0, 0, 0644);
 }
 
-fallible container_write_accounts(struct container *c, const struct rootfs_source *root, const struct oci_spec *spec)
+fallible container_write_accounts(struct container *c, struct container_plan *plan)
 {
+    const struct rootfs_source *root = &plan->root;
+    const struct oci_spec *spec = plan->spec;
     own_str struct str passwd = { 0 }, group = { 0 };
     const struct oci_user *user = spec->process->user;
     const char *home = strv_getenv(&spec->process->env, "HOME");
@@ -111,6 +113,6 @@ fallible container_write_accounts(struct container *c, const struct rootfs_sourc
         add_entry(&passwd, "$USERNAME:*:$UID:$GID::$HOME:/bin/sh", user, name, home ? home : "/");
     if (c->config->group_entry)
         add_entry(&group, c->config->group_entry, user, name, home ? home : "/");
-    TRY(write_file(c, spec, "passwd", &passwd));
-    return write_file(c, spec, "group", &group);
+    TRY(write_file(c, plan, "passwd", &passwd));
+    return write_file(c, plan, "group", &group);
 }

@@ -115,8 +115,9 @@ struct container_plan {
     char *seccomp_cache;
     struct strv pasta;  /* options, with --network pasta */
     int mounts_user_fd; /* of a shifted container (userns.h): what is above its user namespace; else -1 */
+    int files_user_fd;  /* a user namespace with the default map, once a file was given away in it; else -1 */
 };
-#define CONTAINER_PLAN_NONE ((struct container_plan){ .mounts_user_fd = -1 })
+#define CONTAINER_PLAN_NONE ((struct container_plan){ .mounts_user_fd = -1, .files_user_fd = -1 })
 /* With the default limits, or, where there are no cgroups to keep them, without. */
 enum plan_limits { PLAN_LIMITS, PLAN_NO_LIMITS };
 enum plan_network { PLAN_NETWORK_LOOK, PLAN_NETWORK_MAKE };
@@ -124,7 +125,7 @@ fallible container_plan(struct container *c, enum plan_limits limits, enum plan_
                         struct container_plan *ret);
 void container_plan_clear(struct container_plan *p);
 /* The generated files of a container that does not run, for a script that binds them: its run-time folder is made. */
-fallible container_show_files(struct container *c, const struct container_plan *plan);
+fallible container_show_files(struct container *c, struct container_plan *plan);
 
 /* To its first process. CONFLICT when it does not run. */
 fallible container_kill(struct container *c, int signal);

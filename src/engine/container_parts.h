@@ -64,12 +64,13 @@ fallible container_set_restart(struct container *c, const char *policy);
 fallible container_prepare_mounts(struct container *c);
 
 /* --secret: into the run-time folder; into the variables of a process, after config.json was written. */
-fallible container_write_secrets(struct container *c, const struct oci_spec *spec);
+fallible container_write_secrets(struct container *c, struct container_plan *plan);
 fallible container_add_secret_env(struct container *c, struct strv *env);
-/* A file of ours becomes one of a user of the container's. */
-fallible container_give_file(const struct oci_spec *spec, int fd, uint32_t uid, uint32_t gid, mode_t mode);
+/* A file of ours becomes one of a user of the container's. For an ordinary user that takes a user namespace, which the
+ * plan keeps: newuidmap and newgidmap, twice for each of five files, were half of such a start. */
+fallible container_give_file(struct container_plan *plan, int fd, uint32_t uid, uint32_t gid, mode_t mode);
 
-fallible container_write_accounts(struct container *c, const struct rootfs_source *root, const struct oci_spec *spec);
+fallible container_write_accounts(struct container *c, struct container_plan *plan);
 
 /* c->systemd is "auto", "always" or NULL before, "always" or NULL after; systemd_mode.c. */
 fallible container_find_init(struct container_config *c, const struct rootfs_source *root);

@@ -121,6 +121,7 @@ void container_plan_clear(struct container_plan *p)
     container_network_clear(&p->network);
     strv_free(&p->pasta);
     close_now(&p->mounts_user_fd);
+    close_now(&p->files_user_fd);
     *p = CONTAINER_PLAN_NONE;
 }
 

@@ -12,6 +12,7 @@
 #include "os/fs.h"
 #include "os/ids.h"
 #include "os/userns.h"
+#include "rootfs/source.h"
 
 struct give {
     int fd;
@@ -38,9 +39,22 @@ static bool outside_of(const struct oci_id_mapping *maps, size_t n, uint32_t ins
     return n == 0;
 }
 
-fallible container_give_file(const struct oci_spec *spec, int fd, uint32_t uid, uint32_t gid, mode_t mode)
+static fallible as_default_root(struct container_plan *plan, struct give *g)
 {
-    const struct oci_linux *l = spec->linux_;
+    own(id_map) struct id_map uids = { 0 }, gids = { 0 };
+    own_mem char *note = NULL;
+    if (plan->mounts_user_fd >= 0) /* has the default map as well */
+        return userns_call_in(plan->mounts_user_fd, give_fd, g);
+    if (plan->files_user_fd < 0) {
+        TRY(ids_rootless_maps(&uids, &gids, &note));
+        TRY(source_userns(&uids, &gids, &plan->files_user_fd));
+    }
+    return userns_call_in(plan->files_user_fd, give_fd, g);
+}
+
+fallible container_give_file(struct container_plan *plan, int fd, uint32_t uid, uint32_t gid, mode_t mode)
+{
+    const struct oci_linux *l = plan->spec->linux_;
     struct give g = { .fd = fd, .mode = mode };
     if (!outside_of(l->uid_mappings, l->uid_mappings_n, uid, &g.uid) ||
         !outside_of(l->gid_mappings, l->gid_mappings_n, gid, &g.gid))
@@ -50,7 +64,7 @@ fallible container_give_file(const struct oci_spec *spec, int fd, uint32_t uid, 
     if (!l->uid_mappings_n) { /* it joins another's namespace, which is this user's own as well */
         g.uid = uid;
         g.gid = gid;
-        return userns_call(give_fd, &g);
+        return as_default_root(plan, &g);
     }
     own(id_map) struct id_map uids = { 0 }, gids = { 0 };
     own_mem char *note = NULL;
@@ -59,10 +73,10 @@ fallible container_give_file(const struct oci_spec *spec, int fd, uint32_t uid, 
         return err_new(ERR_INVALID, "user %u:%u of the container is none of yours", uid, gid);
     if (g.uid == 0 && g.gid == 0)
         return fchmod(fd, mode) < 0 ? err_sys(errno, "set a file's mode") : NULL;
-    return userns_call(give_fd, &g);
+    return as_default_root(plan, &g);
 }
 
-static fallible write_one(struct container *c, const struct oci_spec *spec, size_t i)
+static fallible write_one(struct container *c, struct container_plan *plan, size_t i)
 {
     const struct container_secret *want = &c->config->secrets[i];
     own(secret) struct secret s = { 0 };
@@ -72,10 +86,10 @@ static fallible write_one(struct container *c, const struct oci_spec *spec, size
     if (fd < 0)
         return err_sys(errno, "write '%s'", path);
     TRY(fs_write_fd(fd, s.data, s.len, path));
-    return container_give_file(spec, fd, (uint32_t)want->uid, (uint32_t)want->gid, (mode_t)want->mode);
+    return container_give_file(plan, fd, (uint32_t)want->uid, (uint32_t)want->gid, (mode_t)want->mode);
 }
 
-fallible container_write_secrets(struct container *c, const struct oci_spec *spec)
+fallible container_write_secrets(struct container *c, struct container_plan *plan)
 {
     struct statfs fs;
     own_mem char *folder = mem_printf("%s/secrets", c->state_dir);
@@ -90,7 +104,7 @@ fallible container_write_secrets(struct container *c, const struct oci_spec *spe
         return err_sys(errno, "make '%s'", folder);
     for (size_t i = 0; i < c->config->secrets_n; i++)
         if (str_eq(c->config->secrets[i].type, "mount"))
-            TRY_AS(write_one(c, spec, i), "--secret '%s'", c->config->secrets[i].name);
+            TRY_AS(write_one(c, plan, i), "--secret '%s'", c->config->secrets[i].name);
     return NULL;
 }
 

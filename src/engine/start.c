@@ -23,7 +23,7 @@
 #include "os/fs.h"
 #include "os/sock.h"
 
-static fallible write_text(const struct container *c, const struct oci_spec *spec, int dir, const char *name,
+static fallible write_text(const struct container *c, struct container_plan *plan, int dir, const char *name,
                            const char *text)
 {
     own_fd int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
@@ -31,7 +31,7 @@ static fallible write_text(const struct container *c, const struct oci_spec *spe
         return err_sys(errno, "write '%s/%s'", c->state_dir, name);
     if (engine_is_rootless() && c->config->uid_map.n) {
         TRY(fs_write_fd(fd, text, strlen(text), name));
-        return container_give_file(spec, fd, 0, 0, 0644);
+        return container_give_file(plan, fd, 0, 0, 0644);
     }
     uid_t owner = (uid_t)c->config->userns_first; /* the container's root may edit them */
     gid_t group = c->config->userns_first_gid ? (gid_t)c->config->userns_first_gid : owner;
@@ -40,21 +40,21 @@ static fallible write_text(const struct container *c, const struct oci_spec *spe
     return fs_write_fd(fd, text, strlen(text), name);
 }
 
-static fallible write_files(const struct container *c, const struct oci_spec *spec,
-                            const struct container_network *network, const struct rootfs_source *root)
+static fallible write_files(const struct container *c, struct container_plan *plan)
 {
+    const struct oci_spec *spec = plan->spec;
     own_mem char *hosts = NULL, *resolv = NULL;
     own_mem char *hostname = mem_printf("%s\n", spec->hostname ? spec->hostname : "localhost");
     own_fd int dir = open(c->state_dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (dir < 0)
         return err_sys(errno, "open '%s'", c->state_dir);
     if (!c->config->no_hosts) {
-        TRY(hosts_text(c->config, spec->hostname, network, root, &hosts));
-        TRY(write_text(c, spec, dir, "hosts", hosts));
+        TRY(hosts_text(c->config, spec->hostname, &plan->network, &plan->root, &hosts));
+        TRY(write_text(c, plan, dir, "hosts", hosts));
     }
-    TRY(resolv_text(c->config, network, &resolv));
-    TRY(write_text(c, spec, dir, "resolv.conf", resolv));
-    return c->config->no_hostname ? NULL : write_text(c, spec, dir, "hostname", hostname);
+    TRY(resolv_text(c->config, &plan->network, &resolv));
+    TRY(write_text(c, plan, dir, "resolv.conf", resolv));
+    return c->config->no_hostname ? NULL : write_text(c, plan, dir, "hostname", hostname);
 }
 
 static fallible write_config(struct container *c, const struct oci_spec *spec)
@@ -69,13 +69,13 @@ static fallible write_config(struct container *c, const struct oci_spec *spec)
                          FS_SYNC_NONE);
 }
 
-fallible container_show_files(struct container *c, const struct container_plan *plan)
+fallible container_show_files(struct container *c, struct container_plan *plan)
 {
     own_fd int run = -1;
     TRY(container_lock(c));
     TRY(paths_open_run(c->engine->run, &run));
     if (mkdirat(run, c->row.id, 0700) == 0)
-        return write_files(c, plan->spec, &plan->network, &plan->root);
+        return write_files(c, plan);
     return errno == EEXIST ? NULL : err_sys(errno, "make '%s'", c->state_dir);
 }
 
@@ -213,11 +213,11 @@ static fallible start_planned(struct container *c, enum plan_limits limits, int 
     if (!e)
         e = clear_last_run(c);
     if (!e)
-        e = write_files(c, plan.spec, &plan.network, &plan.root);
+        e = write_files(c, &plan);
     if (!e)
-        e = container_write_secrets(c, plan.spec);
+        e = container_write_secrets(c, &plan);
     if (!e)
-        e = container_write_accounts(c, &plan.root, plan.spec);
+        e = container_write_accounts(c, &plan);
     if (!e)
         e = write_config(c, plan.spec);
     if (!e) /* from here on no file is written of it */
