@@ -79,7 +79,7 @@ kill_everywhere() { # what it does; how to undo it
     act=("$HUSK" image prune -a)
     kill_everywhere
     nothing_left
-    sleep 5.2 # what is younger may be somebody's
+    as_if_older
     "$HUSK" pull --quiet "$REGISTRY/store:c"
     run "$HUSK" system check --repair
     expect 0

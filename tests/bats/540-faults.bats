@@ -62,7 +62,7 @@ ps_is_true() {
     echo "got through after $n calls, $made times whole"
     ((n > 10 && n < 400))
     remove_all_containers
-    sleep 5.2
+    as_if_older
     husk system check --repair
     [[ $(husk system check) == "no problems" ]]
     husk volume prune --all >/dev/null
@@ -82,7 +82,7 @@ ps_is_true() {
     done
     echo "got through after $n calls"
     ((n > 5 && n < 400))
-    sleep 5.2
+    as_if_older
     husk system check --repair
     [[ $(husk system check) == "no problems" && ! $(ls -A "$HUSK_ROOT/containers") ]]
     husk volume prune >/dev/null # of those whose container was removed and husk killed before it came to them
@@ -100,7 +100,7 @@ ps_is_true() {
     echo "got through after $n calls"
     ((n > 5 && n < 400))
     husk rm -f st
-    sleep 5.2
+    as_if_older
     husk system check --repair
     [[ $(husk system check) == "no problems" ]]
 }
@@ -122,7 +122,7 @@ ps_is_true() {
     done
     echo "got through after $n calls"
     ((n > 30 && through == 10))
-    sleep 5.2
+    as_if_older
     husk system check --repair
     [[ $(husk system check) == "no problems" ]]
 }

@@ -145,6 +145,13 @@ wait_until() {
     done
 }
 
+# as_if_older [DIR...]: what `husk system check` takes for something that is just being made (five seconds) is that no
+# more: all directories of the store and of the run-time folder, and what is staged, were changed a minute ago.
+as_if_older() {
+    (($#)) || set -- "$HUSK_ROOT" "$HUSK_RUN"
+    find "$@" -ignore_readdir_race -xdev \( -type d -o -path '*/tmp/*' \) -exec touch -c -h -d '1 minute ago' {} +
+}
+
 # check_table [COMMAND...] <<EOF: each row is "arguments | status | words": COMMAND (default: $HUSK) with the arguments,
 # quoted as in a shell, ends with the status, and its output contains the words ("=words": is exactly; "!words": does
 # not contain; "~regex": matches; empty: anything). Every row runs, whatever the commands do with standard input; all
