@@ -38,6 +38,20 @@ case_thousand() {
     column -t -s $'\t' "$out/thousand.tsv"
 }
 
+# What one health check costs: the command `true` in a container that runs. Neither asks by its own clock meanwhile.
+case_health() {
+    "$husk" run -d --name b-health --network none --health-cmd true --health-interval 1h busybox sleep 100000 >/dev/null
+    local -a commands=("husk healthcheck run" "$husk healthcheck run b-health")
+    if has podman; then
+        in_peer_ns "${podman[@]}" run -d --name b-health --network none --health-cmd true --health-interval disable busybox \
+            sleep 100000 >/dev/null
+        commands+=("podman healthcheck run@$peer_ns" "${podman[*]} healthcheck run b-health")
+    fi
+    compare health "one health check: true" "${commands[@]}"
+    "$husk" rm -f b-health >/dev/null
+    ! has podman || in_peer_ns "${podman[@]}" rm --force --time 0 b-health >/dev/null
+}
+
 # A program that writes 1 GB to its standard output: how long it takes, and whether all of it is there.
 case_logs() {
     local mb=${HUSK_BENCH_LOG_MB:-1000} line write
