@@ -5,11 +5,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "cli/cli.h"
 #include "cli/inspect_docs.h"
+#include "engine/image_name.h"
 #include "engine/image_remove.h"
+#include "engine/image_rows.h"
 #include "engine/trash.h"
 
 struct image_opts {
-    bool force, all, dry_run, no_trash;
+    bool force, all, ignore, no_prune, dry_run, no_trash;
     struct strv filter;
     const char *format, *platform;
 };
@@ -17,6 +19,9 @@ struct image_opts {
 #define T struct image_opts
 static const struct opt rmi_options[] = {
     OPT_FLAG('f', "force", T, force, "Also while a container uses it, which then keeps what it needs"),
+    OPT_FLAG('a', "all", T, all, "All images that no container uses; with --force all"),
+    OPT_FLAG('i', "ignore", T, ignore, "A name that nobody has is no error"),
+    OPT_FLAG(0, "no-prune", T, no_prune, "As with docker: husk keeps no untagged parents, so none would go"),
     OPT_FLAG(0, "dry-run", T, dry_run, "Only say what would go, and the room that would make"),
     TRASH_OPTION(T),
     OPT_END,
@@ -58,19 +63,41 @@ static err *rmi_one(const char *arg, void *ctx)
         printf("%s\n", lines.items[i]);
     if (look && !e)
         printf("Would be reclaimed: %s\n", format_bytes(bytes, size));
-    if (each->opts->force && err_is(e, ERR_NOT_FOUND)) {
+    if ((each->opts->force || each->opts->ignore) && err_is(e, ERR_NOT_FOUND)) {
         err_free(e);
         return NULL;
     }
     return e;
 }
 
+/* Each by its names, and by its ID when it has none. */
+static fallible all_images(struct engine *engine, bool used, struct strv *ret)
+{
+    own(image_rows) struct image_rows *images = NULL;
+    TRY(image_rows(engine, &images));
+    for (size_t i = 0; i < images->n; i++) {
+        const char *what = images->rows[i].name ? images->rows[i].name : images->rows[i].id;
+        own_mem char *user = NULL;
+        TRY(image_user(engine, images->rows[i].id, &user));
+        if ((used || !user) && !strv_has(ret, what))
+            strv_add(ret, what);
+    }
+    return NULL;
+}
+
 static fallible rmi_run(const void *opts_, struct args args)
 {
     const struct image_opts *o = opts_;
     own(engine) struct engine *engine = NULL;
+    own_strv struct strv all = { 0 };
     struct trash trash;
+    if (o->all == (args.n > 0))
+        return err_new(ERR_INVALID, "needs one of IMAGE... and --all");
     TRY(engine_open(&engine));
+    if (o->all) {
+        TRY(all_images(engine, o->force, &all));
+        args = (struct args){ all.items, (int)all.n };
+    }
     TRY(trash_begin(engine, "rmi", o->no_trash, &trash));
     err *e = command_each("husk rmi", args, rmi_one, &(struct each){ engine, opts_, NULL, &trash });
     if (!o->dry_run)
@@ -83,6 +110,18 @@ static fallible tag_run(const void *opts_, struct args args)
     own(engine) struct engine *engine = NULL;
     TRY(engine_open(&engine));
     return image_tag(engine, args.v[0], args.v[1]);
+}
+
+static fallible untag_run(const void *opts_, struct args args)
+{
+    own(engine) struct engine *engine = NULL;
+    own_strv struct strv lines = { 0 };
+    (void)opts_;
+    TRY(engine_open(&engine));
+    err *e = image_untag(engine, args.v[0], args.v + 1, (size_t)args.n - 1, &lines);
+    for (size_t i = 0; i < lines.n; i++)
+        printf("%s\n", lines.items[i]);
+    return e;
 }
 
 static err *inspect_one(const char *arg, void *ctx)
@@ -157,8 +196,10 @@ static fallible prune_run(const void *opts_, struct args args)
         .fail_exit = 1,                                                                                                \
         .run = function,                                                                                               \
     }
-IMAGE_COMMAND(cmd_rmi, "rmi", "IMAGE...", "Remove images", rmi_options, 1, -1, rmi_run);
-IMAGE_COMMAND(cmd_image_rm, "rm", "IMAGE...", "Remove images", rmi_options, 1, -1, rmi_run);
+IMAGE_COMMAND(cmd_rmi, "rmi", "[IMAGE...]", "Remove images", rmi_options, 0, -1, rmi_run);
+IMAGE_COMMAND(cmd_image_rm, "rm", "[IMAGE...]", "Remove images", rmi_options, 0, -1, rmi_run);
+IMAGE_COMMAND(cmd_untag, "untag", "IMAGE [NAME...]", "Take names from an image, which stays", no_options, 1, -1,
+              untag_run);
 IMAGE_COMMAND(cmd_tag, "tag", "IMAGE NAME", "Give an image another name", no_options, 2, 2, tag_run);
 IMAGE_COMMAND(cmd_image_inspect, "inspect", "IMAGE...", "Show everything about images", inspect_options, 1, -1,
               inspect_run);
@@ -196,13 +237,17 @@ LOOK_COMMAND(verify, "verify", "Check the signatures of an image");
 const char *const image_trust_words[] = { "key", "serve", "sign", "verify", NULL };
 
 static const struct command *const image_commands[] = {
-    &look_blame,        &look_cat,          &look_diff,
-    &cmd_image_exists,  &look_files,        &cmd_history,
-    &cmd_image_inspect, &cmd_image_ls,      &cmd_image_mount,
-    &cmd_image_umount,  &cmd_image_unmount, &cmd_image_prune,
-    &cmd_image_rm,      &cmd_tag,           &look_tree,
-    &look_waste,        &look_serve,        &look_key,
-    &look_sign,         &look_verify,       NULL,
+    &look_blame,        &look_cat,
+    &look_diff,         &cmd_image_exists,
+    &look_files,        &cmd_history,
+    &cmd_image_inspect, &cmd_image_ls,
+    &cmd_image_mount,   &cmd_image_umount,
+    &cmd_image_unmount, &cmd_image_prune,
+    &cmd_image_rm,      &cmd_tag,
+    &cmd_untag,         &look_tree,
+    &look_waste,        &look_serve,
+    &look_key,          &look_sign,
+    &look_verify,       NULL,
 };
 
 const struct command cmd_image = {

@@ -92,6 +92,7 @@ static const struct command *const commands[] = {
     &cmd_images,
     &cmd_rmi,
     &cmd_tag,
+    &cmd_untag,
     &cmd_history,
     &cmd_image,
     &cmd_container,

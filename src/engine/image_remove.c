@@ -7,6 +7,7 @@
 #include "base/parse.h"
 #include "engine/build_cache.h"
 #include "engine/config.h"
+#include "engine/image_name.h"
 #include "engine/image_rows.h"
 #include "engine/lowers.h"
 #include "engine/trash.h"
@@ -147,18 +148,7 @@ fallible image_sweep(struct engine *e, bool dry_run, struct sweep_result *ret)
     return sweep(e, NULL, dry_run, ret);
 }
 
-/* All names in the store that lead to this image. */
-static fallible names_of(struct engine *e, const char *id, struct strv *ret)
-{
-    own(image_rows) struct image_rows *images = NULL;
-    TRY(image_rows(e, &images));
-    for (size_t i = 0; i < images->n; i++)
-        if (images->rows[i].name && strcmp(images->rows[i].id, id) == 0)
-            strv_add(ret, images->rows[i].name);
-    return NULL;
-}
-
-static fallible user_of(struct engine *e, const char *image_id, const struct strv *without, char **ret_name)
+static fallible user_but(struct engine *e, const char *image_id, const struct strv *without, char **ret_name)
 {
     struct db *db = NULL;
     struct db_container *rows = NULL;
@@ -176,13 +166,9 @@ static fallible user_of(struct engine *e, const char *image_id, const struct str
     return NULL;
 }
 
-static fallible say_untagged(const char *full, struct strv *ret_lines)
+fallible image_user(struct engine *e, const char *image_id, char **ret_name)
 {
-    own(ref) struct ref *r = NULL;
-    TRY(ref_parse(full, &r));
-    own_mem char *familiar = ref_familiar(r);
-    strv_add_printf(ret_lines, "Untagged: %s", familiar);
-    return NULL;
+    return user_but(e, image_id, NULL, ret_name);
 }
 
 /* The row first; so a kill leaves a name that is in the trash as well, which undo finds as it is. On a full disk the
@@ -215,7 +201,7 @@ static fallible remove_name(struct layout *l, struct trash *t, const struct imag
     TRY(layout_lock(l, LAYOUT_ADDING, &lock));
     TRY(to_trash(l, t, image, full));
     TRY(layout_remove_name(l, full));
-    return say_untagged(full, ret_lines);
+    return image_say_untagged(full, ret_lines);
 }
 
 /* An image may be kept by its ID alone (loaded or imported without a name), with or without names beside it. */
@@ -234,7 +220,7 @@ static fallible remove_unnamed(struct layout *l, struct trash *t, const struct i
 static fallible check_use(struct engine *e, const struct image *image, const char *what)
 {
     own_mem char *user = NULL;
-    TRY(user_of(e, image->id, NULL, &user));
+    TRY(image_user(e, image->id, &user));
     if (user)
         return err_new(ERR_CONFLICT, "image '%s' is in use by container '%s': remove that first, or force with -f",
                        what, user);
@@ -250,7 +236,7 @@ static fallible plan_removal(struct engine *e, const char *what, bool force, str
     own_strv struct strv names = { 0 };
     TRY(engine_layout(e, &l));
     TRY(image_find(l, what, NULL, &image));
-    TRY(names_of(e, image->id, &names));
+    TRY(image_names(e, image->id, &names));
     *ret_last = !image->name || names.n <= 1;
     if (!image->name && names.n > 1 && !force)
         return err_new(ERR_CONFLICT, "image '%s' has %zu names: remove them by name, or all with -f", what, names.n);
@@ -272,7 +258,7 @@ fallible image_removal(struct engine *e, const char *what, bool force, struct st
     bool last = false;
     TRY(plan_removal(e, what, force, &image, &without, &last));
     for (size_t i = 0; i < without.n; i++)
-        TRY(say_untagged(without.items[i], ret_lines));
+        TRY(image_say_untagged(without.items[i], ret_lines));
     if (last) {
         strv_add(&without, image->manifest_digest);
         strv_add_printf(ret_lines, "Deleted: %s", image->id);
@@ -301,57 +287,6 @@ fallible image_remove(struct engine *e, const char *what, bool force, struct tra
         return NULL;
     strv_add_printf(ret_lines, "Deleted: %s", image->id);
     event_say(e->run, "image", "delete", image->id, "name", image->name, NULL);
-    return NULL;
-}
-
-/* The descriptor that the name points at, so that a tag of a multi-platform image stays one. */
-static fallible target_of(struct layout *l, const struct image *image, struct oci_descriptor *made,
-                          struct oci_index **ret_index, const struct oci_descriptor **ret)
-{
-    TRY(layout_read_index(l, ret_index));
-    for (size_t i = 0; image->name && i < (*ret_index)->manifests_n; i++) {
-        const struct oci_descriptor *d = &(*ret_index)->manifests[i];
-        if (str_eq(strmap_get(&d->annotations, "org.opencontainers.image.ref.name"), image->name)) {
-            *ret = d;
-            return NULL;
-        }
-    }
-    for (size_t i = 0; i < (*ret_index)->manifests_n; i++)
-        if (str_eq((*ret_index)->manifests[i].digest, image->manifest_digest)) {
-            *ret = &(*ret_index)->manifests[i];
-            return NULL;
-        }
-    own_mem char *text = NULL;
-    size_t len;
-    TRY(layout_read_blob(l, image->manifest_digest, &text, &len));
-    *made = (struct oci_descriptor){
-        .media_type = image->manifest->media_type ? image->manifest->media_type : (char *)MEDIA_OCI_MANIFEST,
-        .digest = image->manifest_digest,
-        .size = (int64_t)len,
-    };
-    *ret = made;
-    return NULL;
-}
-
-fallible image_tag(struct engine *e, const char *what, const char *name)
-{
-    struct layout *l;
-    own(image) struct image *image = NULL;
-    own(oci_index) struct oci_index *index = NULL;
-    own(ref) struct ref *r = NULL;
-    own_fd int lock = -1;
-    struct oci_descriptor made;
-    const struct oci_descriptor *target;
-    TRY(ref_parse(name, &r));
-    if (r->digest)
-        return err_new(ERR_INVALID, "'%s': a digest cannot be given, only a name and a tag", name);
-    TRY(engine_layout(e, &l));
-    TRY(layout_lock(l, LAYOUT_ADDING, &lock));
-    TRY(image_find(l, what, NULL, &image));
-    TRY(target_of(l, image, &made, &index, &target));
-    own_mem char *full = ref_full(r);
-    TRY(layout_set_name(l, full, target));
-    event_say(e->run, "image", "tag", image->id, "name", name, NULL);
     return NULL;
 }
 
@@ -422,7 +357,7 @@ struct prune {
 static fallible prune_name(struct prune *p, const struct image *image)
 {
     strv_add(&p->without, image->name);
-    return p->o->dry_run ? say_untagged(image->name, p->lines)
+    return p->o->dry_run ? image_say_untagged(image->name, p->lines)
                          : remove_name(p->l, p->o->trash, image, image->name, p->lines);
 }
 
@@ -435,7 +370,7 @@ static fallible prune_one(struct prune *p, const struct image *image)
     TRY(passes(image, p->o->filters, &wanted));
     if (!wanted)
         return NULL;
-    TRY(user_of(p->e, image->id, p->o->without, &user));
+    TRY(user_but(p->e, image->id, p->o->without, &user));
     if (user)
         return NULL;
     if (image->name)

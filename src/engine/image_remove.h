@@ -19,8 +19,8 @@ struct trash;
 fallible image_remove(struct engine *e, const char *what, bool force, struct trash *trash, struct strv *ret_lines);
 /* What image_remove() would say, and what room it would make; or its errors. Nothing is changed. */
 fallible image_removal(struct engine *e, const char *what, bool force, struct strv *ret_lines, uint64_t *ret_bytes);
-/* Another name for an image. */
-fallible image_tag(struct engine *e, const char *what, const char *name);
+/* A container that uses the image with this ID, or NULL. */
+fallible image_user(struct engine *e, const char *image_id, char **ret_name);
 struct prune_options {
     bool all;                   /* named images that no container uses too */
     bool dry_run;               /* only say what would go */

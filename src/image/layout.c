@@ -414,6 +414,31 @@ fallible layout_remove_name(struct layout *l, const char *full_name)
     return NULL;
 }
 
+static fallible unname(struct layout *l, const char *full_name)
+{
+    own(oci_index) struct oci_index *index = NULL;
+    bool elsewhere = false;
+    TRY(layout_read_index(l, &index));
+    struct oci_descriptor *slot = find_name(index, full_name);
+    if (!slot)
+        return err_new(ERR_NOT_FOUND, "no such image");
+    for (size_t i = 0; i < index->manifests_n; i++)
+        elsewhere |= &index->manifests[i] != slot && str_eq(index->manifests[i].digest, slot->digest);
+    if (elsewhere)
+        drop_descriptor(index, slot);
+    else
+        strmap_free(&slot->annotations);
+    return write_index(l, index);
+}
+
+fallible layout_unname(struct layout *l, const char *full_name)
+{
+    own_fd int lock = -1;
+    TRY(fs_lock_at(l->fd, "index.lock", FS_LOCK_EXCLUSIVE, &lock));
+    TRY_AS(unname(l, full_name), "untag image '%s'", full_name);
+    return NULL;
+}
+
 static fallible add_unnamed(struct layout *l, const struct oci_descriptor *target)
 {
     own(oci_index) struct oci_index *index = NULL;

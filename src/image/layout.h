@@ -82,6 +82,8 @@ fallible layout_read_index(struct layout *l, struct oci_index **ret);
 fallible layout_set_name(struct layout *l, const char *full_name, const struct oci_descriptor *target);
 /* NOT_FOUND when no such name. */
 fallible layout_remove_name(struct layout *l, const char *full_name);
+/* The name goes and the image stays, as layout_add_unnamed() keeps it: at no moment is it without either. NOT_FOUND. */
+fallible layout_unname(struct layout *l, const char *full_name);
 /* Keeps an image that has no name: found by its ID. Nothing to do when index.json has the digest already. */
 fallible layout_add_unnamed(struct layout *l, const struct oci_descriptor *target);
 /* Lets go of what layout_add_unnamed() keeps; names stay. NOT_FOUND. */

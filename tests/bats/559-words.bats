@@ -306,3 +306,51 @@ P
     run husk images --tree --quiet
     expect 1 '--tree goes with --no-trunc alone'
 }
+
+# ---- names of images ----
+
+untagged() {
+    local id
+    id=$($h image inspect -f '{{.Id}}' busybox)
+    $h tag busybox one:1
+    $h tag busybox two:2
+    run $h untag one:1 two:2 other:3
+    expect 1 "'other:3' is no name of image 'one:1'"
+    run $h untag one:1 two:2
+    expect 0 '=Untagged: two:2'
+    run $h image exists two:2
+    expect 1 =
+    run $h untag busybox
+    expect 0 $'~Untagged: busybox:latest\nUntagged: one:1|Untagged: one:1\nUntagged: busybox:latest'
+    run $h images -q --no-trunc
+    expect 0 "=$id"
+    run $h image untag missing
+    expect 1 'no such image'
+    run $h run --rm --network none "${id#sha256:}" echo ran
+    expect 0 ran
+    $h tag "${id#sha256:}" busybox
+    run $h images --format '{{.Repository}}'
+    expect 0 busybox
+}
+@test "untag takes names away and leaves the image" { each_user untagged; }
+
+all_removed() {
+    printf 'FROM scratch\nLABEL a=b\n' >"$T/tmp/Labelled"
+    $h build -q -t label:1 -f - "$T/tmp" <"$T/tmp/Labelled"
+    $h create --name uses --network none busybox true
+    run $h rmi --all label:1
+    expect 1 'needs one of IMAGE... and --all'
+    run $h rmi
+    expect 1 'needs one of IMAGE... and --all'
+    run $h rmi --ignore missing
+    expect 0 =
+    run $h rmi --all
+    expect 0 'Untagged: label:1'
+    [[ $output != *busybox* && $($h images -q | wc -l) == 1 ]]
+    $h rmi --all --force --no-trash
+    [[ ! $($h images -q) ]]
+    $h rm --no-trash uses
+    load_again
+}
+load_again() { if [[ $h == root_husk ]]; then load_busybox; else as_user load_busybox; fi; }
+@test "rmi --all removes what no container uses, with --force the rest" { each_user all_removed; }
