@@ -216,6 +216,7 @@ static fallible clone(struct build_step *s, struct copy_target *t, const struct 
         free(g.commit);
         g.commit = mem_strdup(s->checksum);
     }
+    git_authorize(&g, s->b->secrets, s->b->secrets_n);
     TRY(fs_remove_tree_at(AT_FDCWD, to));
     TRY(git_fetch(&g, to, &path, &time_s));
     if (time_s > s->newest_s)

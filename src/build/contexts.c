@@ -60,6 +60,7 @@ static fallible clone(struct build *b, const char *word, const char *name, struc
     int64_t time_s;
     TRY(git_source_parse(word, &g));
     g.keep_git_dir = g.keep_git_dir || (keep && strcmp(keep, "1") == 0);
+    git_authorize(&g, b->secrets, b->secrets_n);
     c->temporary = mem_printf("tmp/%s/%s", b->dir_name, name);
     own_mem char *to = mem_printf("%s/%s", b->layout->path, c->temporary);
     return git_fetch(&g, to, &c->path, &time_s);

@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "base/parse.h"
+#include "build/layer.h"
+#include "image/auth.h"
 #include "os/fs.h"
 #include "os/proc.h"
 #include "os/root.h"
@@ -34,6 +36,9 @@ void git_source_clear(struct git_source *g)
     free(g->ref);
     free(g->below);
     free(g->commit);
+    if (g->header)
+        explicit_bzero(g->header, strlen(g->header));
+    free(g->header);
     *g = (struct git_source){ 0 };
 }
 
@@ -108,16 +113,96 @@ fallible git_source_parse(const char *word, struct git_source *ret)
     return e;
 }
 
+/* ---- whom the server knows ---- */
+
+static const struct build_secret *secret_named(const struct build_secret *secrets, size_t n, const char *id)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(secrets[i].id, id) == 0)
+            return &secrets[i];
+    return NULL;
+}
+
+/* A file ends with a newline more often than not. */
+static char *text_of(const struct build_secret *s)
+{
+    size_t n = s->n;
+    while (n && strchr("\r\n", s->bytes[n - 1]))
+        n--;
+    return mem_strndup(s->bytes, n);
+}
+
+static char *header_of(const struct build_secret *token, const struct build_secret *header)
+{
+    own_mem char *text = text_of(header ? header : token);
+    if (header)
+        return mem_printf("Authorization: %s", text);
+    own_mem char *pair = mem_printf("x-access-token:%s", text);
+    own_mem char *packed = base64_encode(pair, strlen(pair));
+    return mem_printf("Authorization: basic %s", packed);
+}
+
+void git_authorize(struct git_source *g, const struct build_secret *secrets, size_t n)
+{
+    if (!is_url(g->url))
+        return;
+    const char *host = strstr(g->url, "://") + 3;
+    size_t len = strcspn(host, "/");
+    own_mem char *header_id = mem_printf("GIT_AUTH_HEADER.%.*s", (int)len, host);
+    own_mem char *token_id = mem_printf("GIT_AUTH_TOKEN.%.*s", (int)len, host);
+    const struct build_secret *header = secret_named(secrets, n, header_id);
+    const struct build_secret *token = secret_named(secrets, n, token_id);
+    if (!header && !token) {
+        header = secret_named(secrets, n, "GIT_AUTH_HEADER");
+        token = secret_named(secrets, n, "GIT_AUTH_TOKEN");
+    }
+    if (header || token)
+        g->header = header_of(token, header);
+}
+
+/* The environment with the header in it, as a configuration of git's for this server alone; NULL: ours will do. */
+static char **environment(const struct git_source *g)
+{
+    size_t n = 0, len = 0;
+    if (!g->header)
+        return NULL;
+    while (environ[n])
+        n++;
+    const char *host = strstr(g->url, "://") + 3;
+    len = (size_t)(host - g->url) + strcspn(host, "/");
+    char **env = mem_array(NULL, n + 4, sizeof *env);
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++)
+        if (!str_starts(environ[i], "GIT_CONFIG_"))
+            env[kept++] = mem_strdup(environ[i]);
+    env[kept++] = mem_strdup("GIT_CONFIG_COUNT=1");
+    env[kept++] = mem_printf("GIT_CONFIG_KEY_0=http.%.*s/.extraHeader", (int)len, g->url);
+    env[kept++] = mem_printf("GIT_CONFIG_VALUE_0=%s", g->header);
+    env[kept] = NULL;
+    return env;
+}
+
+static void environment_free(char **env)
+{
+    for (size_t i = 0; env && env[i]; i++) {
+        explicit_bzero(env[i], strlen(env[i]));
+        free(env[i]);
+    }
+    free(env);
+}
+
 /* ---- the program ---- */
 
 #define W(text) ((char *)(uintptr_t)(text))
 
-static fallible git(char *const *argv, bool quiet)
+static fallible git(const struct git_source *from, char *const *argv, bool quiet)
 {
     int status = 0;
+    char **env = environment(from);
     own_fd int null = quiet ? open("/dev/null", O_WRONLY | O_CLOEXEC) : -1;
-    struct spawn g = { .argv = argv, .stdin_fd = -1, .stdout_fd = STDERR_FILENO, .stderr_fd = null };
+    struct spawn g = { .argv = argv, .env = env, .stdin_fd = -1, .stdout_fd = STDERR_FILENO, .stderr_fd = null };
     err *e = spawn_wait(&g, &status);
+    environment_free(env);
     if (err_is(e, ERR_EXEC_MISSING) || err_is(e, ERR_NOT_FOUND)) {
         err_free(e);
         return err_new(ERR_UNSUPPORTED, "git is not installed: install it, or give the files in another way");
@@ -135,16 +220,17 @@ static fallible fetch(const struct git_source *g, const char *to, const char **r
     bool hash = strlen(g->ref) >= 7 && strspn(g->ref, "0123456789abcdef") == strlen(g->ref);
     *ret_name = "FETCH_HEAD";
     err *e =
-        git((char *[]){ W("git"), W("-C"), W(to), W("fetch"), W("-q"), W("--depth=1"), g->url, g->ref, NULL }, true);
+        git(g, (char *[]){ W("git"), W("-C"), W(to), W("fetch"), W("-q"), W("--depth=1"), g->url, g->ref, NULL }, true);
     if (!e)
         return NULL;
     err_ignore(e, "servers of plain files have no shallow history");
-    e = git((char *[]){ W("git"), W("-C"), W(to), W("fetch"), W("-q"), g->url, g->ref, NULL }, hash);
+    e = git(g, (char *[]){ W("git"), W("-C"), W(to), W("fetch"), W("-q"), g->url, g->ref, NULL }, hash);
     if (!e || !hash)
         return e;
     err_ignore(e, "a server need not give commits by their hashes");
     *ret_name = g->ref;
-    return git((char *[]){ W("git"), W("-C"), W(to), W("fetch"), W("-q"), g->url, W("+refs/*:refs/fetched/*"), NULL },
+    return git(g,
+               (char *[]){ W("git"), W("-C"), W(to), W("fetch"), W("-q"), g->url, W("+refs/*:refs/fetched/*"), NULL },
                false);
 }
 
@@ -161,10 +247,11 @@ static fallible checkout(const struct git_source *g, const char *to, int64_t *re
     const char *name;
     if (mkdir(to, 0755) < 0)
         return err_sys(errno, "make '%s'", to);
-    TRY(git((char *[]){ W("git"), W("-C"), W(to), W("init"), W("-q"), NULL }, false));
+    TRY(git(g, (char *[]){ W("git"), W("-C"), W(to), W("init"), W("-q"), NULL }, false));
     TRY(fetch(g, to, &name));
-    TRY(git((char *[]){ W("git"), W("-C"), W(to), W("checkout"), W("-q"), W(name), W("--"), NULL }, false));
-    TRY(git((char *[]){ W("git"), W("-C"), W(to), W("submodule"), W("-q"), W("update"), W("--init"), W("--recursive"),
+    TRY(git(g, (char *[]){ W("git"), W("-C"), W(to), W("checkout"), W("-q"), W(name), W("--"), NULL }, false));
+    TRY(git(g,
+            (char *[]){ W("git"), W("-C"), W(to), W("submodule"), W("-q"), W("update"), W("--init"), W("--recursive"),
                         NULL },
             false));
     TRY(ask(to, "--format=%H", &head));

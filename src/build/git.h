@@ -20,6 +20,7 @@ struct git_source {
     char *url, *ref, *below; /* below: a directory; "" for all of it */
     char *commit;            /* what the commit's hash must begin with; NULL: any */
     bool keep_git_dir;
+    char *header; /* "Authorization: ..." for the server of the url, and for submodules that it has too; NULL: none */
 };
 bool git_is(const char *word);
 /* INVALID says what is wrong with it. */
@@ -29,6 +30,14 @@ static inline void own_drop_git_source(struct git_source *g)
 {
     git_source_clear(g);
 }
+/*
+ * The --secret that is for the server: "GIT_AUTH_TOKEN.HOST", a token as HTTP's basic password of x-access-token, or
+ * "GIT_AUTH_HEADER.HOST", the header's whole value; without ".HOST" for any. The header goes to git in its environment,
+ * where no other user sees it, and is not in what is cloned. Source: docs.docker.com/build/building/secrets, "Git
+ * authentication for remote contexts".
+ */
+struct build_secret;
+void git_authorize(struct git_source *g, const struct build_secret *secrets, size_t n);
 /**
  * git_fetch - the commit's files, with submodules.
  * @to: an absolute path that is not there yet.

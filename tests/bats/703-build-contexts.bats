@@ -109,6 +109,45 @@ D
     done
 }
 
+@test "build: secrets GIT_AUTH_TOKEN and GIT_AUTH_HEADER open a repository, as context and for ADD, and are nowhere in it" {
+    local h at pid want
+    want="basic $(printf 'x-access-token:the-git-token' | base64)"
+    cat >"$T/tmp/guarded.py" <<'P'
+import functools, http.server, os, sys
+class Handler(http.server.SimpleHTTPRequestHandler):
+    def send_head(self):
+        if self.headers.get("Authorization") in (sys.argv[2], "Bearer whole"):
+            return super().send_head()
+        self.send_response(403)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=sys.argv[1]))
+open(sys.argv[3] + ".new", "w").write(str(server.server_address[1]))
+os.rename(sys.argv[3] + ".new", sys.argv[3])
+server.serve_forever()
+P
+    python3 "$T/tmp/guarded.py" "$T/www" "$want" "$T/tmp/guarded.port" >/dev/null 2>&1 3>&- &
+    pid=$!
+    wait_until 20 test -s "$T/tmp/guarded.port"
+    at=127.0.0.1:$(<"$T/tmp/guarded.port")
+    echo the-git-token >"$T/c/token"
+    for h in $WHO; do
+        run "$h" build -q "http://$at/repo.git"
+        [[ $status != 0 ]]
+        "$h" build -q -t guarded:1 --secret "id=GIT_AUTH_TOKEN,src=$T/c/token" --build-arg BUILDKIT_CONTEXT_KEEP_GIT_DIR=1 "http://$at/repo.git"
+        [[ $("$h" run --rm guarded:1 cat /got/dir/v) == 2 ]]
+        run "$h" run --rm guarded:1 grep -r -e the-git-token -e "${want#basic }" /got/.git
+        expect 1 ''
+        run "$h" build -q --no-cache --secret "id=GIT_AUTH_TOKEN.example.org,src=$T/c/token" "http://$at/repo.git"
+        [[ $status != 0 ]]
+    done
+    printf 'FROM scratch\nADD http://%s/repo.git#first:dir /a\n' "$at" >"$T/c/Guarded"
+    WHOLE='Bearer whole' husk build -q --secret "id=GIT_AUTH_HEADER.$at,env=WHOLE" --secret "id=GIT_AUTH_TOKEN,src=$T/c/Guarded" \
+        -o "$T/tmp/guarded" -f "$T/c/Guarded" "$T/c"
+    [[ $(<"$T/tmp/guarded/a/v") == 1 ]]
+    kill "$pid"
+}
+
 @test "build: the context is an archive at an address, or a Dockerfile there, without a context" {
     local h
     for h in $WHO; do
