@@ -11,6 +11,7 @@
 #include "build/copy.h"
 #include "build/deliver.h"
 #include "build/dockerfile.h"
+#include "build/emulate.h"
 #include "build/expand.h"
 #include "build/hashes.h"
 #include "build/layer.h"
@@ -212,9 +213,6 @@ struct build_made {
 };
 /* The platform that was asked for, or NULL: none was. */
 const char *build_wanted_platform(const struct build *b);
-
-/* emulate.c: can this machine run programs for "linux/arm64"? UNSUPPORTED with the cure. */
-fallible emulate_check(const char *platform);
 
 /* final.c: what the options say of the image that comes out. INVALID, UNSUPPORTED. */
 fallible final_check(const struct build_options *o);

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/*
- * Programs for other machines: the kernel hands them to an interpreter (qemu-user) where binfmt_misc was told so. Its
- * entries are read as the kernel shows them. Source: Documentation/admin-guide/binfmt-misc.rst; elf(5).
- */
+#include "build/emulate.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "build/build_parts.h"
+#include "base/mem.h"
+#include "image/layout.h"
 #include "os/fs.h"
 
 #define BINFMT_DIR "/proc/sys/fs/binfmt_misc"
@@ -49,6 +48,20 @@ static bool is_for(const char *text, const struct machine *m, bool *ret_open)
     return hex_byte(magic + 8) == m->bits && hex_byte(magic + 10) == m->order && number == m->number;
 }
 
+static const struct machine *machine_of(const char *arch)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(machines); i++)
+        if (strcmp(machines[i].arch, arch) == 0)
+            return &machines[i];
+    return NULL;
+}
+
+bool emulate_entry_is_for(const char *entry, const char *arch, bool *ret_open)
+{
+    const struct machine *m = machine_of(arch);
+    return m && is_for(entry, m, ret_open);
+}
+
 static bool is_native(const char *arch)
 {
     const char *host = platform_of_host() + strlen("linux/");
@@ -64,13 +77,10 @@ fallible emulate_check(const char *platform)
 {
     const char *arch = strchr(platform, '/') ? strchr(platform, '/') + 1 : platform;
     own_mem char *bare = mem_strndup(arch, strcspn(arch, "/"));
-    const struct machine *m = NULL;
+    const struct machine *m = machine_of(bare);
     bool there = false, open_ = false;
     if (is_native(bare))
         return NULL;
-    for (size_t i = 0; i < ARRAY_SIZE(machines); i++)
-        if (strcmp(machines[i].arch, bare) == 0)
-            m = &machines[i];
     own_dir DIR *dir = m ? opendir(BINFMT_DIR) : NULL;
     for (const struct dirent *e; dir && !open_ && (e = readdir(dir));) {
         own_mem char *text = NULL;
