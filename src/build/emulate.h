@@ -1,6 +1,6 @@
 /*
- * emulate.h: programs for other machines: the kernel hands them to an interpreter (qemu-user) where binfmt_misc was told
- * so. Source: Documentation/admin-guide/binfmt-misc.rst; elf(5).
+ * emulate.h: programs for other machines: the kernel hands them to an interpreter (qemu-user) where binfmt_misc was
+ * told so. Source: Documentation/admin-guide/binfmt-misc.rst; elf(5).
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #ifndef HUSK_BUILD_EMULATE_H

@@ -332,6 +332,10 @@ static fallible read_packages(struct seen *s, struct packages *p)
 {
     TRY(packages_of_view(s->view, PACKAGES_DPKG, p));
     TRY(packages_of_view(s->view, PACKAGES_APK, p));
+    err *e = packages_of_view(s->view, PACKAGES_RPM, p);
+    if (e)
+        log_warn("%s: its packages are not compared", err_text(e));
+    err_ignore(e, "the rest can be compared");
     packages_sort(p);
     return NULL;
 }

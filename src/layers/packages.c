@@ -60,18 +60,23 @@ static void read_line(struct package *now, bool *installed, enum packages_form f
         *installed = str_ends(status, " installed");
 }
 
-static void finish(struct packages *p, struct package *now, bool installed, size_t *room)
+void packages_add(struct packages *p, char *take_name, char *take_version, char *take_architecture)
 {
-    if (installed && now->name && *now->name && p->n < PACKAGES_MAX) {
-        if (p->n == *room)
-            p->items = mem_array(p->items, *room = 2 * *room + 64, sizeof *p->items);
-        if (!now->version)
-            now->version = mem_strdup("");
-        if (!now->architecture)
-            now->architecture = mem_strdup("");
-        p->items[p->n++] = *now;
-        *now = (struct package){ 0 };
+    struct package now = { take_name, take_version, take_architecture };
+    if (p->n == PACKAGES_MAX) {
+        package_clear(&now);
+        return;
     }
+    if ((p->n & (p->n - 1)) == 0)
+        p->items = mem_array(p->items, p->n ? 2 * p->n : 1, sizeof *p->items);
+    p->items[p->n++] = now;
+}
+
+static void finish(struct packages *p, struct package *now, bool installed)
+{
+    if (installed && now->name && *now->name)
+        packages_add(p, take(now->name), now->version ? take(now->version) : mem_strdup(""),
+                     now->architecture ? take(now->architecture) : mem_strdup(""));
     package_clear(now);
 }
 
@@ -79,19 +84,18 @@ void packages_read(struct packages *p, enum packages_form form, const char *text
 {
     struct package now = { 0 };
     bool installed = true;
-    size_t room = p->n;
     for (const char *line = text, *end = text + len; line < end;) {
         const char *newline = memchr(line, '\n', (size_t)(end - line));
         size_t n = (size_t)((newline ? newline : end) - line);
         if (n == 0) {
-            finish(p, &now, installed, &room);
+            finish(p, &now, installed);
             installed = true;
         } else {
             read_line(&now, &installed, form, line, n);
         }
         line += n + 1;
     }
-    finish(p, &now, installed, &room);
+    finish(p, &now, installed);
 }
 
 int packages_compare(const struct package *a, const struct package *b)

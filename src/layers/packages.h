@@ -1,5 +1,6 @@
 /*
- * packages.h: which packages a file system's package database says are installed: dpkg's and apk's.
+ * packages.h: which packages a file system's package database says are installed: dpkg's, apk's and rpm's
+ * (layers/packages_rpm.h).
  *
  * The databases are a stranger's files: whatever they hold, reading ends with a list. Source: deb822(5) and dpkg's
  * /var/lib/dpkg/status; Alpine's "Apk spec", installed database v2.
@@ -26,7 +27,10 @@ static inline void own_drop_packages(struct packages *p)
 enum packages_form {
     PACKAGES_DPKG, /* paragraphs; those whose Status says that they are installed, or that have no Status (status.d) */
     PACKAGES_APK,  /* paragraphs of "P:name", "V:version", "A:architecture" */
+    PACKAGES_RPM,  /* no text: layers/packages_rpm.h */
 };
+/* One more, up to a limit that no image has. */
+void packages_add(struct packages *p, char *take_name, char *take_version, char *take_architecture);
 /* Adds what a database's text lists. text: len bytes, any. */
 void packages_read(struct packages *p, enum packages_form form, const char *text, size_t len);
 void packages_sort(struct packages *p);

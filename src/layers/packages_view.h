@@ -11,6 +11,8 @@
 /* Adds them, unsorted: of dpkg also those of images that have a file for each package (status.d). An image without a
  * database has none. */
 fallible packages_of_view(struct view *v, enum packages_form form, struct packages *p);
+/* Has the image an RPM database in a form that is not read: Berkeley DB's, or ndb? */
+bool packages_has_old_rpm(struct view *v);
 /* A regular file of the image, at most max bytes; *ret NULL: it has none. Caller frees. */
 fallible view_read_text(struct view *v, const char *path, size_t max, char **ret, size_t *ret_len);
 

@@ -35,6 +35,27 @@ statement() {
     blob "$(blob "$manifest" | jq -r --arg t "$1" '.layers[] | select(.annotations."in-toto.io/predicate-type" == $t).digest')"
 }
 
+@test "build --sbom: packages of an RPM database, and a broken one is told" {
+    local d
+    mkdir -m 755 "$T/rpm"
+    "$HUSK_TOP/tests/bats/make-rpmdb.py" "$T/rpm/rpmdb.sqlite" bash,,5.2.15,3.fc38,x86_64 shadow-utils,2,4.13,6.fc38,x86_64 gpg-pubkey,,1,2,x \
+        tzdata,,2023c,1.fc38,noarch
+    printf 'ID=fedora\n' >"$T/rpm/os-release"
+    printf 'FROM scratch\nCOPY os-release /etc/\nCOPY rpmdb.sqlite /usr/lib/sysimage/rpm/\nCOPY os-release /var/lib/rpm/Packages\n' >"$T/rpm/Rpm"
+    run husk build -t rpm:1 --sbom -f "$T/rpm/Rpm" -o "type=oci,dest=$T/tmp/rpm.tar" "$T/rpm"
+    expect 0 "of an old form"
+    mkdir "$T/tmp/rpm"
+    tar -xf "$T/tmp/rpm.tar" -C "$T/tmp/rpm"
+    d=$(grep -l SPDX-2.3 "$T"/tmp/rpm/blobs/sha256/*)
+    [[ $(jq -r '.predicate.packages[] | .versionInfo + " " + .externalRefs[0].referenceLocator' "$d") == \
+'5.2.15-3.fc38 pkg:rpm/fedora/bash@5.2.15-3.fc38?arch=x86_64
+2:4.13-6.fc38 pkg:rpm/fedora/shadow-utils@4.13-6.fc38?arch=x86_64&epoch=2
+2023c-1.fc38 pkg:rpm/fedora/tzdata@2023c-1.fc38?arch=noarch' ]]
+    head -c 3000 "$T/rpm/rpmdb.sqlite" >"$T/rpm/cut" && mv "$T/rpm/cut" "$T/rpm/rpmdb.sqlite"
+    run husk build -t rpm:1 --sbom -f "$T/rpm/Rpm" "$T/rpm"
+    expect 1 "--sbom" "/usr/lib/sysimage/rpm/rpmdb.sqlite" "the RPM database: "
+}
+
 @test "build --provenance, --sbom: an index has the image and statements about it, the same each time" {
     local h id image
     for h in $WHO; do
