@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
     own(err) err *again = text ? bind_read(&build_entry_type, text, strlen(text), &read_again) : NULL;
     own(build_entry) struct build_entry *second = read_again;
     own_mem char *text2 = second ? bind_write(&build_entry_type, second, BIND_COMPACT) : NULL;
-    if (!text2 || strcmp(text, text2) != 0)
+    if (again || !text2 || strcmp(text, text2) != 0)
         abort();
     return 0;
 }
