@@ -178,7 +178,8 @@ struct build_step {
     struct sources sources;
     struct strv patterns;
     int source_fd;
-    struct strv from; /* diffIDs that it copies from */
+    struct stat store; /* a context may have the store in it: a copy of it would be in the copy */
+    struct strv from;  /* diffIDs that it copies from */
     bool from_layers;
     struct build_context *tree; /* or from a named context; borrowed */
     struct strv texts;          /* here-documents: name, text, ... */

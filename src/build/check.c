@@ -91,12 +91,23 @@ static void check_casing(struct checking *c)
     }
 }
 
+/* "AS build_arm64": a stage for one platform, of which another FROM takes the one that it wants. */
+static bool names_platform(const struct df_instruction *i, const char *platform)
+{
+    own_strv struct strv parts = { 0 };
+    strv_split(&parts, platform, '/');
+    for (size_t k = 0; i->args.n == 3 && k < parts.n; k++)
+        if (*parts.items[k] && strstr(i->args.items[2], parts.items[k]))
+            return true;
+    return false;
+}
+
 static void check_from(struct checking *c, const struct df_instruction *i, struct strv *names)
 {
     const struct df_flag *platform = df_flag(i, "platform");
     if (platform && (str_eq(platform->value, "$TARGETPLATFORM") || str_eq(platform->value, "${TARGETPLATFORM}")))
         say(c, platform->place, "RedundantTargetPlatform", "--platform=%s is the default", platform->value);
-    if (platform && !strchr(platform->value, '$'))
+    if (platform && !strchr(platform->value, '$') && !names_platform(i, platform->value))
         say(c, platform->place, "FromPlatformFlagConstDisallowed", "--platform=%s is a constant: %s", platform->value,
             "the stage is built for it whatever was asked for");
     if (i->args.n != 3)
@@ -173,7 +184,12 @@ static void check_expose(struct checking *c, const struct df_instruction *i)
     }
 }
 
-static void check_instruction(struct checking *c, const struct df_instruction *i, bool *workdir)
+/* What a stage said before. */
+struct seen {
+    bool workdir, shell;
+};
+
+static void check_instruction(struct checking *c, const struct df_instruction *i, struct seen *seen)
 {
     switch (i->kind) {
     case DF_MAINTAINER:
@@ -193,14 +209,14 @@ static void check_instruction(struct checking *c, const struct df_instruction *i
         break;
     case DF_CMD:
     case DF_ENTRYPOINT:
-        if (!i->json && i->args.n)
+        if (!i->json && i->args.n && !seen->shell) /* a shell that was chosen is wanted */
             say(c, i->place, "JSONArgsRecommended", "the JSON form passes signals on to the program: %s [\"...\"]",
                 i->word);
         break;
     case DF_WORKDIR:
-        if (i->args.n && i->args.items[0][0] != '/' && i->args.items[0][0] != '$' && !*workdir)
+        if (i->args.n && i->args.items[0][0] != '/' && i->args.items[0][0] != '$' && !seen->workdir)
             say(c, i->place, "WorkdirRelativePath", "'%s' is relative to what the base image has", i->args.items[0]);
-        *workdir = true;
+        seen->workdir = true;
         break;
     case DF_EXPOSE:
         check_expose(c, i);
@@ -213,11 +229,13 @@ static void check_instruction(struct checking *c, const struct df_instruction *i
                 !ignore_may_enter(c->b->context.ignore, i->args.items[k]))
                 say(c, i->places[k], "CopyIgnoredFile", "'%s' is kept out by .dockerignore", i->args.items[k]);
         break;
+    case DF_SHELL:
+        seen->shell = true;
+        break;
     case DF_FROM:
     case DF_HEALTHCHECK:
     case DF_ONBUILD:
     case DF_RUN:
-    case DF_SHELL:
     case DF_STOPSIGNAL:
     case DF_USER:
     case DF_VOLUME:
@@ -297,7 +315,7 @@ static void check_all(struct checking *c)
 {
     const struct dockerfile *f = c->b->file;
     own_strv struct strv names = { 0 };
-    bool workdir = false;
+    struct seen seen = { 0 };
     check_casing(c);
     check_repeated(c);
     for (size_t i = 0; i < f->empty_continuations_n; i++)
@@ -311,9 +329,9 @@ static void check_all(struct checking *c)
             from = true;
             check_from_name(c, &f->items[i]);
             check_from(c, &f->items[i], &names);
-            workdir = false;
+            seen = (struct seen){ 0 };
         }
-        check_instruction(c, &f->items[i], &workdir);
+        check_instruction(c, &f->items[i], &seen);
     }
 }
 

@@ -70,6 +70,8 @@ static fallible walk_entry(struct walk *w, const struct source_entry *e, struct 
     bool may_enter, out = kept_out(w->s, e->path, e->to, &may_enter), dir = S_ISDIR(e->st.st_mode);
     if (out && (!dir || !may_enter))
         return NULL;
+    if (dir && w->s->without && w->s->without->st_ino == e->st.st_ino && w->s->without->st_dev == e->st.st_dev)
+        return NULL;
     struct pending here = { above, e, false };
     if (!out)
         TRY(tell_pending(w, &here));

@@ -19,8 +19,9 @@ struct sources {
     const struct ignore *ignore;  /* NULL: nothing */
     const struct ignore *exclude; /* --exclude; NULL: nothing */
     const struct strv *patterns;
-    bool parents;     /* --parents: directories on the way are taken along */
-    const char *what; /* for messages: "the context" */
+    bool parents;               /* --parents: directories on the way are taken along */
+    const char *what;           /* for messages: "the context" */
+    const struct stat *without; /* this directory is not there, wherever it is met; NULL: none */
 };
 struct source_entry {
     int dir_fd;       /* where it is; of a file that is a source by itself, the file (O_PATH) */

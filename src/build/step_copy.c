@@ -136,6 +136,7 @@ static const struct build_context *tree_of(const struct build_step *s)
 
 static void set_sources(struct build_step *s, int root_fd)
 {
+    bool store = fstat(s->b->layout->fd, &s->store) == 0;
     s->sources = (struct sources){
         .root_fd = root_fd,
         .ignore = s->from_layers ? NULL : tree_of(s)->ignore,
@@ -143,6 +144,7 @@ static void set_sources(struct build_step *s, int root_fd)
         .patterns = &s->patterns,
         .parents = df_flag_is_on(s->i, "parents"),
         .what = s->from_layers || s->tree ? df_flag(s->i, "from")->value : "the context",
+        .without = store ? &s->store : NULL,
     };
 }
 

@@ -118,9 +118,13 @@ static fallible mount_tree(struct build_step *s, struct run_mount *to, struct bu
     to->tree = tree->path;
     to->ignore = tree->ignore;
     strv_add(&pattern, source && *source ? source : ".");
-    struct sources sources = {
-        .root_fd = tree->fd, .ignore = tree->ignore, .patterns = &pattern, .what = "the context"
-    };
+    struct stat store;
+    bool known = fstat(s->b->layout->fd, &store) == 0;
+    struct sources sources = { .root_fd = tree->fd,
+                               .ignore = tree->ignore,
+                               .patterns = &pattern,
+                               .what = "the context",
+                               .without = known ? &store : NULL };
     TRY_AS(sources_digest(&sources, tree->hashes, &digest, &newest, NULL), "--mount");
     step_part(parts, "mounted-files", "%s", digest);
     if (newest > s->newest_s)

@@ -315,6 +315,17 @@ D
     done
 }
 
+@test "build: --check is content with a shell that was chosen, and with stages that are named after their platform" {
+    printf 'FROM busybox\nSHELL ["/bin/sh", "-c"]\nCMD echo x\n' >"$T/c/Chosen"
+    husk build --check -f "$T/c/Chosen" "$T/c"
+    printf 'FROM --platform=linux/amd64 busybox AS build_amd64\nFROM --platform=linux/arm64 busybox AS build_arm64\nFROM build_${TARGETARCH}\n' >"$T/c/Chosen"
+    husk build --check -f "$T/c/Chosen" "$T/c"
+    printf 'FROM --platform=linux/amd64 busybox AS other\nCMD echo x\n' >"$T/c/Chosen"
+    run husk build --check -f "$T/c/Chosen" "$T/c"
+    expect 1 FromPlatformFlagConstDisallowed JSONArgsRecommended
+    rm "$T/c/Chosen"
+}
+
 @test "build: --check tells BuildKit's rules by name and builds nothing" {
     local h=husk
     context check

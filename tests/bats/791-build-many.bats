@@ -67,3 +67,14 @@ list() { (cd "$1" && find . -printf '%P %y %m %l %T@\n' | sort && find . -type f
     run husk system check
     expect 0 'no problems'
 }
+
+@test "build: a context that has the store in it is copied without the store, and cached" {
+    mkdir "$T/c/around"
+    echo here >"$T/c/around/f"
+    printf 'FROM scratch\nCOPY . /all/\n' >"$T/c/around/Dockerfile"
+    HUSK_ROOT=$T/c/around/below/store husk build -q -o "$T/tmp/around" "$T/c/around" >/dev/null
+    [[ $(cd "$T/tmp/around" && find . | sort | xargs) == ". ./all ./all/Dockerfile ./all/below ./all/f" ]]
+    HUSK_ROOT=$T/c/around/below/store run husk build --progress plain "$T/c/around"
+    expect 0 CACHED
+    rm -rf "$T/c/around" "$T/tmp/around"
+}
