@@ -10,6 +10,7 @@
 #include "cli/inspect_docs.h"
 #include "cli/table.h"
 #include "engine/container_parts.h"
+#include "engine/link.h"
 #include "engine/network.h"
 #include "engine/network_door.h"
 #include "engine/network_policy.h"
@@ -19,7 +20,7 @@
 struct network_opts {
     struct network_options create;
     struct opt_bool ipv4;
-    struct strv filter, alias, dns_add, dns_drop;
+    struct strv filter, alias, dns_add, dns_drop, link, link_local_ip, driver_opt;
     const char *format, *ip, *ip6, *mac, *interface;
     bool quiet, force, all, no_trunc, attachable, verbose, no_heading, dry_run;
 };
@@ -80,6 +81,10 @@ static const struct opt prune_options[] = {
 };
 static const struct opt connect_options[] = {
     OPT_STRS(0, "alias", T, alias, "NAME", "Another name of it on the network"),
+    OPT_STRS(0, "link", T, link, "CONTAINER[:ALIAS]", "What it calls a neighbour"),
+    OPT_STRS(0, "link-local-ip", T, link_local_ip, "IP", "A further address: of 169.254.0.0/16 or fe80::/10"),
+    OPT_STRS(0, "driver-opt", T, driver_opt, "KEY=VALUE",
+             "com.docker.network.endpoint.ifname=NAME: the interface's name"),
     OPT_STR(0, "ip", T, ip, "IP", "Its IPv4 address there"),
     OPT_STR(0, "ip6", T, ip6, "IP", "Its IPv6 address there"),
     OPT_STR(0, "mac-address", T, mac, "MAC", "Its hardware address there"),
@@ -369,6 +374,10 @@ static fallible connect_run(const void *opts_, struct args args)
     str_printf(&text, "name=%s", args.v[0]);
     for (size_t i = 0; i < o->alias.n; i++)
         str_printf(&text, ",alias=%s", o->alias.items[i]);
+    for (size_t i = 0; i < o->link_local_ip.n; i++)
+        str_printf(&text, ",link-local-ip=%s", o->link_local_ip.items[i]);
+    for (size_t i = 0; i < o->driver_opt.n; i++)
+        str_printf(&text, ",driver-opt=%s", o->driver_opt.items[i]);
     const char *const words[][2] = {
         { "ip", o->ip }, { "ip6", o->ip6 }, { "mac", o->mac }, { "interface", o->interface }
     };
@@ -381,6 +390,9 @@ static fallible connect_run(const void *opts_, struct args args)
         e = network_find(engine, args.v[0], &n);
     if (!e)
         e = container_find(engine, args.v[1], &c);
+    if (!e)
+        for (size_t i = 0; i < o->link.n && !e; i++)
+            e = link_add(c, o->link.items[i]);
     if (!e)
         e = network_connect_container(engine, n, c, &at);
     db_endpoint_clear(&at);

@@ -104,6 +104,10 @@ static const char *const words_unhealthy[] = { "none", "restart", "stop", "kill"
                  "container:NAME, ns:PATH, cni:NAME (/etc/cni/net.d)"),                                                \
         OPT_STRS(0, "net", T, create.net, "NETWORK", "The same as --network"),                                         \
         OPT_STRS(0, "network-alias", T, create.network_alias, "NAME", "Another name of it on its networks"),           \
+        OPT_STRS(0, "link", T, create.link, "CONTAINER[:ALIAS]",                                                       \
+                 "What it calls a neighbour; on the default network also environment variables that say where it is"), \
+        OPT_STRS(0, "link-local-ip", T, create.link_local_ip, "IP",                                                    \
+                 "A further address on its first network: of 169.254.0.0/16 or fe80::/10"),                            \
         OPT_STR(0, "ip", T, create.ip, "IP", "Its IPv4 address on its first network"),                                 \
         OPT_STR(0, "ip6", T, create.ip6, "IP", "Its IPv6 address there"),                                              \
         OPT_STR(0, "mac-address", T, create.mac_address, "MAC", "Its hardware address there"),                         \

@@ -240,6 +240,27 @@ static void put_limits(json_t *o, const struct container_config *k)
     put(o, "OomScoreAdj", number(k->oom_score_adj));
 }
 
+/* docker's: "/other:/this/alias"; the other by its name of today. */
+static json_t *links_doc(struct container *c, const struct container_config *k)
+{
+    json_t *l = json_array();
+    for (size_t i = 0; i < k->links.n; i++) {
+        own(container) struct container *other = NULL;
+        own_mem char *id = mem_strdup(k->links.items[i]);
+        char *colon = strchr(id, ':');
+        if (!colon)
+            continue;
+        *colon = '\0';
+        err_ignore(container_find(c->engine, id, &other), "it is gone, and so is the link");
+        if (other)
+            (void)json_array_append_new(l, json_sprintf("/%s:/%s/%s", other->row.name, c->row.name, colon + 1));
+    }
+    if (json_array_size(l))
+        return l;
+    json_decref(l);
+    return json_null();
+}
+
 static json_t *restart_doc(const struct container_config *k)
 {
     struct restart restart = { 0 };
@@ -402,6 +423,7 @@ fallible inspect_container(struct container *c, json_t **ret)
     put(o, "Driver", text(k->rootfs ? "directory" : "overlay"));
     put(o, "Platform", text("linux"));
     put(o, "HostConfig", host_doc(k));
+    put(json_object_get(o, "HostConfig"), "Links", links_doc(c, k));
     err *e = put_health(state, c);
     if (!e)
         e = graph_doc(c, &graph);

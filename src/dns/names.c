@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "codec/bind.h"
+
 struct network {
     char *id, *name; /* lower case */
     bool internal, counted;
@@ -14,7 +16,8 @@ struct member {
     char *id;
     struct strv servers;
     struct egress egress;
-    size_t first; /* of its endpoints; they are one behind the other once sealed */
+    struct strmap links; /* what it calls another -> one of that one's names */
+    size_t first;        /* of its endpoints; they are one behind the other once sealed */
     size_t endpoints_n;
 };
 struct endpoint {
@@ -67,6 +70,7 @@ void dns_names_free(struct dns_names *n)
         free(n->members[i].id);
         strv_free(&n->members[i].servers);
         egress_clear(&n->members[i].egress);
+        strmap_free(&n->members[i].links);
     }
     for (size_t i = 0; i < n->endpoints_n; i++)
         free(n->endpoints[i].name);
@@ -125,6 +129,13 @@ size_t dns_names_add_container(struct dns_names *n, const char *id, const struct
     m->egress.limited |= e != NULL;
     err_ignore(e, "it was checked when the container was made; what nobody understands allows nothing");
     return n->members_n++;
+}
+
+void dns_names_add_link(struct dns_names *n, size_t container, const char *alias, const char *name)
+{
+    own_mem char *key = lower(alias), *value = lower(name);
+    if (strlen(value) < DNS_NAME_MAX)
+        strmap_set(&n->members[container].links, key, value);
 }
 
 static void add_name(struct dns_names *n, char *take_name, size_t endpoint)
@@ -356,6 +367,13 @@ enum dns_outcome dns_names_find(const struct dns_names *n, size_t network, const
         ret->container = asker.member->id;
     ret->servers = servers_of(n, &asker, &inside);
     if (q->plain) {
+        const char *linked = asker.member ? strmap_get(&asker.member->links, q->name) : NULL;
+        struct dns_query other = { .type = q->type };
+        if (linked) {
+            memcpy(other.name, linked, strlen(linked) + 1);
+            if (find_forward(n, &asker, &other, turn, ret))
+                return DNS_HERE;
+        }
         if (find_forward(n, &asker, q, turn, ret))
             return DNS_HERE;
         if (dns_reverse_parse(q->name, &address)) {

@@ -30,6 +30,8 @@ void dns_names_count_network(struct dns_names *n, size_t network);
 /* servers: the container's own; empty: the network's, or the host's. egress: its words of --egress. */
 size_t dns_names_add_container(struct dns_names *n, const char *id, const struct strv *servers,
                                const struct strv *egress);
+/* What a container alone calls another one: any of its own names. */
+void dns_names_add_link(struct dns_names *n, size_t container, const char *alias, const char *name);
 /* names: without the network's. addresses: at most one of each family. The endpoints of a container come one after the
  * other. */
 void dns_names_add_endpoint(struct dns_names *n, size_t container, size_t network, const struct ip *addresses,

@@ -22,7 +22,7 @@ struct dns_source {
 static const char networks_sql[] = "SELECT id, name, config FROM network";
 static const char endpoints_sql[] =
     "SELECT e.container, e.network, e.ip4, e.ip6, e.aliases, c.name, json_extract(c.config, '$.dns'),"
-    " json_extract(c.config, '$.hostname'), json_extract(c.config, '$.egress')"
+    " json_extract(c.config, '$.hostname'), json_extract(c.config, '$.egress'), json_extract(c.config, '$.links')"
     " FROM endpoint e JOIN container c ON c.id = e.container"
     " WHERE e.ip4 IS NOT NULL OR e.ip6 IS NOT NULL ORDER BY e.container, e.position";
 
@@ -82,6 +82,20 @@ static void read_texts(const char *text, struct strv *ret)
     json_decref(list);
 }
 
+/* "ID:ALIAS" each. */
+static void add_links(struct dns_names *n, size_t container, const char *text)
+{
+    own_strv struct strv links = { 0 };
+    read_texts(text, &links);
+    for (size_t i = 0; i < links.n; i++) {
+        char *colon = strchr(links.items[i], ':');
+        if (!colon)
+            continue;
+        *colon = '\0';
+        dns_names_add_link(n, container, colon + 1, links.items[i]);
+    }
+}
+
 static size_t read_addresses(sqlite3_stmt *row, struct ip ret[2])
 {
     size_t n = 0;
@@ -110,6 +124,7 @@ static err *read_endpoints(struct dns_source *s, struct dns_names *n)
             read_texts(text_of(s->endpoints, 6), &servers);
             read_texts(text_of(s->endpoints, 8), &egress);
             container = dns_names_add_container(n, id, &servers, &egress);
+            add_links(n, container, text_of(s->endpoints, 9));
             free(last);
             last = mem_strdup(id);
         }

@@ -163,6 +163,7 @@ static const struct bind_field config_fields[] = {
     BIND_STR(T, platform, "platform"),
     BIND_STR(T, network, "network"),
     BIND_STRS(T, exposed, "exposed"),
+    BIND_STRS(T, links, "links"),
     BIND_STRS(T, egress, "egress"),
     BIND_STR(T, net_rate, "netRate"),
     BIND_BOOL(T, publish_all, "publishAll"),

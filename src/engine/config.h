@@ -112,6 +112,7 @@ struct container_config {
     /* the world: "private", "host", "container:ID" */
     char *network;       /* "none", "host", "container:ID", "ns:PATH", or networks: see engine/db_network.h */
     struct strv exposed; /* "80/tcp" ... */
+    struct strv links;   /* "ID:ALIAS": engine/link.h */
     struct strv egress;  /* "deny", "allow=HOST[:PORT],...": network/egress.h; none: it may go anywhere */
     char *net_rate;      /* of each of its interfaces: network/rate.h; NULL: no limit */
     bool publish_all;

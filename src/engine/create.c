@@ -11,6 +11,7 @@
 #include "engine/container_parts.h"
 #include "engine/grammar.h"
 #include "engine/image_mount.h"
+#include "engine/link.h"
 #include "engine/names.h"
 #include "engine/network_start.h"
 #include "engine/paths.h"
@@ -422,6 +423,13 @@ static fallible plan_networks(struct container *c, const struct create_options *
         hint_once(c->engine);
     TRY(network_resolve(c->engine, ret));
     c->config->network = mem_strdup(ret->mode);
+    for (size_t i = 0; i < o->link.n; i++) {
+        char *link;
+        if (!network_mode_is_ours(ret->mode))
+            return err_new(ERR_INVALID, "--link: with --network %s husk's resolver is not asked for names", ret->mode);
+        TRY_AS(link_read(c->engine, o->link.items[i], &link), "--link");
+        strv_add_take(&c->config->links, link);
+    }
     if (c->config->net_rate && !network_mode_is_ours(ret->mode))
         return err_new(ERR_INVALID, "--net-rate: with --network %s there is no interface of husk's to limit",
                        ret->mode);

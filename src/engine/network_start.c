@@ -214,6 +214,8 @@ fallible network_link_of(const struct network *n, const struct db_endpoint *at, 
         .apart = n->config->no_icc,
     };
     network_host_name(at->container, at->position, l.host);
+    _Static_assert((int)NETWORK_FURTHER == (int)NETWORK_LINK_LOCALS, "there is room for all");
+    l.further_n = network_link_locals(at, l.further);
     memcpy(l.mac, random, sizeof random);
     memcpy(l.mac + 1, at->container + 8, 5); /* without an address: of the ID's digits */
     err *e = NULL;

@@ -103,10 +103,55 @@ static bool is_dns_label(const char *text)
            text[0] != '.' && text[0] != '-';
 }
 
+fallible network_alias_check(const char *text)
+{
+    return is_dns_label(text) ? NULL : err_new(ERR_INVALID, "'%s' is no name for a host", text);
+}
+
+static fallible link_local_of(const char *text, struct prefix *ret)
+{
+    TRY(ip_parse(text, &ret->ip));
+    bool v4 = ret->ip.family == AF_INET;
+    const uint8_t *b = ret->ip.bytes;
+    ret->len = v4 ? 16 : 64; /* RFC 3927, 2.1; RFC 4291, 2.5.6 */
+    if (v4 ? b[0] != 169 || b[1] != 254 : b[0] != 0xfe || (b[1] & 0xc0) != 0x80)
+        return err_new(ERR_INVALID, "'%s' is no link-local address: those are 169.254.0.0/16 and fe80::/10", text);
+    return NULL;
+}
+
+size_t network_link_locals(const struct db_endpoint *e, struct prefix ret[NETWORK_LINK_LOCALS])
+{
+    own_json json_t *o = e->options ? json_loads(e->options, 0, NULL) : NULL;
+    size_t i, n = 0;
+    json_t *text;
+    json_array_foreach (json_object_get(o, "linkLocal"), i, text) {
+        err *bad = n < NETWORK_LINK_LOCALS && json_is_string(text) ? link_local_of(json_string_value(text), &ret[n])
+                                                                   : err_new(ERR_INVALID, "too many");
+        n += !bad;
+        err_ignore(bad, "it was checked when it was written");
+    }
+    return n;
+}
+
+fallible network_want_link_local(const char *text, struct db_endpoint *e)
+{
+    struct prefix p, there[NETWORK_LINK_LOCALS];
+    own_json json_t *o = e->options ? json_loads(e->options, 0, NULL) : json_object();
+    TRY(link_local_of(text, &p));
+    if (network_link_locals(e, there) == NETWORK_LINK_LOCALS)
+        return err_new(ERR_INVALID, "an interface has %d link-local addresses at most", NETWORK_LINK_LOCALS);
+    json_t *list = json_object_get(o, "linkLocal");
+    if (!list)
+        (void)json_object_set_new(o, "linkLocal", list = json_array());
+    (void)json_array_append_new(list, json_string(text));
+    free(e->options);
+    e->options = json_text(o, BIND_COMPACT);
+    return NULL;
+}
+
 static fallible want_alias(const char *text, struct db_endpoint *e)
 {
-    if (!is_dns_label(text))
-        return err_new(ERR_INVALID, "'%s' is no name for a host", text);
+    TRY(network_alias_check(text));
     if (!strv_has(&e->aliases, text))
         strv_add(&e->aliases, text);
     return NULL;
@@ -131,13 +176,22 @@ static fallible set_wish(struct db_endpoint *e, const char *key, const char *val
         return want_mac(value, &e->want_mac);
     if (str_eq(key, "alias"))
         return want_alias(value, e);
+    if (str_eq(key, "link-local-ip")) /* docker's word, of an option that is a list */
+        return network_want_link_local(value, e);
+    if (str_eq(key, "driver-opt")) {
+        static const char docker_name[] = "com.docker.network.endpoint.ifname=";
+        if (!str_starts(value, docker_name))
+            return err_new(ERR_UNSUPPORTED, "'%s' is no option of an interface of husk's: there is %sNAME", value,
+                           docker_name);
+        return set_wish(e, "interface", value + strlen(docker_name));
+    }
     if (str_eq(key, "interface") || str_eq(key, "interface_name")) {
         TRY(network_interface_check(value));
         free(e->interface);
         e->interface = mem_strdup(value);
         return NULL;
     }
-    return err_new(ERR_INVALID, "'%s' is not one of ip, ip6, mac, alias, interface", key);
+    return err_new(ERR_INVALID, "'%s' is not one of ip, ip6, mac, alias, interface, link-local-ip, driver-opt", key);
 }
 
 fallible network_wish_parse(const char *text, struct db_endpoint *ret)
@@ -250,6 +304,7 @@ static fallible add_single(const struct create_options *o, struct network_wishes
                         : o->ip6             ? "--ip6"
                         : o->mac_address     ? "--mac-address"
                         : o->network_alias.n ? "--network-alias"
+                        : o->link_local_ip.n ? "--link-local-ip"
                                              : NULL;
     if (!asked)
         return NULL;
@@ -263,6 +318,8 @@ static fallible add_single(const struct create_options *o, struct network_wishes
         TRY_AS(want_ip(o->ip6, AF_INET6, &first->want_ip6), "--ip6");
     if (o->mac_address)
         TRY_AS(want_mac(o->mac_address, &first->want_mac), "--mac-address");
+    for (size_t i = 0; i < o->link_local_ip.n; i++)
+        TRY_AS(network_want_link_local(o->link_local_ip.items[i], first), "--link-local-ip");
     for (size_t i = 0; i < o->network_alias.n; i++) /* podman: on each network */
         for (size_t n = 0; n < w->networks.n; n++)
             TRY_AS(want_alias(o->network_alias.items[i], &w->networks.items[n]), "--network-alias");

@@ -23,6 +23,13 @@ static inline void own_drop_network_wishes(struct network_wishes *w)
 
 /* Whether a mode is networks of husk's, so that the container has rows. */
 bool network_mode_is_ours(const char *mode);
+/* "IP" of --link-local-ip, into the endpoint's options. INVALID for another address. */
+fallible network_want_link_local(const char *text, struct db_endpoint *e);
+/* What the endpoint's options have of them. */
+enum { NETWORK_LINK_LOCALS = 4 };
+size_t network_link_locals(const struct db_endpoint *e, struct prefix ret[NETWORK_LINK_LOCALS]);
+/* A name that others may have for a container. INVALID. */
+fallible network_alias_check(const char *text);
 /* The name of "cni:NAME"; NULL: it is another mode. */
 const char *network_cni(const char *mode);
 /* The list of that name, where the settings say, and where plugins are. Errors: cni_find(). */

@@ -38,7 +38,7 @@ struct create_options {
     struct opt_i64 shm_size;
     /* the world */
     struct strv network, net, network_alias, publish, expose;
-    struct strv egress;
+    struct strv egress, link, link_local_ip;
     const char *ip, *ip6, *mac_address, *net_rate;
     bool publish_all;
     const char *pid, *ipc, *uts, *userns, *cgroupns, *hostname, *domainname;

@@ -9,6 +9,7 @@
 #include "engine/container_mount.h"
 #include "engine/container_parts.h"
 #include "engine/image_mount.h"
+#include "engine/link.h"
 #include "engine/userns.h"
 #include "os/ids.h"
 
@@ -161,6 +162,8 @@ fallible container_plan(struct container *c, enum plan_limits limits, enum plan_
         e = make_spec(c, &p.root, limits, &p.spec);
     if (!e)
         e = network == PLAN_NETWORK_MAKE ? network_prepare(c, &p.network) : network_look(c, &p.network);
+    if (!e && network == PLAN_NETWORK_MAKE && config->links.n)
+        e = link_environment(c, p.spec);
     if (!e)
         e = userns_shift(config, &p.root);
     if (!e)

@@ -216,6 +216,8 @@ static fallible configure_inside(int inside, const struct network_link *l)
     network_set_up(&b, index, ip_is_set(&l->ip6.ip));
     network_add_address(&b, index, &l->ip4);
     network_add_address(&b, index, &l->ip6);
+    for (size_t i = 0; i < l->further_n; i++)
+        network_add_address(&b, index, &l->further[i]);
     if (ip_is_set(&l->gateway4))
         add_route(&b, index, NULL, &l->gateway4, 0);
     if (ip_is_set(&l->gateway6))

@@ -67,6 +67,7 @@ struct network_route {
     struct ip via;
     uint32_t metric; /* 0: the kernel's */
 };
+enum { NETWORK_FURTHER = 4 }; /* addresses of one interface beside its own */
 struct network_link {
     enum network_kind kind;
     char *parent;        /* the bridge, or the host's interface */
@@ -74,7 +75,9 @@ struct network_link {
     char host[IFNAMSIZ]; /* the host's end of a veth pair */
     char *name;          /* inside */
     uint8_t mac[6];
-    struct prefix ip4, ip6;       /* its address with the subnet's length; none: not of that family */
+    struct prefix ip4, ip6;                 /* its address with the subnet's length; none: not of that family */
+    struct prefix further[NETWORK_FURTHER]; /* addresses beside it */
+    size_t further_n;
     struct ip gateway4, gateway6; /* of default routes; none: no such route */
     struct network_route *routes;
     size_t routes_n;

@@ -74,6 +74,17 @@ TEST(a_container_sees_the_names_of_networks_that_it_shares)
     dns_names_free(w.names);
 }
 
+TEST(what_one_container_calls_another_is_known_to_it_alone)
+{
+    struct world w;
+    make(&w, "");
+    dns_names_add_link(w.names, 0, "Shop", "DB"); /* 0: web */
+    CHECK(ask(&w, w.front, 0x0a010002, "shop", DNS_A) == DNS_HERE);
+    CHECK(w.found.addresses_n == 1 && ip4_number(&w.found.addresses[0]) == 0x0a010003);
+    CHECK(ask(&w, w.front, 0x0a010003, "shop", DNS_A) == DNS_NOWHERE);
+    dns_names_free(w.names);
+}
+
 TEST(addresses_have_names_and_those_of_nobody_have_none)
 {
     struct world w;
