@@ -48,6 +48,11 @@ void dns_egress_set_socket(struct dns_egress *e, int take_fd_)
     memset(e->called, 0, sizeof e->called);
 }
 
+int dns_egress_socket(const struct dns_egress *e)
+{
+    return e->sock;
+}
+
 static uint64_t now_ms(void)
 {
     struct timespec t;

@@ -19,6 +19,7 @@ void dns_egress_free(struct dns_egress *e);
 OWN_TYPE(dns_egress, struct dns_egress *, dns_egress_free)
 /* The socket to the firewall; the last one is closed. */
 void dns_egress_set_socket(struct dns_egress *e, int take_fd);
+int dns_egress_socket(const struct dns_egress *e); /* borrowed; -1: none */
 /* An answer from outside for a container: what it is allowed of it is put in, and what it is called. */
 void dns_egress_learn(struct dns_egress *e, const struct dns_names *names, const char *container,
                       const struct dns_query *q, const unsigned char *bytes, size_t n);

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "dns/confine.h"
 #include "dns/egress.h"
+#include "dns/ruleset.h"
 #include "dns/server.h"
 #include "dns/source.h"
 #include "engine/resolver.h"
@@ -34,6 +35,7 @@ struct dns {
     struct dns_server *server;
     struct loop_source *look;
     struct dns_egress *egress;
+    struct ruleset *ruleset; /* NULL: no network yet */
     int listen_fd;
     size_t clients;
 };
@@ -80,6 +82,27 @@ static bool take_sockets(struct dns *d, const char *network, int *fds, size_t n)
     return all;
 }
 
+/* The table is gone: whoever brings us back makes it anew (engine/network_door.h). */
+static err *firewall_lost(void *ctx)
+{
+    loop_quit(((struct dns *)ctx)->loop);
+    return NULL;
+}
+
+/* Sockets of the namespace in which the networks are now. */
+static bool take_firewall(struct dns *d, int fds[2])
+{
+    struct ruleset *r = NULL;
+    dns_egress_set_socket(d->egress, take_fd(&fds[0]));
+    err *e = ruleset_new(d->loop, take_fd(&fds[1]), dns_egress_socket(d->egress), firewall_lost, d, &r);
+    if (!e) {
+        ruleset_free(d->ruleset);
+        d->ruleset = r;
+    }
+    err_ignore(e, "the command hears that it failed");
+    return e == NULL;
+}
+
 static bool obey(struct dns *d, const struct resolver_message *m, int *fds, size_t n)
 {
     switch ((enum resolver_kind)m->kind) {
@@ -88,10 +111,7 @@ static bool obey(struct dns *d, const struct resolver_message *m, int *fds, size
     case RESOLVER_ADD:
         return take_sockets(d, m->network, fds, n);
     case RESOLVER_FILTER:
-        if (n == 1) {
-            dns_egress_set_socket(d->egress, take_fd(&fds[0]));
-        }
-        return n == 1;
+        return n == 2 && take_firewall(d, fds);
     case RESOLVER_FORGET:
         dns_server_remove(d->server, m->network);
         return true;
@@ -206,6 +226,7 @@ int main(int argc, char **argv)
     int status = e != NULL;
     err_free(e);
     dns_server_free(d.server);
+    ruleset_free(d.ruleset);
     loop_free(d.loop);
     dns_source_free(d.source);
     dns_egress_free(d.egress);

@@ -328,6 +328,23 @@ fallible network_names(struct engine *e, const struct db_endpoints *endpoints, i
     return NULL;
 }
 
+/* A firewall that was loaded anew took our table with it, which is why the resolver ended. */
+static fallible mend_firewall(struct engine *e, const struct db_endpoints *endpoints)
+{
+    own_fd int sock = -1;
+    bool there = true;
+    for (size_t i = 0; i < endpoints->n && there; i++) {
+        own(network) struct network *n = NULL;
+        TRY(network_find(e, endpoints->items[i].network, &n));
+        if (!str_eq(n->row.driver, "bridge"))
+            continue;
+        if (sock < 0)
+            TRY(nft_open(&sock));
+        TRY(firewall_has(sock, n->config->link, &there));
+    }
+    return there ? NULL : network_reload(e);
+}
+
 fallible network_names_again(struct container *c)
 {
     own(db_endpoints) struct db_endpoints endpoints = { 0 };
@@ -338,5 +355,6 @@ fallible network_names_again(struct container *c)
     TRY(network_door(c->engine, NETWORK_DOOR_FIND));
     TRY(engine_db(c->engine, &db));
     TRY(db_endpoint_list(db, c->row.id, NULL, &endpoints));
+    TRY(mend_firewall(c->engine, &endpoints));
     return network_names(c->engine, &endpoints, &sock);
 }

@@ -32,7 +32,8 @@ fallible network_all_gateways(struct engine *e, struct ip **ret, size_t *ret_n);
 /* The resolver runs and has its sockets of these networks, and, when it was started just now, of all that are in use.
  * *ret_sock is -1 when none of them has names. */
 fallible network_names(struct engine *e, const struct db_endpoints *endpoints, int *ret_sock);
-/* The same for a container that is connected, when the resolver was killed. */
+/* The same for a container that is connected, when the resolver was killed, or ended because the firewall's table is
+ * gone: that is made anew. */
 fallible network_names_again(struct container *c);
 
 #endif

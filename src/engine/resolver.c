@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netfilter/nfnetlink.h>
 #include <netinet/in.h>
 #include <string.h>
 
@@ -166,10 +167,15 @@ static fallible bind_one(const struct usernet *u, const struct ip *gateway, int 
 /* Where that kernel has no nf_tables there is no bridge either, and this is not reached. */
 static fallible give_filter(int sock)
 {
-    own_fd int filter = -1;
+    own_fd int filter = -1, changes = -1;
+    const int group = NFNLGRP_NFTABLES;
     bool yes;
     TRY(nft_open(&filter));
-    return ask(sock, RESOLVER_FILTER, "", &filter, 1, &yes);
+    TRY(nft_open(&changes));
+    if (setsockopt(changes, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) < 0)
+        return err_sys(errno, "listen to changes of the firewall");
+    const int fds[] = { filter, changes };
+    return ask(sock, RESOLVER_FILTER, "", fds, 2, &yes);
 }
 
 fallible resolver_give(const struct usernet *u, int sock, const char *network, const struct ip *gateways, size_t n)

@@ -23,8 +23,8 @@ enum { RESOLVER_LISTEN_FD = 3, RESOLVER_FDS_MAX = 4 };
 enum resolver_kind {
     RESOLVER_HAVE = 1, /* have you sockets of this network? */
     RESOLVER_ADD,      /* here they are: bound UDP and listening TCP ones */
-    RESOLVER_FILTER,   /* one socket to nftables, through which allowed names are filled in */
-    RESOLVER_FORGET,   /* the network's sockets are no more: close them */
+    RESOLVER_FILTER, /* one socket to nftables, through which allowed names are filled in, one that hears of changes */
+    RESOLVER_FORGET, /* the network's sockets are no more: close them */
 };
 struct resolver_message {
     uint32_t kind;

@@ -385,7 +385,7 @@ static err *no_element(void *ctx, const struct nft_element *e)
     return NULL;
 }
 
-static fallible is_there(int sock, bool *ret)
+fallible firewall_is_there(int sock, bool *ret)
 {
     err *e = nft_each(sock, FIREWALL_TABLE, "counted", no_element, NULL);
     *ret = !e;
@@ -405,7 +405,7 @@ fallible firewall_ensure(int sock, bool *ret_made)
         bool there;
         uint32_t generation;
         TRY(nft_generation(sock, &generation));
-        TRY(is_there(sock, &there));
+        TRY(firewall_is_there(sock, &there));
         if (there)
             return NULL;
         nft_begin(&n, FIREWALL_TABLE, generation);

@@ -58,6 +58,8 @@ struct firewall_port {
 
 enum { FIREWALL_NAMES_PORT = 53 };
 
+/* Whether the table is there, as this version makes it. */
+fallible firewall_is_there(int sock, bool *ret);
 /* Whether the table is there with this bridge in it. */
 fallible firewall_has(int sock, const char *bridge, bool *ret);
 /* Makes the table when it is not there, or is another version's. *ret_made tells. */
