@@ -51,6 +51,18 @@ seen() { u logs "$1" 2>&1 | grep -qF "$2"; }
     expect 0 "1 packets received"
 }
 
+@test "network flows: an ordinary user's network counts who spoke to whom, too" {
+    u network create --flows counted >/dev/null
+    u run -d --name shop --network counted busybox sh -c 'mkdir /w && echo shop >/w/index.html && exec httpd -f -p 80 -h /w' >/dev/null
+    wait_until 10 answers shop
+    u run --rm --name asker --network counted busybox sh -c 'wget -q -O /dev/null http://shop/; ping -c 1 -w 3 203.0.113.7' || true
+    run u network flows --format '{{.From}} {{.To}} {{.ToIP}} {{.Port}} {{.PacketsSent}} {{.PacketsBack}}'
+    grep -q '^asker shop [0-9.]* 80 [1-9][0-9]* [1-9]' <<<"$output" || { echo "$output"; return 1; }
+    grep -q '^asker  203.0.113.7 0 1 ' <<<"$output" || { echo "$output"; return 1; }
+    u rm -f shop >/dev/null
+    u network rm counted >/dev/null
+}
+
 @test "the default network is the bridge where pasta can be used; else none, and a person is told why, once" {
     run u run --rm busybox sh -c 'ls /sys/class/net && wget -q -O /dev/null http://203.0.113.7:8000/'
     expect 0 "eth0"
