@@ -158,6 +158,7 @@ fallible build_from(struct build *b, size_t index)
     }
     if (b->o->image.inherit_labels.set && !b->o->image.inherit_labels.v)
         strmap_free(&r->state->config->config->labels);
+    r->first_layer = r->state->layers_n;
     TRY(tree ? add_tree(r, s->image) : add_triggers(r));
     list_items(b, s, r);
     return NULL;

@@ -133,7 +133,7 @@ static fallible advance(struct build *b, size_t stage, size_t limit)
         }
     }
     r->status = STAGE_DONE;
-    return NULL;
+    return b->o->how.layers.set && !b->o->how.layers.v ? build_squash_stage(b, r) : NULL;
 }
 
 static bool drain(struct build *b, struct stage_run *r, int *fd, bool result)
@@ -217,9 +217,20 @@ static void end_all(struct build *b)
     }
 }
 
+static bool all_done(const struct build *b)
+{
+    for (size_t i = 0; i < b->stages->n; i++)
+        if (b->stages->items[i].used && b->runs[i].status != STAGE_DONE)
+            return false;
+    return true;
+}
+
 static fallible walk(struct build *b, int signals)
 {
-    size_t limit = pool_cores() + 1; /* one more: steps wait for disks and networks */
+    const struct opt_i64 *jobs = &b->o->how.jobs;
+    size_t limit = !jobs->set ? pool_cores() + 1 /* one more: steps wait for disks and networks */
+                   : jobs->v  ? (size_t)jobs->v
+                              : SIZE_MAX;
     for (;;) {
         for (size_t i = 0; i < b->stages->n; i++)
             if (b->stages->items[i].used && b->runs[i].status != STAGE_DONE && b->runs[i].status != STAGE_WORKS)
@@ -228,7 +239,7 @@ static fallible walk(struct build *b, int signals)
             TRY(debug_reached(b, i));
         if (b->debugged)
             return NULL;
-        if (b->runs[b->stages->target].status == STAGE_DONE)
+        if (all_done(b))
             return NULL;
         if (b->working)
             TRY(wait_some(b, signals));
@@ -261,21 +272,46 @@ static fallible check_seconds(const char *option, int64_t s)
     return NULL;
 }
 
+static fallible add_build_arg(struct build *b, const char *option, const char *text)
+{
+    const char *equals = strchr(text, '='), *value = equals ? NULL : getenv(text);
+    if (equals == text || !*text)
+        return err_new(ERR_INVALID, "%s '%s': expected NAME=VALUE", option, text);
+    own_mem char *pair = value ? mem_printf("%s=%s", text, value) : NULL;
+    if (equals || pair)
+        strv_setenv(&b->build_args, equals ? text : pair);
+    return NULL;
+}
+
+/* A line each, as --build-arg takes it; empty ones and comments are none. */
+static fallible read_arg_file(struct build *b, const char *path)
+{
+    own_mem char *text = NULL, *option = NULL;
+    own_strv struct strv lines = { 0 };
+    size_t len = 0;
+    TRY_AS(fs_read_at(AT_FDCWD, path, DOCKERFILE_MAX, &text, &len), "--build-arg-file");
+    strv_split(&lines, text, '\n');
+    for (size_t i = 0; i < lines.n; i++) {
+        char *line = lines.items[i] + strspn(lines.items[i], " \t");
+        size_t n = strlen(line);
+        while (n && strchr(" \t\r", line[n - 1]))
+            line[--n] = '\0';
+        if (!n || *line == '#')
+            continue;
+        option = mem_printf("--build-arg-file '%s': line %zu:", path, i + 1);
+        TRY(add_build_arg(b, option, line));
+        free(take(option));
+    }
+    return NULL;
+}
+
 static fallible read_build_args(struct build *b)
 {
     const char *epoch = getenv("SOURCE_DATE_EPOCH");
-    for (size_t i = 0; i < b->o->build_args.n; i++) {
-        const char *text = b->o->build_args.items[i];
-        const char *equals = strchr(text, '='), *value = equals ? NULL : getenv(text);
-        if (equals == text)
-            return err_new(ERR_INVALID, "--build-arg '%s': expected NAME=VALUE", text);
-        if (equals)
-            strv_setenv(&b->build_args, text);
-        else if (value) {
-            own_mem char *pair = mem_printf("%s=%s", text, value);
-            strv_setenv(&b->build_args, pair);
-        }
-    }
+    for (size_t i = 0; i < b->o->how.arg_files.n; i++)
+        TRY(read_arg_file(b, b->o->how.arg_files.items[i]));
+    for (size_t i = 0; i < b->o->build_args.n; i++)
+        TRY(add_build_arg(b, "--build-arg", b->o->build_args.items[i]));
     const struct build_image_options *image = &b->o->image;
     if (image->epoch.set && image->timestamp.set)
         return err_new(ERR_INVALID, "--timestamp and --source-date-epoch exclude each other");
@@ -424,6 +460,7 @@ static fallible read_options(struct build *b)
 {
     TRY(check_names(b->o));
     TRY(final_check(b->o));
+    TRY(how_check(b));
     TRY(progress_out_new(b->o->quiet ? "quiet" : b->o->progress, &b->progress));
     TRY(read_build_args(b));
     TRY(read_platforms(b));
@@ -485,6 +522,8 @@ static fallible open_store(struct build *b)
     TRY(layout_sweep_staging(b->layout, 24 * 3600));
     TRY(build_run_sweep(b->engine));
     TRY(build_cache_open(b->layout, &b->cache));
+    if (b->o->how.cache_ttl.set)
+        b->cache.since_s = time(NULL) - (int64_t)(b->o->how.cache_ttl.v / 1000000000);
     TRY(layout_stage(b->layout, name, LAYOUT_STAGE_DIR, &b->dir_fd));
     b->dir_name = take(name);
     for (size_t i = 0; i < b->o->ssh.n; i++)
@@ -545,7 +584,12 @@ static void show_tails(struct build *b)
 static fallible build_platform(struct build *b, const char *platform, const struct strv *contexts)
 {
     choose_platform(b, platform);
-    struct stages_input in = { &b->build_args, &b->platform_args, b->o->target, contexts, b->o->image.from };
+    struct stages_input in = { .build_args = &b->build_args,
+                               .platform_args = &b->platform_args,
+                               .target = b->o->target,
+                               .contexts = contexts,
+                               .all = b->o->how.skip_unused.set && !b->o->how.skip_unused.v,
+                               .from = b->o->image.from };
     TRY(stages_of(b->file, &in, &b->stages));
     b->runs = mem_zalloc(b->stages->n * sizeof *b->runs);
     for (size_t i = 0; i < b->stages->n; i++)
@@ -665,7 +709,8 @@ fallible build_run_all(const struct build_options *given)
     struct build_options with = *given, *o = &with;
     if (o->verify && o->tags.n)
         return err_new(ERR_INVALID, "--verify gives no names: leave --tag out");
-    o->no_cache = o->no_cache || o->verify;
+    o->no_cache = o->no_cache || o->verify || (o->how.layers.set && !o->how.layers.v) ||
+                  (o->how.cache_ttl.set && !o->how.cache_ttl.v);
     struct deliver *delivers = NULL;
     size_t delivers_n = 0;
     own_strv struct strv tags = { 0 };
@@ -694,7 +739,7 @@ fallible build_run_all(const struct build_options *given)
                        .adding_fd = -1,
                        .dir_fd = -1,
                        .context = { .fd = -1 },
-                       .cache = { NULL, -1, -1, -1, -1 } };
+                       .cache = { .fd = -1, .cache_fd = -1, .last_fd = -1, .files_fd = -1 } };
     err *e = read_options(&b);
     if (!e)
         e = engine_open(&b.engine);

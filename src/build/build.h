@@ -26,6 +26,20 @@ struct build_image_options {
     bool omit_history;
 };
 
+/* How it is built: none of it is in the image. */
+struct build_run_options {
+    struct strv arg_files; /* of --build-arg; build.c */
+    const char *ignore_file, *logfile;
+    struct strv allow;        /* entitlements; step_run.c */
+    struct opt_i64 jobs;      /* steps at a time; 0: as many as there are */
+    struct opt_u64 cache_ttl; /* nanoseconds */
+    struct opt_bool logsplit, layers, skip_unused;
+    const char *isolation, *userns;
+    bool stdin_too, compat_volumes;
+    struct opt_bool rm, force_rm;
+    bool compress;
+};
+
 struct build_options {
     const char
         *context;     /* a directory; "-": a tar (or a Dockerfile) on standard input; a repository's or archive's URL */
@@ -43,6 +57,7 @@ struct build_options {
     bool push, squash, squash_all;
     bool no_cache, quiet, pull, check, explain_cache;
     struct build_image_options image;
+    struct build_run_options how;
     const char *pull_policy;      /* always, missing, never; NULL: missing, or always with pull */
     struct create_options create; /* of RUN's containers: hosts, limits, rights */
 };

@@ -43,8 +43,8 @@ enum run_status { STAGE_WAITS, STAGE_READY, STAGE_WORKS, STAGE_DONE };
 struct stage_run {
     enum run_status status;
     const struct df_instruction **items; /* triggers of its base, then its own */
-    size_t n, next;
-    struct dockerfile **triggers; /* parsed; owned */
+    size_t n, next, first_layer;         /* the first that is not its base's */
+    struct dockerfile **triggers;        /* parsed; owned */
     size_t triggers_n;
     struct build_state *state; /* NULL before FROM */
     bool cmd_set;
@@ -99,6 +99,7 @@ struct build {
     bool debugged;        /* the shell of --debug=STEP has been: nothing more is to be built */
     int steps;
     size_t working, fetches; /* children; those of them that fetch */
+    size_t squashed;
     struct strv fetched;     /* base_fetch.c: asked for in this build, and not again */
     struct strv unset;       /* variables that were asked for and not there, since the last look */
     struct strv skip_checks; /* rules that are not told; "all" */
@@ -250,6 +251,10 @@ fallible debug_reached(struct build *b, size_t stage);
 
 /* squash.c: a state's layers, or those that are not the base image's, become one. */
 fallible build_squash(struct build *b, struct build_state *s);
+/* The same of a stage that is done, from its own first layer on: --layers=false. */
+fallible build_squash_stage(struct build *b, struct stage_run *r);
+/* how.c: what the options say of how it is built. INVALID, UNSUPPORTED. */
+fallible how_check(const struct build *b);
 /* Makes an image of a state, for b->platform. */
 fallible build_make_image(struct build *b, struct build_state *take_state);
 /* What was made gets its names, and goes where it shall. *ret_id: the image's, or of several the index's digest. */

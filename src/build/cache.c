@@ -59,7 +59,7 @@ static fallible open_dir(int at, const char *name, int *ret)
 
 fallible build_cache_open(struct layout *l, struct build_cache *ret)
 {
-    *ret = (struct build_cache){ l, -1, -1, -1, -1 };
+    *ret = (struct build_cache){ .layout = l, .fd = -1, .cache_fd = -1, .last_fd = -1, .files_fd = -1 };
     TRY(open_dir(l->fd, "build", &ret->fd));
     TRY(open_dir(ret->fd, "cache", &ret->cache_fd));
     TRY(open_dir(ret->fd, "last", &ret->last_fd));
@@ -98,6 +98,8 @@ fallible build_cache_find(struct build_cache *c, const char *key, struct build_c
         return NULL;
     }
     entry = read;
+    if (entry->made < c->since_s)
+        return NULL;
     if (!entry->empty && (!entry->diff_id || !entry->digest || !digest_valid(entry->diff_id) ||
                           !digest_valid(entry->digest) || !layer_use(c->layout, entry->diff_id)))
         return NULL;
@@ -107,6 +109,7 @@ fallible build_cache_find(struct build_cache *c, const char *key, struct build_c
     *ret = (struct build_cached){
         .layer = { .size = entry->size, .tar_size = entry->tar_size, .empty = entry->empty },
         .newest_s = entry->newest,
+        .made_s = entry->made,
     };
     ret->layer.diff_id = take(entry->diff_id);
     ret->layer.digest = take(entry->digest);
@@ -126,6 +129,7 @@ fallible build_cache_put(struct build_cache *c, const char *key, const struct bu
         .size = what->layer.size,
         .tar_size = what->layer.tar_size,
         .newest = what->newest_s,
+        .made = what->made_s,
         .empty = what->layer.empty,
     };
     own_mem char *text = bind_write(&build_entry_type, &entry, BIND_COMPACT);

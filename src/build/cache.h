@@ -33,6 +33,7 @@ char *step_key(const struct step_parts *p);
 struct build_cache {
     struct layout *layout; /* borrowed */
     int fd, cache_fd, last_fd, files_fd;
+    int64_t since_s; /* --cache-ttl: what was made before is a miss; 0: nothing is */
 };
 /* Makes the folders. */
 fallible build_cache_open(struct layout *l, struct build_cache *ret);
@@ -42,6 +43,7 @@ struct build_cached {
     struct build_layer layer;
     int64_t newest_s; /* struct build_state: after the step */
     char *what;       /* the instruction, for people */
+    int64_t made_s;   /* by this machine's clock; 0: not known. For --cache-ttl alone: it goes nowhere else */
 };
 void build_cached_clear(struct build_cached *c);
 static inline void own_drop_build_cached(struct build_cached *c)

@@ -179,13 +179,18 @@ static fallible read_ignore(struct build *b)
 {
     own_mem char *own = mem_printf("%s.dockerignore", b->file_path), *text = NULL;
     size_t len = 0;
+    if (b->o->how.ignore_file) {
+        TRY_AS(fs_read_at(AT_FDCWD, b->o->how.ignore_file, IGNORE_MAX, &text, &len), "--ignorefile");
+        return ignore_parse(text, b->o->how.ignore_file, &b->context.ignore);
+    }
     err *e = strcmp(b->file_path, "-") == 0 ? err_new(ERR_NOT_FOUND, "standard input has none")
                                             : fs_read_at(AT_FDCWD, own, IGNORE_MAX, &text, &len);
     const char *name = strrchr(own, '/') ? strrchr(own, '/') + 1 : own;
-    if (err_is(e, ERR_NOT_FOUND)) {
+    static const char *const names[] = { ".containerignore", ".dockerignore" };
+    for (size_t i = 0; i < ARRAY_SIZE(names) && err_is(e, ERR_NOT_FOUND); i++) {
         err_free(e);
-        name = ".dockerignore";
-        e = fs_read_at(b->context.fd, ".dockerignore", IGNORE_MAX, &text, &len);
+        name = names[i];
+        e = fs_read_at(b->context.fd, name, IGNORE_MAX, &text, &len);
     }
     if (err_is(e, ERR_NOT_FOUND)) {
         err_free(e);

@@ -38,7 +38,8 @@ static fallible make_config(const struct run_step *s, struct container_config **
     struct image image = { .config = &config };
     o.entrypoint = "";
     o.privileged = s->insecure;
-    o.hostname = o.hostname ? o.hostname : "husk-build";
+    if (!str_eq(o.uts, "host"))
+        o.hostname = o.hostname ? o.hostname : "husk-build";
     o.userns = "host";
     TRY(options_merge(&o, &image, s->argv.items, s->argv.n, ret));
     free((*ret)->network);
@@ -209,7 +210,8 @@ static fallible create(const struct running *r, const struct oci_spec *spec, con
     own_mem char *staging = mem_printf("%s/stage", r->s->dir); /* the new root covers it, and it alone */
     if (mkdir(staging, 0700) < 0 && errno != EEXIST)
         return err_sys(errno, "make '%s'", staging);
-    own_fd int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    own_fd int null =
+        r->s->stdin_too ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open("/dev/null", O_RDONLY | O_CLOEXEC);
     struct runtime_create c = {
         .id = r->id,
         .state_dir = r->state_dir,

@@ -24,9 +24,10 @@
 /* What a mount's from= means, resolved by who knows the stages. */
 struct run_mount {
     struct build_mount mount;
-    struct strv lowers; /* diffIDs of a stage or an image, lowest first */
-    bool context;       /* from a context: */
-    const char *tree;   /* its absolute path; borrowed */
+    struct strv lowers;  /* diffIDs of a stage or an image, lowest first */
+    bool context;        /* from a context: */
+    bool may_be_missing; /* its source: then it is an empty directory */
+    const char *tree;    /* its absolute path; borrowed */
     const struct ignore *ignore;
     const char *socket;                /* ssh: the agent's; borrowed */
     const struct build_secret *secret; /* NULL: there is none, and it is not required */
@@ -45,6 +46,7 @@ struct run_step {
     size_t mounts_n;
     char *script, *script_target; /* a file that is bound where its command looks for it; NULL: none. Owned */
     int out_fd;                   /* stdout and stderr */
+    bool stdin_too;               /* it has our standard input */
 };
 /* Runs it to its end. *ret_code: 0..255. Errors: EXEC_MISSING ...; CANCELLED: we were told to end. */
 fallible build_run(const struct run_step *s, int *ret_code);

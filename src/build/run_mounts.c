@@ -242,7 +242,13 @@ static fallible prepare_one(const struct run_step *s, size_t i, const char *secr
     if (has_tree) {
         TRY(layers ? build_mount_layers(s->engine, &m->lowers, dir, writable, &root)
                    : mount_context(m, dir, writable, &root));
-        TRY(inside(root, m->mount.source, &source));
+        err *e = inside(root, m->mount.source, &source);
+        if (m->may_be_missing && err_is(e, ERR_NOT_FOUND)) {
+            err_free(e);
+            source = mem_printf("%s/empty", dir);
+            e = make_dir(source);
+        }
+        TRY(e);
     }
     if (m->mount.type == BUILD_MOUNT_CACHE) {
         own_mem char *from = take(source);

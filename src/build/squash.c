@@ -15,7 +15,7 @@
 static fallible merge(struct build *b, const struct build_state *s, size_t first, struct build_layer *ret)
 {
     own_strv struct strv base = { 0 }, ids = { 0 }, below = { 0 }, lowers = { 0 };
-    own_mem char *dir = mem_printf("tmp/%s/squash-%zu", b->dir_name, b->made_n);
+    own_mem char *dir = mem_printf("tmp/%s/squash-%zu", b->dir_name, b->squashed++);
     own_mem char *path = mem_printf("%s/%s", b->layout->path, dir), *upper = mem_printf("%s/upper", path);
     for (size_t i = 0; i < s->layers_n; i++)
         strv_add(i < first ? &base : &ids, s->layers[i].diff_id);
@@ -50,18 +50,28 @@ static void forget_layers(struct build_state *s, size_t first)
     c->rootfs->diff_ids.n = first;
 }
 
-fallible build_squash(struct build *b, struct build_state *s)
+static fallible squash_from(struct build *b, struct build_state *s, size_t first, const char *option)
 {
     own(build_layer) struct build_layer layer = { 0 };
-    size_t first = 0;
-    while (!b->o->squash_all && first < s->layers_n && s->layers[first].tar_size == 0)
-        first++;
     size_t n = s->layers_n - first;
     if (n < 2)
         return NULL;
-    TRY_AS(merge(b, s, first, &layer), "--squash");
-    own_mem char *text = mem_printf("husk build --squash%s: %zu layers", b->o->squash_all ? "-all" : "", n);
+    TRY_AS(merge(b, s, first, &layer), "%s", option);
+    own_mem char *text = mem_printf("husk build %s: %zu layers", option, n);
     forget_layers(s, first);
     build_state_add(s, &layer, text, build_newest(b, s));
     return NULL;
+}
+
+fallible build_squash(struct build *b, struct build_state *s)
+{
+    size_t first = 0;
+    while (!b->o->squash_all && first < s->layers_n && s->layers[first].tar_size == 0)
+        first++;
+    return squash_from(b, s, first, b->o->squash_all ? "--squash-all" : "--squash");
+}
+
+fallible build_squash_stage(struct build *b, struct stage_run *r)
+{
+    return squash_from(b, r->state, r->first_layer, "--layers=false");
 }

@@ -201,6 +201,8 @@ fallible stages_of(const struct dockerfile *f, const struct stages_input *in, st
         for (size_t k = s->items[i].first; k < s->items[i].end; k++)
             TRY(needs_of(s, i, &f->items[k]));
     TRY(find_target(s, in->target));
+    for (size_t i = 0; in->all && i < s->n; i++)
+        mark_used(s, i);
     mark_used(s, s->target);
     *ret = take(s);
     return NULL;

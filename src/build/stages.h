@@ -33,6 +33,7 @@ struct stages_input {
     const struct strv *platform_args; /* TARGETPLATFORM=... and so on */
     const char *target;               /* NULL: the last */
     const struct strv *contexts;      /* names that mean something else than a stage; NULL: none */
+    bool all;                         /* every stage is used */
     const char *from;                 /* the image of the first FROM, instead of its own; NULL: its own */
 };
 /* Errors: INVALID with the place; NOT_FOUND: no such target, with those that there are. */

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "build/build_parts.h"
@@ -295,6 +296,7 @@ fallible step_end(struct build *b, size_t stage, int wait_status)
                    .empty = entry->empty },
         .newest_s = r->state->newest_s,
         .what = r->created_by,
+        .made_s = time(NULL),
     };
     use(b, r, &cached.layer, cached.newest_s);
     share_note(b, r->key, &cached, is_of_target(b, stage));

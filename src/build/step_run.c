@@ -176,6 +176,48 @@ static fallible add_mount(struct build_step *s, const struct df_flag *flag, stru
     return tree ? mount_tree(s, to, tree, parts) : NULL;
 }
 
+/* VOLUME of old: what RUN writes there is thrown away. */
+static void compat_volume(struct build_step *s, const char *path, struct step_parts *parts)
+{
+    const struct strv *ids = &s->run->state->config->rootfs->diff_ids;
+    s->exec.mounts = mem_array(s->exec.mounts, s->exec.mounts_n + 1, sizeof *s->exec.mounts);
+    struct run_mount *to = &s->exec.mounts[s->exec.mounts_n++];
+    *to = (struct run_mount){ .mount = { .type = BUILD_MOUNT_BIND,
+                                         .from = mem_strdup("this stage"),
+                                         .source = mem_strdup(path),
+                                         .target = mem_strdup(path),
+                                         .mode = -1 },
+                              .may_be_missing = true };
+    strv_copy(&to->lowers, ids->items, ids->n);
+    step_part(parts, "compat-volume", "%s", path);
+}
+
+/* What the options make of the step's world, where they are given: limits and proxies do not count. */
+static void world(struct build_step *s, struct step_parts *parts)
+{
+    const struct create_options *c = &s->b->o->create;
+    const struct {
+        const char *name;
+        const struct strv *list;
+    } lists[] = { { "host", &c->add_host }, { "group", &c->group_add } };
+    const struct {
+        const char *name, *word;
+    } words[] = { { "ipc", c->ipc }, { "pid", c->pid }, { "uts", c->uts }, { "cgroupns", c->cgroupns } };
+    for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+        for (size_t k = 0; k < lists[i].list->n; k++)
+            step_part(parts, lists[i].name, "%s", lists[i].list->items[k]);
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+        if (str_eq(words[i].word, "host"))
+            step_part(parts, words[i].name, "host");
+    if (c->no_hosts)
+        step_part(parts, "no-hosts", "1");
+    if (c->no_hostname)
+        step_part(parts, "no-hostname", "1");
+    const struct strv *volumes = &s->run->state->config->config->volumes;
+    for (size_t i = 0; s->b->o->how.compat_volumes && i < volumes->n; i++)
+        compat_volume(s, volumes->items[i], parts);
+}
+
 fallible step_run_plan(struct build_step *s, struct step_parts *parts, char **ret_created_by)
 {
     const struct df_instruction *i = s->i;
@@ -208,14 +250,16 @@ fallible step_run_plan(struct build_step *s, struct step_parts *parts, char **re
     if (security && strcmp(security->value, "insecure") != 0 && strcmp(security->value, "sandbox") != 0)
         return err_new(ERR_INVALID, "RUN --security=%s: expected sandbox or insecure", security->value);
     s->exec.insecure = security && strcmp(security->value, "insecure") == 0;
+    if (s->exec.insecure && !strv_has(&s->b->o->how.allow, "security.insecure"))
+        return err_new(ERR_DENIED, "RUN --security=insecure: the Dockerfile may not decide that: give --allow "
+                                   "security.insecure");
     s->exec.user = run->user;
     s->exec.workdir = run->working_dir && *run->working_dir ? run->working_dir : "/";
     step_part(parts, "user", "%s", run->user ? run->user : "");
     step_part(parts, "workdir", "%s", s->exec.workdir);
     step_part(parts, "network", "%s", s->exec.network);
     step_part(parts, "security", "%d", s->exec.insecure);
-    for (size_t k = 0; k < s->b->o->create.add_host.n; k++)
-        step_part(parts, "host", "%s", s->b->o->create.add_host.items[k]);
+    world(s, parts);
     for (size_t k = 0; k < i->flags_n; k++)
         if (strcmp(i->flags[k].name, "mount") == 0)
             TRY(add_mount(s, &i->flags[k], parts));
@@ -246,6 +290,7 @@ fallible step_run_work(struct build_step *s, const char *dir)
     s->exec.dir = dir;
     s->exec.layers = &s->run->state->config->rootfs->diff_ids;
     s->exec.options = &s->b->o->create;
+    s->exec.stdin_too = s->b->o->how.stdin_too;
     TRY(put_script(s, dir));
     err *e = build_run(&s->exec, &code);
     if (err_is(e, ERR_EXEC_MISSING) || err_is(e, ERR_EXEC_DENIED)) { /* the step failed: it is not our own command */

@@ -75,6 +75,8 @@ static const struct opt build_opts_table[] = {
     OPT_STRS(0, "cache-to", T, build.cache_to, "type=registry,ref=IMAGE|type=local,dest=DIR|inline",
              "Give the steps away: as an image of a registry, into a directory, or inside the image; mode=max: of all "
              "stages"),
+    OPT_DURATION(0, "cache-ttl", T, build.how.cache_ttl, "DURATION",
+                 "Steps that were made longer ago are done again; 0: all are"),
     OPT_FLAG(0, "explain-cache", T, build.explain_cache, "Say of each step that runs why it was not in the cache"),
     OPT_GROUP("What it says"),
     OPT_STR(0, "progress", T, build.progress, "KIND", "auto (default), plain, tty, rawjson or quiet",
@@ -91,8 +93,11 @@ static const struct opt build_opts_table[] = {
     OPT_STR(0, "network", T, build.network, "MODE",
             "default (root: the bridge, as of husk run; else a network of its own, by pasta), host, none, or root's "
             "network of that name"),
+    OPT_STR(0, "net", T, build.network, "MODE", "The same as --network"),
     OPT_STRS(0, "add-host", T, build.create.add_host, "NAME:IP", "A line of /etc/hosts"),
     OPT_STRS(0, "dns", T, build.create.dns, "IP", "A name server, instead of the host's"),
+    BUILD_HOW_OPTIONS(T),
+    OPT_GROUP("The rights and limits of RUN's containers"),
     OPT_STRS(0, "cap-add", T, build.create.cap_add, "CAPABILITY", "One more capability"),
     OPT_STRS(0, "cap-drop", T, build.create.cap_drop, "CAPABILITY", "One capability less"),
     OPT_STRS(0, "device", T, build.create.device, "HOST[:PATH][:rwm]", "A device of the host"),
@@ -120,6 +125,10 @@ static fallible build_cmd(const void *opts_, struct args args)
         return err_new(ERR_UNSUPPORTED, "--disable-content-trust=false: there is no Notary here: what has to be signed "
                                         "is said in policy.json");
     o.context = args.n ? args.v[0] : ".";
+    const char **worlds[] = { &o.create.ipc, &o.create.pid, &o.create.uts, &o.create.cgroupns };
+    for (size_t i = 0; i < ARRAY_SIZE(worlds); i++)
+        if (str_eq(*worlds[i], "container")) /* buildah's word for it */
+            *worlds[i] = "private";
     static const char *const same[][2] = { { "true", "always" }, { "false", "missing" }, { "ifmissing", "missing" } };
     for (size_t i = 0; o.pull_policy && i < ARRAY_SIZE(same); i++)
         if (strcmp(o.pull_policy, same[i][0]) == 0)

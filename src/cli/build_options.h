@@ -48,4 +48,43 @@ static const char *const words_image_form[] = { "oci", "docker", NULL };
         OPT_SWITCH('D', "disable-compression", T, build.image.plain_layers,                                            \
                    "Its layers are not packed (default false)")
 
+/* How it is built. */
+static const char *const words_world[] = { "private", "container", "host", NULL };
+#define BUILD_HOW_OPTIONS(T)                                                                                           \
+    OPT_STRS(0, "dns-search", T, build.create.dns_search, "DOMAIN", "Where names without a dot are looked for"),       \
+        OPT_STRS(0, "dns-option", T, build.create.dns_option, "OPTION", "An option of /etc/resolv.conf"),              \
+        OPT_FLAG(0, "no-hosts", T, build.create.no_hosts, "/etc/hosts is the image's"),                                \
+        OPT_FLAG(0, "no-hostname", T, build.create.no_hostname, "/etc/hostname is the image's"),                       \
+        OPT_STRS(0, "group-add", T, build.create.group_add, "GROUP", "One more group"),                                \
+        OPT_FLAG(0, "http-proxy", T, build.create.http_proxy,                                                          \
+                 "Our http_proxy, https_proxy, ftp_proxy, no_proxy; the image has none of them"),                      \
+        OPT_STR(0, "ipc", T, build.create.ipc, "private|host", "Its IPC namespace (default private)",                  \
+                .words = words_world),                                                                                 \
+        OPT_STR(0, "pid", T, build.create.pid, "private|host", "Its PID namespace (default private)",                  \
+                .words = words_world),                                                                                 \
+        OPT_STR(0, "uts", T, build.create.uts, "private|host", "Its UTS namespace: the host's name (default private)", \
+                .words = words_world),                                                                                 \
+        OPT_STR(0, "cgroupns", T, build.create.cgroupns, "private|host", "Its cgroup namespace (default private)",     \
+                .words = words_world),                                                                                 \
+        OPT_STR(0, "userns", T, build.how.userns, "host", "It is in the build's user namespace, always"),              \
+        OPT_STR(0, "isolation", T, build.how.isolation, "default|oci", "It is a container, always"),                   \
+        OPT_STRS(0, "allow", T, build.how.allow, "network.host|security.insecure",                                     \
+                 "security.insecure: RUN --security=insecure may have all rights; network.host is always allowed"),    \
+        OPT_FLAG(0, "stdin", T, build.how.stdin_too, "It has our standard input"),                                     \
+        OPT_FLAG(0, "compat-volumes", T, build.how.compat_volumes,                                                     \
+                 "What RUN changes below a VOLUME is thrown away, as builders of old did"),                            \
+        OPT_GROUP("How it is built"),                                                                                  \
+        OPT_STRS(0, "build-arg-file", T, build.how.arg_files, "FILE",                                                  \
+                 "A line for each --build-arg; # begins a comment. --build-arg wins"),                                 \
+        OPT_STR(0, "ignorefile", T, build.how.ignore_file, "FILE", "Instead of .containerignore or .dockerignore"),    \
+        OPT_I64(0, "jobs", T, build.how.jobs, "N",                                                                     \
+                "Steps that work at a time (default: one more than cores); 0: without limit"),                         \
+        OPT_SWITCH(0, "layers", T, build.how.layers,                                                                   \
+                   "false: without the cache, and each stage's steps are one layer (default true)"),                   \
+        OPT_SWITCH(0, "skip-unused-stages", T, build.how.skip_unused,                                                  \
+                   "false: stages that the target does not need are built, too (default true)"),                       \
+        OPT_SWITCH(0, "rm", T, build.how.rm, "Always true: no step leaves a container"),                               \
+        OPT_SWITCH(0, "force-rm", T, build.how.force_rm, "Always true: nor does one that failed"),                     \
+        OPT_FLAG(0, "compress", T, build.how.compress, "Nothing to do: the context is read in place, not sent")
+
 #endif

@@ -11,9 +11,16 @@ enum { ENTRY_MAX = 1 << 20 };
 
 #define T struct build_entry
 static const struct bind_field entry_fields[] = {
-    BIND_STR(T, diff_id, "diffId"), BIND_STR(T, digest, "digest"), BIND_STR(T, media_type, "mediaType"),
-    BIND_STR(T, what, "what"),      BIND_I64(T, size, "size"),     BIND_I64(T, tar_size, "tarSize"),
-    BIND_I64(T, newest, "newest"),  BIND_BOOL(T, empty, "empty"),  BIND_END,
+    BIND_STR(T, diff_id, "diffId"),
+    BIND_STR(T, digest, "digest"),
+    BIND_STR(T, media_type, "mediaType"),
+    BIND_STR(T, what, "what"),
+    BIND_I64(T, size, "size"),
+    BIND_I64(T, tar_size, "tarSize"),
+    BIND_I64(T, newest, "newest"),
+    BIND_I64(T, made, "made"),
+    BIND_BOOL(T, empty, "empty"),
+    BIND_END,
 };
 #undef T
 const struct bind_type build_entry_type = { .name = "build cache entry",

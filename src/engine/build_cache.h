@@ -11,7 +11,7 @@
 /* <root>/build/cache/<hex>: build/cache.h explains. */
 struct build_entry {
     char *diff_id, *digest, *media_type, *what;
-    int64_t size, tar_size, newest;
+    int64_t size, tar_size, newest, made;
     bool empty;
 };
 extern const struct bind_type build_entry_type;

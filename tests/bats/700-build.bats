@@ -242,7 +242,7 @@ RUN --network=none test "$(ls /sys/class/net)" = lo
 RUN --security=insecure grep CapEff /proc/self/status >/h
 D
     for h in $WHO; do
-        build --secret "id=s,src=$T/c/secret" -t t:1
+        build --allow security.insecure --secret "id=s,src=$T/c/secret" -t t:1
         run "$h" run --rm t:1 sh -c 'cat /a /b /c /d /e /f; ls -d /mnt /tools /root/.cache /scratch /run/secrets'
         has 1 $'file\nf\nnew\ntool\n1\nx\n440 5' '/mnt: No such' '/tools: No such' '.cache: No such' '/scratch: No such' '/run/secrets: No such'
         [[ ! -e $C/src/new ]]

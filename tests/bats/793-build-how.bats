@@ -1,0 +1,159 @@
+#!/usr/bin/env bats
+# build: what the command line says of how it is built, and where it goes beside that, as root and as an ordinary user.
+# shellcheck disable=SC2016,SC2154 # dollars for others; bats sets the variables
+
+load helpers
+
+setup_file() {
+    husk_setup_file
+    load_busybox
+    as_user load_busybox
+    mkdir -m 755 "$T/c"
+    mkdir -m 777 "$T/out"
+    echo content >"$T/c/f"
+    touch -d @1700000000 "$T/c/f"
+    printf 'FROM scratch\nCOPY f /\n' >"$T/c/Dockerfile"
+}
+
+user_husk() { as_user husk "$@"; }
+WHO="husk user_husk"
+
+# root_of WHO: the store.
+root_of() { [[ $1 == husk ]] && echo "$HUSK_ROOT" || echo "$USER_HOME/root"; }
+config() { "$1" image inspect "$2" | jq '.[0]'; }
+layers() { config "$1" "$2" | jq '.RootFS.Layers | length'; }
+# file WHO DOCKERFILE OPTION...: builds it without a network, as how:1; its standard output is the image's /out.
+file() {
+    local h=$1 text=$2
+    shift 2
+    "$h" build -q --network none -t how:1 "$@" -f - "$T/c" <<<"$text" >/dev/null && "$h" run --rm --network none how:1 cat /out
+}
+
+@test "build: RUN's hosts, names, groups and namespaces are those of the options, and another option is another step" {
+    local h ns kinds="ipc pid cgroup"
+    # links of the machine's own, in the words of ls
+    ns() { for k in $kinds; do readlink "/proc/self/ns/$k"; done | xargs; }
+    cat >"$T/c/World" <<'D'
+FROM busybox
+RUN (test -s /etc/hosts && echo hosts; test -s /etc/hostname && echo hostname; hostname; id -G; cat /etc/resolv.conf) >/out; \
+    for k in ipc pid cgroup; do readlink /proc/self/ns/$k; done >/ns
+D
+    for h in $WHO; do
+        "$h" build -q --network none -t world:1 -f "$T/c/World" "$T/c"
+        [[ $("$h" run --rm --network none world:1 cat /out) == hosts$'\n'hostname$'\n'husk-build$'\n'* ]]
+        [[ $("$h" run --rm --network none world:1 cat /out) != *4711* ]]
+        for k in $("$h" run --rm --network none world:1 cat /ns); do [[ $(ns) != *"$k"* ]]; done
+        "$h" build -q --network none -t world:2 -f "$T/c/World" --no-hosts --no-hostname --uts host --group-add 4711 --dns 192.0.2.1 \
+            --dns-search one.test --dns-option ndots:3 --ipc host --pid host --cgroupns host "$T/c"
+        run "$h" run --rm --network none world:2 cat /out
+        [[ ${lines[0]} == "$(uname -n)" && ${lines[1]} == *" 4711"* && $output == *"search one.test"*"ndots:3"* ]]
+        [[ $("$h" run --rm --network none world:2 cat /ns | xargs) == "$(ns)" ]]
+    done
+    "$h" build -q --network none --ipc container -t world:1 -f "$T/c/World" "$T/c"
+    [[ $(http_proxy=http://p.test file husk $'FROM busybox\nRUN echo "<$http_proxy>" >/out' --http-proxy) == "<http://p.test>" ]]
+    [[ $(config husk how:1 | jq -c .Config.Env) != *p.test* ]]
+    [[ $(http_proxy=http://p.test file husk $'FROM busybox\nRUN echo "<$http_proxy> " >/out' --net none) == "<> " ]]
+}
+
+@test "build --stdin: RUN reads our standard input" {
+    local h
+    printf 'FROM busybox\nRUN cat >/out\n' >"$T/c/Stdin"
+    for h in $WHO; do
+        echo from here | "$h" build -q --network none --stdin -t in:1 -f "$T/c/Stdin" "$T/c"
+        [[ $("$h" run --rm --network none in:1 cat /out) == "from here" ]]
+        echo from here | "$h" build -q --network none --no-cache -t in:1 -f "$T/c/Stdin" "$T/c"
+        [[ $("$h" run --rm --network none in:1 cat /out) == "" ]]
+    done
+}
+
+@test "build --compat-volumes: what RUN changes below a VOLUME is gone, what COPY brings stays" {
+    local h text=$'FROM busybox\nRUN mkdir /v && echo old >/v/x\nVOLUME /v /new\nRUN echo mine >/v/x && echo more >/v/y && echo z >/new/z\nCOPY f /v/\nRUN cat /v/* >/out'
+    for h in $WHO; do
+        [[ $(file "$h" "${text/ && echo z >\/new\/z/}") == $'content\nmine\nmore' ]]
+        [[ $(file "$h" "$text" --compat-volumes) == $'content\nold' ]]
+    done
+}
+
+@test "build --build-arg-file, --ignorefile: lines of arguments, and what the context does not have" {
+    local h
+    printf '# a comment\n\n A=file \nB=file\n' >"$T/c/args"
+    printf 'f\n' >"$T/c/ignore"
+    for h in $WHO; do
+        [[ $(file "$h" $'FROM busybox\nARG A\nARG B\nRUN echo $A $B >/out' --build-arg-file "$T/c/args" --build-arg B=line) == "file line" ]]
+        [[ $(file "$h" $'FROM busybox\nCOPY . /c\nRUN ls /c >/out' --ignorefile "$T/c/ignore") != *$'\nf'* ]]
+        [[ $(file "$h" $'FROM busybox\nCOPY . /c\nRUN ls /c >/out') == *$'\nf'* ]]
+    done
+    # .containerignore goes before .dockerignore, as with buildah
+    mkdir "$T/i"
+    touch "$T/i/"{a,b}
+    echo a >"$T/i/.containerignore"
+    echo b >"$T/i/.dockerignore"
+    printf 'FROM busybox\nCOPY . /c\nRUN ls /c >/out\n' >"$T/i/Dockerfile"
+    husk build -q --network none -t how:1 "$T/i"
+    [[ $(husk run --rm --network none how:1 cat /out | xargs) == "Dockerfile b" ]]
+    printf '=x\n' >"$T/c/args"
+    check_table husk build <<EOF
+--build-arg-file $T/c/args $T/c | 1 | args': line 1: '=x': expected NAME=VALUE
+--build-arg-file $T/c/nosuch $T/c | 1 | --build-arg-file
+--ignorefile $T/c/nosuch $T/c | 1 | --ignorefile
+EOF
+}
+
+@test "build --layers=false: without the cache, a stage's steps are one layer; --skip-unused-stages=false builds all" {
+    local h text=$'FROM busybox AS one\nRUN echo 1 >/out\nRUN rm /bin/vi\nFROM one\nCOPY f /g\nRUN mv /g /h'
+    for h in $WHO; do
+        [[ $(file "$h" "$text") == 1 && $(layers "$h" how:1) == 5 ]]
+        [[ $(file "$h" "$text" --layers=false) == 1 && $(layers "$h" how:1) == 3 ]]
+        "$h" run --rm --network none how:1 sh -c 'test ! -e /bin/vi -a -e /h -a ! -e /g'
+        [[ $("$h" history -q how:1 | wc -l) -ge 5 ]]
+        run "$h" build --progress plain --network none --layers=false -f - "$T/c" <<<"$text"
+        [[ $output != *CACHED* ]]
+        run "$h" build --progress plain --network none --layers -f - "$T/c" <<<"$text"
+        [[ $output == *CACHED* ]]
+        "$h" build -q --network none -f - "$T/c" <<<$'FROM busybox\nRUN false\nFROM scratch'
+        run "$h" build -q --network none --skip-unused-stages=false -f - "$T/c" <<<$'FROM busybox\nRUN false\nFROM scratch'
+        expect 1 "exited with 1"
+    done
+}
+
+@test "build --cache-ttl: a step that was made longer ago is done again" {
+    local h entry
+    for h in $WHO; do
+        "$h" build -q --network none -f - "$T/c" <<<$'FROM busybox\nRUN echo ttl >/out' >/dev/null
+        for entry in "$(root_of "$h")"/build/cache/*; do # an hour and more ago
+            jq -c '.made -= 4000' "$entry" >"$T/tmp/entry" && cat "$T/tmp/entry" >"$entry"
+        done
+        run "$h" build --progress plain --network none --cache-ttl 2h -f - "$T/c" <<<$'FROM busybox\nRUN echo ttl >/out'
+        [[ $output == *CACHED* ]]
+        run "$h" build --progress plain --network none --cache-ttl 1h -f - "$T/c" <<<$'FROM busybox\nRUN echo ttl >/out'
+        [[ $output != *CACHED* ]]
+        run "$h" build --progress plain --network none --cache-ttl 0s -f - "$T/c" <<<$'FROM busybox\nRUN echo ttl >/out'
+        [[ $output != *CACHED* ]]
+    done
+}
+
+@test "build --jobs: so many steps at a time" {
+    local text=$'FROM busybox AS a\nRUN --mount=type=cache,target=/x mkdir /x/at && sleep 0.3 && rmdir /x/at\nFROM busybox AS b\nRUN --mount=type=cache,target=/x mkdir /x/at && sleep 0.3 && rmdir /x/at\nFROM scratch\nCOPY --from=a /bin/sh /a\nCOPY --from=b /bin/sh /b'
+    run husk build -q --network none --no-cache --jobs 1 -f - "$T/c" <<<"$text"
+    expect 0
+    run husk build -q --network none --no-cache --jobs 0 -f - "$T/c" <<<"$text"
+    expect 1 "File exists"
+}
+
+@test "build: words for what is so anyway are taken with their true value, others refused with the cure" {
+    husk build -q --rm --force-rm --compress --skip-unused-stages --layers --isolation oci --userns host --allow network.host --builder default "$T/c"
+    check_table husk build <<EOF
+--rm=false $T/c | 1 | --rm=false: no step leaves a container
+--force-rm=false $T/c | 1 | --force-rm=false: no step leaves a container
+--isolation chroot $T/c | 1 | a RUN of husk's is always a whole container
+--isolation vm $T/c | 1 | 'vm' is not one of default, oci
+--userns auto $T/c | 1 | a step is in the build's own user namespace
+--ipc container:x $T/c | 1 | private
+--jobs -1 $T/c | 1 | --jobs: expected 0 or more
+--allow all $T/c | 1 | is not one of network.host, security.insecure
+--stdin -f - $T/c | 1 | the Dockerfile is standard input already
+EOF
+    run husk build -q --network none -f - "$T/c" <<<$'FROM busybox\nRUN --security=insecure true'
+    expect 1 "give --allow security.insecure"
+    husk build -q --network none --allow security.insecure -f - "$T/c" <<<$'FROM busybox\nRUN --security=insecure true'
+}
