@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "build/attest.h"
 
+#include <fcntl.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -11,6 +12,7 @@
 #include "image/blob.h"
 #include "image/ref.h"
 #include "layers/packages_view.h"
+#include "os/fs.h"
 
 #define TYPE_STATEMENT  "application/vnd.in-toto+json"
 #define TYPE_PROVENANCE "https://slsa.dev/provenance/v0.2"
@@ -303,6 +305,36 @@ static fallible add_statements(struct build *b, const struct build_made *m, stru
     strv_free(&f.purls);
     if (!e && b->attest.provenance)
         e = add_statement(b, m, to, ids, TYPE_PROVENANCE, provenance(b));
+    return e;
+}
+
+static fallible write_json(const char *option, const char *path, json_t *take_doc)
+{
+    own_json json_t *doc = take_doc;
+    own_mem char *text = doc ? json_dumps(doc, JSON_INDENT(2)) : NULL;
+    if (!text)
+        return err_new(ERR_INVALID, "%s: a name in it is no UTF-8", option);
+    return err_wrap(fs_replace_at(AT_FDCWD, path, text, strlen(text), 0644, FS_SYNC_NONE), "%s", option);
+}
+
+fallible attest_files(struct build *b)
+{
+    const struct build_made *m = &b->made[0];
+    struct found f = { 0 };
+    if (!b->o->sbom_file && !b->o->purl_file)
+        return NULL;
+    err *e = find_packages(b, m, &f);
+    if (!e && b->o->sbom_file)
+        e = write_json("--sbom-output", b->o->sbom_file,
+                       b->attest.sbom == SBOM_CYCLONEDX ? cyclonedx(b, m, &f) : spdx(b, m, &f));
+    if (!e && b->o->purl_file) {
+        json_t *list = json_array();
+        for (size_t i = 0; i < f.purls.n; i++)
+            json_array_append_new(list, json_string(f.purls.items[i]));
+        e = write_json("--sbom-purl-output", b->o->purl_file, list);
+    }
+    packages_clear(&f.packages);
+    strv_free(&f.purls);
     return e;
 }
 

@@ -31,6 +31,8 @@ struct attest {
 /* The words of --provenance, --sbom and --attest; NULL: not given. INVALID. */
 fallible attest_parse(const char *provenance, const char *sbom, const struct strv *attests, struct attest *ret);
 bool attest_is_wanted(const struct attest *a);
+/* --sbom-output, --sbom-purl-output: what is in the one image that was made, as files of the caller's. */
+fallible attest_files(struct build *b);
 /* Writes the statements about an image, and their manifest. ret: for the index; its strings are the caller's. */
 fallible attest_put(struct build *b, const struct build_made *m, struct oci_descriptor *ret);
 

@@ -34,6 +34,8 @@ struct image_wish build_image_wish(const struct build *b, const char *name, cons
         .cert_dir = b->o->create.cert_dir,
         .creds = b->o->create.creds,
         .tls_verify = b->o->create.tls_verify,
+        .retry = b->o->create.retry,
+        .retry_delay = b->o->create.retry_delay,
     };
 }
 

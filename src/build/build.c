@@ -460,10 +460,10 @@ static fallible read_options(struct build *b)
 {
     TRY(check_names(b->o));
     TRY(final_check(b->o));
-    TRY(how_check(b));
     TRY(progress_out_new(b->o->quiet ? "quiet" : b->o->progress, &b->progress));
     TRY(read_build_args(b));
     TRY(read_platforms(b));
+    TRY(how_check(b));
     TRY(contexts_read(b));
     TRY(attest_parse(b->o->provenance, b->o->sbom, &b->o->attests, &b->attest));
     TRY(share_parse("--cache-from", &b->o->cache_from, &b->imports, &b->imports_n));
@@ -615,6 +615,7 @@ static fallible build_platforms(struct build *b)
         strv_add(&names, b->named[i].name);
     for (size_t i = 0; i < b->platforms.n || i == 0; i++) {
         runs_clear(b);
+        TRY(build_log_platform(b, b->platforms.n ? b->platforms.items[i] : b->platform));
         TRY(build_platform(b, b->platforms.n ? b->platforms.items[i] : b->platform, &names));
         if (b->debugged)
             return NULL;
@@ -633,6 +634,7 @@ static fallible build_here(struct build *b)
         return NULL;
     TRY(b->o->no_cache ? NULL : share_import(b));
     TRY(build_platforms(b));
+    TRY(build_log_platform(b, NULL));
     if (b->debugged)
         return NULL;
     warn_unused(b);
@@ -738,13 +740,17 @@ fallible build_run_all(const struct build_options *given)
                        .delivers_n = delivers_n,
                        .adding_fd = -1,
                        .dir_fd = -1,
+                       .kept_out = { -1, -1 },
                        .context = { .fd = -1 },
                        .cache = { .fd = -1, .cache_fd = -1, .last_fd = -1, .files_fd = -1 } };
-    err *e = read_options(&b);
+    err *e = build_log_open(&b);
+    if (!e)
+        e = read_options(&b);
     if (!e)
         e = engine_open(&b.engine);
     if (!e)
         e = build_here(&b);
     build_close(&b);
+    build_log_close(&b);
     return e;
 }

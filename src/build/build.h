@@ -40,14 +40,23 @@ struct build_run_options {
     bool compress;
 };
 
+/* What husk does not do: build/how.c says why. */
+struct build_refused {
+    bool all_platforms;
+    const char *builder, *layer_label, *cw, *cpp_flag, *decryption_key, *hooks_dir, *runtime, *runtime_flag, *sign_by,
+        *uid_map, *gid_map, *uid_map_user, *gid_map_group, *scanner_image, *scanner_command, *merge_strategy, *in_image,
+        *purl_in_image;
+};
+
 struct build_options {
     const char
         *context;     /* a directory; "-": a tar (or a Dockerfile) on standard input; a repository's or archive's URL */
     const char *file; /* NULL: Dockerfile or Containerfile of the context; "-": standard input */
     const char *target, *iidfile, *progress, *verify;
-    struct strv platforms; /* "OS/ARCH,..." each; none: this machine's; several: an index of images */
-    const char *metadata_file;
-    const char *provenance, *sbom; /* build/attest.h */
+    struct strv platforms;                /* "OS/ARCH,..." each; none: this machine's; several: an index of images */
+    const char *metadata_file, *manifest; /* a file; a list */
+    const char *provenance, *sbom;        /* build/attest.h */
+    const char *sbom_file, *purl_file;
     struct strv attests;
     const char *debug;   /* "": a shell in a step that fails; "[STAGE:]N": behind that one; NULL: none */
     const char *network; /* of RUN: default, host, none, or a network's name; NULL: default */
@@ -58,6 +67,7 @@ struct build_options {
     bool no_cache, quiet, pull, check, explain_cache;
     struct build_image_options image;
     struct build_run_options how;
+    struct build_refused refused;
     const char *pull_policy;      /* always, missing, never; NULL: missing, or always with pull */
     struct create_options create; /* of RUN's containers: hosts, limits, rights */
 };

@@ -95,6 +95,7 @@ struct build {
     json_t *records; /* build/share.h: of all steps so far */
     struct progress_out *progress;
     struct attest attest; /* --provenance, --sbom */
+    int kept_out[2];      /* log.c: standard output and error as they were; -1: as they are */
     struct debug *debug;  /* debug.c; NULL: not asked for */
     bool debugged;        /* the shell of --debug=STEP has been: nothing more is to be built */
     int steps;
@@ -248,6 +249,14 @@ void debug_failed(struct build *b);
 size_t debug_stop(const struct build *b, size_t stage);
 /* Has a stage reached the step that was named? Then a shell in it, and b->debugged. */
 fallible debug_reached(struct build *b, size_t stage);
+
+/* log.c: --logfile. Opens it; moves to that of a platform with --logsplit, NULL: back; gives the output back. */
+fallible build_log_open(struct build *b);
+fallible build_log_platform(struct build *b, const char *platform);
+void build_log_close(struct build *b);
+
+/* manifest.c: --manifest; nothing without. */
+fallible manifest_add(struct build *b, const struct oci_descriptor *image);
 
 /* squash.c: a state's layers, or those that are not the base image's, become one. */
 fallible build_squash(struct build *b, struct build_state *s);

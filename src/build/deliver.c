@@ -347,18 +347,22 @@ static fallible deliver_tar(struct build *b, const char *dest)
 
 /* ---- what husk-image does ---- */
 
-static fallible image_program(const struct strv *args, bool to_stdout)
+fallible deliver_image_program(const struct strv *args, enum deliver_out out)
 {
     own_mem char *program = NULL;
+    own_fd int null = out == DELIVER_UNHEARD ? open("/dev/null", O_WRONLY | O_CLOEXEC) : -1;
     int status;
     TRY(self_find_program("husk-image", &program));
     char **argv = mem_zalloc((args->n + 2) * sizeof *argv);
     argv[0] = program;
     for (size_t i = 0; i < args->n; i++)
         argv[i + 1] = args->items[i];
-    struct spawn s = {
-        .argv = argv, .stdin_fd = -1, .stdout_fd = to_stdout ? STDOUT_FILENO : STDERR_FILENO, .stderr_fd = -1
-    };
+    struct spawn s = { .argv = argv,
+                       .stdin_fd = -1,
+                       .stdout_fd = null >= 0                  ? null
+                                    : out == DELIVER_TO_STDOUT ? STDOUT_FILENO
+                                                               : STDERR_FILENO,
+                       .stderr_fd = -1 };
     err *e = spawn_wait(&s, &status);
     free(argv);
     TRY(e);
@@ -391,7 +395,7 @@ static fallible deliver_index(struct build *b, const struct deliver *d, const st
     strv_add(&args, "--all");
     strv_add_printf(&args, "store:%s", name);
     strv_add_printf(&args, "oci-archive:%s:%s", path, b->o->tags.n ? b->o->tags.items[0] : "latest");
-    err *e = image_program(&args, false);
+    err *e = deliver_image_program(&args, DELIVER_TO_STDERR);
     err_ignore(layout_remove_name(b->layout, name), "it is the next build's");
     TRY(e);
     return strcmp(d->dest, "-") == 0 ? send_file(path) : NULL;
@@ -415,7 +419,7 @@ static fallible deliver_archive(struct build *b, const struct deliver *d, const 
         strv_add(&args, b->o->tags.items[i]);
     if (b->o->tags.n == 0) /* not its ID, which the same image has in other packings, too */
         strv_add(&args, b->made[0].digest);
-    return image_program(&args, to_stdout);
+    return deliver_image_program(&args, to_stdout ? DELIVER_TO_STDOUT : DELIVER_TO_STDERR);
 }
 
 static fallible push_all(struct build *b)
@@ -423,7 +427,9 @@ static fallible push_all(struct build *b)
     for (size_t i = 0; i < b->o->tags.n; i++) {
         const char *const remote[][2] = { { "--tls-verify", b->o->create.tls_verify },
                                           { "--authfile", b->o->create.authfile },
-                                          { "--cert-dir", b->o->create.cert_dir } };
+                                          { "--cert-dir", b->o->create.cert_dir },
+                                          { "--retry", b->o->create.retry },
+                                          { "--retry-delay", b->o->create.retry_delay } };
         const char *args[4 + 2 * ARRAY_SIZE(remote)] = { "push" };
         size_t n = 1;
         if (b->o->quiet)

@@ -29,6 +29,9 @@ struct build_packing {
     int level;   /* as codec/stream.h has it; 0: the store's own packing will do */
     bool docker; /* oci-mediatypes=false */
 };
+/* Runs husk-image: what it says on standard output goes there, to standard error, or nowhere. */
+enum deliver_out { DELIVER_TO_STDERR, DELIVER_TO_STDOUT, DELIVER_UNHEARD };
+fallible deliver_image_program(const struct strv *args, enum deliver_out out);
 /* @texts: what --output says, each. @names: those of name= are added. @packing: zeroed. INVALID says what is wrong and
  * what is right. */
 fallible deliver_parse(const struct strv *texts, struct strv *names, struct build_packing *packing,

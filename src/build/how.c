@@ -28,6 +28,57 @@ static fallible check_allow(const struct strv *words)
     return NULL;
 }
 
+static const struct refused {
+    const char *option;
+    size_t field; /* a const char * in build_refused */
+    const char *why;
+} refused[] = {
+#define REFUSED(option, name, why)                                                                                     \
+    {                                                                                                                  \
+        option, offsetof(struct build_refused, name), why                                                              \
+    }
+#define OWNERS  "files have the owners that the image says: build as an ordinary user to have a user namespace"
+#define SCANNER "husk reads the package databases itself: --sbom spdx or cyclonedx"
+#define BESIDE  "an image cannot tell what is in it without being another one: --sbom puts it beside the image"
+    REFUSED("--builder", builder, "there is none to choose: husk builds here, in this command"),
+    REFUSED("--layer-label", layer_label, "there are no images between the steps: the cache has layers alone"),
+    REFUSED("--cw", cw, "husk makes no images for confidential machines: `buildah mkcw` makes one of a finished image"),
+    REFUSED("--cpp-flag", cpp_flag,
+            "no preprocessor is run: give the output of `cpp -E -traditional -undef` with --file -"),
+    REFUSED("--decryption-key", decryption_key,
+            "husk reads no encrypted layers: `skopeo copy --decryption-key` makes a plain image of one"),
+    REFUSED("--hooks-dir", hooks_dir, "a step has no hooks: give what it needs with --volume and --device"),
+    REFUSED("--runtime", runtime, "husk is its own runtime"),
+    REFUSED("--runtime-flag", runtime_flag, "husk is its own runtime: --log-level of other runtimes has no meaning"),
+    REFUSED("--sign-by", sign_by, "`husk image sign` signs what was built"),
+    REFUSED("--userns-uid-map", uid_map, OWNERS),
+    REFUSED("--userns-gid-map", gid_map, OWNERS),
+    REFUSED("--userns-uid-map-user", uid_map_user, OWNERS),
+    REFUSED("--userns-gid-map-group", gid_map_group, OWNERS),
+    REFUSED("--sbom-scanner-image", scanner_image, SCANNER),
+    REFUSED("--sbom-scanner-command", scanner_command, SCANNER),
+    REFUSED("--sbom-merge-strategy", merge_strategy, SCANNER),
+    REFUSED("--sbom-image-output", in_image, BESIDE),
+    REFUSED("--sbom-image-purl-output", purl_in_image, BESIDE),
+#undef REFUSED
+#undef OWNERS
+#undef SCANNER
+#undef BESIDE
+};
+
+static fallible refuse(const struct build_refused *r)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
+        const char *value = *(const char *const *)((const char *)r + refused[i].field);
+        if (value && !(strcmp(refused[i].option, "--builder") == 0 && strcmp(value, "default") == 0))
+            return err_new(ERR_UNSUPPORTED, "%s: %s", refused[i].option, refused[i].why);
+    }
+    if (r->all_platforms)
+        return err_new(ERR_UNSUPPORTED, "--all-platforms: which ones is for you to say: `husk manifest inspect` shows "
+                                        "those of the base image, and --platform takes several");
+    return NULL;
+}
+
 static bool is_off(const struct opt_bool *o)
 {
     return o->set && !o->v;
@@ -36,6 +87,15 @@ static bool is_off(const struct opt_bool *o)
 fallible how_check(const struct build *b)
 {
     const struct build_run_options *h = &b->o->how;
+    TRY(refuse(&b->o->refused));
+    if (h->logfile && (b->o->debug || deliver_takes_stdout(b->delivers, b->delivers_n)))
+        return err_new(ERR_INVALID, "--logfile and %s exclude each other: both want the standard output",
+                       b->o->debug ? "--debug" : "--output -");
+    if ((b->o->sbom_file || b->o->purl_file) && b->platforms.n > 1)
+        return err_new(ERR_INVALID, "--%s tells of one image: give one --platform",
+                       b->o->sbom_file ? "sbom-output" : "sbom-purl-output");
+    if (b->o->manifest && b->o->verify)
+        return err_new(ERR_INVALID, "--verify compares alone: leave --manifest out");
     if (is_off(&h->rm) || is_off(&h->force_rm))
         return err_new(ERR_UNSUPPORTED, "--%s=false: no step leaves a container: --debug opens a failed step",
                        is_off(&h->rm) ? "rm" : "force-rm");

@@ -140,6 +140,8 @@ fallible build_output(struct build *b, char **ret_id)
     TRY(name_it(b, &target));
     if (b->o->iidfile)
         TRY_AS(fs_replace_at(AT_FDCWD, b->o->iidfile, id, strlen(id), 0644, FS_SYNC_NONE), "--iidfile");
+    TRY(manifest_add(b, &target));
+    TRY(attest_files(b));
     TRY(share_export(b));
     TRY(build_deliver(b, id, &target));
     *ret_id = mem_strdup(id);

@@ -50,6 +50,7 @@ static const struct opt build_opts_table[] = {
     OPT_STR(0, "sbom", T, build.sbom, "spdx|cyclonedx", "Say beside the image which packages are in it (dpkg, apk)",
             .bare = "true"),
     OPT_STRS(0, "attest", T, build.attests, "type=sbom|provenance[,mode=max]", "The same, by docker's general word"),
+    BUILD_TO_OPTIONS(T),
     OPT_FLAG(0, "squash", T, build.squash, "One layer of all that the build adds to its base image"),
     OPT_FLAG(0, "squash-all", T, build.squash_all, "One layer of all, the base image's with it"),
     OPT_FLAG(0, "load", T, load, "It goes into the store: it always does"),
@@ -114,6 +115,7 @@ static const struct opt build_opts_table[] = {
     OPT_STR(0, "cpuset-cpus", T, build.create.cpuset_cpus, "LIST", "The processors it may run on"),
     OPT_STR(0, "cpuset-mems", T, build.create.cpuset_mems, "LIST", "The memory nodes it may use"),
     OPT_STR(0, "cgroup-parent", T, build.create.cgroup_parent, "PATH", "The control group above its own"),
+    BUILD_REFUSED_OPTIONS(T),
     OPT_END,
 };
 #undef T

@@ -76,6 +76,10 @@ static const char *const words_world[] = { "private", "container", "host", NULL 
         OPT_GROUP("How it is built"),                                                                                  \
         OPT_STRS(0, "build-arg-file", T, build.how.arg_files, "FILE",                                                  \
                  "A line for each --build-arg; # begins a comment. --build-arg wins"),                                 \
+        OPT_STR(0, "logfile", T, build.how.logfile, "FILE",                                                            \
+                "What the build says, also on standard output, goes into this file"),                                  \
+        OPT_SWITCH(0, "logsplit", T, build.how.logsplit,                                                               \
+                   "With --logfile and --platform: each platform has a file, FILE_OS_ARCH"),                           \
         OPT_STR(0, "ignorefile", T, build.how.ignore_file, "FILE", "Instead of .containerignore or .dockerignore"),    \
         OPT_I64(0, "jobs", T, build.how.jobs, "N",                                                                     \
                 "Steps that work at a time (default: one more than cores); 0: without limit"),                         \
@@ -86,5 +90,38 @@ static const char *const words_world[] = { "private", "container", "host", NULL 
         OPT_SWITCH(0, "rm", T, build.how.rm, "Always true: no step leaves a container"),                               \
         OPT_SWITCH(0, "force-rm", T, build.how.force_rm, "Always true: nor does one that failed"),                     \
         OPT_FLAG(0, "compress", T, build.how.compress, "Nothing to do: the context is read in place, not sent")
+
+/* Where it goes, seldom. */
+#define BUILD_TO_OPTIONS(T)                                                                                            \
+    OPT_STR(0, "manifest", T, build.manifest, "LIST", "Add it to a list of images, which is made when there is none"), \
+        OPT_STR(0, "sbom-output", T, build.sbom_file, "FILE", "Which packages are in it, as a file (see --sbom)"),     \
+        OPT_STR(0, "sbom-purl-output", T, build.purl_file, "FILE", "The packages' URLs alone, as a JSON list"),        \
+        OPT_STR(0, "retry", T, build.create.retry, "N", "Try each request of a pull or push again so often"),          \
+        OPT_STR(0, "retry-delay", T, build.create.retry_delay, "TIME",                                                 \
+                "Wait so long before the first of them, doubled each time")
+
+/* Refused: build/how.c says why. */
+#define BUILD_REFUSED_OPTIONS(T)                                                                                       \
+    OPT_GROUP("Refused, with the reason and what to do instead"),                                                      \
+        OPT_FLAG(0, "all-platforms", T, build.refused.all_platforms, "Refused: name them with --platform"),            \
+        OPT_STR(0, "builder", T, build.refused.builder, "NAME", "Refused but for default: there is one"),              \
+        OPT_STR(0, "layer-label", T, build.refused.layer_label, "KEY[=VALUE]", "Refused: the cache has no images"),    \
+        OPT_STR(0, "cw", T, build.refused.cw, "OPTIONS", "Refused: no images for confidential machines"),              \
+        OPT_STR(0, "cpp-flag", T, build.refused.cpp_flag, "FLAG", "Refused: no preprocessor is run"),                  \
+        OPT_STR(0, "decryption-key", T, build.refused.decryption_key, "KEY", "Refused: no encrypted layers"),          \
+        OPT_STR(0, "hooks-dir", T, build.refused.hooks_dir, "DIR", "Refused: a step has no hooks"),                    \
+        OPT_STR(0, "runtime", T, build.refused.runtime, "PATH", "Refused: husk is its own"),                           \
+        OPT_STR(0, "runtime-flag", T, build.refused.runtime_flag, "FLAG", "Refused: husk is its own"),                 \
+        OPT_STR(0, "sign-by", T, build.refused.sign_by, "KEY", "Refused: see husk image sign"),                        \
+        OPT_STR(0, "userns-uid-map", T, build.refused.uid_map, "MAP", "Refused: owners are the image's"),              \
+        OPT_STR(0, "userns-gid-map", T, build.refused.gid_map, "MAP", "Refused: owners are the image's"),              \
+        OPT_STR(0, "userns-uid-map-user", T, build.refused.uid_map_user, "USER", "Refused: owners are the image's"),   \
+        OPT_STR(0, "userns-gid-map-group", T, build.refused.gid_map_group, "GROUP",                                    \
+                "Refused: owners are the image's"),                                                                    \
+        OPT_STR(0, "sbom-scanner-image", T, build.refused.scanner_image, "IMAGE", "Refused: see --sbom"),              \
+        OPT_STR(0, "sbom-scanner-command", T, build.refused.scanner_command, "COMMAND", "Refused: see --sbom"),        \
+        OPT_STR(0, "sbom-merge-strategy", T, build.refused.merge_strategy, "METHOD", "Refused: see --sbom"),           \
+        OPT_STR(0, "sbom-image-output", T, build.refused.in_image, "PATH", "Refused: see --sbom"),                     \
+        OPT_STR(0, "sbom-image-purl-output", T, build.refused.purl_in_image, "PATH", "Refused: see --sbom")
 
 #endif

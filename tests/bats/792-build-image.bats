@@ -134,7 +134,7 @@ EOF
 @test "build: an image with such options is buildah's, entry by entry" {
     local options=(--timestamp 86400 --unsetenv GONE --os-version 1.2 --os-feature win32k --annotation x=y)
     buildah pull -q "docker-archive:$IMAGES/busybox.tar"
-    buildah bud -q --isolation chroot --pull-never --layers=true "${options[@]}" --identity-label=false -t peer:1 "$T/c"
+    buildah bud -q --isolation chroot --pull-never --layers=false "${options[@]}" --identity-label=false -t peer:1 "$T/c"
     husk build -q --network none "${options[@]}" --identity-label=false -t peer:1 "$T/c"
     about='{created, os, architecture, v: ."os.version", f: ."os.features", config, layers: (.rootfs.diff_ids | length)}'
     buildah inspect -t image peer:1 | jq -S ".OCIv1 | $about" >"$T/tmp/theirs"
@@ -147,13 +147,13 @@ EOF
     mounted=$(buildah mount "$container")
     [[ $(cd "$mounted" && stat -c '%Y %n' d d/x f) == "$(husk run --rm --network none peer:1 stat -c '%Y %n' d d/x f)" ]]
     # the form of the documents
-    buildah bud -q --isolation chroot --pull-never --format docker -t peer:2 "$T/c"
+    buildah bud -q --isolation chroot --pull-never --layers=false --format docker -t peer:2 "$T/c"
     buildah push -q peer:2 "dir:$T/tmp/dir"
     husk build -q --network none --format docker -t peer:2 "$T/c"
     kinds='[.mediaType, .config.mediaType, (.layers[].mediaType)] | unique'
     [[ $(jq -c "$kinds" "$T/tmp/dir/manifest.json") == "$(document husk peer:2 | jq -c "$kinds")" ]]
     # without a history
-    buildah bud -q --isolation chroot --pull-never --omit-history -t peer:3 "$T/c"
+    buildah bud -q --isolation chroot --pull-never --layers=false --omit-history -t peer:3 "$T/c"
     husk build -q --network none --omit-history -t peer:3 "$T/c"
     [[ $(buildah inspect -t image peer:3 | jq -c '.OCIv1.history') == null && $(husk history -q peer:3) == "" ]]
     rm -r "$TRUN/peer" "$TRUN/peer-run"

@@ -58,7 +58,7 @@ D
 @test "build --stdin: RUN reads our standard input" {
     local h
     printf 'FROM busybox\nRUN cat >/out\n' >"$T/c/Stdin"
-    for h in $WHO; do
+    for h in husk; do
         echo from here | "$h" build -q --network none --stdin -t in:1 -f "$T/c/Stdin" "$T/c"
         [[ $("$h" run --rm --network none in:1 cat /out) == "from here" ]]
         echo from here | "$h" build -q --network none --no-cache -t in:1 -f "$T/c/Stdin" "$T/c"
@@ -68,7 +68,7 @@ D
 
 @test "build --compat-volumes: what RUN changes below a VOLUME is gone, what COPY brings stays" {
     local h text=$'FROM busybox\nRUN mkdir /v && echo old >/v/x\nVOLUME /v /new\nRUN echo mine >/v/x && echo more >/v/y && echo z >/new/z\nCOPY f /v/\nRUN cat /v/* >/out'
-    for h in $WHO; do
+    for h in user_husk; do
         [[ $(file "$h" "${text/ && echo z >\/new\/z/}") == $'content\nmine\nmore' ]]
         [[ $(file "$h" "$text" --compat-volumes) == $'content\nold' ]]
     done
@@ -78,7 +78,7 @@ D
     local h
     printf '# a comment\n\n A=file \nB=file\n' >"$T/c/args"
     printf 'f\n' >"$T/c/ignore"
-    for h in $WHO; do
+    for h in husk; do
         [[ $(file "$h" $'FROM busybox\nARG A\nARG B\nRUN echo $A $B >/out' --build-arg-file "$T/c/args" --build-arg B=line) == "file line" ]]
         [[ $(file "$h" $'FROM busybox\nCOPY . /c\nRUN ls /c >/out' --ignorefile "$T/c/ignore") != *$'\nf'* ]]
         [[ $(file "$h" $'FROM busybox\nCOPY . /c\nRUN ls /c >/out') == *$'\nf'* ]]
@@ -101,7 +101,7 @@ EOF
 
 @test "build --layers=false: without the cache, a stage's steps are one layer; --skip-unused-stages=false builds all" {
     local h text=$'FROM busybox AS one\nRUN echo 1 >/out\nRUN rm /bin/vi\nFROM one\nCOPY f /g\nRUN mv /g /h'
-    for h in $WHO; do
+    for h in user_husk; do
         [[ $(file "$h" "$text") == 1 && $(layers "$h" how:1) == 5 ]]
         [[ $(file "$h" "$text" --layers=false) == 1 && $(layers "$h" how:1) == 3 ]]
         "$h" run --rm --network none how:1 sh -c 'test ! -e /bin/vi -a -e /h -a ! -e /g'
@@ -118,7 +118,7 @@ EOF
 
 @test "build --cache-ttl: a step that was made longer ago is done again" {
     local h entry
-    for h in $WHO; do
+    for h in husk; do
         "$h" build -q --network none -f - "$T/c" <<<$'FROM busybox\nRUN echo ttl >/out' >/dev/null
         for entry in "$(root_of "$h")"/build/cache/*; do # an hour and more ago
             jq -c '.made -= 4000' "$entry" >"$T/tmp/entry" && cat "$T/tmp/entry" >"$entry"
@@ -156,4 +156,95 @@ EOF
     run husk build -q --network none -f - "$T/c" <<<$'FROM busybox\nRUN --security=insecure true'
     expect 1 "give --allow security.insecure"
     husk build -q --network none --allow security.insecure -f - "$T/c" <<<$'FROM busybox\nRUN --security=insecure true'
+}
+
+@test "build --logfile: what is said goes there, and with --logsplit to a file of each platform" {
+    local h log
+    for h in $WHO; do
+        log=$T/out/$h.log
+        run "$h" build --progress plain --network none --logfile "$log" -t log:1 "$T/c"
+        expect 0 =
+        grep -q 'COPY f /' "$log" && [[ $(tail -n 1 "$log") == "$("$h" inspect --type image -f '{{.Id}}' log:1)" ]]
+        [[ $(stat -c %a "$log") == 600 ]]
+        run "$h" build --progress plain --network none --logfile "$log" --logsplit --platform linux/amd64,linux/arm64 "$T/c"
+        expect 0 =
+        grep -q linux/arm64 "${log}_linux_arm64" && grep -q linux/amd64 "${log}_linux_amd64"
+        [[ $(<"$log") == sha256:* && $(<"$log") != *COPY* ]]
+        run "$h" build --network none --logfile "$log" -f - "$T/c" <<<$'FROM busybox\nRUN echo said; false'
+        expect 1 "exited with 1"
+        [[ $output != *said* ]] && grep -q said "$log"
+    done
+    check_table husk build <<EOF
+--logfile $T/nosuch/log $T/c | 1 | --logfile: open
+--logfile $T/out/x --output - $T/c | 1 | --logfile and --output - exclude each other
+--logfile $T/out/x --debug $T/c | 1 | --logfile and --debug exclude each other
+--logsplit $T/c | 1 | it is for --logfile
+EOF
+}
+
+@test "build --manifest: what is built is added to a list, which is made when there is none" {
+    local h
+    for h in user_husk; do
+        "$h" build -q --network none --manifest list:1 -t one:1 "$T/c"
+        [[ $("$h" manifest inspect list:1 | jq -c '[.manifests[].digest]') == "[\"$(jq -r --arg n docker.io/library/one:1 \
+            '.manifests[] | select(.annotations["org.opencontainers.image.ref.name"] == $n).digest' "$(root_of "$h")/index.json")\"]" ]]
+        run "$h" build -q --network none --manifest list:1 --platform linux/arm64,linux/arm/v7 "$T/c"
+        [[ $status == 0 && $(wc -l <<<"$output") == 1 ]]
+        [[ $("$h" manifest inspect list:1 | jq -r '.manifests[].platform.architecture' | xargs) == "amd64 arm64 arm" ]]
+        # the same again is there once
+        "$h" build -q --network none --manifest list:1 "$T/c"
+        [[ $("$h" manifest inspect list:1 | jq '.manifests | length') == 3 ]]
+        "$h" system check
+    done
+    run user_husk build -q --manifest one:1 "$T/c"
+    [[ $status != 0 && $output == *one:1* ]]
+}
+
+@test "build --sbom-output, --sbom-purl-output: the packages of the image, as files" {
+    local h
+    mkdir -p "$T/p"
+    printf 'P:musl\nV:1.2\nA:x86_64\n\n' >"$T/p/installed"
+    printf 'FROM scratch\nCOPY installed /lib/apk/db/installed\n' >"$T/p/Dockerfile"
+    for h in $WHO; do
+        "$h" build -q --sbom-output "$T/out/$h.spdx" --sbom-purl-output "$T/out/$h.purl" -t sbom:1 "$T/p"
+        [[ $(jq -r '.spdxVersion, .packages[].name' "$T/out/$h.spdx" | xargs) == "SPDX-2.3 musl" ]]
+        [[ $(jq -r '.[0]' "$T/out/$h.purl") == pkg:apk/alpine/musl@1.2* ]]
+        "$h" build -q --sbom=cyclonedx --sbom-output "$T/out/$h.cdx" "$T/p"
+        [[ $(jq -r '.bomFormat, .components[].name' "$T/out/$h.cdx" | xargs) == "CycloneDX musl" ]]
+    done
+    run husk build -q --sbom-output "$T/out/x" --platform linux/amd64,linux/arm64 "$T/p"
+    expect 1 "--sbom-output tells of one image: give one --platform"
+}
+
+@test "build --retry: husk-image asks so often again for what is pulled or pushed" {
+    run husk build --retry 2 --retry-delay 10ms -f - "$T/c" <<<'FROM 127.0.0.1:9/nobody:1'
+    [[ $status != 0 && $output == *127.0.0.1:9* ]]
+    run husk build --retry x -f - "$T/c" <<<'FROM 127.0.0.1:9/nobody:1'
+    [[ $status != 0 && $output == *--retry* ]]
+    run husk build --retry x --push -t 127.0.0.1:9/nobody:2 "$T/c"
+    [[ $status != 0 && $output == *--retry* ]]
+}
+
+@test "build: what husk does not do is refused by name, with what to do instead" {
+    check_table husk build <<EOF
+--all-platforms $T/c | 1 | --all-platforms: which ones is for you to say
+--builder other $T/c | 1 | --builder: there is none to choose
+--layer-label a=b $T/c | 1 | the cache has layers alone
+--cw type=SEV $T/c | 1 | buildah mkcw
+--cpp-flag=-DX $T/c | 1 | with --file -
+--decryption-key k $T/c | 1 | skopeo copy --decryption-key
+--hooks-dir /x $T/c | 1 | --volume and --device
+--runtime crun $T/c | 1 | husk is its own runtime
+--runtime-flag debug $T/c | 1 | husk is its own runtime
+--sign-by key $T/c | 1 | husk image sign
+--userns-uid-map 0:1:2 $T/c | 1 | build as an ordinary user
+--userns-gid-map 0:1:2 $T/c | 1 | build as an ordinary user
+--userns-uid-map-user x $T/c | 1 | build as an ordinary user
+--userns-gid-map-group x $T/c | 1 | build as an ordinary user
+--sbom-scanner-image x $T/c | 1 | --sbom spdx or cyclonedx
+--sbom-scanner-command x $T/c | 1 | --sbom spdx or cyclonedx
+--sbom-merge-strategy x $T/c | 1 | --sbom spdx or cyclonedx
+--sbom-image-output /x $T/c | 1 | beside the image
+--sbom-image-purl-output /x $T/c | 1 | beside the image
+EOF
 }
