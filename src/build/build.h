@@ -81,8 +81,13 @@ struct build_usage {
     size_t entries, mounts;
 };
 fallible build_usage(struct engine *e, struct build_usage *ret);
-/* Forgets all entries (their layers go with the next sweep, if no image has them), and the cache mounts that nobody
- * uses when `mounts` is set. */
-fallible build_prune(struct engine *e, bool mounts, struct build_usage *ret_removed);
+struct build_prune_wish {
+    bool steps, mounts; /* entries of the cache, cache mounts that nobody uses now */
+    bool dry_run;
+    int64_t unused_since_s;    /* only what no build used since then; 0: all */
+    struct opt_i64 keep_bytes; /* the longest unused go, until no more than this is left */
+};
+/* Their layers go with the next sweep, if no image has them. */
+fallible build_prune(struct engine *e, const struct build_prune_wish *wish, struct build_usage *ret_removed);
 
 #endif

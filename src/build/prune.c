@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 
@@ -12,9 +13,17 @@
 #include "os/fs.h"
 #include "os/userns.h"
 
+struct item {
+    char *name; /* below build/cache or build/mounts */
+    bool mount;
+    int64_t used_s;
+    uint64_t bytes;
+};
 struct pruning {
     struct engine *engine;
-    bool remove, mounts;
+    const struct build_prune_wish *wish; /* NULL: nothing is removed, all is counted */
+    struct item *items;
+    size_t n;
     struct build_usage usage;
 };
 
@@ -26,7 +35,37 @@ static fallible names_of(struct layout *l, const char *path, struct strv *ret)
     return diff_names(fd, ret);
 }
 
-static fallible entries(struct pruning *p, struct layout *l)
+static struct item *add(struct pruning *p, const char *name, bool mount, int64_t used_s)
+{
+    p->items = mem_array(p->items, p->n + 1, sizeof *p->items);
+    p->items[p->n] = (struct item){ .name = mem_strdup(name), .mount = mount, .used_s = used_s };
+    return &p->items[p->n++];
+}
+
+/* ---- what there is ---- */
+
+/* To look at an entry is not to use it: its time stays. */
+static fallible look(struct pruning *p, struct layout *l, struct build_cache *cache, const char *name,
+                     struct strv *seen)
+{
+    own(build_cached) struct build_cached found = { 0 };
+    struct stat st;
+    bool hit = false;
+    if (fstatat(cache->cache_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? NULL : err_sys(errno, "look at a cache entry");
+    TRY(build_cache_find(cache, name, &found, &hit));
+    const struct timespec times[2] = { st.st_atim, st.st_mtim };
+    (void)utimensat(cache->cache_fd, name, times, AT_SYMLINK_NOFOLLOW);
+    struct item *item = add(p, name, false, st.st_mtim.tv_sec);
+    if (!hit || found.layer.empty || strv_has(seen, found.layer.diff_id))
+        return NULL;
+    own_mem char *path = mem_printf("layers/%s", digest_hex(found.layer.diff_id));
+    strv_add(seen, found.layer.diff_id);
+    err_ignore(fs_disk_usage_at(l->fd, path, &item->bytes), "it counts as nothing");
+    return NULL;
+}
+
+static fallible find_entries(struct pruning *p, struct layout *l)
 {
     own_strv struct strv names = { 0 }, seen = { 0 };
     struct build_cache cache;
@@ -34,47 +73,94 @@ static fallible entries(struct pruning *p, struct layout *l)
     if (names.n == 0)
         return NULL;
     err *e = build_cache_open(l, &cache);
-    for (size_t i = 0; !e && i < names.n; i++) {
-        own(build_cached) struct build_cached found = { 0 };
-        uint64_t bytes = 0;
-        bool hit = false;
-        e = build_cache_find(&cache, names.items[i], &found, &hit);
-        p->usage.entries++;
-        if (!e && hit && !found.layer.empty && !strv_has(&seen, found.layer.diff_id)) {
-            own_mem char *path = mem_printf("layers/%s", digest_hex(found.layer.diff_id));
-            strv_add(&seen, found.layer.diff_id);
-            err_ignore(fs_disk_usage_at(l->fd, path, &bytes), "it counts as nothing");
-            p->usage.bytes += bytes;
-        }
-        if (!e && p->remove && unlinkat(cache.cache_fd, names.items[i], 0) < 0 && errno != ENOENT)
-            e = err_sys(errno, "remove a cache entry");
-    }
+    for (size_t i = 0; !e && i < names.n; i++)
+        e = look(p, l, &cache, names.items[i], &seen);
     build_cache_close(&cache);
     return e;
 }
 
-/* One that a build has is left. */
-static fallible mounts(struct pruning *p, struct layout *l)
+/* The file "id" in it is written by each build that has it. */
+static fallible find_mounts(struct pruning *p, struct layout *l)
 {
     own_strv struct strv names = { 0 };
     TRY(names_of(l, "build/mounts", &names));
     for (size_t i = 0; i < names.n; i++) {
-        own_mem char *path = mem_printf("build/mounts/%s", names.items[i]);
-        own_fd int lock = -1, dir = openat(l->fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        uint64_t bytes = 0;
-        if (dir < 0)
+        own_mem char *path = mem_printf("build/mounts/%s", names.items[i]), *id = mem_printf("%s/id", path);
+        struct stat st;
+        if (fstatat(l->fd, id, &st, AT_SYMLINK_NOFOLLOW) < 0 && fstatat(l->fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
             continue;
-        err *e = p->remove ? fs_lock_at(dir, "lock", FS_LOCK_TRY, &lock) : NULL;
-        if (err_is(e, ERR_CONFLICT)) {
-            err_free(e);
-            continue;
-        }
-        TRY(e);
-        TRY(fs_disk_usage_at(l->fd, path, &bytes));
+        struct item *item = add(p, names.items[i], true, st.st_mtim.tv_sec);
+        TRY(fs_disk_usage_at(l->fd, path, &item->bytes));
+    }
+    return NULL;
+}
+
+/* ---- what goes ---- */
+
+static int longest_unused_first(const void *a_, const void *b_)
+{
+    const struct item *a = a_, *b = b_;
+    return a->used_s < b->used_s ? -1 : a->used_s > b->used_s;
+}
+
+/* A mount that a build has is left. */
+static fallible remove_mount(struct layout *l, const char *path, bool *ret_gone)
+{
+    own_fd int lock = -1, dir = openat(l->fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dir < 0)
+        return NULL;
+    err *e = fs_lock_at(dir, "lock", FS_LOCK_TRY, &lock);
+    if (err_is(e, ERR_CONFLICT)) {
+        err_free(e);
+        return NULL;
+    }
+    TRY(e);
+    *ret_gone = true;
+    return fs_remove_tree_at(l->fd, path);
+}
+
+static fallible remove_item(struct layout *l, const struct item *item, bool *ret_gone)
+{
+    own_mem char *path = mem_printf("build/%s/%s", item->mount ? "mounts" : "cache", item->name);
+    if (item->mount)
+        return remove_mount(l, path, ret_gone);
+    if (unlinkat(l->fd, path, 0) < 0 && errno != ENOENT)
+        return err_sys(errno, "remove a cache entry");
+    *ret_gone = true;
+    return NULL;
+}
+
+static void count(struct pruning *p, const struct item *item)
+{
+    if (item->mount) {
         p->usage.mounts++;
-        p->usage.mount_bytes += bytes;
-        if (p->remove)
-            TRY(fs_remove_tree_at(l->fd, path));
+        p->usage.mount_bytes += item->bytes;
+    } else {
+        p->usage.entries++;
+        p->usage.bytes += item->bytes;
+    }
+}
+
+static fallible choose(struct pruning *p, struct layout *l)
+{
+    const struct build_prune_wish *w = p->wish;
+    uint64_t left = 0;
+    qsort(p->items, p->n, sizeof *p->items, longest_unused_first);
+    for (size_t i = 0; i < p->n; i++)
+        left += p->items[i].bytes;
+    for (size_t i = 0; i < p->n; i++) {
+        const struct item *item = &p->items[i];
+        bool gone = !w || w->dry_run;
+        if (w && w->unused_since_s && item->used_s >= w->unused_since_s)
+            continue;
+        if (w && w->keep_bytes.set && left <= (uint64_t)w->keep_bytes.v)
+            break;
+        if (!gone)
+            TRY(remove_item(l, item, &gone));
+        if (gone) {
+            left -= item->bytes;
+            count(p, item);
+        }
     }
     return NULL;
 }
@@ -83,9 +169,18 @@ static fallible go(struct pruning *p)
 {
     struct layout *l;
     TRY(engine_layout(p->engine, &l));
-    TRY(entries(p, l));
-    return !p->remove || p->mounts ? mounts(p, l) : NULL;
+    err *e = p->wish && !p->wish->steps ? NULL : find_entries(p, l);
+    if (!e && (!p->wish || p->wish->mounts))
+        e = find_mounts(p, l);
+    if (!e)
+        e = choose(p, l);
+    for (size_t i = 0; i < p->n; i++)
+        free(p->items[i].name);
+    free(p->items);
+    return e;
 }
+
+/* ---- where it is done ---- */
 
 struct in_userns {
     struct pruning *p;
@@ -121,9 +216,9 @@ fallible build_usage(struct engine *e, struct build_usage *ret)
     return NULL;
 }
 
-fallible build_prune(struct engine *e, bool with_mounts, struct build_usage *ret_removed)
+fallible build_prune(struct engine *e, const struct build_prune_wish *wish, struct build_usage *ret_removed)
 {
-    struct pruning p = { .engine = e, .remove = true, .mounts = with_mounts };
+    struct pruning p = { .engine = e, .wish = wish };
     TRY(with_userns(&p));
     *ret_removed = p.usage;
     return NULL;

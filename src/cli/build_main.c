@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "base/opt.h"
 #include "build/build.h"
@@ -160,10 +161,15 @@ BUILD_COMMAND(cmd_build, "build");
 
 struct prune_opts {
     bool all, force, dry_run;
+    struct strv filter;
+    struct opt_i64 keep;
 };
 #define T struct prune_opts
 static const struct opt prune_options[] = {
     OPT_FLAG('a', "all", T, all, "Cache mounts (RUN --mount=type=cache) too"),
+    OPT_STRS(0, "filter", T, filter, "KEY=VALUE",
+             "Only what no build used for so long: until=24h; or of one type: regular (steps), exec.cachemount"),
+    OPT_BYTES(0, "keep-storage", T, keep, "BYTES", "Leave so much, of what was used last"),
     OPT_FLAG('f', "force", T, force, "Do not ask"),
     OPT_FLAG(0, "dry-run", T, dry_run, "Only say what would be forgotten, and the room that would make"),
     OPT_END,
@@ -171,17 +177,50 @@ static const struct opt prune_options[] = {
 #undef T
 static const struct opt no_options[] = { OPT_END };
 
-static fallible say_prune(struct engine *e, bool mounts)
+/* "until=24h", "unused-for=24h", "type=regular". */
+static fallible read_filter(const char *text, struct build_prune_wish *w)
+{
+    const char *value = strchr(text, '=') ? strchr(text, '=') + 1 : "";
+    uint64_t ns = 0;
+    if (str_starts(text, "until=") || str_starts(text, "unused-for=")) {
+        TRY_AS(parse_duration_ns(value, &ns), "--filter %s", text);
+        w->unused_since_s = (int64_t)time(NULL) - (int64_t)(ns / 1000000000) + (ns == 0);
+        return NULL;
+    }
+    if (strcmp(text, "type=regular") == 0)
+        w->mounts = false;
+    else if (strcmp(text, "type=exec.cachemount") == 0)
+        w->steps = false, w->mounts = true;
+    else
+        return err_new(ERR_INVALID, "--filter '%s': expected until=DURATION, type=regular or type=exec.cachemount",
+                       text);
+    return NULL;
+}
+
+static fallible read_wish(const struct prune_opts *o, struct build_prune_wish *ret)
+{
+    *ret = (struct build_prune_wish){ .steps = true, .mounts = o->all, .dry_run = o->dry_run, .keep_bytes = o->keep };
+    if (o->keep.set && o->keep.v < 0)
+        return err_new(ERR_INVALID, "--keep-storage: expected 0 or more");
+    for (size_t i = 0; i < o->filter.n; i++)
+        TRY(read_filter(o->filter.items[i], ret));
+    return NULL;
+}
+
+static fallible say_prune(struct engine *e, const struct build_prune_wish *w)
 {
     struct build_usage u = { 0 };
     uint64_t layers = 0;
     char bytes[32];
-    TRY(build_usage(e, &u));
+    bool all = w->steps && !w->unused_since_s && !w->keep_bytes.set;
+    TRY(build_prune(e, w, &u));
     TRY(image_sweep_of_builds(e, &layers));
     printf("steps\t%zu\n", u.entries);
-    if (mounts)
+    if (w->mounts)
         printf("cache mounts\t%zu\t%s\n", u.mounts, format_bytes(u.mount_bytes, bytes));
-    printf("Would be reclaimed: %s\n", format_bytes(layers + (mounts ? u.mount_bytes : 0), bytes));
+    if (!all && u.bytes < layers) /* no more than what these steps left; of all it is known which an image has */
+        layers = u.bytes;
+    printf("Would be reclaimed: %s\n", format_bytes(layers + u.mount_bytes, bytes));
     return NULL;
 }
 
@@ -189,13 +228,15 @@ static fallible prune_run(const void *opts_, struct args args)
 {
     const struct prune_opts *o = opts_;
     own(engine) struct engine *e = NULL;
+    struct build_prune_wish wish;
     struct build_usage u = { 0 };
     struct sweep_result swept = { 0 };
     char bytes[32];
     (void)args;
+    TRY(read_wish(o, &wish));
     if (o->dry_run) {
         TRY(engine_open(&e));
-        return say_prune(e, o->all);
+        return say_prune(e, &wish);
     }
     if (!o->force && isatty(STDIN_FILENO)) {
         fputs("The build cache will be removed. Go on? [y/N] ", stderr);
@@ -204,7 +245,7 @@ static fallible prune_run(const void *opts_, struct args args)
             return NULL;
     }
     TRY(engine_open(&e));
-    TRY(build_prune(e, o->all, &u));
+    TRY(build_prune(e, &wish, &u));
     TRY(image_sweep(e, false, &swept));
     printf("Total reclaimed space: %s\n", format_bytes(u.mount_bytes + swept.bytes, bytes));
     return NULL;

@@ -248,3 +248,36 @@ EOF
 --sbom-image-purl-output /x $T/c | 1 | beside the image
 EOF
 }
+
+@test "builder prune: only what was not used for so long, or the longest unused until so much is left" {
+    local h entries
+    for h in $WHO; do
+        entries=$(root_of "$h")/build
+        "$h" builder prune --all --force >/dev/null
+        "$h" build -q --network none -f - "$T/c" <<<$'FROM busybox\nRUN --mount=type=cache,target=/m head -c 300000 /dev/urandom >/one'
+        touch -d '-3 hours' "$entries"/cache/* "$entries"/mounts/*/id
+        "$h" build -q --network none -f - "$T/c" <<<$'FROM busybox\nRUN head -c 300000 /dev/urandom >/two'
+        [[ $("$h" builder du | awk '/^steps/ { print $2 }') == 2 ]]
+        [[ $(find "$entries/cache" -mmin +170 | grep -c '[0-9a-f]\{64\}') == 1 ]] # to look is not to use
+        "$h" builder prune --force --filter until=4h
+        [[ $("$h" builder du | awk '/^steps/ { print $2 }') == 2 ]]
+        [[ $("$h" builder prune --dry-run --filter until=2h | head -n 1) == steps$'\t'1 ]]
+        "$h" builder prune --force --filter type=exec.cachemount --filter until=4h
+        [[ $("$h" builder du | awk '/^cache mounts/ { print $3 }') == 1 ]]
+        "$h" builder prune --force --filter type=exec.cachemount --filter unused-for=2h
+        [[ $("$h" builder du | awk '/^steps|^cache mounts/ { print $(NF - 1) }' | xargs) == *" "* && $("$h" builder du | awk '/^cache mounts/ { print $3 }') == 0 ]]
+        "$h" builder prune --force --all --keep-storage 1m
+        [[ $("$h" builder du | awk '/^steps/ { print $2 }') == 2 ]]
+        "$h" builder prune --force --keep-storage 400k
+        [[ $("$h" builder du | awk '/^steps/ { print $2 }') == 1 ]]
+        run "$h" build --progress plain --network none -f - "$T/c" <<<$'FROM busybox\nRUN head -c 300000 /dev/urandom >/two'
+        [[ $output == *CACHED* ]] # it was the other one that went
+        "$h" builder prune --force --filter until=0s
+        [[ $("$h" builder du | awk '/^steps/ { print $2 }') == 0 ]]
+    done
+    check_table husk builder prune --force <<'EOF'
+--filter label=x | 1 | expected until=DURATION, type=regular or type=exec.cachemount
+--filter until=x | 1 | --filter until=x
+--keep-storage -1 | 1 | --keep-storage: expected 0 or more
+EOF
+}
