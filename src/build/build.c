@@ -581,15 +581,20 @@ static void show_tails(struct build *b)
     }
 }
 
+static struct stages_input input_of(const struct build *b, const struct strv *contexts)
+{
+    return (struct stages_input){ .build_args = &b->build_args,
+                                  .platform_args = &b->platform_args,
+                                  .target = b->o->target,
+                                  .contexts = contexts,
+                                  .all = b->o->how.skip_unused.set && !b->o->how.skip_unused.v,
+                                  .from = b->o->image.from };
+}
+
 static fallible build_platform(struct build *b, const char *platform, const struct strv *contexts)
 {
     choose_platform(b, platform);
-    struct stages_input in = { .build_args = &b->build_args,
-                               .platform_args = &b->platform_args,
-                               .target = b->o->target,
-                               .contexts = contexts,
-                               .all = b->o->how.skip_unused.set && !b->o->how.skip_unused.v,
-                               .from = b->o->image.from };
+    struct stages_input in = input_of(b, contexts);
     TRY(stages_of(b->file, &in, &b->stages));
     b->runs = mem_zalloc(b->stages->n * sizeof *b->runs);
     for (size_t i = 0; i < b->stages->n; i++)
@@ -613,6 +618,9 @@ static fallible build_platforms(struct build *b)
     own_strv struct strv names = { 0 };
     for (size_t i = 0; i < b->named_n; i++)
         strv_add(&names, b->named[i].name);
+    struct stages_input in = input_of(b, &names);
+    if (b->o->how.all_platforms)
+        TRY(build_all_platforms(b, &in));
     for (size_t i = 0; i < b->platforms.n || i == 0; i++) {
         runs_clear(b);
         TRY(build_log_platform(b, b->platforms.n ? b->platforms.items[i] : b->platform));

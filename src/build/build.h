@@ -37,12 +37,11 @@ struct build_run_options {
     const char *isolation, *userns;
     bool stdin_too, compat_volumes;
     struct opt_bool rm, force_rm;
-    bool compress;
+    bool compress, all_platforms;
 };
 
 /* What husk does not do: build/how.c says why. */
 struct build_refused {
-    bool all_platforms;
     const char *builder, *layer_label, *cw, *cpp_flag, *decryption_key, *hooks_dir, *runtime, *runtime_flag, *sign_by,
         *uid_map, *gid_map, *uid_map_user, *gid_map_group, *scanner_image, *scanner_command, *merge_strategy, *in_image,
         *purl_in_image;

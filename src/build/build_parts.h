@@ -255,6 +255,9 @@ fallible build_log_open(struct build *b);
 fallible build_log_platform(struct build *b, const char *platform);
 void build_log_close(struct build *b);
 
+/* platforms.c: --all-platforms: fills b->platforms. NOT_FOUND, INVALID. */
+fallible build_all_platforms(struct build *b, const struct stages_input *in);
+
 /* manifest.c: --manifest; nothing without. */
 fallible manifest_add(struct build *b, const struct oci_descriptor *image);
 

@@ -73,9 +73,6 @@ static fallible refuse(const struct build_refused *r)
         if (value && !(strcmp(refused[i].option, "--builder") == 0 && strcmp(value, "default") == 0))
             return err_new(ERR_UNSUPPORTED, "%s: %s", refused[i].option, refused[i].why);
     }
-    if (r->all_platforms)
-        return err_new(ERR_UNSUPPORTED, "--all-platforms: which ones is for you to say: `husk manifest inspect` shows "
-                                        "those of the base image, and --platform takes several");
     return NULL;
 }
 
@@ -88,6 +85,14 @@ fallible how_check(const struct build *b)
 {
     const struct build_run_options *h = &b->o->how;
     TRY(refuse(&b->o->refused));
+    if (h->all_platforms && (b->platforms.n || b->o->verify || b->o->sbom_file || b->o->purl_file))
+        return err_new(ERR_INVALID, "--all-platforms and %s exclude each other",
+                       b->platforms.n    ? "--platform"
+                       : b->o->verify    ? "--verify"
+                       : b->o->sbom_file ? "--sbom-output"
+                                         : "--sbom-purl-output");
+    if (h->all_platforms && b->o->create.creds)
+        return err_new(ERR_UNSUPPORTED, "--all-platforms: --creds are not for it: `husk login` first");
     if (h->logfile && (b->o->debug || deliver_takes_stdout(b->delivers, b->delivers_n)))
         return err_new(ERR_INVALID, "--logfile and %s exclude each other: both want the standard output",
                        b->o->debug ? "--debug" : "--output -");

@@ -20,6 +20,8 @@ static const char *const words_image_form[] = { "oci", "docker", NULL };
         OPT_STR(0, "arch", T, build.image.arch, "ARCH", "Its architecture, as with --platform"),                       \
         OPT_STR(0, "os", T, build.image.os, "OS", "Its operating system, as with --platform"),                         \
         OPT_STR(0, "variant", T, build.image.variant, "VARIANT", "Its architecture's variant, as with --platform"),    \
+        OPT_FLAG(0, "all-platforms", T, build.how.all_platforms,                                                       \
+                 "For all platforms that its base images are there for"),                                              \
         OPT_STR(0, "os-version", T, build.image.os_version, "VERSION",                                                 \
                 "The version of the operating system that it asks for (default: its base image's)"),                   \
         OPT_STRS(0, "os-feature", T, build.image.os_features, "FEATURE[-]",                                            \
@@ -103,7 +105,6 @@ static const char *const words_world[] = { "private", "container", "host", NULL 
 /* Refused: build/how.c says why. */
 #define BUILD_REFUSED_OPTIONS(T)                                                                                       \
     OPT_GROUP("Refused, with the reason and what to do instead"),                                                      \
-        OPT_FLAG(0, "all-platforms", T, build.refused.all_platforms, "Refused: name them with --platform"),            \
         OPT_STR(0, "builder", T, build.refused.builder, "NAME", "Refused but for default: there is one"),              \
         OPT_STR(0, "layer-label", T, build.refused.layer_label, "KEY[=VALUE]", "Refused: the cache has no images"),    \
         OPT_STR(0, "cw", T, build.refused.cw, "OPTIONS", "Refused: no images for confidential machines"),              \

@@ -227,7 +227,6 @@ EOF
 
 @test "build: what husk does not do is refused by name, with what to do instead" {
     check_table husk build <<EOF
---all-platforms $T/c | 1 | --all-platforms: which ones is for you to say
 --builder other $T/c | 1 | --builder: there is none to choose
 --layer-label a=b $T/c | 1 | the cache has layers alone
 --cw type=SEV $T/c | 1 | buildah mkcw
@@ -280,4 +279,21 @@ EOF
 --filter until=x | 1 | --filter until=x
 --keep-storage -1 | 1 | --keep-storage: expected 0 or more
 EOF
+}
+
+@test "build --all-platforms: for those that all base images are there for" {
+    local h=user_husk
+    "$h" build -q -t base:1 --platform linux/amd64,linux/arm64,linux/arm/v7 --provenance "$T/c"
+    "$h" build -q -t base:2 --platform linux/arm64,linux/amd64,linux/s390x "$T/c"
+    "$h" build -q -t all:1 --all-platforms --target two -f - "$T/c" <<<$'FROM base:1 AS one\nCOPY f /g\nFROM base:2 AS two\nCOPY --from=one /g /g\nFROM busybox'
+    [[ $("$h" manifest inspect all:1 | jq -r '.manifests[].platform.architecture' | sort | xargs) == "amd64 arm64" ]]
+    "$h" build -q -t all:2 --all-platforms -f - "$T/c" <<<'FROM busybox'
+    [[ $("$h" image inspect all:2 | jq -r '.[0].Architecture') == amd64 ]]
+    run "$h" build -q --all-platforms "$T/c"
+    expect 1 "no stage that is needed stands on an image"
+    run "$h" build -q --all-platforms --platform linux/amd64 "$T/c"
+    expect 1 "--all-platforms and --platform exclude each other"
+    "$h" build -q -t base:3 --platform linux/s390x "$T/c"
+    run "$h" build -q --all-platforms -f - "$T/c" <<<$'FROM base:3 AS one\nFROM busybox\nCOPY --from=one /f /'
+    expect 1 "the base images have no platform in common"
 }
