@@ -30,7 +30,7 @@ file() {
 }
 
 @test "build: RUN's hosts, names, groups and namespaces are those of the options, and another option is another step" {
-    local h ns kinds="ipc pid cgroup"
+    local h k kinds="ipc pid cgroup"
     # links of the machine's own, in the words of ls
     ns() { for k in $kinds; do readlink "/proc/self/ns/$k"; done | xargs; }
     cat >"$T/c/World" <<'D'
@@ -133,11 +133,12 @@ EOF
 }
 
 @test "build --jobs: so many steps at a time" {
-    local text=$'FROM busybox AS a\nRUN --mount=type=cache,target=/x mkdir /x/at && sleep 0.3 && rmdir /x/at\nFROM busybox AS b\nRUN --mount=type=cache,target=/x mkdir /x/at && sleep 0.3 && rmdir /x/at\nFROM scratch\nCOPY --from=a /bin/sh /a\nCOPY --from=b /bin/sh /b'
-    run husk build -q --network none --no-cache --jobs 1 -f - "$T/c" <<<"$text"
-    expect 0
-    run husk build -q --network none --no-cache --jobs 0 -f - "$T/c" <<<"$text"
-    expect 1 "File exists"
+    # two stages that must not be at work at once, and two that wait for each other
+    alone() { printf 'FROM busybox AS %s\nRUN --mount=type=cache,target=/x mkdir /x/at && sleep 0.3 && rmdir /x/at\n' "$1"; }
+    meet() { printf 'FROM busybox AS %s\nRUN --mount=type=cache,target=/y touch /y/%s; for i in $(seq 600); do test -e /y/%s && exit; sleep 0.05; done; exit 1\n' "$1" "$1" "$2"; }
+    both=$'FROM scratch\nCOPY --from=a /bin/sh /a\nCOPY --from=b /bin/sh /b'
+    husk build -q --network none --no-cache --jobs 1 -f - "$T/c" <<<"$(alone a; alone b; echo "$both")"
+    husk build -q --network none --no-cache --jobs 0 -f - "$T/c" <<<"$(meet a b; meet b a; echo "$both")"
 }
 
 @test "build: words for what is so anyway are taken with their true value, others refused with the cure" {

@@ -46,6 +46,33 @@ TEST(from_sees_the_arguments_before_it)
     CHECK(s->items[1].base_kind == BASE_SCRATCH);
 }
 
+TEST(another_image_may_stand_in_the_first_from_alone)
+{
+    own_strv struct strv none = { 0 };
+    own(dockerfile) struct dockerfile *f = NULL;
+    own(stages) struct stages *s = NULL;
+    static const char text[] = "FROM $NOT AS one\nFROM a";
+    struct stages_input in = { .build_args = &none, .platform_args = &none, .from = "other:1" };
+    CHECK_OK(dockerfile_parse(text, strlen(text), "f", &f));
+    CHECK_OK(stages_of(f, &in, &s));
+    assert_string_equal(s->items[0].image, "other:1");
+    assert_string_equal(s->items[1].image, "a");
+    CHECK(!s->items[0].used && s->items[1].used);
+}
+
+TEST(all_stages_are_used_when_that_is_asked_for)
+{
+    own_strv struct strv none = { 0 };
+    own(dockerfile) struct dockerfile *f = NULL;
+    own(stages) struct stages *s = NULL;
+    static const char text[] = "FROM a AS one\nFROM b\nFROM scratch";
+    struct stages_input in = { .build_args = &none, .platform_args = &none, .all = true };
+    CHECK_OK(dockerfile_parse(text, strlen(text), "f", &f));
+    CHECK_OK(stages_of(f, &in, &s));
+    for (size_t i = 0; i < s->n; i++)
+        CHECK(s->items[i].used);
+}
+
 static const struct {
     const char *text, *target, *message;
 } wrong[] = {

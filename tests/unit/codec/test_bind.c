@@ -60,6 +60,23 @@ TEST(a_document_survives_the_round_trip)
     bind_free(&process_type, p);
 }
 
+TEST(a_map_forgets_one_key_and_keeps_the_order_of_the_others)
+{
+    struct strmap m = { 0 };
+    strmap_set(&m, "a", "1");
+    strmap_set(&m, "b", "2");
+    strmap_set(&m, "c", "3");
+    strmap_unset(&m, "b");
+    strmap_unset(&m, "nosuch");
+    CHECK(m.n == 2 && !strmap_get(&m, "b"));
+    assert_string_equal(m.items[0].key, "a");
+    assert_string_equal(m.items[1].value, "3");
+    strmap_unset(&m, "c");
+    strmap_unset(&m, "a");
+    CHECK(m.n == 0);
+    strmap_free(&m);
+}
+
 TEST(wrong_documents_name_the_place)
 {
     static const struct {
