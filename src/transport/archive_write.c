@@ -18,12 +18,28 @@ struct archive_sink {
     struct strv written;     /* digests */
     struct oci_index *index; /* of what was put */
     json_t *images;          /* docker's manifest.json */
+    bool begun;              /* the folders are written */
 };
+
+/* Readers that make missing folders themselves want them to be root's, which skopeo of an ordinary user cannot. */
+static fallible add_folders(struct archive_sink *s)
+{
+    static const char *const folders[] = { "blobs/", "blobs/sha256/" };
+    own_str struct str headers = { 0 };
+    if (s->begun)
+        return NULL;
+    s->begun = true;
+    for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
+        tar_write_header(&headers,
+                         &(struct tar_entry){ .type = TAR_DIR, .path = folders[i], .link = "", .mode = 0755 });
+    return fs_write_fd(s->fd, headers.text, headers.len, "the archive");
+}
 
 static fallible add_header(struct archive_sink *s, const char *path, uint64_t size)
 {
     own_str struct str header = { 0 };
     struct tar_entry e = { .type = TAR_FILE, .path = path, .mode = 0644, .size = size };
+    TRY(add_folders(s));
     tar_write_header(&header, &e);
     return fs_write_fd(s->fd, header.text, header.len, "the archive");
 }

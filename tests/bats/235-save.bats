@@ -47,6 +47,10 @@ id_of() { jq -r .config.digest "$HUSK_ROOT/blobs/sha256/${1#sha256:}"; }
     [[ $(jq -r '.manifests | length' copied/index.json) == 4 ]]
     umoci unpack --rootless --image o:docker.io/library/busybox:latest bundle
     [[ -x bundle/rootfs/bin/sh || -L bundle/rootfs/bin/sh ]]
+    # and by an ordinary user's, who can give nothing to root
+    ((EUID != 0)) || { chmod a+rx "$T" "$T/tmp" && chmod a+r o.tar d.tar; }
+    [[ $(as_user skopeo inspect --raw "oci-archive:$PWD/o.tar" | sha256sum) == "${digest#*:}  -" ]]
+    [[ $(as_user skopeo inspect --raw "docker-archive:$PWD/d.tar:busybox:latest" | jq -r .config.digest) == "$id" ]]
 }
 
 @test "--compression-format packs the layers of any format otherwise, and the image stays" {

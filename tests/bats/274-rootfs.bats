@@ -18,6 +18,15 @@ root
     rm -rf "$T/tmp/r"
 }
 
+@test "an ordinary user makes a directory of his own files, and is root in what he runs from it" {
+    as_user mkdir "$T/tmp/own"
+    as_user husk rootfs from-host -o "$T/tmp/own/r" /bin/bash /usr/bin/id
+    [[ $(stat -c %U "$T/tmp/own/r/bin/bash" "$T/tmp/own/r/etc" | sort -u) == "${HUSK_USER:-$(id -un)}" ]]
+    run as_user husk run --rm --network none --read-only --rootfs "$T/tmp/own/r" /bin/bash -c 'id -u'
+    expect 0 "=0"
+    as_user rm -rf "$T/tmp/own"
+}
+
 @test "libraries are those that the loader itself lists" {
     local program
     for program in /bin/bash /usr/bin/curl /usr/bin/python3; do
