@@ -15,6 +15,7 @@ struct hierarchy {
     char *own;               /* this process's group as seen below mount: "/", "/user.slice/..." */
     struct strv controllers; /* v1: "memory", "cpu", "name=systemd"; v2: what cgroup.controllers lists at the mount */
     bool v2;
+    bool owned;    /* we are root, and it is root's: nobody needs to be asked whether we may write */
     bool writable; /* this process may make groups below cgroup_host_base() */
 };
 struct cgroup_host {
@@ -23,6 +24,7 @@ struct cgroup_host {
     char *base;
     char *why; /* not usable: the cure */
     bool v1_readers;
+    bool overrides; /* this process overrides file modes */
 };
 
 /* A group: of hierarchies that it is in, the directory. */

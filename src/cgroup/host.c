@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -80,12 +82,25 @@ static void v1_controllers(const char *options, size_t n, struct strv *ret)
 }
 
 /* Something else may be mounted over a hierarchy: then it cannot be reached, whatever mountinfo says. */
-static bool is_covered(const char *mount, const char *device)
+static bool is_covered(const char *mount, const char *device, struct stat *ret)
 {
-    struct stat st;
     unsigned major_number = 0, minor_number = 0;
-    return stat(mount, &st) < 0 || sscanf(device, "%u:%u", &major_number, &minor_number) != 2 ||
-           st.st_dev != makedev(major_number, minor_number);
+    return stat(mount, ret) < 0 || sscanf(device, "%u:%u", &major_number, &minor_number) != 2 ||
+           ret->st_dev != makedev(major_number, minor_number);
+}
+
+/* Root overrides file modes (v1's are 0555) where the owner is in its user namespace: one that is not shows as the
+ * overflow id, never as 0. So nothing but a mount that is read-only keeps it from writing. */
+static bool is_roots(const struct cgroup_host *h, const struct stat *st, const char *mount_options, const char *options)
+{
+    return h->overrides && st->st_uid == 0 && str_starts(mount_options, "rw") && str_starts(options, "rw");
+}
+
+static bool overrides_modes(void)
+{
+    struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+    struct __user_cap_data_struct data[2] = { { 0 } };
+    return geteuid() == 0 && syscall(SYS_capget, &head, data) == 0 && data[0].effective & (1U << CAP_DAC_OVERRIDE);
 }
 
 /* "36 35 98:0 /root /mount rw - cgroup2 source options" */
@@ -104,10 +119,12 @@ static void read_mount(struct cgroup_host *h, const char *line, const char *end)
     const char *mount = field(line, end, 4, &mount_len);
     const char *options = field(dash + 3, end, 2, &options_len);
     struct hierarchy found = { .mount = unescaped(mount, mount_len), .root = unescaped(root, root_len), .v2 = v2 };
-    if (is_covered(found.mount, device)) {
+    struct stat st;
+    if (is_covered(found.mount, device, &st)) {
         hierarchy_clear(&found);
         return;
     }
+    found.owned = is_roots(h, &st, field(line, end, 5, &device_len), options);
     if (v1)
         v1_controllers(options, options_len, &found.controllers);
     for (size_t i = 0; i < h->n; i++) {
@@ -195,6 +212,8 @@ static void read_v2_controllers(struct hierarchy *h)
 
 static bool may_write(const struct hierarchy *h, const char *path)
 {
+    if (h->owned && strcmp(path, "/") == 0)
+        return true;
     own_mem char *dir = mem_printf("%s%s", h->mount, path);
     return faccessat(AT_FDCWD, dir, W_OK, AT_EACCESS) == 0;
 }
@@ -253,6 +272,7 @@ static void decide(struct cgroup_host *h)
 fallible cgroup_host_open(struct cgroup_host **ret)
 {
     own(cgroup_host) struct cgroup_host *h = mem_zalloc(sizeof *h);
+    h->overrides = overrides_modes();
     TRY(read_mounts(h));
     TRY(read_own(h));
     for (size_t i = 0; i < h->n; i++)
