@@ -206,7 +206,7 @@ static fallible enable_at(const char *dir, const char *controller)
         return e;
     case EBUSY:
         err_free(e);
-        return err_new(ERR_CONFLICT,
+        return err_new(ERR_DENIED,
                        "the %s controller cannot be passed down from '%s' while processes are in it: move them to a "
                        "child group first (mkdir %s/leaf && echo $$ > %s/leaf/cgroup.procs)",
                        controller, dir, dir, dir);

@@ -552,7 +552,7 @@ static fallible check_usage(const struct cgroup *g, const struct oci_resources *
     struct cgroup_stats now;
     TRY(cgroup_stats(g, &now));
     if (now.memory_bytes.set && now.memory_bytes.v > (uint64_t)m->limit.v)
-        return err_new(ERR_CONFLICT, "--memory: %llu bytes are in use, more than the new limit of %lld",
+        return err_new(ERR_INVALID, "--memory: %llu bytes are in use, more than the new limit of %lld",
                        (unsigned long long)now.memory_bytes.v, (long long)m->limit.v);
     return NULL;
 }

@@ -14,7 +14,7 @@ static fallible take_all(int resctrl_fd, const char *state_dir, const struct run
         if (moved == 0)
             return NULL;
     }
-    return err_new(ERR_CONFLICT, "container '%s' makes processes faster than they are moved: pause it first", s->id);
+    return err_new(ERR_TIMEOUT, "container '%s' makes processes faster than they are moved: pause it first", s->id);
 }
 
 static fallible fill_group(int resctrl_fd, const char *state_dir, const struct runtime_state *s,

@@ -59,6 +59,10 @@ needs_controllers() {
     [[ $(limit memory.limit_in_bytes memory.max) == 31457280 && $(limit pids.max pids.max) == 12 ]]
     oci update --resources - c1 <<<'{"pids": {"limit": 13}}'
     [[ $(limit pids.max pids.max) == 13 ]]
+    # checkBeforeUpdate; engines take "container not running" at its word
+    run oci update -r - c1 <<<'{"memory": {"limit": 1024, "checkBeforeUpdate": true}}'
+    expect 1 "bytes are in use, more than the new limit of 1024"
+    [[ $output != *"not running"* && $(limit memory.limit_in_bytes memory.max) == 31457280 ]]
     echo '{"memory": {"limit": "x"}}' >"$T/tmp/bad.json"
     check_table oci <<END
 update -r "$T/tmp/bad.json" c1 | 1 | memory: limit: expected an integer, got string

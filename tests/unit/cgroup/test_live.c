@@ -202,7 +202,7 @@ TEST(limits_of_a_live_group_change_up_and_down_and_in_new_hierarchies)
         CHECK_OK(cgroup_stats(g, &s));
     CHECK(s.memory_bytes.v >= 1 << 20); /* or the next check would be of a group that uses nothing yet */
     struct oci_resources *careful = resources("{\"memory\":{\"limit\":1,\"checkBeforeUpdate\":true}}");
-    CHECK_ERR(cgroup_update(g, careful), ERR_CONFLICT);
+    CHECK_ERR(cgroup_update(g, careful), ERR_INVALID);
     bind_free(&oci_resources_type, careful);
     CHECK_OK(cgroup_kill(g));
     CHECK(waitpid(pid, NULL, 0) == pid);
