@@ -95,7 +95,7 @@ sh('echo x >/dev/null && echo null ok; head -c 1 /dev/kmsg0; cat /dev/mem0; mkno
     [[ $output == *"null ok"* ]]
     [[ $(grep -c 'Operation not permitted' <<<"$output") -ge 2 ]] || { echo "$output"; return 1; }
     # Docker's list through husk: random yes, the host's disks no.
-    run contained --cap-add mknod sh -c 'head -c 1 /dev/urandom >/dev/null && echo random; mknod /tmp/d b 254 0 && head -c 1 /tmp/d; rm /tmp/d'
+    run contained --cap-add mknod sh -c 'head -c 1 /dev/urandom >/dev/null && echo random; mknod /tmp/d b 254 0 && head -c 1 /tmp/d; status=$?; rm /tmp/d; exit $status'
     expect 1 random
     [[ $output == *"Operation not permitted"* ]]
 }
