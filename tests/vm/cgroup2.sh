@@ -2,8 +2,9 @@
 # Runs inside tests/vm: husk on Linux 6.1 (an overlay without "lowerdir+") and on cgroup v2 with all controllers, as root
 # and as an ordinary user with a delegated group. Prints "ok NAME" or "not ok NAME" for each check.
 #
-# Arguments: the build folder, the tar of a busybox root file system, the ordinary user, huge.c as a program.
-build=$1 tar=$2 user=$3 huge=$4
+# Arguments: the build folder, the tar of a busybox root file system, the ordinary user, huge.c as a program,
+# the folder of the images, the top of the source.
+build=$1 tar=$2 user=$3 huge=$4 images=$5 top=$6
 husk=$build/bin/husk
 failed=0
 
@@ -124,6 +125,13 @@ ok "quota: of inodes is kept" status 3 on_fs run --rm -v few:/v busybox sh -c '[
 ok "quota: another volume has none" on_fs run --rm -v free:/v busybox dd if=/dev/zero of=/v/f bs=1M count=8
 ok "quota: goes with the volume" sh -c 'HUSK_ROOT=/tmp/fs/root "$0" volume rm small few free && ! repquota -P -O csv /tmp/fs 2>/dev/null | grep -q ,2048,' "$husk"
 umount /tmp/fs
+
+# ipvlan, macvlan and VLANs, which the kernel outside may lack.
+ln -sfn /proc/self/fd /dev/fd # bats needs it
+bats() { env -u HUSK_ROOT -u HUSK_RUN PATH="$PATH:/usr/sbin:/sbin" HOME=/root TMPDIR=/tmp "HUSK_BUILD=$build" "HUSK_TEST_IMAGES=$images" bats "$@"; }
+ok "networks: macvlan, ipvlan, and VLANs of a parent" bats -f "macvlan|ipvlan and VLANs" "$top/tests/bats/602-network-more.bats"
+ok "ipvlan is there" sh -c 'ip link add p type dummy && ip link add link p name i type ipvlan && ip link del p'
+ok "networks: bridges with VLANs" sh -c 'case $0 in *skip*|*"not ok"*) echo "$0"; exit 1 ;; *"ok 1 "*) ;; *) echo "$0"; exit 1 ;; esac' "$(bats -f "in a VLAN" "$top/tests/bats/600-bridge.bats" 2>&1)"
 
 # An ordinary user: once without a group that is the user's, once with one.
 as_user() { setpriv --reuid "$user" --regid "$user" --init-groups env HUSK_ROOT=/tmp/user/root HUSK_RUN=/tmp/user/run HOME=/tmp/user "$@"; }
