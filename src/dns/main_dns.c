@@ -36,7 +36,7 @@ struct dns {
     struct loop_source *look;
     struct dns_egress *egress;
     struct ruleset *ruleset; /* NULL: no network yet */
-    int listen_fd;
+    int listen_fd, watch_fd; /* watch_fd: of RESOLVER_WATCH; -1: none */
     size_t clients;
 };
 struct client {
@@ -103,11 +103,37 @@ static bool take_firewall(struct dns *d, int fds[2])
     return e == NULL;
 }
 
+/* Our sockets are in a namespace that is nobody's now, or that has no outside any more. */
+static err *networks_lost(void *ctx, uint32_t events)
+{
+    struct dns *d = ctx;
+    (void)events;
+    loop_quit(d->loop);
+    return NULL;
+}
+
+/* The first one stays: whoever sent another had not heard yet that there is one. */
+static bool watch(struct dns *d, int *fds, size_t n)
+{
+    if (n != 1)
+        return false;
+    if (d->watch_fd >= 0)
+        return true;
+    err *e = loop_add_fd(d->loop, fds[0], EPOLLIN, networks_lost, d, NULL);
+    bool yes = !e;
+    err_ignore(e, "the command hears that it failed");
+    if (yes)
+        d->watch_fd = take_fd(&fds[0]);
+    return yes;
+}
+
 static bool obey(struct dns *d, const struct resolver_message *m, int *fds, size_t n)
 {
     switch ((enum resolver_kind)m->kind) {
     case RESOLVER_HAVE:
-        return dns_server_has(d->server, m->network);
+        return *m->network ? dns_server_has(d->server, m->network) : d->watch_fd >= 0;
+    case RESOLVER_WATCH:
+        return watch(d, fds, n);
     case RESOLVER_ADD:
         return take_sockets(d, m->network, fds, n);
     case RESOLVER_FILTER:
@@ -211,7 +237,7 @@ static fallible serve(struct dns *d, const char *root, const char *run)
 
 int main(int argc, char **argv)
 {
-    struct dns d = { .listen_fd = RESOLVER_LISTEN_FD, .egress = dns_egress_new() };
+    struct dns d = { .listen_fd = RESOLVER_LISTEN_FD, .watch_fd = -1, .egress = dns_egress_new() };
     if (argc != 3) {
         fprintf(stderr, "husk-dns: it is started by husk, for containers on networks\n");
         return 2;
@@ -221,6 +247,7 @@ int main(int argc, char **argv)
     (void)fcntl(RESOLVER_LISTEN_FD, F_SETFD, FD_CLOEXEC);
     err *e = serve(&d, argv[1], argv[2]);
     (void)close(d.listen_fd);
+    close_now(&d.watch_fd);
     if (e)
         log_error("husk-dns: %s", err_text(e));
     int status = e != NULL;

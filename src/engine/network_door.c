@@ -12,13 +12,14 @@
 #include "engine/network_lease.h"
 #include "engine/paths.h"
 #include "engine/resolver.h"
+#include "os/fault.h"
 #include "os/netlink.h"
 
 /* ---- containers that outlived their holder ----------------------------------------------------------------------- */
 
 typedef err *running_fn(struct container *c, pid_t pid, void *ctx);
 
-/* Each that is connected and runs. */
+/* Each that is connected and runs, until one fails. */
 static fallible each_running(struct engine *e, running_fn *fn, void *ctx)
 {
     struct db *db = NULL;
@@ -65,11 +66,10 @@ static fallible link_again(struct network_link *l, pid_t pid)
     return network_link_make(l, pid);
 }
 
-static err *connect_again(struct container *c, pid_t pid, void *ctx)
+static fallible connect_again(struct engine *e, struct container *c, pid_t pid)
 {
     struct container_network n = { .dns_sock = -1 };
     own(db_endpoints) struct db_endpoints endpoints = { 0 };
-    struct engine *e = ctx;
     TRY(db_endpoint_list(e->db, c->row.id, NULL, &endpoints));
     for (size_t i = 0; i < endpoints.n; i++) {
         own(network) struct network *network = NULL;
@@ -78,7 +78,7 @@ static err *connect_again(struct container *c, pid_t pid, void *ctx)
         TRY(network_ensure(e, network, &kernel));
     }
     TRY(network_look(c, &n));
-    err *failed = NULL;
+    err *failed = usernet_withdraw(e->usernet, c->row.id, 0, NULL); /* whoever began this before may have been killed */
     for (size_t i = 0; i < n.plan.links_n && !failed; i++)
         failed = link_again(&n.plan.links[i], pid);
     struct reserve r = { 0 };
@@ -91,7 +91,16 @@ static err *connect_again(struct container *c, pid_t pid, void *ctx)
         failed = network_publish_user(c, &n.plan, &r);
     reserve_clear(&r);
     container_network_clear(&n);
-    return err_wrap(failed, "connect container '%s' again", c->row.name);
+    return failed;
+}
+
+static err *connect_or_say(struct container *c, pid_t pid, void *ctx)
+{
+    err *failed = err_wrap(connect_again(ctx, c, pid), "connect container '%s' again", c->row.name);
+    if (failed)
+        log_warn("%s", err_text(failed));
+    err_ignore(failed, "the others, and what is to be started now, are connected all the same");
+    return NULL;
 }
 
 /* The resolver's sockets would keep the old namespace. */
@@ -120,16 +129,20 @@ static fallible make(struct engine *e, struct usernet *u)
     return usernet_open(e->run, parent, u);
 }
 
+/* What ran under another holder is not in this one's namespace: until all is, whoever comes waits or does it. */
 static fallible repair(struct engine *e)
 {
     struct db *db;
+    own_fd int lock = -1;
+    bool whole;
     TRY(engine_db(e, &db));
+    TRY(usernet_lock_whole(e->usernet, e->run, &lock, &whole));
+    if (whole)
+        return NULL;
     forget_sockets(e);
-    err *failed = each_running(e, connect_again, e);
-    if (failed)
-        log_warn("%s", err_text(failed));
-    err_ignore(failed, "the others, and what is to be started now, are connected all the same");
-    return NULL;
+    TRY(each_running(e, connect_or_say, e));
+    fault_here(FAULT_WHOLE);
+    return usernet_say_whole(e->usernet);
 }
 
 fallible network_door(struct engine *e, enum network_door how)
@@ -142,7 +155,7 @@ fallible network_door(struct engine *e, enum network_door how)
         e->usernet = mem_alloc(sizeof u);
         *e->usernet = u;
         usernet_set_door(e->usernet);
-        if (u.fresh)
+        if (!u.whole)
             TRY(repair(e));
     }
     return how == NETWORK_DOOR_OUTSIDE ? usernet_outside(e->usernet, e->run) : NULL;
@@ -322,6 +335,8 @@ fallible network_names(struct engine *e, const struct db_endpoints *endpoints, i
         TRY(network_find(e, endpoints->items[i].network, &n));
         TRY(give_names(e, n, &sock, &fresh));
     }
+    if (sock < 0 && e->usernet && endpoints->n) /* names or not: it watches the user's networks */
+        TRY(resolver_connect(e, &sock, &fresh));
     if (fresh)
         TRY(give_all(e, &sock));
     *ret_sock = take_fd(&sock);
@@ -352,7 +367,13 @@ fallible network_names_again(struct container *c)
     struct db *db;
     if (!network_is_connected(c->engine, c->row.id))
         return NULL;
-    TRY(network_door(c->engine, NETWORK_DOOR_FIND));
+    TRY(network_door(c->engine, NETWORK_DOOR_INSIDE));
+    if (c->engine->usernet && c->engine->usernet->lost) {
+        err *failed = network_door(c->engine, NETWORK_DOOR_OUTSIDE);
+        if (failed)
+            log_warn("%s", err_text(failed));
+        err_ignore(failed, "neighbours have their names all the same");
+    }
     TRY(engine_db(c->engine, &db));
     TRY(db_endpoint_list(db, c->row.id, NULL, &endpoints));
     TRY(mend_firewall(c->engine, &endpoints));

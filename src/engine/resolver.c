@@ -33,13 +33,12 @@ static fallible ask(int sock, enum resolver_kind kind, const char *network, cons
 }
 
 /* One that is just ending, or was killed, is none. */
-static fallible connect_at(int run_fd, int *ret_sock)
+static fallible connect_at(int run_fd, int *ret_sock, bool *ret_watches)
 {
-    bool yes;
     own_fd int sock = -1;
     err *e = sock_connect_at(run_fd, RESOLVER_SOCKET, SOCK_SEQPACKET, &sock);
     if (!e)
-        e = ask(sock, RESOLVER_HAVE, "", NULL, 0, &yes);
+        e = ask(sock, RESOLVER_HAVE, "", NULL, 0, ret_watches);
     if (e) {
         err_ignore(e, "it is not there, or was killed");
         *ret_sock = -1;
@@ -53,6 +52,7 @@ static fallible start(const struct engine *e, int run_fd, int *ret_sock)
 {
     own_mem char *path = NULL;
     own_fd int listen_fd = -1;
+    bool watches;
     pid_t pid;
     TRY(self_find_program("husk-dns", &path));
     if (unlinkat(run_fd, RESOLVER_SOCKET, 0) < 0 && errno != ENOENT)
@@ -61,33 +61,47 @@ static fallible start(const struct engine *e, int run_fd, int *ret_sock)
     char *argv[] = { path, e->root, e->run, NULL };
     TRY(daemon_start(argv, &listen_fd, 1, NULL, NULL, &pid));
     close_now(&listen_fd);
-    TRY(connect_at(run_fd, ret_sock));
+    TRY(connect_at(run_fd, ret_sock, &watches));
     if (*ret_sock < 0)
         return err_new(ERR_UNAVAILABLE, "it ended at once");
     return NULL;
 }
 
+/* One that was started by somebody who was killed before this does not watch yet. */
+static fallible let_watch(const struct engine *e, int sock, bool watches)
+{
+    own_fd int watch = -1;
+    bool yes;
+    if (!e->usernet || watches)
+        return NULL;
+    TRY(usernet_watch(e->run, &watch));
+    return ask(sock, RESOLVER_WATCH, "", &watch, 1, &yes);
+}
+
 fallible resolver_find(const struct engine *e, int *ret_sock)
 {
     own_fd int run_fd = open(e->run, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    bool watches;
     *ret_sock = -1;
-    return run_fd < 0 ? NULL : connect_at(run_fd, ret_sock);
+    return run_fd < 0 ? NULL : connect_at(run_fd, ret_sock, &watches);
 }
 
 fallible resolver_connect(const struct engine *e, int *ret_sock, bool *ret_fresh)
 {
-    own_fd int run_fd = -1, lock = -1;
+    own_fd int run_fd = -1, lock = -1, sock = -1;
+    bool watches = false;
     *ret_fresh = false;
     TRY(paths_open_run(e->run, &run_fd));
-    TRY(connect_at(run_fd, ret_sock));
-    if (*ret_sock >= 0)
-        return NULL;
-    TRY(fs_lock_at(run_fd, "dns.lock", FS_LOCK_EXCLUSIVE, &lock));
-    TRY(connect_at(run_fd, ret_sock)); /* somebody was faster */
-    if (*ret_sock >= 0)
-        return NULL;
-    TRY_AS(start(e, run_fd, ret_sock), "start the resolver of names");
-    *ret_fresh = true;
+    TRY(connect_at(run_fd, &sock, &watches));
+    if (sock < 0) {
+        TRY(fs_lock_at(run_fd, "dns.lock", FS_LOCK_EXCLUSIVE, &lock));
+        TRY(connect_at(run_fd, &sock, &watches)); /* somebody was faster */
+        *ret_fresh = sock < 0;
+        if (*ret_fresh)
+            TRY_AS(start(e, run_fd, &sock), "start the resolver of names");
+    }
+    TRY(let_watch(e, sock, watches && !*ret_fresh));
+    *ret_sock = take_fd(&sock);
     return NULL;
 }
 

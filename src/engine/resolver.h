@@ -21,10 +21,11 @@
 enum { RESOLVER_LISTEN_FD = 3, RESOLVER_FDS_MAX = 4 };
 #define RESOLVER_SOCKET "dns"
 enum resolver_kind {
-    RESOLVER_HAVE = 1, /* have you sockets of this network? */
+    RESOLVER_HAVE = 1, /* have you sockets of this network? Of "": do you watch the user's networks? */
     RESOLVER_ADD,      /* here they are: bound UDP and listening TCP ones */
     RESOLVER_FILTER, /* one socket to nftables, through which allowed names are filled in, one that hears of changes */
     RESOLVER_FORGET, /* the network's sockets are no more: close them */
+    RESOLVER_WATCH,  /* one connection that breaks when the user's networks lose their holder or pasta: then end */
 };
 struct resolver_message {
     uint32_t kind;
@@ -34,6 +35,8 @@ struct resolver_message {
 /**
  * resolver_connect - a connection to it; it is started when it does not run.
  * @ret_fresh: it was: it has no sockets yet, of any network.
+ * It ends with the holder of an ordinary user's networks and with their pasta (usernet/usernet.h), which it watches: so
+ * whoever brings it back, as the monitors of containers do (monitor/names.h), brings them back.
  */
 fallible resolver_connect(const struct engine *e, int *ret_sock, bool *ret_fresh);
 /* The same, but *ret_sock is -1 when it does not run. */

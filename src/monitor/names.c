@@ -42,17 +42,28 @@ static bool connect_again(struct names *n)
     return n->source != NULL;
 }
 
+/* Nobody is there, though somebody was to bring it back: it was killed again, or cannot be started now. */
+static fallible wait_longer(struct names *n)
+{
+    n->helped = false;
+    n->lost_ns = now_ns();
+    n->lost = n->lost < DOUBLED_MAX ? n->lost + 1 : n->lost;
+    return loop_set_timer(n->timer, ((uint64_t)SPREAD_MS << n->lost) * MS);
+}
+
 static err *on_time(void *ctx)
 {
     struct names *n = ctx;
-    if (connect_again(n) || n->helped)
+    if (connect_again(n))
         return NULL;
+    if (n->helped)
+        return wait_longer(n);
     n->helped = true;
     pid_t pid = fork();
     if (pid == 0)
         child_become_husk(n->plan, "network-names");
     n->helper = pid > 0 ? pid : 0;
-    return NULL;
+    return pid > 0 ? NULL : wait_longer(n);
 }
 
 fallible names_begin(struct names *n, const struct monitor_plan *plan, struct loop *loop, int state_fd)

@@ -1,8 +1,9 @@
 /*
- * names.h: that the resolver of names comes back when it is killed. The container's start leaves its connection to it
- * with the monitor (monitor_plan.names_fd): as long as that is open the resolver is needed, and when it breaks, the
- * resolver is gone. Then the monitor connects again, after a moment of its own so that not all do at once, and runs
- * "husk network-names ID" when nobody is there. One that dies again and again is waited for longer and longer.
+ * names.h: that the resolver of names comes back when it is killed, and what it watches: an ordinary user's networks.
+ * The container's start leaves its connection to it with the monitor (monitor_plan.names_fd): as long as that is open
+ * the resolver is needed, and when it breaks, the resolver is gone. Then the monitor connects again, after a moment of
+ * its own so that not all do at once, and runs "husk network-names ID" when nobody is there. One that dies again and
+ * again is waited for longer and longer.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #ifndef HUSK_MONITOR_NAMES_H

@@ -41,6 +41,7 @@
     X(FAULT_CONNECTED_LIVE, "endpoint-connected")                                                                      \
     X(FAULT_NAMES_GONE, "network-names-gone")                                                                          \
     X(FAULT_BRIDGE_GONE, "bridge-removed")                                                                             \
+    X(FAULT_WHOLE, "user-connected")                                                                                   \
     X(FAULT_NETWORK_GONE, "network-out-of-firewall")
 
 #define X(id, name) id,

@@ -37,12 +37,16 @@ struct holder {
     struct loop_source *linger;
     const char *run; /* the run-time folder */
     int listen_fd, link_fd, ask_fd, pasta_fd;
-    size_t clients;
+    size_t clients; /* that keep us */
+    struct client *watchers;
+    bool lost, whole; /* as in protocol.h */
 };
 struct client {
     struct holder *holder;
     int fd;
     struct loop_source *source;
+    bool watches;
+    struct client *next; /* of the watchers */
 };
 
 /* ---- who is connected ---- */
@@ -118,7 +122,10 @@ static err *lingered(void *ctx)
 
 static void say(struct client *c, err *take_e, const int *fds, size_t n)
 {
-    struct usernet_answer a = { .outside = c->holder->pasta_fd >= 0, .failed = take_e != NULL, .pid = getpid() };
+    const struct holder *h = c->holder;
+    struct usernet_answer a = {
+        .outside = h->pasta_fd >= 0, .lost = h->lost, .whole = h->whole, .failed = take_e != NULL, .pid = getpid()
+    };
     if (take_e)
         a.error_n = (uint32_t)err_encode(take_e, a.error, sizeof a.error);
     err_ignore(take_e, "the command reports it");
@@ -164,12 +171,41 @@ static void give_socket(struct client *c, const struct usernet_message *m, int n
     say(c, e, &fd, !e);
 }
 
+/* Who watches can start another: we, in here, have no outside to join to. */
 static err *pasta_ended(void *ctx, uint32_t events)
 {
     struct holder *h = ctx;
     (void)events;
     close_now(&h->pasta_fd); /* and with it its source: a closed descriptor leaves epoll by itself */
+    h->lost = true;
+    for (struct client *c = h->watchers; c; c = c->next)
+        (void)shutdown(c->fd, SHUT_RDWR);
     return NULL;
+}
+
+static fallible begin_watching(struct client *c)
+{
+    struct holder *h = c->holder;
+    if (c->watches)
+        return NULL;
+    c->watches = true;
+    c->next = h->watchers;
+    h->watchers = c;
+    h->clients--;
+    return start_lingering(h);
+}
+
+static void forget(struct client *c)
+{
+    struct holder *h = c->holder;
+    struct client **at = &h->watchers;
+    if (!c->watches) {
+        h->clients--;
+        return;
+    }
+    while (*at != c)
+        at = &(*at)->next;
+    *at = c->next;
 }
 
 static fallible keep_pasta(struct holder *h, int *fd)
@@ -178,6 +214,7 @@ static fallible keep_pasta(struct holder *h, int *fd)
         return err_new(ERR_INVALID, "usernet: no descriptor of pasta's");
     close_now(&h->pasta_fd);
     h->pasta_fd = take_fd(fd);
+    h->lost = false;
     return loop_add_fd(h->loop, h->pasta_fd, EPOLLIN, pasta_ended, h, NULL);
 }
 
@@ -202,6 +239,12 @@ static void obey(struct client *c, const struct usernet_message *m, int *fd)
     case USERNET_WITHDRAW:
         (void)pump_remove(h->pump, m->container, m->protocol, &m->host);
         break;
+    case USERNET_WATCH:
+        e = begin_watching(c);
+        break;
+    case USERNET_WHOLE:
+        h->whole = true;
+        break;
     default:
         e = err_new(ERR_INVALID, "usernet: an unknown message: is husk older or newer than its holder?");
     }
@@ -225,8 +268,8 @@ static err *client_ready(void *ctx, uint32_t events)
     err_ignore(e, "the command is gone");
     loop_remove(c->source);
     close_now(&c->fd);
+    forget(c);
     free(c);
-    h->clients--;
     return start_lingering(h);
 }
 

@@ -26,6 +26,8 @@ enum usernet_kind {
     USERNET_SOCKETS,   /* answered with a socket of `domain`, `type` and `protocol` made in the user's namespace, or in
                         * that   of the container whose network namespace comes with it */
     USERNET_WITHDRAW,  /* every port of the container, or the one that is bound to host */
+    USERNET_WATCH,     /* from now on this connection keeps nothing alive; it ends when pasta does, or the holder */
+    USERNET_WHOLE,     /* what ran when the holder was started is connected to it */
 };
 struct usernet_message {
     uint32_t kind;
@@ -37,6 +39,8 @@ struct usernet_message {
 struct usernet_answer {
     uint32_t failed;  /* then error is an encoded one */
     uint32_t outside; /* pasta runs */
+    uint32_t lost;    /* it did, and has ended by itself */
+    uint32_t whole;   /* see USERNET_WHOLE */
     int32_t pid;      /* the holder's */
     uint32_t error_n;
     char error[512];

@@ -54,6 +54,8 @@ static fallible enter(int sock, struct usernet *ret)
     ret->user_fd = fds[0];
     ret->net_fd = fds[1];
     ret->holder = a.pid;
+    ret->whole = a.whole;
+    ret->lost = a.lost;
     return NULL;
 }
 
@@ -206,8 +208,40 @@ fallible usernet_open(const char *run, int join_user, struct usernet *ret)
     own_mem char *pid_file = mem_printf("%s/" USERNET_PASTA, run);
     pasta_stop(pid_file); /* of a holder that was killed */
     TRY_AS(start_holder(run, run_fd, join_user), "bring up the user's networks");
-    TRY(usernet_find_at(run_fd, ret));
-    ret->fresh = true;
+    return usernet_find_at(run_fd, ret);
+}
+
+fallible usernet_lock_whole(const struct usernet *u, const char *run, int *ret_lock, bool *ret_whole)
+{
+    own_fd int lock = -1;
+    own_mem char *path = mem_printf("%s/usernet.whole", run);
+    const struct usernet_message look = { .kind = USERNET_WITHDRAW }; /* of nobody: it only answers */
+    struct usernet_answer a;
+    TRY(fs_lock_at(AT_FDCWD, path, FS_LOCK_EXCLUSIVE, &lock));
+    TRY(ask(u->sock, &look, -1, &a, NULL, 0));
+    *ret_whole = a.whole;
+    *ret_lock = take_fd(&lock);
+    return NULL;
+}
+
+fallible usernet_say_whole(const struct usernet *u)
+{
+    const struct usernet_message m = { .kind = USERNET_WHOLE };
+    struct usernet_answer a;
+    return ask(u->sock, &m, -1, &a, NULL, 0);
+}
+
+fallible usernet_watch(const char *run, int *ret_sock)
+{
+    const struct usernet_message m = { .kind = USERNET_WATCH };
+    struct usernet_answer a;
+    own_fd int sock = -1;
+    own_fd int run_fd = open(run, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (run_fd < 0)
+        return err_sys(errno, "open '%s'", run);
+    TRY(sock_connect_at(run_fd, USERNET_SOCKET, SOCK_SEQPACKET, &sock));
+    TRY(ask(sock, &m, -1, &a, NULL, 0));
+    *ret_sock = take_fd(&sock);
     return NULL;
 }
 

@@ -7,7 +7,8 @@
  * the one and therefore the other (user_namespaces(7)). See docs/design/rootless-network.md.
  *
  *   <run>/usernet        the holder's socket (usernet/protocol.h)
- *   <run>/usernet.lock   held while somebody starts one
+ *   <run>/usernet.lock   held while somebody starts one, or its pasta
+ *   <run>/usernet.whole  locked while somebody connects to a new holder what ran under the last
  *   <run>/usernet.pasta  the pid of its pasta
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
@@ -20,7 +21,8 @@ struct usernet {
     int sock; /* while it is open the namespaces stay */
     int user_fd, net_fd;
     pid_t holder;
-    bool fresh; /* the holder has just been started: nothing is in there */
+    bool whole; /* what ran when the holder was started is connected to it: nobody knows so of a new one */
+    bool lost;  /* its pasta has ended by itself */
 };
 void usernet_close(struct usernet *u);
 static inline void own_drop_usernet(struct usernet *u)
@@ -57,6 +59,12 @@ fallible usernet_socket(const struct usernet *u, int netns_fd, int domain, int t
  * Errors: UNSUPPORTED, with the cure, when pasta is not installed or may not open /dev/net/tun.
  */
 fallible usernet_outside(struct usernet *u, const char *run);
+/* Locked from the look until *ret_lock is closed: *ret_whole true: somebody else has done it. */
+fallible usernet_lock_whole(const struct usernet *u, const char *run, int *ret_lock, bool *ret_whole);
+/* The holder is told that it is. */
+fallible usernet_say_whole(const struct usernet *u);
+/* A connection that breaks when the holder or its pasta ends, and keeps neither. */
+fallible usernet_watch(const char *run, int *ret_sock);
 /* The user namespace that pid's is a child of: where an earlier holder's containers are. NOT_FOUND: none. */
 fallible usernet_parent_of(pid_t pid, int *ret_user_fd);
 

@@ -189,6 +189,40 @@ END
     expect 0 =one
 }
 
+@test "pasta is killed, and then the holder: all are connected again without any command" {
+    u network create --disable-dns mute >/dev/null
+    web one -p 8087:80
+    u run -d --name two --network mute busybox sleep 1000 >/dev/null
+    local pasta holder
+    pasta=$(<"$USER_RUN/husk/usernet.pasta") holder=$(pgrep -u "$HUSK_USER" -f "husk-usernet $USER_RUN/husk")
+    kill -KILL "$pasta"
+    wait_until 10 u exec two wget -qO /dev/null http://203.0.113.7:8000/
+    [[ $(pgrep -u "$HUSK_USER" -f "husk-usernet $USER_RUN/husk") == "$holder" ]]
+    kill -KILL "$holder"
+    wait_until 10 u exec two wget -qO /dev/null http://203.0.113.7:8000/
+    published_is() { [[ $(outside curl -sm 2 http://198.51.100.1:8087/) == one ]]; }
+    wait_until 10 published_is
+    wait_until 10 u exec one wget -qO /dev/null http://one/
+    u rm -f two >/dev/null
+    u network rm mute >/dev/null
+}
+
+@test "who connects all to a new holder is killed before the end: the next command does it" {
+    [[ ${HUSK_FAULT_BUILD-} ]] || skip "without a build with fault points"
+    local monitor
+    web one -p 8088:80
+    monitor=$(ps -o ppid= -p "$(u inspect --format '{{.State.Pid}}' one)")
+    kill -STOP "$monitor" # it would do it itself
+    pkill -KILL -u "$HUSK_USER" -f "husk-usernet $USER_RUN/husk"
+    HUSK_FAULT=kill@user-connected USER_TUN=1 run as_user "$HUSK_FAULT_BUILD/bin/husk" run --rm --network back busybox true
+    [[ $status == 137 ]] || { echo "it was not killed"; kill -CONT "$monitor"; return 1; }
+    run u run --rm --network back busybox timeout 5 wget -qO- http://one/
+    kill -CONT "$monitor"
+    expect 0 =one
+    run outside curl -sm 5 http://198.51.100.1:8088/
+    expect 0 =one
+}
+
 @test "--network pasta: a container alone, with its own way out, and ports that pasta is told of" {
     run u run --rm --network pasta busybox wget -qO- http://203.0.113.7:8000/
     expect 0 "Directory listing"
