@@ -432,6 +432,7 @@ static fallible reload_run(const void *opts_, struct args args)
     own(engine) struct engine *engine = NULL;
     own_str struct str obstacles = { 0 };
     struct network_list l = { 0 };
+    int64_t finished;
     TRY(engine_open(&engine));
     for (int i = 0; i < args.n; i++) { /* podman names containers: all are reloaded, but a wrong name is said */
         own(container) struct container *c = NULL;
@@ -439,6 +440,7 @@ static fallible reload_run(const void *opts_, struct args args)
     }
     TRY(network_reload(engine));
     TRY(network_cni_reload(engine));
+    TRY(network_settle_all(engine, true, &finished));
     TRY(network_obstacles(&obstacles));
     if (obstacles.len)
         fprintf(stderr, "husk network reload: %s\n", obstacles.text);

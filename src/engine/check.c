@@ -337,10 +337,23 @@ static err *sweep_steps(struct check *c, const char *name)
     return network_step_sweep(c->engine, true, &n);
 }
 
+static err *settle_networks(struct check *c, const char *name)
+{
+    int64_t n;
+    return network_settle_all(c->engine, true, &n);
+}
+
 static fallible check_networks(struct check *c)
 {
-    int64_t missing = 0, strays = 0, steps = 0;
-    if (!c->db || engine_is_rootless())
+    int64_t missing = 0, strays = 0, steps = 0, changes = 0;
+    if (!c->db)
+        return NULL;
+    TRY(network_settle_all(c->engine, false, &changes));
+    if (changes)
+        problem(c, settle_networks, "",
+                "networks: commands were killed while they changed the networks or ports of %lld running containers",
+                (long long)changes);
+    if (engine_is_rootless())
         return NULL;
     TRY(network_step_sweep(c->engine, false, &steps));
     if (steps)

@@ -85,6 +85,9 @@ fallible network_ensure(struct engine *e, const struct network *n, struct networ
 fallible network_reload(struct engine *e);
 /* Asks the plugins of all that run on CNI networks whether what they made is there; where not, it is made anew. */
 fallible network_cni_reload(struct engine *e);
+/* What killed commands began to change on running containers (network_settle.h): counted, and finished when asked to.
+ * No container may be locked. */
+fallible network_settle_all(struct engine *e, bool finish, int64_t *ret_n);
 /* How many networks that are in the kernel the firewall lacks, and how many published ports it has of no connected
  * container. network_reload() repairs both. */
 fallible network_check(struct engine *e, int64_t *ret_missing, int64_t *ret_strays);

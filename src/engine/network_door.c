@@ -78,20 +78,11 @@ static fallible connect_again(struct engine *e, struct container *c, pid_t pid)
         TRY(network_ensure(e, network, &kernel));
     }
     TRY(network_look(c, &n));
-    err *failed = usernet_withdraw(e->usernet, c->row.id, 0, NULL); /* whoever began this before may have been killed */
+    err *failed = NULL;
     for (size_t i = 0; i < n.plan.links_n && !failed; i++)
         failed = link_again(&n.plan.links[i], pid);
-    struct reserve r = { 0 };
-    for (size_t i = 0; i < n.plan.ports_n && !failed; i++) {
-        const struct firewall_port *p = &n.plan.ports[i];
-        uint16_t port = p->host;
-        failed = reserve_port(&r, p->proto, &p->at, true, &port);
-    }
-    if (!failed)
-        failed = network_publish_user(c, &n.plan, &r);
-    reserve_clear(&r);
     container_network_clear(&n);
-    return failed;
+    return failed ? failed : network_publish_user_again(c);
 }
 
 static err *connect_or_say(struct container *c, pid_t pid, void *ctx)
@@ -214,6 +205,24 @@ fallible network_publish_user(struct container *c, const struct network_plan *p,
     for (size_t i = 0; i < r->n; i++)
         TRY(publish_one(c, p, r->fds[i]));
     return NULL;
+}
+
+fallible network_publish_user_again(struct container *c)
+{
+    struct container_network n = { .dns_sock = -1 };
+    struct reserve r = { 0 };
+    TRY(network_look(c, &n));
+    err *failed = usernet_withdraw(c->engine->usernet, c->row.id, 0, NULL); /* who began this may have been killed */
+    for (size_t i = 0; i < n.plan.ports_n && !failed; i++) {
+        const struct firewall_port *p = &n.plan.ports[i];
+        uint16_t port = p->host;
+        failed = reserve_port(&r, p->proto, &p->at, true, &port);
+    }
+    if (!failed)
+        failed = network_publish_user(c, &n.plan, &r);
+    reserve_clear(&r);
+    container_network_clear(&n);
+    return failed;
 }
 
 /* ---- names ------------------------------------------------------------------------------------------------------- */

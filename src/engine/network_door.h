@@ -24,6 +24,9 @@ fallible network_door(struct engine *e, enum network_door how);
 /* The ports of a plan, whose sockets are bound, lead to the container: of an ordinary user. */
 fallible network_publish_user(struct container *c, const struct network_plan *p, const struct reserve *r);
 
+/* All that it has published, in place of what the holder has of it: of an ordinary user. */
+fallible network_publish_user_again(struct container *c);
+
 /* Its containers ask the gateway for names. */
 bool network_has_names(const struct network *n);
 fallible network_gateways(const struct network *n, struct ip ret[2], size_t *ret_n);

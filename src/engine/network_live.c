@@ -10,6 +10,7 @@
 #include "engine/network_flows.h"
 #include "engine/network_lease.h"
 #include "engine/network_parts.h"
+#include "engine/network_settle.h"
 #include "engine/network_start.h"
 #include "engine/network_wish.h"
 #include "monitor/events.h"
@@ -19,47 +20,15 @@
 
 /* ---- what a running container has -------------------------------------------------------------------------------- */
 
-static fallible running_pid(struct container *c, pid_t *ret)
-{
-    struct container_state s = { 0 };
-    TRY(container_state(c, &s));
-    bool runs = s.status == CONTAINER_RUNNING || s.status == CONTAINER_PAUSED;
-    *ret = runs && network_is_connected(c->engine, c->row.id) ? s.init.pid : 0;
-    container_state_clear(&s);
-    return NULL;
-}
-
 /* What a running container has is where its networks are. */
-static fallible running_there(struct engine *e, struct container *c, pid_t *ret)
+static fallible running_there(struct engine *e, struct container *c, pid_t *ret, char **ret_settled)
 {
-    TRY(running_pid(c, ret));
-    return *ret ? network_door(e, NETWORK_DOOR_INSIDE) : NULL;
-}
-
-static fallible publish_again(struct container *c, const struct network_plan *p)
-{
-    own_fd int dir = open(c->state_dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (dir < 0)
-        return err_sys(errno, "open '%s'", c->state_dir);
-    const struct firewall_part part = network_plan_part(p);
-    TRY(firewall_withdraw(dir));
-    TRY(firewall_note(dir, &part));
-    return firewall_add_part(&part);
-}
-
-/* Ports and default routes as the rows have them now. */
-static fallible follow_rows(struct container *c, pid_t pid)
-{
-    struct container_network n = { 0 };
-    TRY(network_look(c, &n));
-    err *e = publish_again(c, &n.plan);
-    for (size_t i = 0; !e && i < n.plan.links_n; i++) {
-        e = network_link_routes(&n.plan.links[i], pid);
-        if (!e && n.plan.links[i].hairpin)
-            e = network_link_hairpin(&n.plan.links[i]);
-    }
-    container_network_clear(&n);
-    return e;
+    *ret_settled = NULL;
+    TRY(network_running_pid(c, ret));
+    if (!*ret)
+        return NULL;
+    TRY(network_door(e, NETWORK_DOOR_INSIDE));
+    return network_settle(c, *ret, ret_settled);
 }
 
 /* ---- networks ---------------------------------------------------------------------------------------------------- */
@@ -125,28 +94,36 @@ fallible network_connect_container(struct engine *e, struct network *n, struct c
 {
     own(db_endpoints) struct db_endpoints there = { 0 };
     struct db *db;
+    own_mem char *settled = NULL;
     pid_t pid;
     TRY(container_lock(c));
     TRY(must_be_ours(c));
     TRY(engine_db(e, &db));
+    TRY(running_there(e, c, &pid, &settled));
     TRY(db_endpoint_list(db, c->row.id, NULL, &there));
     for (size_t i = 0; i < there.n; i++)
         if (str_eq(there.items[i].network, n->row.id))
-            return err_new(ERR_CONFLICT, "container '%s' is on network '%s' already", c->row.name, n->row.name);
+            return settled && str_eq(settled, n->row.id)
+                       ? NULL
+                       : err_new(ERR_CONFLICT, "container '%s' is on network '%s' already", c->row.name, n->row.name);
     free(at->container);
     free(at->network);
     at->container = mem_strdup(c->row.id);
     at->network = mem_strdup(n->row.id);
     TRY(place(c, &there, at));
-    TRY(running_there(e, c, &pid));
-    TRY(add_row(e, n, db, at));
+    if (pid)
+        TRY(network_change_begin(c, n, at));
+    err *failed = add_row(e, n, db, at);
     fault_here(FAULT_CONNECTED_ROW);
-    err *failed = pid ? connect_live(e, n, at, pid) : NULL;
+    if (!failed && pid)
+        failed = connect_live(e, n, at, pid);
     fault_here(FAULT_CONNECTED_LIVE);
     if (!failed && pid)
-        failed = follow_rows(c, pid);
+        failed = network_change_end(c, pid);
     if (failed) {
         err_ignore(db_endpoint_remove(db, c->row.id, n->row.id), "the first error says what went wrong");
+        if (pid)
+            network_change_undo(c, pid);
         return failed;
     }
     event_say(e->run, "network", "connect", n->row.id, "container", c->row.id, "name", n->row.name, "type",
@@ -158,21 +135,30 @@ fallible network_disconnect(struct engine *e, struct network *n, struct containe
 {
     own(db_endpoints) struct db_endpoints there = { 0 };
     struct db *db;
+    own_mem char *settled = NULL;
     pid_t pid;
     TRY(container_lock(c));
     TRY(engine_db(e, &db));
+    TRY(running_there(e, c, &pid, &settled));
     TRY(db_endpoint_list(db, c->row.id, n->row.id, &there));
+    if (!there.n && settled && str_eq(settled, n->row.id))
+        return NULL;
     if (!there.n)
         return err_new(ERR_NOT_FOUND, "container '%s' is not on network '%s'", c->row.name, n->row.name);
-    TRY(running_there(e, c, &pid));
+    if (pid)
+        TRY(network_change_begin(c, n, &there.items[0]));
     TRY(db_endpoint_remove(db, c->row.id, n->row.id));
+    fault_here(FAULT_CHANGE_ROW);
     err *failed = pid ? network_link_remove(there.items[0].interface, pid) : NULL;
+    fault_here(FAULT_CHANGE_LINK);
+    if (!failed && pid)
+        failed = network_change_end(c, pid);
     if (failed) {
         err_ignore(db_endpoint_add(db, &there.items[0]), "the first error says what went wrong");
+        if (pid)
+            network_change_undo(c, pid);
         return failed;
     }
-    if (pid)
-        TRY(follow_rows(c, pid));
     event_say(e->run, "network", "disconnect", n->row.id, "container", c->row.id, "name", n->row.name, "type",
               n->row.driver, NULL);
     return NULL;
@@ -240,30 +226,6 @@ static fallible withdraw_one(struct container *c, const struct db_port *p)
     return at.family == AF_INET ? NULL : usernet_withdraw(c->engine->usernet, c->row.id, proto_number(p->proto), &six);
 }
 
-fallible network_port_add(struct engine *e, struct container *c, struct db_ports *ports)
-{
-    struct db *db;
-    pid_t pid;
-    TRY(container_lock(c));
-    TRY(must_be_ours(c));
-    TRY(engine_db(e, &db));
-    TRY(running_there(e, c, &pid));
-    for (size_t i = 0; i < ports->n; i++) {
-        free(ports->items[i].container);
-        ports->items[i].container = mem_strdup(c->row.id);
-        if (pid)
-            TRY(check_port(c, &ports->items[i]));
-    }
-    for (size_t i = 0; i < ports->n; i++)
-        TRY(db_port_add(db, &ports->items[i]));
-    err *failed = pid ? follow_rows(c, pid) : NULL;
-    if (!failed && pid)
-        failed = publish_more(c, ports);
-    for (size_t i = 0; failed && i < ports->n; i++)
-        err_ignore(db_port_remove(db, &ports->items[i]), "the first error says what went wrong");
-    return failed;
-}
-
 static const struct db_port *find_port(const struct db_ports *l, const struct db_port *p)
 {
     for (size_t i = 0; i < l->n; i++) {
@@ -276,26 +238,83 @@ static const struct db_port *find_port(const struct db_ports *l, const struct db
     return NULL;
 }
 
+static bool are_there(const struct db_ports *there, const struct db_ports *ports)
+{
+    for (size_t i = 0; i < ports->n; i++)
+        if (!find_port(there, &ports->items[i]))
+            return false;
+    return true;
+}
+
+static fallible add_port_rows(struct db *db, const struct db_ports *ports)
+{
+    err *failed = NULL;
+    TRY(db_begin(db));
+    for (size_t i = 0; i < ports->n && !failed; i++)
+        failed = db_port_add(db, &ports->items[i]);
+    return db_end(db, failed);
+}
+
+fallible network_port_add(struct engine *e, struct container *c, struct db_ports *ports)
+{
+    own(db_ports) struct db_ports there = { 0 };
+    struct db *db;
+    own_mem char *settled = NULL;
+    pid_t pid;
+    TRY(container_lock(c));
+    TRY(must_be_ours(c));
+    TRY(engine_db(e, &db));
+    TRY(running_there(e, c, &pid, &settled));
+    TRY(db_port_list(db, c->row.id, &there));
+    if (settled && are_there(&there, ports))
+        return NULL;
+    for (size_t i = 0; i < ports->n; i++) {
+        free(ports->items[i].container);
+        ports->items[i].container = mem_strdup(c->row.id);
+        if (pid)
+            TRY(check_port(c, &ports->items[i]));
+    }
+    if (pid)
+        TRY(network_change_begin(c, NULL, NULL));
+    err *failed = add_port_rows(db, ports);
+    fault_here(FAULT_CHANGE_ROW);
+    if (!failed && pid)
+        failed = publish_more(c, ports);
+    if (!failed && pid)
+        failed = network_change_end(c, pid);
+    for (size_t i = 0; failed && i < ports->n; i++)
+        err_ignore(db_port_remove(db, &ports->items[i]), "the first error says what went wrong");
+    if (failed && pid)
+        network_change_undo(c, pid);
+    return failed;
+}
+
 fallible network_port_remove(struct engine *e, struct container *c, const struct db_ports *ports)
 {
     own(db_ports) struct db_ports there = { 0 };
     struct db *db;
+    own_mem char *settled = NULL;
     pid_t pid;
     TRY(container_lock(c));
     TRY(engine_db(e, &db));
+    TRY(running_there(e, c, &pid, &settled));
     TRY(db_port_list(db, c->row.id, &there));
-    TRY(running_there(e, c, &pid));
     for (size_t i = 0; i < ports->n; i++)
         if (!find_port(&there, &ports->items[i]))
-            return err_new(ERR_NOT_FOUND, "container '%s' has not published %lld/%s so", c->row.name,
-                           (long long)ports->items[i].container_port, ports->items[i].proto);
+            return settled && !*settled
+                       ? NULL
+                       : err_new(ERR_NOT_FOUND, "container '%s' has not published %lld/%s so", c->row.name,
+                                 (long long)ports->items[i].container_port, ports->items[i].proto);
+    if (pid)
+        TRY(network_change_begin(c, NULL, NULL));
     for (size_t i = 0; i < ports->n; i++) {
         const struct db_port *p = find_port(&there, &ports->items[i]);
         TRY(db_port_remove(db, p));
+        fault_here(FAULT_CHANGE_ROW);
         if (pid && c->engine->usernet)
             TRY(withdraw_one(c, p));
     }
-    return pid ? follow_rows(c, pid) : NULL;
+    return pid ? network_change_end(c, pid) : NULL;
 }
 
 /* ---- networks of CNI plugins ------------------------------------------------------------------------------------- */

@@ -761,6 +761,38 @@ fallible firewall_note(int dir_fd, const struct firewall_part *part)
     return fs_replace_at(dir_fd, FIREWALL_FILE, bytes, len, 0600, FS_SYNC_NONE);
 }
 
+/* The file of both, before either is touched. */
+static fallible note_both(int dir_fd, const void *old, size_t old_len, const struct firewall_part *part)
+{
+    own(nft) struct nft both = { 0 };
+    const void *bytes = "";
+    size_t len = 0;
+    firewall_begin(&both);
+    TRY(nft_add_bytes(&both, old, old_len));
+    firewall_put_part(&both, NFT_DELETE, part);
+    if (!both.empty)
+        bytes = nft_bytes(&both, &len);
+    return fs_replace_at(dir_fd, FIREWALL_FILE, bytes, len, 0600, FS_SYNC_NONE);
+}
+
+fallible firewall_replace(int dir_fd, const struct firewall_part *part)
+{
+    own_mem char *old = NULL;
+    size_t len = 0;
+    own_fd int sock = -1;
+    TRY(fs_read_at(dir_fd, FIREWALL_FILE, NOTE_MAX, &old, &len));
+    TRY(note_both(dir_fd, old, len, part));
+    fault_here(FAULT_CHANGE_NOTED);
+    if (len) {
+        TRY(nft_open(&sock));
+        TRY_AS(nft_send(sock, old, len), "withdraw published ports");
+    }
+    fault_here(FAULT_CHANGE_OUT);
+    TRY(firewall_add_part(part));
+    fault_here(FAULT_CHANGE_IN);
+    return firewall_note(dir_fd, part);
+}
+
 fallible firewall_withdraw(int dir_fd)
 {
     own_mem char *bytes = NULL;

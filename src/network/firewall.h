@@ -131,6 +131,8 @@ fallible firewall_add_part(const struct firewall_part *part);
  */
 #define FIREWALL_FILE "network"
 fallible firewall_note(int dir_fd, const struct firewall_part *part);
+/* What the file tells of goes out and part comes in; killed at any moment, the file tells of all that is there. */
+fallible firewall_replace(int dir_fd, const struct firewall_part *part);
 /* Carries the file out and removes it; a missing one is no error. */
 fallible firewall_withdraw(int dir_fd);
 

@@ -155,6 +155,22 @@ fallible nft_send(int sock, void *bytes, size_t len)
     }
 }
 
+fallible nft_add_bytes(struct nft *n, const void *bytes, size_t len)
+{
+    for (size_t at = 0; at < len;) {
+        const struct nlmsghdr *m = (const void *)((const char *)bytes + at);
+        if (len - at < sizeof *m || m->nlmsg_len < sizeof *m || NLMSG_ALIGN(m->nlmsg_len) > len - at)
+            return err_new(ERR_CORRUPT, "a batch for nf_tables that is cut short");
+        at += NLMSG_ALIGN(m->nlmsg_len);
+        if (m->nlmsg_type >> 8 != NFNL_SUBSYS_NFTABLES) /* where it begins or ends */
+            continue;
+        n->empty = false;
+        netlink_batch_begin(&n->batch, "element", m->nlmsg_type, m->nlmsg_flags & (uint16_t)~NLM_F_ACK, NLMSG_DATA(m),
+                            m->nlmsg_len - NLMSG_HDRLEN);
+    }
+    return NULL;
+}
+
 /* ---- objects --------------------------------------------------------------------------------------------------- */
 
 void nft_table(struct nft *n, enum nft_what what)

@@ -35,6 +35,8 @@ void nft_begin(struct nft *n, const char *table, uint32_t generation);
 fallible nft_commit(int sock, struct nft *n);
 /* The batch as bytes that nft_send() takes, in another process, at another time. Borrowed from n. */
 const void *nft_bytes(struct nft *n, size_t *ret_len);
+/* What another batch's bytes hold goes into this one, too. CORRUPT when they are none. */
+fallible nft_add_bytes(struct nft *n, const void *bytes, size_t len);
 /* Elements that are not there are no error: then each is taken by itself. */
 fallible nft_send(int sock, void *bytes, size_t len);
 

@@ -2,8 +2,8 @@
  * fault.h: places between two steps at which tests kill the process, beside the rows of a start (os/steps.h).
  *
  * HUSK_FAULT="kill@NAME" kills it there, in builds with -Dfault_injection=true; in others there is nothing. What is
- * left must be gone after the next command: tests/bats/602-network-more.bats, 771-trash.bats and
- * 576-pods.bats walk the whole table.
+ * left must be gone after the next command: tests/bats/602-network-more.bats, 761-network-killed.bats, 771-trash.bats
+ * and 576-pods.bats walk the whole table.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #ifndef HUSK_OS_FAULT_H
@@ -39,6 +39,13 @@
     X(FAULT_FLOWS_ROW, "flows-switched")                                                                               \
     X(FAULT_FLOWS_FORGOTTEN, "flows-forgotten")                                                                        \
     X(FAULT_CONNECTED_LIVE, "endpoint-connected")                                                                      \
+    X(FAULT_CHANGE_BEGUN, "change-begun")                                                                              \
+    X(FAULT_CHANGE_ROW, "change-in-rows")                                                                              \
+    X(FAULT_CHANGE_LINK, "change-of-interface")                                                                        \
+    X(FAULT_CHANGE_NOTED, "change-noted")                                                                              \
+    X(FAULT_CHANGE_OUT, "change-elements-out")                                                                         \
+    X(FAULT_CHANGE_IN, "change-elements-in")                                                                           \
+    X(FAULT_CHANGE_DONE, "change-done")                                                                                \
     X(FAULT_NAMES_GONE, "network-names-gone")                                                                          \
     X(FAULT_BRIDGE_GONE, "bridge-removed")                                                                             \
     X(FAULT_WHOLE, "user-connected")                                                                                   \
