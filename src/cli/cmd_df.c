@@ -5,9 +5,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <string.h>
 
+#include "cli/network.h"
 #include "cli/pod.h"
 #include "cli/table.h"
+#include "engine/build_cache.h"
 #include "engine/image_remove.h"
+#include "engine/image_rows.h"
 #include "engine/trash.h"
 #include "engine/usage.h"
 #include "engine/volume.h"
@@ -193,7 +196,8 @@ static fallible df_run(const void *opts_, struct args args)
 struct pruning {
     struct engine *engine;
     const struct prune_opts *o;
-    struct strv gone; /* IDs of containers: with --dry-run what they use is looked at as if they were */
+    struct strv gone;   /* IDs of containers: with --dry-run what they use is looked at as if they were */
+    struct strv builds; /* diffIDs that no entry of the build cache keeps any more; likewise */
     uint64_t bytes;
     struct trash trash;
 };
@@ -274,6 +278,39 @@ static fallible prune_volumes(struct pruning *p)
     return NULL;
 }
 
+/* One that undo would ask for, of a container that this command puts into the trash, stays until that is emptied. */
+static fallible prune_networks(struct pruning *p)
+{
+    own_strv struct strv gone = { 0 };
+    bool keeps = trash_keeps(&p->trash);
+    const struct network_pruning wish = { .filters = &p->o->filter,
+                                          .without = p->o->dry_run && !keeps ? &p->gone : NULL,
+                                          .with_trash = keeps && !p->o->dry_run,
+                                          .dry_run = p->o->dry_run };
+    TRY(network_prune_unused(p->engine, &wish, &gone));
+    print_list("Deleted Networks", &gone);
+    return NULL;
+}
+
+/* As docker: what no image has, and with --all everything; not the cache mounts, which are what steps keep on purpose.
+ * A filter is about other things. */
+static fallible prune_builds(struct pruning *p)
+{
+    own(image_rows) struct image_rows *images = NULL;
+    own_strv struct strv keys = { 0 }, used = { 0 };
+    struct layout *l;
+    if (p->o->filter.n)
+        return NULL;
+    TRY(engine_layout(p->engine, &l));
+    if (!p->o->all)
+        TRY(image_rows(p->engine, &images));
+    for (size_t i = 0; images && i < images->n; i++)
+        strv_copy(&used, (char *const *)(uintptr_t)images->rows[i].layers, images->rows[i].layers_n);
+    TRY(build_cache_forget(l, p->o->all ? NULL : &used, p->o->dry_run, &keys, &p->builds));
+    print_list("Deleted build cache objects", &keys);
+    return NULL;
+}
+
 static fallible prune_images(struct pruning *p)
 {
     own_strv struct strv lines = { 0 };
@@ -282,6 +319,7 @@ static fallible prune_images(struct pruning *p)
                                   .dry_run = p->o->dry_run,
                                   .filters = &p->o->filter,
                                   .without = &p->gone,
+                                  .without_builds = &p->builds,
                                   .without_trash = !p->o->filter.n,
                                   .trash = &p->trash };
     TRY(image_prune(p->engine, &wish, &lines, &freed));
@@ -313,7 +351,9 @@ static fallible prune_all(struct pruning *p)
         TRY(prune_trash(p));
     TRY(prune_pods(p));
     TRY(prune_containers(p));
+    TRY(prune_networks(p));
     TRY(prune_volumes(p));
+    TRY(prune_builds(p));
     return prune_images(p);
 }
 
@@ -329,6 +369,7 @@ static fallible prune_run(const void *opts_, struct args args)
     if (!o->dry_run)
         err_ignore(trash_end(&p.trash), "what was asked is done; the next removal tries again");
     strv_free(&p.gone);
+    strv_free(&p.builds);
     TRY(e);
     printf("%s: %s\n", o->dry_run ? "Would be reclaimed" : "Total reclaimed space", format_bytes(p.bytes, size));
     return NULL;
@@ -349,8 +390,13 @@ const struct command cmd_system_df = {
 const struct command cmd_system_prune = {
     .name = "prune",
     .summary = "Remove containers that do not run, and what nothing needs",
-    .detail = "What earlier removals kept for `husk undo` is deleted; what this one removes is\n"
-              "kept in its turn, so all of the space that it tells is free with --no-trash only, or when they expire.",
+    .detail =
+        "Containers and pods that do not run, networks that none is on, images without a name and what builds\n"
+        "remember of no image; with --all every image that no container uses and all that builds remember (cache\n"
+        "mounts: husk builder prune --all).\n\n"
+        "What earlier removals kept for `husk undo` is deleted; what this one removes is kept in its turn, but for\n"
+        "networks and what builds remember, so all of the space that it tells is free with --no-trash only, or when\n"
+        "they expire. A network of a container in the trash stays.",
     .opts = prune_rows,
     .opts_size = sizeof(struct prune_opts),
     .max_args = 0,

@@ -8,8 +8,10 @@
 #include "base/parse.h"
 #include "cli/cli.h"
 #include "cli/inspect_docs.h"
+#include "cli/network.h"
 #include "cli/table.h"
 #include "engine/container_parts.h"
+#include "engine/db_trash.h"
 #include "engine/link.h"
 #include "engine/network.h"
 #include "engine/network_door.h"
@@ -143,14 +145,22 @@ static fallible create_run(const void *opts_, struct args args)
 /* ---- listing ------------------------------------------------------------------------------------------------------
  */
 
-static fallible is_used(struct engine *e, const struct network *n, bool *ret)
+/* without: IDs of containers that do not count; may be NULL. */
+static fallible is_used_but(struct engine *e, const struct network *n, const struct strv *without, bool *ret)
 {
     own(db_endpoints) struct db_endpoints l = { 0 };
     struct db *db;
     TRY(engine_db(e, &db));
     TRY(db_endpoint_list(db, NULL, n->row.id, &l));
-    *ret = l.n > 0;
+    *ret = false;
+    for (size_t i = 0; i < l.n; i++)
+        *ret |= !without || !strv_has(without, l.items[i].container);
     return NULL;
+}
+
+static fallible is_used(struct engine *e, const struct network *n, bool *ret)
+{
+    return is_used_but(e, n, NULL, ret);
 }
 
 static bool has_label(const struct network *n, const char *wish)
@@ -331,35 +341,48 @@ static fallible rm_run(const void *opts_, struct args args)
     return command_each("husk network rm", args, rm_one, &(struct each){ engine, o, NULL });
 }
 
+static fallible prune_one(struct engine *e, struct network *n, const struct network_pruning *p, struct strv *ret)
+{
+    bool used = true, wanted = true;
+    struct db *db;
+    if (str_eq(n->row.name, NETWORK_DEFAULT))
+        return NULL;
+    TRY(is_used_but(e, n, p->without, &used));
+    TRY(passes(e, n, p->filters, &wanted));
+    TRY(engine_db(e, &db));
+    if (used || !wanted || (p->with_trash && db_trash_has_network(db, n->row.id)))
+        return NULL;
+    err *failed = p->dry_run ? NULL : network_remove(e, n, false);
+    if (err_is(failed, ERR_CONFLICT)) { /* somebody connects just now */
+        err_free(failed);
+        return NULL;
+    }
+    TRY(failed);
+    strv_add(ret, n->row.name);
+    return NULL;
+}
+
+fallible network_prune_unused(struct engine *e, const struct network_pruning *p, struct strv *ret)
+{
+    struct network_list l = { 0 };
+    err *failed = NULL;
+    TRY(network_list(e, &l));
+    for (size_t i = 0; i < l.n && !failed; i++)
+        failed = prune_one(e, l.items[i], p, ret);
+    network_list_clear(&l);
+    return failed;
+}
+
 static fallible prune_run(const void *opts_, struct args args)
 {
     const struct network_opts *o = opts_;
     own(engine) struct engine *engine = NULL;
-    struct network_list l = { 0 };
+    own_strv struct strv names = { 0 };
     TRY(engine_open(&engine));
-    TRY(network_list(engine, &l));
-    err *e = NULL;
-    bool heading = false;
-    for (size_t i = 0; i < l.n && !e; i++) {
-        bool used = true, wanted = true;
-        if (str_eq(l.items[i]->row.name, NETWORK_DEFAULT))
-            continue;
-        e = is_used(engine, l.items[i], &used);
-        if (!e)
-            e = passes(engine, l.items[i], &o->filter, &wanted);
-        if (e || used || !wanted)
-            continue;
-        e = o->dry_run ? NULL : network_remove(engine, l.items[i], false);
-        if (err_is(e, ERR_CONFLICT)) { /* somebody connects just now */
-            err_free(e);
-            e = NULL;
-            continue;
-        }
-        if (!e)
-            printf("%s%s\n", heading ? "" : "Deleted Networks:\n", l.items[i]->row.name);
-        heading = true;
-    }
-    network_list_clear(&l);
+    err *e =
+        network_prune_unused(engine, &(struct network_pruning){ .filters = &o->filter, .dry_run = o->dry_run }, &names);
+    for (size_t i = 0; i < names.n; i++)
+        printf("%s%s\n", i ? "" : "Deleted Networks:\n", names.items[i]);
     return e;
 }
 

@@ -4,6 +4,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "os/fs.h"
 
@@ -32,31 +35,71 @@ void build_entry_free(struct build_entry *e)
     bind_free(&build_entry_type, e);
 }
 
-static fallible read_entry(int dir_fd, const char *name, struct strv *ret)
+static fallible read_entry(int dir_fd, const char *name, struct build_entry **ret)
 {
     own_mem char *text = NULL;
     size_t len = 0;
     void *entry = NULL;
     TRY(fs_read_at(dir_fd, name, ENTRY_MAX, &text, &len));
     TRY(bind_read(&build_entry_type, text, len, &entry));
-    const struct build_entry *e = entry;
-    if (e->diff_id && digest_valid(e->diff_id))
-        strv_add(ret, e->diff_id);
-    build_entry_free(entry);
+    *ret = entry;
+    return NULL;
+}
+
+/* *ret NULL: nothing was ever built. */
+static fallible open_cache(struct layout *l, DIR **ret)
+{
+    own_fd int fd = openat(l->fd, "build/cache", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    *ret = NULL;
+    if (fd < 0)
+        return errno == ENOENT ? NULL : err_sys(errno, "open '%s/build/cache'", l->path);
+    *ret = fdopendir(fd);
+    if (!*ret)
+        return err_sys(errno, "read '%s/build/cache'", l->path);
+    (void)take_fd(&fd);
     return NULL;
 }
 
 fallible build_cache_keep(struct layout *l, struct strv *ret_digests)
 {
-    own_fd int fd = openat(l->fd, "build/cache", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return errno == ENOENT ? NULL : err_sys(errno, "open '%s/build/cache'", l->path);
-    own_dir DIR *dir = fdopendir(fd);
-    if (!dir)
-        return err_sys(errno, "read '%s/build/cache'", l->path);
-    int dir_fd = take_fd(&fd);
-    for (const struct dirent *x; (x = readdir(dir));)
-        if (x->d_name[0] != '.')
-            err_ignore(read_entry(dir_fd, x->d_name, ret_digests), "then it keeps nothing");
+    own_dir DIR *dir = NULL;
+    TRY(open_cache(l, &dir));
+    for (const struct dirent *x; dir && (x = readdir(dir));) {
+        own(build_entry) struct build_entry *e = NULL;
+        if (x->d_name[0] == '.')
+            continue;
+        err_ignore(read_entry(dirfd(dir), x->d_name, &e), "then it keeps nothing");
+        if (e && e->diff_id && digest_valid(e->diff_id))
+            strv_add(ret_digests, e->diff_id);
+    }
+    return NULL;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+fallible build_cache_forget(struct layout *l, const struct strv *used, bool dry_run, struct strv *ret_keys,
+                            struct strv *ret_digests)
+{
+    own_dir DIR *dir = NULL;
+    TRY(open_cache(l, &dir));
+    for (const struct dirent *x; dir && (x = readdir(dir));) {
+        own(build_entry) struct build_entry *e = NULL;
+        if (x->d_name[0] == '.')
+            continue;
+        err_ignore(read_entry(dirfd(dir), x->d_name, &e), "it is of no use, and goes");
+        bool named = e && e->diff_id && digest_valid(e->diff_id);
+        if (used && named && strv_has(used, e->diff_id))
+            continue;
+        if (!dry_run && unlinkat(dirfd(dir), x->d_name, 0) < 0)
+            return err_sys(errno, "remove '%s/build/cache/%s'", l->path, x->d_name);
+        strv_add(ret_keys, x->d_name);
+        if (named)
+            strv_add(ret_digests, e->diff_id);
+    }
+    if (ret_keys->n > 1)
+        qsort(ret_keys->items, ret_keys->n, sizeof *ret_keys->items, by_text);
     return NULL;
 }

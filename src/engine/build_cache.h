@@ -18,6 +18,13 @@ extern const struct bind_type build_entry_type;
 void build_entry_free(struct build_entry *e);
 OWN_TYPE(build_entry, struct build_entry *, build_entry_free)
 
+/**
+ * build_cache_forget - entries whose layer is not in used, or all of them when used is NULL; their layers go with the
+ * next sweep, if nothing else has them.
+ * @ret_keys: the entries' names; @ret_digests: the diffIDs that no entry keeps then.
+ */
+fallible build_cache_forget(struct layout *l, const struct strv *used, bool dry_run, struct strv *ret_keys,
+                            struct strv *ret_digests);
 /* Adds the diffIDs that entries name. An entry that cannot be read keeps nothing: it is a miss. */
 fallible build_cache_keep(struct layout *l, struct strv *ret_digests);
 

@@ -318,6 +318,11 @@ bool db_trash_has_container(struct db *db, const char *id)
     return db_has_row(db, "SELECT 1 FROM trash_container WHERE id = ?", id);
 }
 
+bool db_trash_has_network(struct db *db, const char *network)
+{
+    return db_has_row(db, "SELECT 1 FROM trash_endpoint WHERE network = ?", network);
+}
+
 bool db_trash_has_item(struct db *db, const char *item)
 {
     return db_has_row(db, "SELECT 1 FROM trash_volume WHERE item = ?", item);

@@ -87,6 +87,8 @@ fallible db_untrash_image(struct db *db, int64_t item);
 fallible db_trash_forget(struct db *db, int64_t entry);
 
 bool db_trash_has_container(struct db *db, const char *id);
+/* Whether a container there is on it, by its ID. */
+bool db_trash_has_network(struct db *db, const char *network);
 bool db_trash_has_item(struct db *db, const char *item);
 /* The newest item of that volume name; 0: none. */
 fallible db_trash_item_of(struct db *db, const char *name, int64_t *ret);

@@ -88,8 +88,19 @@ struct keeping {
     struct engine *e;
     const struct strv *without; /* containers */
     bool no_builds;
-    int64_t without_entry; /* of the trash */
+    const struct strv *without_builds; /* diffIDs */
+    int64_t without_entry;             /* of the trash */
 };
+
+static fallible kept_by_builds(struct layout *l, const struct strv *without, struct sweep_kept *ret)
+{
+    own_strv struct strv all = { 0 };
+    TRY(build_cache_keep(l, &all));
+    for (size_t i = 0; i < all.n; i++)
+        if (!without || !strv_has(without, all.items[i]))
+            strv_add(&ret->layers, all.items[i]);
+    return NULL;
+}
 
 static err *kept_now(void *ctx, struct sweep_kept *ret)
 {
@@ -97,7 +108,7 @@ static err *kept_now(void *ctx, struct sweep_kept *ret)
     struct layout *l;
     TRY(engine_layout(k->e, &l));
     if (!k->no_builds)
-        TRY(build_cache_keep(l, &ret->layers));
+        TRY(kept_by_builds(l, k->without_builds, ret));
     TRY(kept_by_trash(k->e, k->without_entry, ret));
     return kept_by_others(k->e, k->without, ret);
 }
@@ -388,6 +399,7 @@ static fallible prune(struct prune *p, struct image **images, size_t n, uint64_t
     struct sweep_result r = { 0 };
     struct keeping keeping = { .e = p->e,
                                .without = o->without,
+                               .without_builds = o->without_builds,
                                .without_entry = o->without_trash ? EVERY_ENTRY : NO_ENTRY };
     for (size_t i = 0; i < n; i++)
         TRY(prune_one(p, images[i]));

@@ -27,7 +27,8 @@ struct prune_options {
     const struct strv *filters; /* "until=TIME or DURATION", "label=KEY[=VALUE]", "label!=KEY[=VALUE]"; NULL: none */
     const struct strv *without; /* IDs of containers that do not count: they go first; NULL: none */
     bool without_trash;         /* nor does what the trash has now */
-    struct trash *trash;        /* where to; NULL: they are gone */
+    const struct strv *without_builds; /* nor do these diffIDs of the build cache; NULL: none */
+    struct trash *trash;               /* where to; NULL: they are gone */
 };
 /* Names that nobody uses go first, then everything that nothing needs. */
 fallible image_prune(struct engine *e, const struct prune_options *o, struct strv *ret_lines, uint64_t *ret_bytes);
