@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -53,18 +54,45 @@ fallible paths_root(char **ret)
     return paths_absolute(path, ret);
 }
 
+/* A directory that nobody but us has written to. */
+static bool is_ours(const char *path, struct stat *ret)
+{
+    return lstat(path, ret) == 0 && S_ISDIR(ret->st_mode) && ret->st_uid == geteuid() && !(ret->st_mode & 0022);
+}
+
+/* Something came into it or left it since the machine is up: /tmp may outlast that. */
+static bool is_of_this_boot(const struct stat *st)
+{
+    struct timespec now = { 0 }, up = { 0 };
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    (void)clock_gettime(CLOCK_BOOTTIME, &up);
+    return st->st_mtim.tv_sec >= now.tv_sec - up.tv_sec;
+}
+
+/* cron and su say no XDG_RUNTIME_DIR, and before the first login there may be none; but a container is found by all or
+ * by nobody. So who is told none looks where it would be, and who has one looks whether somebody who had none was first
+ * since the boot. Source: XDG Base Directory Specification; pam_systemd(8). */
+static char *run_of_user(const char *xdg)
+{
+    struct stat st;
+    own_mem char *fallback = mem_printf("/tmp/husk-%u", (unsigned)geteuid());
+    own_mem char *usual = mem_printf("/run/user/%u", (unsigned)geteuid());
+    own_mem char *path = NULL;
+    if (xdg && xdg[0] == '/')
+        path = mem_printf("%s/husk", xdg);
+    else if (is_ours(usual, &st))
+        path = mem_printf("%s/husk", usual);
+    if (!path || (access(path, F_OK) < 0 && is_ours(fallback, &st) && is_of_this_boot(&st)))
+        return take(fallback);
+    return take(path);
+}
+
 fallible paths_run(char **ret)
 {
     const char *set = getenv("HUSK_RUN");
     if (set && *set)
         return paths_absolute(set, ret);
-    const char *xdg = getenv("XDG_RUNTIME_DIR");
-    if (geteuid() == 0)
-        *ret = mem_strdup("/run/husk");
-    else if (xdg && xdg[0] == '/')
-        *ret = mem_printf("%s/husk", xdg);
-    else
-        *ret = mem_printf("/tmp/husk-%u", (unsigned)geteuid());
+    *ret = geteuid() == 0 ? mem_strdup("/run/husk") : run_of_user(getenv("XDG_RUNTIME_DIR"));
     return NULL;
 }
 

@@ -7,9 +7,9 @@
  *            containers/<id>/              one folder per container (engine/container.h)
  *            volumes/<name>/_data/         named volumes
  *            trash/                        what was removed and can be had back (engine/trash.h)
- *   run    $HUSK_RUN, or /run/husk for root, or $XDG_RUNTIME_DIR/husk, or /tmp/husk-<uid>
- *            <id>/                         what dies with the machine: state.json, attach.sock
- *            seccomp/                      compiled filters
+ *   run    $HUSK_RUN, or /run/husk for root, or $XDG_RUNTIME_DIR/husk; where that is not said (cron, su)
+ * /run/user/<uid>/husk if the first is there, else /tmp/husk-<uid>, which those who have another then use too until the
+ * next boot <id>/                         what dies with the machine: state.json, attach.sock seccomp/ compiled filters
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #ifndef HUSK_ENGINE_PATHS_H

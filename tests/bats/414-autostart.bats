@@ -135,3 +135,38 @@ reboot() {
         $h rm -fa >/dev/null
     done
 }
+
+@test "a container that cron started, without XDG_RUNTIME_DIR, is the one that a login shell finds, and the other way round" {
+    ((EUID == 0)) || skip "kernel: /tmp is replaced for this test alone"
+    local uid
+    as_user load_busybox
+    uid=$(id -u "$HUSK_USER")
+    install -d -m 700 -o "$HUSK_USER" "$T/xdg"
+    cat >"$T/tmp/script" <<'END'
+set -e
+mount -t tmpfs tmpfs /tmp
+chmod 1777 /tmp
+cron() { as_user env -u HUSK_RUN -u XDG_RUNTIME_DIR "$HUSK" "$@"; }
+login() { as_user env -u HUSK_RUN XDG_RUNTIME_DIR="$T/xdg" "$HUSK" "$@"; }
+cron run -d --name cc --network none busybox sleep 1000
+[[ $(login ps --format '{{.Names}} {{.State}}') == "cc running" && ! -e $T/xdg/husk ]]
+login exec cc true
+login stop -t 0 cc
+[[ $(cron ps -a --format '{{.State}}') == exited ]]
+# what another boot left is not taken for this one's
+touch -d '2 years ago' /tmp/husk-$uid
+login start cc
+[[ -d $T/xdg/husk && $(login ps -q) ]]
+login rm -f cc
+# nor what is another user's
+rm -rf /tmp/husk-$uid "$T/xdg/husk"
+mkdir -m 700 /tmp/husk-$uid
+login create --name cc --network none busybox true
+[[ ! $(ls -A /tmp/husk-$uid) ]]
+login rm --no-trash cc
+END
+    export -f as_user
+    export uid T HUSK HUSK_USER USER_HOME
+    run unshare --mount --propagation private bash "$T/tmp/script"
+    expect 0
+}
