@@ -6,6 +6,7 @@
 
 #include "cli/cli.h"
 #include "engine/autostart.h"
+#include "engine/chain.h"
 
 struct autostart_opts {
     const char *init, *root_dir;
@@ -129,7 +130,9 @@ static err *start_one(struct container *c, enum container_status status)
 {
     if (status != CONTAINER_CREATED && status != CONTAINER_EXITED)
         return NULL;
+    int code;
     TRY(container_start(c, NULL));
+    TRY(chain_await(c, &code));
     printf("%s\n", c->row.name);
     return NULL;
 }

@@ -4,6 +4,7 @@
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "cli/cli.h"
+#include "engine/chain.h"
 
 struct stop_opts {
     struct container_selection select;
@@ -46,7 +47,9 @@ static err *stop_one(struct container *c, const void *ctx)
 
 static err *restart_one(struct container *c, const void *ctx)
 {
-    return container_restart(c, ctx);
+    int code;
+    TRY(container_restart(c, ctx));
+    return chain_await(c, &code);
 }
 
 static fallible stop_run(const void *opts_, struct args args)

@@ -389,7 +389,8 @@ static fallible create_in(struct pod *p, const struct create_options *o, char *c
 {
     struct create_options m = *o;
     own_mem char *ipc = NULL, *uts = NULL, *pid = NULL, *user = NULL, *hosts = NULL;
-    own_strv struct strv devices = { 0 }, security = { 0 }, networks = { 0 }, from = { 0 }, requires = { 0 };
+    own_strv struct strv devices = { 0 }, security = { 0 }, networks = { 0 }, from = { 0 }, requires = { 0 },
+                         names = { 0 };
     m.pod = m.pod_id_file = NULL;
     m.member_of = p;
     TRY(refuse_shared(p, o));
@@ -410,8 +411,12 @@ static fallible create_in(struct pod *p, const struct create_options *o, char *c
         if (strv_has(share, "net")) {
             strv_add_take(&networks, joined(p, theirs->network));
             m.network = networks;
-            if (str_eq(theirs->network, "host") && !o->hosts_file && !m.no_hosts) /* none is joined whose file it is */
-                m.hosts_file = hosts = mem_strdup(theirs->hosts_file);
+            if (str_eq(theirs->network, "host") && !m.no_hosts) { /* none is joined whose file it is */
+                if (!o->hosts_file)
+                    m.hosts_file = hosts = mem_strdup(theirs->hosts_file);
+                concat(&o->add_host, &theirs->add_hosts, &names); /* the first that has a name counts */
+                m.add_host = names;
+            }
         }
         if (strv_has(share, "ipc") && !o->ipc)
             m.ipc = ipc = joined(p, theirs->ipc);

@@ -48,6 +48,23 @@ TABLE
     done
 }
 
+@test "init-chain: restart and autostart wait for the program too, and name the helper that stopped them" {
+    local h
+    for h in $WHO; do
+        $h run --rm -v flip:/h inits cp /helpers/two /h/
+        $h run -d --name re --restart always -v flip:/h --init-chain /h/two busybox sleep 1000
+        $h restart -t 0 re
+        $h run --rm -v flip:/h inits cp /helpers/slow /h/two
+        run $h restart -t 0 re
+        expect 1 "container 're' ended before its program ran: '/h/two' of its --init-chain"
+        $h stop -t 0 re
+        run $h autostart run
+        expect 1 "container 're' ended before its program ran: '/h/two' of its --init-chain"
+        $h rm -f re
+        $h volume rm flip
+    done
+}
+
 @test "init-chain: each runs the next, in one process; one that fails ends the container with its status" {
     local h
     for h in $WHO; do

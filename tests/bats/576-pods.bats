@@ -97,6 +97,10 @@ pod_is() { [[ $(pod_state "$1" "$2") == "$3" ]]; }
             expect 1
             $h pod rm -f filed
         done
+        $h pod create --name named --network host --add-host db:10.1.2.3
+        $h run --rm --pod named busybox grep -w 10.1.2.3.db /etc/hosts
+        [[ $($h run --rm --pod named --add-host db:10.9.9.9 busybox grep -w db /etc/hosts | head -n 1) == 10.9.9.9* ]]
+        $h pod rm -f --no-trash named
         $h pod create --name bare --network none --no-hosts --no-hostname
         run $h run --rm --pod bare busybox grep /etc/host /proc/mounts
         expect 1 "="
