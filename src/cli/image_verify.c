@@ -7,10 +7,11 @@
 #include "base/parse.h"
 #include "cli/image_common.h"
 #include "image/ref.h"
+#include "layers/extents.h"
 #include "layers/verify.h"
 
 struct verify_opts {
-    bool all, repair, quick, quiet;
+    bool all, repair, quick, quiet, extents;
     const char *tls_verify;
 };
 
@@ -21,6 +22,8 @@ static const struct opt verify_rows[] = {
     OPT_FLAG('a', "all", T, all, "All images"),
     OPT_FLAG(0, "repair", T, repair, "Fetch damaged blobs again, unpack damaged layers again"),
     OPT_FLAG(0, "quick", T, quick, "Only what is missing or has the wrong size"),
+    OPT_FLAG(0, "extents", T, extents,
+             "Not images, but the index by which equal files share extents; --repair makes it anew"),
     OPT_FLAG('q', "quiet", T, quiet, "Print only what is wrong"),
     OPT_STR(0, "tls-verify", T, tls_verify, "true|false", "Check the registry's certificate; false also allows http",
             .words = true_false),
@@ -115,6 +118,21 @@ static fallible report(const struct verify_opts *opts, const struct verify_resul
     return r->bad == r->repaired ? NULL : err_exit(1);
 }
 
+/* With --quiet nothing is said of one that was repaired: husk system check does. */
+static fallible verify_extents(const struct verify_opts *opts, struct layout *l)
+{
+    own(err) err *wrong = extents_check(l);
+    if (wrong && !err_is(wrong, ERR_CORRUPT))
+        return take(wrong);
+    if (wrong && opts->repair)
+        TRY(extents_rebuild(l));
+    if (wrong && !(opts->repair && opts->quiet))
+        printf("%s%s\n", err_text(wrong), opts->repair ? ": made anew" : "");
+    else if (!wrong && !opts->quiet)
+        printf("the index of shared extents is good\n");
+    return wrong && !opts->repair ? err_exit(1) : NULL;
+}
+
 static fallible verify_run(const void *opts_, struct args args)
 {
     struct run run = { .opts = opts_ };
@@ -122,9 +140,15 @@ static fallible verify_run(const void *opts_, struct args args)
     own(image_session) struct image_session *s = NULL;
     own_strv struct strv names = { 0 };
     struct verify_result r = { 0 };
-    if (opts->all ? args.n > 0 : args.n == 0)
+    if (opts->extents && (opts->all || args.n > 0))
+        return err_new(ERR_INVALID, "--extents is about no image: no names and no --all beside it");
+    if (!opts->extents && (opts->all ? args.n > 0 : args.n == 0))
         return err_new(ERR_INVALID, opts->all ? "--all takes no names" : "name images, or say --all");
     TRY(image_session_open(&s));
+    if (opts->extents) {
+        TRY(image_confine(s, -1));
+        return verify_extents(opts, s->store);
+    }
     TRY(find_names(s->store, args, &names));
     err *e = find_origins(&run, s->store);
     if (!e)

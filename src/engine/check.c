@@ -396,6 +396,11 @@ static err *repair_image(struct check *c, const char *name)
     return image_program_run((const char *const[]){ "verify", "--quick", "--repair", "--quiet", name, NULL });
 }
 
+static err *rebuild_extents(struct check *c, const char *name)
+{
+    return image_program_run((const char *const[]){ "verify", "--extents", "--repair", "--quiet", NULL });
+}
+
 static err *sweep_images(struct check *c, const char *name)
 {
     return image_sweep(c->engine, false, NULL);
@@ -411,6 +416,7 @@ static err *image_problem(void *ctx, enum check_image_kind kind, const char *nam
 {
     static repair_fn *const repairs[] = { [CHECK_IMAGE_BROKEN] = repair_image,
                                           [CHECK_IMAGE_STAGING] = sweep_images,
+                                          [CHECK_IMAGE_EXTENTS] = rebuild_extents,
                                           [CHECK_IMAGE_BUILD_NAME] = drop_build_name };
     problem(ctx, repairs[kind], name, "%s", text);
     return NULL;

@@ -9,6 +9,8 @@
 #include <time.h>
 
 #include "image/ref.h"
+#include "image/settings.h"
+#include "layers/extents.h"
 #include "layers/layer.h"
 #include "os/fs.h"
 
@@ -145,6 +147,18 @@ static fallible look_at_staging(struct look *k)
     return k->problem(k->ctx, CHECK_IMAGE_STAGING, "", text);
 }
 
+static fallible look_at_extents(struct look *k)
+{
+    struct settings settings;
+    TRY(settings_read(&settings));
+    k->l->share_extents = settings.share_extents;
+    own(err) err *wrong = extents_check(k->l);
+    if (!err_is(wrong, ERR_CORRUPT))
+        return take(wrong);
+    own_mem char *text = mem_printf("image store: %s", err_text(wrong));
+    return k->problem(k->ctx, CHECK_IMAGE_EXTENTS, "", text);
+}
+
 fallible check_images(struct engine *e, check_image_problem *problem, void *ctx)
 {
     own(oci_index) struct oci_index *index = NULL;
@@ -156,5 +170,6 @@ fallible check_images(struct engine *e, check_image_problem *problem, void *ctx)
     TRY(layout_read_index(k.l, &index));
     for (size_t i = 0; i < index->manifests_n; i++)
         TRY(look_at_image(&k, &index->manifests[i]));
-    return look_at_staging(&k);
+    TRY(look_at_staging(&k));
+    return look_at_extents(&k);
 }

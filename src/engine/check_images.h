@@ -10,6 +10,7 @@
 enum check_image_kind {
     CHECK_IMAGE_BROKEN,     /* a document, a layer or a blob is missing or has the wrong size; name: the image's */
     CHECK_IMAGE_STAGING,    /* killed commands left work in staging */
+    CHECK_IMAGE_EXTENTS,    /* the index of shared extents is lost or damaged */
     CHECK_IMAGE_BUILD_NAME, /* a name that a killed build had given for its own length; name: that */
 };
 typedef err *check_image_problem(void *ctx, enum check_image_kind kind, const char *name, const char *text);
