@@ -419,8 +419,8 @@ void dns_names_reach(const struct dns_names *n, const char *container, const cha
         for (size_t e = m->first; e < m->first + m->endpoints_n; e++)
             for (size_t j = 0; j < n->endpoints[e].addresses_n; j++)
                 if (n->endpoints[e].addresses[j].family == a->family)
-                    fn(ctx,
-                       &(struct firewall_reach){ n->endpoints[e].addresses[j], *a, *a, r->first, r->last, timeout_ms });
+                    fn(ctx, &(struct firewall_reach){ n->endpoints[e].addresses[j], *a, *a, r->first, r->last,
+                                                      timeout_ms, "" });
     }
 }
 

@@ -224,10 +224,14 @@ static fallible reload(struct engine *e, int sock, int route, const struct netwo
     if (!failed) {
         put_entries(&n, NFT_DELETE, &strays.found); /* first: another address may have the port now */
         failed = add_networks(e, networks, sock, route, &n);
+        if (expected.reach_n)
+            firewall_bridge(&n);
         put_entries(&n, NFT_ADD, &expected);
     }
-    if (!failed)
+    if (!failed) {
         failed = nft_commit(sock, &n);
+        failed = expected.reach_n ? firewall_bridge_why(failed) : failed;
+    }
     if (!failed)
         failed = network_flows_sweep(networks, sock);
     entries_clear(&strays.found);

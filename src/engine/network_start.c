@@ -417,8 +417,9 @@ static fallible prepare_egress(const struct container_config *config, struct con
                            "--egress: what leaves by '%s' (macvlan, ipvlan) passes no firewall of husk's: "
                            "use a network of the driver bridge",
                            l->parent);
-        egress_elements(&e, &l->ip4.ip, &ret->plan.reach, &ret->plan.reach_n);
-        egress_elements(&e, &l->ip6.ip, &ret->plan.reach, &ret->plan.reach_n);
+        egress_port(&e, l->host, &ret->plan.reach, &ret->plan.reach_n);
+        egress_elements(&e, &l->ip4.ip, l->host, &ret->plan.reach, &ret->plan.reach_n);
+        egress_elements(&e, &l->ip6.ip, l->host, &ret->plan.reach, &ret->plan.reach_n);
     }
     if (egress_has_names(&e) && !ret->dns.n)
         return err_new(ERR_CONFLICT,

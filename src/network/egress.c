@@ -146,16 +146,30 @@ static void add(struct firewall_reach **l, size_t *n, const struct firewall_reac
     (*l)[(*n)++] = *r;
 }
 
+static void add_self(const struct ip *from, const char *port, struct firewall_reach **ret, size_t *ret_n)
+{
+    struct firewall_reach self = { .from = *from };
+    memcpy(self.port, port, strnlen(port, sizeof self.port - 1));
+    add(ret, ret_n, &self);
+}
+
+void egress_port(const struct egress *e, const char *port, struct firewall_reach **ret, size_t *ret_n)
+{
+    if (e->limited)
+        add_self(&(struct ip){ 0 }, port, ret, ret_n);
+}
+
 /* Networks that overlap are one element of the kernel's set each, but not the same one twice. */
-void egress_elements(const struct egress *e, const struct ip *from, struct firewall_reach **ret, size_t *ret_n)
+void egress_elements(const struct egress *e, const struct ip *from, const char *port, struct firewall_reach **ret,
+                     size_t *ret_n)
 {
     if (!e->limited || !ip_is_set(from))
         return;
-    add(ret, ret_n, &(struct firewall_reach){ .from = *from });
+    add_self(from, port, ret, ret_n);
     for (size_t i = 0; i < e->n; i++) {
         const struct egress_rule *r = &e->rules[i];
         if (!r->name && r->to.ip.family == from->family)
             add(ret, ret_n,
-                &(struct firewall_reach){ *from, prefix_first(&r->to), prefix_last(&r->to), r->first, r->last, 0 });
+                &(struct firewall_reach){ *from, prefix_first(&r->to), prefix_last(&r->to), r->first, r->last, 0, "" });
     }
 }

@@ -37,7 +37,11 @@ bool egress_has_names(const struct egress *e);
 bool egress_about(const struct egress_rule *r, const char *name);
 bool egress_allows_name(const struct egress *e, const char *name);
 
-/* The elements of a container's address: that it is limited, and each network that it may reach. */
-void egress_elements(const struct egress *e, const struct ip *from, struct firewall_reach **ret, size_t *ret_n);
+/* The elements of a container's address at a port of a bridge: that it is limited, and each network that it may reach.
+ */
+void egress_elements(const struct egress *e, const struct ip *from, const char *port, struct firewall_reach **ret,
+                     size_t *ret_n);
+/* Of the port itself, once. */
+void egress_port(const struct egress *e, const char *port, struct firewall_reach **ret, size_t *ret_n);
 
 #endif

@@ -547,6 +547,9 @@ void firewall_reach(struct nft *n, enum nft_what what, const struct firewall_rea
     uint8_t key[36] = { 0 }, end[36] = { 0 };
     size_t len = 0, end_len = 0;
     if (!ip_is_set(&r->to)) {
+        firewall_bridge_put(n, what, r);
+        if (!ip_is_set(&r->from))
+            return;
         nft_element(n, what, v4 ? "egress4" : "egress6",
                     &(struct nft_element){ .key = r->from.bytes, .key_len = ip_size(&r->from) });
         return;
@@ -739,13 +742,16 @@ fallible firewall_add_part(const struct firewall_part *part)
         return NULL;
     TRY(nft_open(&sock));
     for (size_t i = 0; i < part->reach_n; i++)
-        if (!ip_is_set(&part->reach[i].to))
+        if (!ip_is_set(&part->reach[i].to) && ip_is_set(&part->reach[i].from))
             TRY(firewall_forget_reach(sock, &part->reach[i].from));
     firewall_begin(&n);
+    if (part->reach_n)
+        firewall_bridge(&n);
     for (size_t i = 0; i < part->who_n; i++)
         TRY(replace_who(sock, &n, &part->who[i]));
     firewall_put_part(&n, NFT_ADD, part);
-    return nft_commit(sock, &n);
+    err *e = nft_commit(sock, &n);
+    return part->reach_n ? firewall_bridge_why(e) : e;
 }
 
 fallible firewall_note(int dir_fd, const struct firewall_part *part)

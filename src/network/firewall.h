@@ -20,6 +20,12 @@
  *   ports4, ports6              {protocol . port : address . port}: of any of the host's addresses
  *   at4, at6                    {host's address . protocol . port : address . port}
  *
+ * Beside it `bridge husk` (firewall_bridge.c), once a container is limited: it sends beyond its bridge what comes from
+ * its own addresses, whatever it writes into its packets.
+ *
+ *   limited                     {port of a bridge}
+ *   own4, own6                  {port . address}
+ *
  * The loopback's 127.0.0.1 reaches published ports by route_localnet on the bridges only, with rules that drop what
  * comes from a bridge from or to 127.0.0.0/8 (CVE-2020-8558). IPv6 has nothing like it, so ::1 is left alone: a client
  * is refused there at once and goes on to 127.0.0.1.
@@ -82,12 +88,18 @@ void firewall_put(struct nft *n, enum nft_what what, const struct firewall_entry
 /* The map's names, NULL-terminated. */
 extern const char *const firewall_port_maps[];
 
-/* Where a limited container may go; without a destination: that it is limited. */
+/* Where a limited container may go; without a destination: that it is limited, by this port of the bridge and, from it,
+ * with no other addresses than those of such elements. */
 struct firewall_reach {
-    struct ip from, to, to_last;
-    uint16_t first, last; /* ports */
-    uint64_t timeout_ms;  /* 0: it stays */
+    struct ip from, to, to_last; /* from none: of the port itself */
+    uint16_t first, last;        /* ports */
+    uint64_t timeout_ms;         /* 0: it stays */
+    char port[16];               /* the host's end of its link */
 };
+/* Before such elements are added: the table `bridge husk`, as this version makes it. */
+void firewall_bridge(struct nft *n);
+/* What a batch with it answered, said better. */
+fallible firewall_bridge_why(err *take_e);
 void firewall_reach(struct nft *n, enum nft_what what, const struct firewall_reach *r);
 /* What another container with that address could reach. */
 fallible firewall_forget_reach(int sock, const struct ip *from);

@@ -1,5 +1,5 @@
 /*
- * firewall_parts.h: parts of rules, as nft(8) writes them, that the files of the table `inet husk` share.
+ * firewall_parts.h: parts of rules, as nft(8) writes them, that the files of husk's tables share.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #ifndef HUSK_NETWORK_FIREWALL_PARTS_H
@@ -8,7 +8,7 @@
 #include <linux/netfilter/nf_tables.h>
 #include <sys/socket.h>
 
-#include "network/nft.h"
+#include "network/firewall.h"
 
 static inline void is_family(struct nft *n, int family) /* meta nfproto ... */
 {
@@ -38,6 +38,11 @@ static inline void load_port(struct nft *n, uint32_t reg) /* meta l4proto . th d
     nft_meta(n, NFT_META_L4PROTO, reg);
     nft_payload(n, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, reg + 1);
 }
+
+/* ---- who a limited container's packets say that they are from: firewall_bridge.c ---- */
+
+/* An element of the table `bridge husk`: r is without a destination. */
+void firewall_bridge_put(struct nft *n, enum nft_what what, const struct firewall_reach *r);
 
 /* ---- what passed, and what was refused: network/flows.h ---- */
 

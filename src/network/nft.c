@@ -43,8 +43,9 @@ static void add_number(struct nft *n, uint16_t attribute, uint32_t v)
 
 static void begin(struct nft *n, const char *what, uint16_t message, uint16_t flags)
 {
+    const struct nfgenmsg head = { .nfgen_family = n->family ? n->family : NFPROTO_INET, .version = NFNETLINK_V0 };
     n->empty = false;
-    netlink_batch_begin(&n->batch, what, TYPE(message), flags, &inet, sizeof inet);
+    netlink_batch_begin(&n->batch, what, TYPE(message), flags, &head, sizeof head);
 }
 
 void nft_begin(struct nft *n, const char *table, uint32_t generation)

@@ -1,9 +1,9 @@
 /*
  * nft.h: nf_tables by netlink: a batch of tables, chains, sets, rules and elements, carried out whole or not at all.
  *
- * Only what husk's own table needs, family inet. A failing batch costs the kernel milliseconds (it waits for a grace
- * period), so nothing here is tried in the expectation that it may fail.
- * Source: linux/netfilter/nf_tables.h, linux/netfilter/nfnetlink.h; nft(8) for the meaning.
+ * Only what husk's own tables need, `inet husk` and `bridge husk`. A failing batch costs the kernel milliseconds (it
+ * waits for a grace period), so nothing here is tried in the expectation that it may fail. Source:
+ * linux/netfilter/nf_tables.h, linux/netfilter/nfnetlink.h; nft(8) for the meaning.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #ifndef HUSK_NETWORK_NFT_H
@@ -14,9 +14,10 @@
 struct nft {
     struct netlink_batch batch;
     const char *table;
-    uint32_t sets; /* made so far: the kernel wants a number for each */
-    size_t list;   /* the open list of expressions or elements */
-    bool empty;    /* nothing but its beginning */
+    uint8_t family; /* of what is added: NFPROTO_*; 0: NFPROTO_INET */
+    uint32_t sets;  /* made so far: the kernel wants a number for each */
+    size_t list;    /* the open list of expressions or elements */
+    bool empty;     /* nothing but its beginning */
 };
 void nft_clear(struct nft *n);
 static inline void own_drop_nft(struct nft *n)

@@ -23,7 +23,7 @@ setup_file() {
     husk network create --ipv6 back >/dev/null
 }
 teardown_file() {
-    [[ ! -e $T/server ]] || kill "$(<"$T/server")" || true
+    [[ ! -e $T/server ]] || xargs kill <"$T/server" || true
     outside_down
     husk_teardown_file
 }
@@ -95,6 +95,77 @@ gateway() { husk network inspect back | jq -r '.[0].IPAM.Config[0].Gateway'; }
     refused heir 192.0.2.1:8000
     limited below --network back --egress 'allow=*.example'
     goes below www.example:8001
+}
+
+# A container with python, beside busybox: $1 its name.
+with_python() { h run -d --name "$@" -v /usr:/usr:ro -v /lib:/lib:ro -v /lib64:/lib64:ro -v "$HUSK_TOP/tests/bats/forge.py:/forge.py:ro" busybox sleep 1000 >/dev/null; }
+address6() { husk inspect "$1" | jq -r ".[0].NetworkSettings.Networks.back.GlobalIPv6Address"; }
+forge() { husk exec "$1" /usr/bin/python3 /forge.py "${@:2}"; }
+
+LISTEN='import socket, sys
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+s.bind(("::", 9))
+with open(sys.argv[1], "ab", 0) as out:
+    while True:
+        out.write(s.recv(100) + b"\n")'
+
+@test "--egress: who makes packets himself (NET_RAW) does not get past it, with whatever address, MAC or tag" {
+    local bridge mac link spare4 spare6
+    with_python free --network back
+    with_python shut --network back --egress deny
+    husk exec shut grep CapEff /proc/self/status | grep -q a80425fb # docker's default set, NET_RAW in it
+    bridge=$(ip -o route get "$(address free)" | grep -o 'dev [^ ]*' | cut -d ' ' -f 2)
+    mac=$(ip -j link show dev "$bridge" | jq -r '.[0].address')
+    spare4=$(address free | sed 's/[0-9]*$/200/') spare6=$(address6 free | sed 's/[^:]*$/200/')
+    : >"$T/heard" && : >"$T/heard-here"
+    outside python3 -c "$LISTEN" "$T/heard" </dev/null >/dev/null 2>&1 3>&- &
+    python3 -c "$LISTEN" "$T/heard-here" </dev/null >/dev/null 2>&1 3>&- &
+    echo $! >>"$T/server"
+    wait_until 10 outside grep -q ":0009 " /proc/self/net/udp6
+    wait_until 10 grep -q ":0009 " /proc/self/net/udp6
+    local from to how source
+    local -a sources
+    for from in shut free; do
+        for how in udp4 udp6; do
+            to=203.0.113.7
+            [[ $how == udp4 ]] || to=2001:db8:2::7
+            sources=("$spare4" "$(address free)" 198.51.100.77)
+            [[ $how == udp4 ]] || sources=("$spare6" "$(address6 free)" 2001:db8:1::77)
+            for source in "${sources[@]}"; do
+                forge "$from" "$how" "$source" "$to" "$mac" "$from $how"
+            done
+        done
+    done
+    all_heard() { grep -q "free udp4" "$T/heard" && grep -q "free udp6" "$T/heard"; }
+    wait_until 10 all_heard
+    # By a neighbour that forwards, as it does where the host does; and the host, by a MAC that no bridge forwards.
+    forge shut udp4 "$spare4" 203.0.113.7 "$(husk inspect free | jq -r '.[0].NetworkSettings.Networks.back.MacAddress')" "shut by free"
+    forge shut udp4 "$(address shut)" "$(gateway)" 01:80:c2:00:00:03 "shut by 802.1D"
+    run forge shut tcp "${spare4%0}1" 203.0.113.7 "$mac"
+    [[ $status == 0 && ! $output ]] || { echo "$output"; return 1; }
+    run forge free tcp "$spare4" 203.0.113.7 "$mac"
+    expect 0 "200 OK"
+    ! grep shut "$T/heard" "$T/heard-here" || return 1
+    # The host by its link-local address, which needs no NET_RAW.
+    link=$(ip -6 -o address show dev "$bridge" scope link | grep -o 'fe80[^/]*')
+    talks() { husk exec "$1" /usr/bin/python3 -c 'import socket, sys; socket.create_connection((sys.argv[1], 8002), 2)' "$link%eth0"; }
+    talks free
+    run talks shut
+    [[ $status != 0 ]]
+    husk exec shut ping -c 1 -w 5 free >/dev/null
+    goes free 203.0.113.7:8000
+    nft list table bridge husk >/dev/null # it is as nft writes tables
+    husk rm -f shut >/dev/null
+    [[ ! $(nft list table bridge husk | grep elements) ]]
+    nft flush ruleset
+    with_python shut --network back --egress deny
+    nft flush ruleset
+    husk network reload
+    forge shut udp4 "$spare4" 203.0.113.7 "$mac" "late shut"
+    forge free udp4 "$spare4" 203.0.113.7 "$mac" "late free"
+    late_heard() { grep -q "late free" "$T/heard"; }
+    wait_until 10 late_heard
+    ! grep "late shut" "$T/heard" || return 1
 }
 
 @test "--egress: what cannot be is said" {

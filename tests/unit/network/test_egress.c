@@ -75,12 +75,18 @@ TEST(an_address_is_limited_and_reaches_networks_of_its_family)
     size_t n = 0;
     struct ip from = ip4_of(0x0a000002), none = { 0 };
     read_one("allow=10.1.0.0/16:80,2001:db8::/32,example.org", &e);
-    egress_elements(&e, &none, &reach, &n);
+    egress_elements(&e, &none, "hk0", &reach, &n);
     assert_int_equal(n, 0);
-    egress_elements(&e, &from, &reach, &n);
+    egress_elements(&e, &from, "hk0", &reach, &n);
     assert_int_equal(n, 2);
     assert_false(ip_is_set(&reach[0].to));
     assert_int_equal(ip4_number(&reach[1].to), 0x0a010000);
     assert_int_equal(ip4_number(&reach[1].to_last), 0x0a01ffff);
+    assert_string_equal(reach[0].port, "hk0");
+    assert_string_equal(reach[1].port, "");
+    egress_port(&e, "hk0", &reach, &n);
+    assert_int_equal(n, 3);
+    assert_false(ip_is_set(&reach[2].from) || ip_is_set(&reach[2].to));
+    assert_string_equal(reach[2].port, "hk0");
     free(reach);
 }
