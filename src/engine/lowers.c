@@ -109,9 +109,9 @@ fallible lowers_sweep(struct engine *e)
     TRY(fs_lock_at(run, "erofs.lock", FS_LOCK_EXCLUSIVE, &lock));
     TRY(engine_layout(e, &l));
     for (const struct dirent *x; (x = readdir(dir));) {
-        own_mem char *merged = mem_printf("merged/%s", x->d_name), *layer = mem_printf("layers/%s/index", x->d_name);
+        own_mem char *merged = mem_printf("merged/%s", x->d_name), *layer = mem_printf("sha256:%s", x->d_name);
         own_mem char *path = mem_printf("%s/%s", folder, x->d_name);
-        if (x->d_name[0] == '.' || faccessat(l->fd, merged, F_OK, 0) == 0 || faccessat(l->fd, layer, F_OK, 0) == 0)
+        if (x->d_name[0] == '.' || faccessat(l->fd, merged, F_OK, 0) == 0 || layer_form_of(l, layer) == LAYER_EROFS)
             continue;
         /* Containers that still use it have mounts of their own. */
         if (is_mounted(path) && umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)

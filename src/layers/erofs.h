@@ -10,6 +10,14 @@
  *
  * A layer's own index has whiteouts as overlayfs wants them. The index of an image (erofs_merge) has all its layers'
  * files as overlayfs would show them: a container needs one lower directory, however many layers there are.
+ *
+ * A layer and its index are one file, so that a layer takes two inodes, folder and file; the kernel mounts it alone:
+ *
+ *   byte 0       "husk:tar" and the tar's bytes as 64 bits, little-endian
+ *   byte 1,024   the super block, without slots
+ *   byte 4,096   the tar; filled up to 512 bytes
+ *   then         inodes and the rest, as above
+ *
  * Source: the kernel's Documentation/filesystems/erofs.rst and fs/erofs/erofs_fs.h; docs/design/erofs.md.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
@@ -38,10 +46,15 @@ bool erofs_opaque(const struct erofs *e);
 
 struct erofs_device {
     const char *diff_id; /* "sha256:<hex>" */
-    uint64_t bytes;      /* of the tar */
+    uint64_t bytes;      /* of the file */
+    uint64_t before;     /* of them before the tar: 0 or EROFS_TAR_AT */
 };
 /* Writes the index. UNSUPPORTED: larger than EROFS's 2^32 blocks of 512 bytes. */
 fallible erofs_write(struct erofs *e, const struct erofs_device *devices, size_t n, int fd);
+enum { EROFS_TAR_AT = 4096 };
+/* Writes what is before and behind the tar in a layer's file: the tree must be of device 0. UNSUPPORTED: as above, and
+ * then nothing was written. */
+fallible erofs_write_layer(struct erofs *e, uint64_t tar_bytes, int fd);
 
 /* ---- the reading side: needs no libraries ---- */
 
@@ -51,6 +64,8 @@ fallible erofs_write(struct erofs *e, const struct erofs_device *devices, size_t
  * Errors: DENIED, UNSUPPORTED (no EROFS, or none from files: Linux 6.12), CORRUPT.
  */
 fallible erofs_mount(int index_fd, const int *tar_fds, size_t n, int *ret_mount_fd);
+/* How long the tar in a layer's file is. CORRUPT: it is no such file, or shorter than that. */
+fallible erofs_tar_bytes(int fd, uint64_t *ret);
 /* Asks the kernel with a small index in a nameless file of the directory: a tmpfs's files cannot be mounted from. */
 bool erofs_works(int dir_fd);
 

@@ -3,8 +3,10 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-#include "layers/erofs.h"
+#include "layers/erofs_tree.h"
 #include "os/ids.h"
 #include "os/mount.h"
 
@@ -47,6 +49,23 @@ fallible erofs_mount(int index_fd, const int *tar_fds, size_t n, int *ret_mount_
     if (fd < 0)
         return refused(fs, errno, "mount it");
     *ret_mount_fd = fd;
+    return NULL;
+}
+
+fallible erofs_tar_bytes(int fd, uint64_t *ret)
+{
+    unsigned char head[16];
+    struct stat st;
+    uint64_t n = 0;
+    if (fstat(fd, &st) < 0)
+        return err_sys(errno, "look at the layer's file");
+    if (pread(fd, head, sizeof head, 0) != sizeof head || memcmp(head, EROFS_HEAD_MAGIC, 8) != 0)
+        return err_new(ERR_CORRUPT, "the layer's file does not begin as one");
+    for (int i = 15; i >= 8; i--)
+        n = n << 8 | head[i];
+    if (st.st_size < EROFS_TAR_AT || n > (uint64_t)st.st_size - EROFS_TAR_AT)
+        return err_new(ERR_CORRUPT, "the layer's file is shorter than its tar");
+    *ret = n;
     return NULL;
 }
 

@@ -9,6 +9,8 @@
 
 #include "layers/erofs.h"
 
+#define EROFS_HEAD_MAGIC "husk:tar" /* 8 bytes, of a layer's file */
+
 struct erofs_inode {
     mode_t mode; /* with the type */
     uint32_t uid, gid, nsec, rdev;

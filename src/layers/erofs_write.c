@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "layers/erofs_tree.h"
@@ -34,7 +36,8 @@ struct writer {
     size_t n;
     unsigned char *out;
     uint64_t room;
-    uint64_t block; /* next free */
+    uint64_t block; /* next free, from the base on */
+    uint64_t base;  /* block of the file where out will be */
 };
 
 static void own_drop_writer(struct writer *w)
@@ -123,9 +126,8 @@ static bool is_inline(const struct erofs_inode *i)
     return S_ISLNK(i->mode) && i->size + xattrs_bytes(i) + INODE <= BLOCK;
 }
 
-static uint64_t place_inodes(struct writer *w, size_t devices)
+static uint64_t place_inodes(struct writer *w, uint64_t at)
 {
-    uint64_t at = SUPER + SUPER_SIZE + devices * SLOT_SIZE;
     for (size_t k = 0; k < w->n; k++) {
         struct erofs_inode *i = w->inodes[k];
         uint64_t n = INODE + xattrs_bytes(i);
@@ -230,15 +232,16 @@ static uint32_t encode_device(uint32_t rdev)
     return (minor_n & 0xff) | major_n << 8 | (minor_n & ~0xffU) << 12;
 }
 
-static void write_inode(struct writer *w, const struct erofs_inode *i, const uint64_t *device_blocks)
+/* tars: the first block of each */
+static void write_inode(struct writer *w, const struct erofs_inode *i, const uint64_t *tars)
 {
     uint32_t xattrs = xattrs_bytes(i), where = 0;
     int layout = is_inline(i) ? LAYOUT_INLINE : LAYOUT_PLAIN;
     unsigned char *p = bytes_at(w, i->at, INODE + xattrs + (layout == LAYOUT_INLINE ? i->size : 0));
     if (S_ISDIR(i->mode) || (S_ISLNK(i->mode) && layout == LAYOUT_PLAIN))
-        where = (uint32_t)i->block;
+        where = (uint32_t)(w->base + i->block);
     else if (S_ISREG(i->mode))
-        where = i->size ? (uint32_t)(device_blocks[i->device] + i->offset / BLOCK) : NO_BLOCK;
+        where = i->size ? (uint32_t)(tars[i->device] + i->offset / BLOCK) : NO_BLOCK;
     else if (S_ISCHR(i->mode) || S_ISBLK(i->mode))
         where = encode_device(i->rdev);
     put16(p, (uint64_t)(1 | layout << 1));
@@ -264,50 +267,83 @@ static void write_inode(struct writer *w, const struct erofs_inode *i, const uin
         memcpy(p, i->target, i->size);
 }
 
-static void write_super(struct writer *w, const struct erofs_device *devices, size_t n, const uint64_t *device_blocks)
+static void write_super(const struct writer *w, unsigned char *s, size_t devices)
 {
-    unsigned char *s = bytes_at(w, SUPER, SUPER_SIZE + n * SLOT_SIZE);
     put32(s, MAGIC);
     put32(s + 8, COMPAT_MTIME);
     s[12] = BLOCK_BITS;
     put16(s + 14, w->e->root->at / NID);
     put64(s + 16, w->n);
-    put32(s + 36, w->block);
-    put32(s + 80, n ? INCOMPAT_DEVICE_TABLE : 0);
-    put16(s + 86, n);
-    put16(s + 88, (SUPER + SUPER_SIZE) / SLOT_SIZE);
-    for (size_t k = 0; k < n; k++) {
-        unsigned char *slot = s + SUPER_SIZE + k * SLOT_SIZE;
+    put32(s + 36, w->base + w->block);
+    put32(s + 40, w->base);
+    put32(s + 80, devices ? INCOMPAT_DEVICE_TABLE : 0);
+    put16(s + 86, devices);
+    put16(s + 88, devices ? (SUPER + SUPER_SIZE) / SLOT_SIZE : 0);
+}
+
+static void write_slots(unsigned char *slot, const struct erofs_device *devices, size_t n, const uint64_t *tars)
+{
+    for (size_t k = 0; k < n; k++, slot += SLOT_SIZE) {
         const char *hex = digest_hex(devices[k].diff_id);
         memcpy(slot, hex, strnlen(hex, 64));
         put32(slot + 64, up(devices[k].bytes, BLOCK) / BLOCK);
-        put32(slot + 68, device_blocks[k]);
+        put32(slot + 68, tars[k] - devices[k].before / BLOCK);
     }
+}
+
+/* Places for all, and contents of what has blocks of its own. @from: bytes that are left free. */
+static void lay_out(struct writer *w, uint64_t from)
+{
+    w->inodes = mem_array(NULL, w->e->inodes_n + 1, sizeof(struct erofs_inode *));
+    collect(w, w->e->root, NULL);
+    w->block = up(place_inodes(w, from), BLOCK) / BLOCK;
+    (void)bytes_at(w, 0, w->block * BLOCK + w->n * 16);
+    for (size_t k = 0; k < w->n; k++)
+        if (S_ISDIR(w->inodes[k]->mode))
+            write_dir(w, w->inodes[k]);
+        else if (S_ISLNK(w->inodes[k]->mode) && !is_inline(w->inodes[k]))
+            write_target(w, w->inodes[k]);
 }
 
 fallible erofs_write(struct erofs *e, const struct erofs_device *devices, size_t n, int fd)
 {
     own(writer) struct writer w = { .e = e };
-    own_mem uint64_t *device_blocks = mem_array(NULL, n + 1, sizeof *device_blocks);
-    w.inodes = mem_array(NULL, e->inodes_n + 1, sizeof(struct erofs_inode *));
-    collect(&w, e->root, NULL);
-    uint64_t end = place_inodes(&w, n);
-    w.block = up(end, BLOCK) / BLOCK;
-    (void)bytes_at(&w, 0, w.block * BLOCK + w.n * 16);
-    for (size_t k = 0; k < w.n; k++)
-        if (S_ISDIR(w.inodes[k]->mode))
-            write_dir(&w, w.inodes[k]);
-        else if (S_ISLNK(w.inodes[k]->mode) && !is_inline(w.inodes[k]))
-            write_target(&w, w.inodes[k]);
+    own_mem uint64_t *tars = mem_array(NULL, n + 1, sizeof *tars);
+    lay_out(&w, SUPER + SUPER_SIZE + n * SLOT_SIZE);
     uint64_t next = w.block;
     for (size_t k = 0; k < n; k++) {
-        device_blocks[k] = next;
+        tars[k] = next + devices[k].before / BLOCK;
         next += up(devices[k].bytes, BLOCK) / BLOCK;
     }
     if (next >= NO_BLOCK || n > UINT16_MAX)
         return err_new(ERR_UNSUPPORTED, "EROFS: more than 2 TiB");
     for (size_t k = 0; k < w.n; k++)
-        write_inode(&w, w.inodes[k], device_blocks);
-    write_super(&w, devices, n, device_blocks);
+        write_inode(&w, w.inodes[k], tars);
+    unsigned char *super = bytes_at(&w, SUPER, SUPER_SIZE + n * SLOT_SIZE);
+    write_super(&w, super, n);
+    write_slots(super + SUPER_SIZE, devices, n, tars);
     return fs_write_fd(fd, bytes_at(&w, 0, w.block * BLOCK), w.block * BLOCK, "EROFS index");
+}
+
+static fallible write_at(int fd, const void *bytes, uint64_t n, uint64_t at)
+{
+    if (lseek(fd, (off_t)at, SEEK_SET) < 0)
+        return err_sys(errno, "write the EROFS index");
+    return fs_write_fd(fd, bytes, n, "EROFS index");
+}
+
+fallible erofs_write_layer(struct erofs *e, uint64_t tar_bytes, int fd)
+{
+    own(writer) struct writer w = { .e = e, .base = up(EROFS_TAR_AT + tar_bytes, BLOCK) / BLOCK };
+    const uint64_t tar = EROFS_TAR_AT / BLOCK;
+    unsigned char head[EROFS_TAR_AT] = EROFS_HEAD_MAGIC;
+    lay_out(&w, INODE); /* number 0 stays free */
+    if (w.base + w.block >= NO_BLOCK)
+        return err_new(ERR_UNSUPPORTED, "EROFS: more than 2 TiB");
+    for (size_t k = 0; k < w.n; k++)
+        write_inode(&w, w.inodes[k], &tar);
+    put64(head + 8, tar_bytes);
+    write_super(&w, head + SUPER, 0);
+    TRY(write_at(fd, bytes_at(&w, 0, w.block * BLOCK), w.block * BLOCK, w.base * BLOCK));
+    return write_at(fd, head, sizeof head, 0);
 }

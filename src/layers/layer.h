@@ -6,7 +6,7 @@
  *   <store>/layers/<hex of diffID>/size   decimal bytes of the uncompressed tar
  *   <store>/layers/<hex of diffID>/usage  decimal bytes on disk, when somebody asked
  *   <store>/layers/<hex of diffID>/tree   digest of the files, when somebody verified (layers/verify.h)
- * or, in EROFS's form, tar and index in the place of fs and size (layers/merged.h).
+ * or, in EROFS's form, one file in the place of fs and size (layers/merged.h).
  *
  * A layer exists whole or not at all: it is unpacked in <store>/tmp/, synced, and renamed here. Owners on disk are the
  * image's own ids as the store's owner may write them: for root the ids themselves, for an ordinary user the ids

@@ -34,27 +34,62 @@ fallible layer_form_choose(struct layout *l)
     return NULL;
 }
 
+bool layer_is_erofs(int layer_fd)
+{
+    return faccessat(layer_fd, "erofs", F_OK, 0) == 0 || faccessat(layer_fd, "index", F_OK, 0) == 0;
+}
+
+static int open_folder(struct layout *l, const char *diff_id)
+{
+    own_mem char *path = mem_printf("layers/%s", digest_hex(diff_id));
+    return openat(l->fd, path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
 enum layer_form layer_form_of(struct layout *l, const char *diff_id)
 {
-    own_mem char *path = mem_printf("layers/%s/index", digest_hex(diff_id));
-    return faccessat(l->fd, path, F_OK, 0) == 0 ? LAYER_EROFS : LAYER_FILES;
+    own_fd int dir = open_folder(l, diff_id);
+    return dir >= 0 && layer_is_erofs(dir) ? LAYER_EROFS : LAYER_FILES;
 }
 
 /* ---- files of a layer ---- */
 
-static fallible open_part(struct layout *l, const char *diff_id, const char *part, int *ret_fd)
+static int open_part(int layer_fd, const char *part)
 {
-    own_mem char *path = mem_printf("layers/%s/%s", digest_hex(diff_id), part);
-    int fd = openat(l->fd, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return err_sys(errno, "open '%s' of layer '%s'", part, diff_id);
-    *ret_fd = fd;
+    return openat(layer_fd, part, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+fallible layer_tar_open(int layer_fd, struct layer_tar *ret)
+{
+    struct stat st;
+    own_fd int fd = open_part(layer_fd, "erofs");
+    *ret = (struct layer_tar){ .fd = -1, .at = EROFS_TAR_AT };
+    if (fd >= 0) {
+        TRY(erofs_tar_bytes(fd, &ret->bytes));
+        ret->fd = take_fd(&fd);
+        return NULL;
+    }
+    fd = errno == ENOENT ? open_part(layer_fd, "tar") : -1;
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return err_sys(errno, "open the layer's tar");
+    *ret = (struct layer_tar){ .fd = take_fd(&fd), .bytes = (uint64_t)st.st_size };
+    return NULL;
+}
+
+fallible layer_tar_read(const struct layer_tar *t, uint64_t *done, void *buf, size_t max, size_t *ret_n)
+{
+    uint64_t left = t->bytes - *done;
+    ssize_t n = left ? pread(t->fd, buf, left < max ? (size_t)left : max, (off_t)(t->at + *done)) : 0;
+    if (n < 0)
+        return err_sys(errno, "read the layer's tar");
+    *done += (uint64_t)n;
+    *ret_n = (size_t)n;
     return NULL;
 }
 
 /* Descriptors of all layers' tars, closed together. */
 struct tars {
-    int *fds;
+    struct layer_tar *items;
+    int *fds; /* the same, as erofs_mount() wants them */
     size_t n;
 };
 static void own_drop_tars(struct tars *t)
@@ -62,13 +97,19 @@ static void own_drop_tars(struct tars *t)
     for (size_t i = 0; i < t->n; i++)
         (void)close(t->fds[i]);
     free(t->fds);
+    free(t->items);
 }
 
 static fallible open_tars(struct layout *l, const struct strv *diff_ids, struct tars *t)
 {
     t->fds = mem_array(NULL, diff_ids->n + 1, sizeof *t->fds);
+    t->items = mem_array(NULL, diff_ids->n + 1, sizeof *t->items);
     for (size_t i = 0; i < diff_ids->n; i++) {
-        TRY(open_part(l, diff_ids->items[i], "tar", &t->fds[i]));
+        own_fd int dir = open_folder(l, diff_ids->items[i]);
+        if (dir < 0)
+            return err_sys(errno, "open layer '%s'", diff_ids->items[i]);
+        TRY_AS(layer_tar_open(dir, &t->items[i]), "layer '%s'", diff_ids->items[i]);
+        t->fds[i] = t->items[i].fd;
         t->n++;
     }
     return NULL;
@@ -76,11 +117,13 @@ static fallible open_tars(struct layout *l, const struct strv *diff_ids, struct 
 
 fallible layer_mount(struct layout *l, const char *diff_id, int *ret_mount_fd)
 {
-    own_fd int index = -1;
-    own_fd int tar = -1;
-    TRY(open_part(l, diff_id, "index", &index));
-    TRY(open_part(l, diff_id, "tar", &tar));
-    TRY_AS(erofs_mount(index, &tar, 1, ret_mount_fd), "layer '%s'", diff_id);
+    own_fd int dir = open_folder(l, diff_id);
+    own_fd int whole = open_part(dir, "erofs");
+    own_fd int index = whole < 0 ? open_part(dir, "index") : -1;
+    own_fd int tar = whole < 0 ? open_part(dir, "tar") : -1;
+    if (whole < 0 && (index < 0 || tar < 0))
+        return err_sys(errno, "open the files of layer '%s'", diff_id);
+    TRY_AS(erofs_mount(whole < 0 ? index : whole, &tar, whole < 0, ret_mount_fd), "layer '%s'", diff_id);
     return NULL;
 }
 
@@ -108,19 +151,35 @@ bool merged_exists(struct layout *l, const struct strv *diff_ids)
     return faccessat(l->fd, path, F_OK, 0) == 0;
 }
 
-/* The tags of its device slots (layers/erofs.h) are the layers' digests. */
-static bool is_of(int fd, const struct strv *diff_ids)
+static fallible file_bytes(int fd, uint64_t *ret)
 {
-    enum { SLOTS = 1024 + 128, SLOT = 128, COUNT_AT = 1024 + 86 };
-    unsigned char count[2];
-    char tag[64];
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return err_sys(errno, "look at the layer's file");
+    *ret = (uint64_t)st.st_size;
+    return NULL;
+}
+
+/* The tags of its device slots (layers/erofs.h) are the layers' digests, and their blocks those of the files: a layer
+ * that was made anew may have its tar at another place. */
+static fallible is_of(int fd, const struct strv *diff_ids, const struct tars *tars, bool *ret)
+{
+    enum { SLOTS = 1024 + 128, SLOT = 128, COUNT_AT = 1024 + 86, USED = 68, BLOCK = 512 };
+    unsigned char count[2], s[USED];
+    *ret = false;
     if (pread(fd, count, 2, COUNT_AT) != 2 || (size_t)(count[0] | count[1] << 8) != diff_ids->n)
-        return false;
-    for (size_t i = 0; i < diff_ids->n; i++)
-        if (pread(fd, tag, sizeof tag, (off_t)(SLOTS + i * SLOT)) != sizeof tag ||
-            strncmp(tag, digest_hex(diff_ids->items[i]), sizeof tag) != 0)
-            return false;
-    return true;
+        return NULL;
+    for (size_t i = 0; i < diff_ids->n; i++) {
+        uint64_t bytes;
+        TRY(file_bytes(tars->fds[i], &bytes));
+        if (pread(fd, s, USED, (off_t)(SLOTS + i * SLOT)) != USED ||
+            strncmp((const char *)s, digest_hex(diff_ids->items[i]), 64) != 0 ||
+            (s[64] | (uint32_t)s[65] << 8 | (uint32_t)s[66] << 16 | (uint32_t)s[67] << 24) !=
+                (bytes + BLOCK - 1) / BLOCK)
+            return NULL;
+    }
+    *ret = true;
+    return NULL;
 }
 
 fallible merged_mount(struct layout *l, const struct strv *diff_ids, int *ret_mount_fd)
@@ -128,14 +187,16 @@ fallible merged_mount(struct layout *l, const struct strv *diff_ids, int *ret_mo
     own(tars) struct tars tars = { 0 };
     own_mem char *path = merged_path(diff_ids);
     own_fd int fd = openat(l->fd, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    bool fits = false;
     *ret_mount_fd = -1;
     if (fd < 0 && errno == ENOENT)
         return NULL;
     if (fd < 0)
         return err_sys(errno, "open '%s/%s'", l->path, path);
-    if (!is_of(fd, diff_ids))
-        return NULL;
     TRY(open_tars(l, diff_ids, &tars));
+    TRY(is_of(fd, diff_ids, &tars, &fits));
+    if (!fits)
+        return NULL;
     return erofs_mount(fd, tars.fds, tars.n, ret_mount_fd);
 }
 
@@ -154,54 +215,67 @@ static fallible next_bytes(void *ctx, const unsigned char **ret_bytes, size_t *r
     return NULL;
 }
 
-static fallible read_layer(struct erofs *e, int fd, uint16_t device, uint64_t *ret_bytes)
+static fallible read_layer(struct erofs *e, const struct layer_tar *from, uint16_t device)
 {
-    struct stat st;
-    struct mapped m = { 0 };
     struct untar_limits limits = { 0 };
     TRY(untar_limits_fill(&limits));
-    if (fstat(fd, &st) < 0)
-        return err_sys(errno, "look at the tar");
-    m.n = (size_t)st.st_size;
-    m.bytes = m.n ? mmap(NULL, m.n, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
-    if (m.bytes == MAP_FAILED)
+    size_t n = from->bytes ? (size_t)(from->at + from->bytes) : 0;
+    unsigned char *bytes = n ? mmap(NULL, n, PROT_READ, MAP_PRIVATE, from->fd, 0) : NULL;
+    if (bytes == MAP_FAILED)
         return err_sys(errno, "map the tar");
-    if (m.n)
-        (void)madvise(m.bytes, m.n, MADV_RANDOM); /* headers, far apart */
+    if (n)
+        (void)madvise(bytes, n, MADV_RANDOM); /* headers, far apart */
+    struct mapped m = { .bytes = n ? bytes + from->at : NULL, .n = (size_t)from->bytes };
     own(tar) struct tar *t = tar_new((struct tar_source){ next_bytes, &m });
     err *failed = erofs_read_tar(e, t, &limits, device);
-    if (m.n)
-        (void)munmap(m.bytes, m.n);
-    *ret_bytes = m.n;
+    if (n)
+        (void)munmap(bytes, n);
     return failed;
 }
 
-static fallible same_bytes(int a, int b, bool *ret)
+/* The bytes from there to both ends. */
+static fallible same_bytes(int a, int b, uint64_t at, uint64_t end, bool *ret)
 {
-    own_mem char *ta = NULL, *tb = NULL;
-    size_t na = 0, nb = 0;
-    enum { INDEX_MAX = 1 << 30 };
-    TRY(fs_read_fd(a, "index", INDEX_MAX, &ta, &na));
-    TRY(fs_read_fd(b, "index", INDEX_MAX, &tb, &nb));
-    *ret = na == nb && memcmp(ta, tb, na) == 0;
+    enum { PIECE = 64 << 10 };
+    own_mem char *pa = mem_alloc(PIECE), *pb = mem_alloc(PIECE);
+    *ret = false;
+    for (; at < end; at += PIECE) {
+        size_t want = end - at < PIECE ? (size_t)(end - at) : PIECE;
+        ssize_t na = pread(a, pa, want, (off_t)at), nb = pread(b, pb, want, (off_t)at);
+        if (na < 0 || nb < 0)
+            return err_sys(errno, "read the index");
+        if ((size_t)na != want || (size_t)nb != want || memcmp(pa, pb, want) != 0)
+            return NULL;
+    }
+    *ret = true;
     return NULL;
+}
+
+/* As one file: what is before the tar and what is behind it. As two: the whole index. */
+static fallible fits(const struct layer_tar *tar, int is, int want, bool *ret)
+{
+    uint64_t n = 0, m = 0;
+    TRY(file_bytes(is, &n));
+    TRY(file_bytes(want, &m));
+    *ret = n == m;
+    if (*ret && tar->at)
+        TRY(same_bytes(is, want, 0, tar->at, ret));
+    return *ret ? same_bytes(is, want, tar->at ? tar->at + tar->bytes : 0, n, ret) : NULL;
 }
 
 fallible layer_index_fits(int layer_fd, const char *diff_id, bool *ret)
 {
-    own_fd int tar = openat(layer_fd, "tar", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    own_fd int is = openat(layer_fd, "index", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    struct layer_tar tar;
+    TRY(layer_tar_open(layer_fd, &tar));
+    own_fd int tar_fd = tar.fd;
+    own_fd int index = tar.at ? -1 : open_part(layer_fd, "index");
     own_fd int want = -1;
     own(erofs) struct erofs *e = erofs_new();
-    struct erofs_device device = { .diff_id = diff_id };
-    if (tar < 0 || is < 0)
-        return err_sys(errno, "open the layer's files");
+    struct erofs_device device = { .diff_id = diff_id, .bytes = tar.bytes };
     TRY(fs_memfd("index", &want));
-    TRY(read_layer(e, tar, 0, &device.bytes));
-    TRY(erofs_write(e, &device, 1, want));
-    if (lseek(want, 0, SEEK_SET) < 0)
-        return err_sys(errno, "read the index");
-    return same_bytes(is, want, ret);
+    TRY(read_layer(e, &tar, 0));
+    TRY(tar.at ? erofs_write_layer(e, tar.bytes, want) : erofs_write(e, &device, 1, want));
+    return fits(&tar, tar.at ? tar_fd : index, want, ret);
 }
 
 static fallible merge(struct layout *l, const struct strv *diff_ids, struct erofs *all, struct erofs_device *devices)
@@ -211,7 +285,9 @@ static fallible merge(struct layout *l, const struct strv *diff_ids, struct erof
     for (size_t i = 0; i < diff_ids->n; i++) {
         own(erofs) struct erofs *layer = erofs_new();
         devices[i].diff_id = diff_ids->items[i];
-        TRY_AS(read_layer(layer, tars.fds[i], (uint16_t)i, &devices[i].bytes), "layer '%s'", diff_ids->items[i]);
+        devices[i].before = tars.items[i].at;
+        TRY(file_bytes(tars.fds[i], &devices[i].bytes));
+        TRY_AS(read_layer(layer, &tars.items[i], (uint16_t)i), "layer '%s'", diff_ids->items[i]);
         erofs_merge(all, layer);
     }
     return NULL;

@@ -1,8 +1,9 @@
 /*
  * merged.h: layers in EROFS's form, in the store.
  *
- *   <store>/layers/<hex>/tar     the layer's uncompressed tar, byte for byte
- *   <store>/layers/<hex>/index   EROFS over that tar (layers/erofs.h); the two stand in the place of fs/
+ *   <store>/layers/<hex>/erofs   the layer's uncompressed tar, byte for byte, and EROFS over it (layers/erofs.h); it
+ *                                stands in the place of fs/
+ *   <store>/layers/<hex>/tar, index   the same as two files, as husk made them until November 2026: read, not written
  *   <store>/merged/<key>         EROFS over the tars of all layers of an image: one directory for a container. It may
  * be missing: each layer can be mounted by itself. <key> is a hash of the layers' diffIDs, which the index itself
  * names.
@@ -21,6 +22,19 @@ enum layer_form { LAYER_FILES, LAYER_EROFS };
 fallible layer_form_choose(struct layout *l);
 /* What this one is; LAYER_FILES also when it is not there. */
 enum layer_form layer_form_of(struct layout *l, const char *diff_id);
+
+/* Where a layer's tar is. */
+struct layer_tar {
+    int fd;      /* -1: none; its place in the file means nothing */
+    uint64_t at; /* byte of the file */
+    uint64_t bytes;
+};
+/* layer_fd: of <store>/layers/<hex>; borrowed. The caller closes ret->fd. NOT_FOUND: it is not EROFS; CORRUPT. */
+fallible layer_tar_open(int layer_fd, struct layer_tar *ret);
+/* The same of the folder. */
+bool layer_is_erofs(int layer_fd);
+/* Reads on from *done, which is what was read already; 0 bytes: the end. */
+fallible layer_tar_read(const struct layer_tar *t, uint64_t *done, void *buf, size_t max, size_t *ret_n);
 
 /* A layer's index, mounted: detached, read-only. */
 fallible layer_mount(struct layout *l, const char *diff_id, int *ret_mount_fd);

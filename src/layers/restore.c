@@ -8,6 +8,7 @@
 #include "image/blob.h"
 #include "image/ref.h"
 #include "layers/layer.h"
+#include "layers/merged.h"
 #include "layers/tarsplit.h"
 #include "os/fs.h"
 #include "os/userns.h"
@@ -71,11 +72,14 @@ static fallible from_files(struct restoring *r, int record_fd)
     return make_blob(r, tarsplit_source(split));
 }
 
+struct reading {
+    struct layer_tar tar;
+    uint64_t done;
+};
 static err *read_tar(void *ctx, void *buf, size_t max, size_t *ret_n)
 {
-    ssize_t n = read(*(const int *)ctx, buf, max);
-    *ret_n = n > 0 ? (size_t)n : 0;
-    return n < 0 ? err_sys(errno, "read the layer's tar") : NULL;
+    struct reading *r = ctx;
+    return layer_tar_read(&r->tar, &r->done, buf, max, ret_n);
 }
 
 /* Files of an ordinary user's layers belong to subordinate ids: this runs as root of his namespace. */
@@ -83,13 +87,18 @@ static err *restore(void *ctx)
 {
     struct restoring *r = ctx;
     own_mem char *split = mem_printf("layers/%s/split", digest_hex(r->diff_id));
-    own_mem char *tar = mem_printf("layers/%s/tar", digest_hex(r->diff_id));
+    own_mem char *path = mem_printf("layers/%s", digest_hex(r->diff_id));
+    struct reading reading = { .tar.fd = -1 };
     own_fd int record_fd = openat(r->l->fd, split, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (record_fd >= 0)
         return from_files(r, record_fd);
-    own_fd int tar_fd = openat(r->l->fd, tar, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (tar_fd >= 0)
-        return make_blob(r, (struct stream_source){ read_tar, &tar_fd });
+    own_fd int dir = openat(r->l->fd, path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dir >= 0 && layer_is_erofs(dir)) {
+        TRY(layer_tar_open(dir, &reading.tar));
+        err *e = make_blob(r, (struct stream_source){ read_tar, &reading });
+        (void)close(reading.tar.fd);
+        return e;
+    }
     return err_new(ERR_NOT_FOUND, "its packed bytes are not kept here: pull, load or import the image again");
 }
 

@@ -15,6 +15,7 @@
 #include "layers/erofs.h"
 #include "layers/extents.h"
 #include "layers/layer.h"
+#include "layers/merged.h"
 #include "os/fs.h"
 
 /*
@@ -33,7 +34,7 @@ struct work {
     struct stream *stream;
     struct digest *digest; /* NULL: nothing to hash */
     int fs_fd;             /* the files' directory; EROFS: -1 */
-    int tar_fd;            /* EROFS: the tar */
+    int tar_fd;            /* EROFS: the layer's file, behind what is written of the tar */
     struct erofs *erofs;
     err *not_erofs;          /* why the layer must be files after all */
     struct extents *extents; /* NULL: none are shared */
@@ -231,7 +232,7 @@ static fallible unpack_after_all(struct work *w, int stage_fd)
 {
     own_fd int fs_fd = -1;
     log_debug("a layer is unpacked, not indexed: %s", err_text(w->not_erofs));
-    if (lseek(w->tar_fd, 0, SEEK_SET) < 0)
+    if (lseek(w->tar_fd, EROFS_TAR_AT, SEEK_SET) < 0)
         return err_sys(errno, "read the tar again");
     TRY(open_fs(w, stage_fd, &fs_fd));
     if (!w->ring[0].bytes)
@@ -240,22 +241,21 @@ static fallible unpack_after_all(struct work *w, int stage_fd)
     TRY(untar(t, fs_fd, &w->limits));
     TRY(mark_opaque_root(w, stage_fd));
     TRY(write_size(w, stage_fd));
-    if (unlinkat(stage_fd, "tar", 0) < 0)
+    if (unlinkat(stage_fd, "erofs", 0) < 0)
         return err_sys(errno, "remove the tar");
     return sync_staging(stage_fd);
 }
 
-/* Tar and index in the place of the files. */
+/* Tar and index, one file, in the place of the files. */
 static fallible fill_erofs(struct work *w, int stage_fd, char **ret_diff_id)
 {
-    own_fd int tar_fd = openat(stage_fd, "tar", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    own_fd int index_fd = openat(stage_fd, "index", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    own_fd int tar_fd = openat(stage_fd, "erofs", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     own(erofs) struct erofs *tree = erofs_new();
     /* Its being there says that some layer may be of this form. */
     if (mkdirat(w->layout->fd, "merged", 0755) < 0 && errno != EEXIST)
         return err_sys(errno, "make '%s/merged'", w->layout->path);
-    if (tar_fd < 0 || index_fd < 0)
-        return err_sys(errno, "make the layer's files");
+    if (tar_fd < 0 || lseek(tar_fd, EROFS_TAR_AT, SEEK_SET) < 0)
+        return err_sys(errno, "make the layer's file");
     w->tar_fd = tar_fd;
     w->erofs = tree;
     err *e = pool_run(JOBS, w->digest ? JOBS : JOB_HASH, job, w);
@@ -264,19 +264,16 @@ static fallible fill_erofs(struct work *w, int stage_fd, char **ret_diff_id)
         e = check_digest(w, ret_diff_id);
     own(err) err *not_erofs = w->not_erofs;
     TRY(e);
-    struct erofs_device device = { *ret_diff_id, stream_bytes_out(w->stream) };
     if (!not_erofs && erofs_opaque(tree))
         TRY(fs_replace_at(stage_fd, "opaque", "", 0, 0644, FS_SYNC_NONE));
     if (!not_erofs) {
-        e = erofs_write(tree, &device, 1, index_fd);
+        e = erofs_write_layer(tree, stream_bytes_out(w->stream), tar_fd);
         if (!err_is(e, ERR_UNSUPPORTED)) {
             TRY(e);
             return sync_staging(stage_fd);
         }
         not_erofs = w->not_erofs = e;
     }
-    if (unlinkat(stage_fd, "index", 0) < 0)
-        return err_sys(errno, "remove the index");
     return unpack_after_all(w, stage_fd);
 }
 
@@ -303,9 +300,9 @@ static fallible clear_place(struct layout *l, const char *path)
     own_mem char *aside = mem_printf("tmp/%s", name);
     if (renameat(l->fd, path, l->fd, aside) < 0)
         return errno == ENOENT ? NULL : err_sys(errno, "move '%s/%s' away", l->path, path);
-    own_mem char *fs = mem_printf("%s/fs", aside), *index = mem_printf("%s/index", aside);
+    own_fd int dir = openat(l->fd, aside, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     /* A good one was put there between our looks: back with it. */
-    if ((faccessat(l->fd, fs, F_OK, 0) == 0 || faccessat(l->fd, index, F_OK, 0) == 0) &&
+    if (dir >= 0 && (faccessat(dir, "fs", F_OK, 0) == 0 || layer_is_erofs(dir)) &&
         renameat2(l->fd, aside, l->fd, path, RENAME_NOREPLACE) == 0)
         return NULL;
     return fs_remove_tree_at(l->fd, aside);

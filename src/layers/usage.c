@@ -7,6 +7,7 @@
 #include "base/parse.h"
 #include "image/ref.h"
 #include "layers/layer.h"
+#include "layers/merged.h"
 #include "os/fs.h"
 #include "os/userns.h"
 
@@ -16,11 +17,11 @@ enum { USAGE_FILE_MAX = 64 };
 bool layer_usage(struct layout *l, const char *diff_id, uint64_t *ret_bytes)
 {
     own_mem char *dir = mem_printf("layers/%s", digest_hex(diff_id)), *path = mem_printf("%s/usage", dir), *text = NULL;
-    static const char *const beside[] = { ".", "size", "opaque", "usage", "tree", "tar", "index", "split" };
+    static const char *const beside[] = { ".", "size", "opaque", "usage", "tree", "erofs", "tar", "index", "split" };
     own_fd int fd = openat(l->fd, dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     uint64_t sum = 0;
     own(err) err *e = fs_read_at(l->fd, path, USAGE_FILE_MAX, &text, NULL);
-    bool erofs = fd >= 0 && faccessat(fd, "index", F_OK, 0) == 0; /* nothing but those few files */
+    bool erofs = fd >= 0 && layer_is_erofs(fd); /* nothing but those few files */
     if (fd < 0 || (e && !erofs))
         return false;
     if (text)

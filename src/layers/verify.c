@@ -227,17 +227,19 @@ struct comparison {
 static fallible compare_erofs(struct verify *v, const char *blob, const char *diff_id, int layer_fd,
                               struct comparison *c)
 {
-    own_fd int tar = openat(layer_fd, "tar", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    struct layer_tar tar;
+    own(err) err *none = layer_tar_open(layer_fd, &tar);
+    own_fd int tar_fd = tar.fd; /* -1: none */
     own(digest) struct digest *d = NULL;
     own_mem unsigned char *buf = mem_alloc(PIECE);
     bool fits = false;
-    if (tar < 0)
-        return err_sys(errno, "open its tar");
+    uint64_t done = 0;
+    if (tar_fd < 0 && !err_is(none, ERR_CORRUPT))
+        return take(none);
     TRY(digest_new(diff_id, &d));
-    for (ssize_t n; (n = read(tar, buf, PIECE)) != 0;) {
-        if (n < 0)
-            return err_sys(errno, "read its tar");
-        digest_add(d, buf, (size_t)n);
+    for (size_t n = !none; n > 0;) {
+        TRY(layer_tar_read(&tar, &done, buf, PIECE, &n));
+        digest_add(d, buf, n);
     }
     c->want = mem_strdup(diff_id);
     c->is = digest_end(d);
@@ -253,7 +255,7 @@ static fallible compare_erofs(struct verify *v, const char *blob, const char *di
 
 static fallible compare(struct verify *v, const char *blob, const char *diff_id, int layer_fd, struct comparison *c)
 {
-    if (faccessat(layer_fd, "index", F_OK, 0) == 0)
+    if (layer_is_erofs(layer_fd))
         return compare_erofs(v, blob, diff_id, layer_fd, c);
     c->want = known_tree(layer_fd);
     TRY(tree_of(v, layer_fd, &c->is));

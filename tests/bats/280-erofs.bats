@@ -37,12 +37,17 @@ listing() { # IMAGE
         xargs -r -d '\n' "$HUSK" image cat "$1" | sha256sum
 }
 
-@test "the store holds a tar and an index for each layer, and the tar is the layer byte for byte" {
+# The tar in a layer's file: its length is in bytes 8 to 15, its place 4,096
+tar_of() { # HEX
+    head -c $((4096 + $(od -An -tu8 -j8 -N8 "$HUSK_ROOT/layers/$1/erofs"))) "$HUSK_ROOT/layers/$1/erofs" | tail -c +4097
+}
+
+@test "the store holds one file for each layer, and the tar in it is the layer byte for byte" {
     "$HUSK" load --quiet --input "$T/look"
     local id
     for id in $("$HUSK" image inspect app --format '{{range .RootFS.Layers}}{{println .}}{{end}}'); do
-        [[ $(ls "$HUSK_ROOT/layers/${id#*:}") == $'index\ntar' ]]
-        [[ sha256:$(sha256sum <"$HUSK_ROOT/layers/${id#*:}/tar" | cut -d' ' -f1) == "$id" ]]
+        [[ $(ls -A "$HUSK_ROOT/layers/${id#*:}") == erofs ]]
+        [[ sha256:$(tar_of "${id#*:}" | sha256sum | cut -d' ' -f1) == "$id" ]]
     done
     # one index for each image of several layers
     [[ $(find "$HUSK_ROOT/merged" -type f | wc -l) == 2 ]]
@@ -136,11 +141,13 @@ d
 }
 
 @test "verify finds a byte of the tar and of the index that is another, and repairs them" {
-    local id part
+    local id at file
     load_busybox
     id=$("$HUSK" image inspect busybox --format '{{index .RootFS.Layers 0}}')
-    for part in tar index; do
-        printf '\xff' | dd of="$HUSK_ROOT/layers/${id#*:}/$part" bs=1 seek=2000 conv=notrunc status=none
+    file=$HUSK_ROOT/layers/${id#*:}/erofs
+    # what says that it is a layer's and how long its tar is, the super block, the tar, its last byte, the first inode, the end
+    for at in 3 8 15 1036 6000 $((4095 + $(tar_of "${id#*:}" | wc -c))) $((4096 + 64 + $(tar_of "${id#*:}" | wc -c))) $(($(stat -c %s "$file") - 1)); do
+        printf '\xfe' | dd of="$file" bs=1 seek="$at" conv=notrunc status=none
         run "$HUSK" verify busybox
         [[ $status -ne 0 ]]
         output_has "its files are not those that were unpacked"
@@ -157,9 +164,24 @@ d
     expect 1 "HUSK_LAYERS: 'zip' is not one of erofs, files, auto"
     printf '[storage]\nlayers = erofs\n' >"$T/tmp/husk.conf"
     HUSK_ROOT=$T/c HUSK_LAYERS='' HUSK_CONF=$T/tmp/husk.conf "$HUSK" load --quiet --input "$IMAGES/busybox.tar"
-    [[ -e $(echo "$T"/c/layers/*/index) ]]
+    [[ -e $(echo "$T"/c/layers/*/erofs) ]]
     printf '[storage]\nlayers = files\n' >"$T/tmp/husk.conf"
     HUSK_ROOT=$T/d HUSK_LAYERS='' HUSK_CONF=$T/tmp/husk.conf "$HUSK" load --quiet --input "$IMAGES/busybox.tar"
     [[ -d $(echo "$T"/d/layers/*/fs) ]]
     rm -rf "$T/c" "$T/d"
+}
+
+@test "killed at every step of a load, a layer is whole or not there" {
+    local calls=renameat2,renameat,syncfs,fsync,fdatasync,mkdirat,lseek n died=137
+    for ((n = 1; died == 137; n++)); do
+        "$HUSK" rmi --no-trash app base other >/dev/null 2>&1 || true
+        died=0
+        strace -f -qq -o /dev/null -e trace="$calls" -e "inject=$calls:signal=KILL:when=$n" \
+            "$HUSK" load --quiet --input "$T/look" >/dev/null 2>&1 3>&- || died=$?
+        run "$HUSK" verify --all
+        expect 0 "all good" || { echo "after call $n: $output"; return 1; }
+    done
+    ((died == 0 && n > 10)) || { echo "$n: $died"; return 1; }
+    run "$HUSK" image ls app /dir
+    expect 0 "three"
 }
