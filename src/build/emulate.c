@@ -43,6 +43,8 @@ static bool is_for(const char *text, const struct machine *m, bool *ret_open)
     if (n < 20 || strncmp(magic, "7f454c46", 8) != 0)
         return false;
     int low = hex_byte(magic + 36), high = hex_byte(magic + 38);
+    if (low < 0 || high < 0)
+        return false;
     int number = m->order == 2 ? (low << 8 | high) : (high << 8 | low);
     *ret_open = flags && memchr(flags + 8, 'F', strcspn(flags + 8, "\n"));
     return hex_byte(magic + 8) == m->bits && hex_byte(magic + 10) == m->order && number == m->number;

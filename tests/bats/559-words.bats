@@ -103,6 +103,8 @@ all_volumes() {
     done
     run husk image inspect --platform linux/s390x localhost/arm:both
     expect 1 'linux/s390x'
+    husk manifest rm localhost/arm:both
+    husk rmi localhost/arm:v6 localhost/arm:v7
 }
 
 @test "system events is events" {
@@ -157,6 +159,7 @@ all_volumes() {
     expect 125 'Connection refused'
     run husk run --rm --pull always --network none "$REGISTRY/bb:1" true
     expect 125 'Connection refused'
+    husk rmi "$REGISTRY/bb:1"
 }
 
 @test "--retry waits for a registry that is not there yet; 0 gives up at once" {
@@ -182,6 +185,7 @@ all_volumes() {
     wait $pull
     wait $run
     [[ $(<"$T/tmp/pulled") == "$REGISTRY/bb:2" && $(<"$T/tmp/ran") == ran ]]
+    husk rmi "$REGISTRY/bb:2"
 }
 
 # ---- options before the command ----
@@ -258,6 +262,7 @@ P
     run husk image exists localhost/fetched:3
     expect 1 =
     kill $server
+    husk rmi localhost/fetched:1 localhost/fetched:2
     run husk import "$url/whole.tar" localhost/fetched:3
     expect 1 'Connection refused'
     run husk import ftp://x/y.tar
@@ -321,7 +326,8 @@ untagged() {
     run $h image exists two:2
     expect 1 =
     run $h untag busybox
-    expect 0 $'~Untagged: busybox:latest\nUntagged: one:1|Untagged: one:1\nUntagged: busybox:latest'
+    expect 0 'Untagged: busybox:latest'
+    output_has 'Untagged: one:1'
     run $h images -q --no-trunc
     expect 0 "=$id"
     run $h image untag missing
