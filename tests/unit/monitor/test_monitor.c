@@ -607,6 +607,8 @@ TEST(another_monitor_takes_over_from_a_killed_one)
     CHECK(x->exit_code == 17 || (x->exit_code == 255 && x->error)); /* kernels before 6.15 do not tell */
     CHECK(wait_log(&b, "\"two\\n\""));
     CHECK(wait_log(&b, "filler 20000"));
+    for (int i = 0; i < 1000 && monitor_alive(b.state); i++) /* it has a little to do behind the log */
+        usleep(10000);
     CHECK_ERR(monitor_adopt(&b.plan), ERR_NOT_FOUND);
     for (int i = 0; i < 100 && waitpid(-1, NULL, WNOHANG) >= 0; i++)
         usleep(10000);
