@@ -292,7 +292,7 @@ C
     LISTENER=
     [[ $(<"$T/tmp/n2") == READY=1 ]]
     oci kill c2 KILL
-    run wait "$runner"
+    wait "$runner" || true
     [[ $(oci list -q) == '' ]]
 }
 
