@@ -192,7 +192,8 @@ const struct command cmd_import = {
     .args = "FILE|URL|- [IMAGE] | --from ENGINE [IMAGE...]",
     .summary = "Make an image of a root filesystem's tar",
     .detail =
-        "The tar may be plain or packed with gzip, zstd, xz or bzip2. Prints the image's ID. --change takes one\n"
+        "The tar may be plain or packed with gzip, zstd, xz or bzip2; a URL is fetched by http or https. Prints the "
+        "image's ID. --change takes one\n"
         "instruction of a Dockerfile: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME, "
         "WORKDIR.\n"
         "\n"
