@@ -15,6 +15,8 @@
 #define NFT_SET_CONCAT 0x80
 #endif
 
+enum { ERRNO_MAX = 4095 }; /* the kernel's MAX_ERRNO */
+
 #define TYPE(message) ((uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | (message)))
 
 static const struct nfgenmsg inet = { .nfgen_family = NFPROTO_INET, .version = NFNETLINK_V0 };
@@ -88,7 +90,7 @@ static int read_answers(int sock, uint32_t *ret_seq)
                 break;
             memcpy(&verdict, NLMSG_DATA(m), sizeof verdict);
             if (m->nlmsg_type == NLMSG_ERROR && verdict && !first) {
-                first = -verdict;
+                first = verdict < 0 && verdict >= -ERRNO_MAX ? -verdict : EPROTO;
                 *ret_seq = m->nlmsg_seq;
             }
             size_t step = NLMSG_ALIGN((size_t)m->nlmsg_len);

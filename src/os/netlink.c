@@ -270,6 +270,8 @@ static fallible read_verdict(const struct netlink_batch *b, const struct nlmsghd
     ++*verdicts;
     if (!verdict)
         return NULL;
+    if (verdict > 0 || verdict < -ERRNO_MAX)
+        return err_new(ERR_CORRUPT, "netlink: a verdict of %d", verdict);
     const char *what = m->nlmsg_seq >= 1 && m->nlmsg_seq <= b->n ? b->whats[m->nlmsg_seq - 1] : "a request";
     return err_sys(-verdict, "%s", what);
 }
@@ -293,9 +295,9 @@ fallible netlink_batch_ask(int sock, struct netlink_batch *b)
         ssize_t n = recv(sock, in.bytes, sizeof in.bytes, 0);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0) {
+        if (n <= 0) {
             err_free(first);
-            return err_sys(errno, "netlink: receive");
+            return n < 0 ? err_sys(errno, "netlink: receive") : err_new(ERR_CORRUPT, "netlink: an answer of 0 bytes");
         }
         for (size_t at = 0; (size_t)n - at >= sizeof(struct nlmsghdr);) {
             const struct nlmsghdr *m = (const void *)(in.bytes + at);

@@ -1,6 +1,6 @@
 /*
- * Any bytes as the kernel's answer: elements and chains that are handed out lie within it, and an answer that never
- * ends is not waited for.
+ * Any bytes as the kernel's answer, to questions and to batches: elements and chains that are handed out lie within it,
+ * and an answer that never ends is not waited for.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <stdlib.h>
@@ -46,17 +46,52 @@ static int answered(const unsigned char *data, size_t size, int *ret_peer)
     return pair[0];
 }
 
+/* The verdicts of three requests. */
+static err *route_batch(int sock)
+{
+    own(netlink_batch) struct netlink_batch b = { 0 };
+    for (int i = 0; i < 3; i++)
+        netlink_batch_begin(&b, "a request", 16, 0, "fixed", 5);
+    return netlink_batch_ask(sock, &b);
+}
+
+static void add_element(struct nft *n)
+{
+    nft_begin(n, "husk", 0);
+    nft_element(n, NFT_DELETE, "egress4", &(struct nft_element){ .key = "abcd", .key_len = 4 });
+}
+
+static err *commit(int sock)
+{
+    own(nft) struct nft n = { 0 };
+    add_element(&n);
+    return nft_commit(sock, &n);
+}
+
+/* Where it says that one is not there, each is sent by itself. */
+static err *send_stored(int sock)
+{
+    own(nft) struct nft n = { 0 };
+    size_t len;
+    add_element(&n);
+    void *bytes = (void *)(uintptr_t)nft_bytes(&n, &len);
+    return nft_send(sock, bytes, len);
+}
+
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 {
     size_t all = 0;
     bool has = false;
     if (size > 16384)
         return 0;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 6; i++) {
         int peer, sock = answered(data, size, &peer);
         err_ignore(i == 0   ? nft_each(sock, "husk", "ports4", element, &all)
                    : i == 1 ? nft_each_chain(sock, chain, &all)
-                            : nft_has(sock, "husk", "ports4", "abcd", 4, &has),
+                   : i == 2 ? nft_has(sock, "husk", "ports4", "abcd", 4, &has)
+                   : i == 3 ? route_batch(sock)
+                   : i == 4 ? commit(sock)
+                            : send_stored(sock),
                    "any bytes may be no answer");
         (void)close(sock);
         (void)close(peer);
