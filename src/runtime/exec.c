@@ -131,7 +131,7 @@ static fallible compile(struct joining *j)
         .start_listen_fd = -1,
         .hook_state_fd = -1,
         .preserve_fds = x->preserve_fds,
-        .new_session = true, /* as in create.c */
+        .new_session = true, /* as in plan.c */
     };
     close_now(&j->order_fd);
     return program_compile(&p, &j->order_fd);

@@ -64,11 +64,13 @@ fallible state_remove_group(struct cgroup *g);
 /* Kills what is left, removes the group, runs poststop, removes the state. */
 fallible state_remove(int dir_fd, struct runtime_state *s, struct cgroup *g);
 
-/* Plans a start without making anything: for the start itself and for explain. start_clear() in any case. */
+/* plan.c: a start without making anything: for the start itself and for explain. start_clear() in any case. */
 fallible start_plan(struct start *s, const struct runtime_create *c);
 void start_clear(struct start *s);
 /* The group of a plan that has one: systemd's scope, held until hold is cleared, or a group of husk's own. */
 fallible start_make_group(struct start *s);
+/* rows.c: whether a row that runs hooks has begun. */
+bool start_hooks_began(const struct start *s);
 
 fallible state_write(int dir_fd, const struct runtime_state *s);
 fallible state_open(const char *state_dir, struct runtime_state **ret, int *ret_dir_fd);
