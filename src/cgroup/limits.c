@@ -448,6 +448,22 @@ static const char *instead(const char *file, int errnum)
         { "rdma.max", "no RDMA device of that name is here: 'rdma dev' lists them", ENODEV },
         { "net_prio.", "no network interface of that name is here: 'ip link' lists them", ENODEV },
         { "misc.max", "what this machine has is in misc.capacity of the uppermost group", EINVAL },
+        { "memory.memsw.", "memory and swap together: not less than the memory limit, which it needs", EINVAL },
+        { "memory.limit_in_bytes", "-1 is no limit", EINVAL },
+        { "cpu.cfs_quota_us", "a quota is 1000 microseconds or more, -1 is none", EINVAL },
+        { "cpu.cfs_period_us", "a period is 1000 to 1000000 microseconds", EINVAL },
+        { "cpu.cfs_burst_us", "a burst is not above the quota", EINVAL },
+        { "cpu.max.burst", "a burst is not above the quota", EINVAL },
+        { "cpu.max", "a quota is 1000 microseconds or more, a period 1000 to 1000000", EINVAL },
+        { "cpuset.cpus", "this machine's: /sys/devices/system/cpu/online", EINVAL },
+        { "cpuset.cpus", "this machine's: /sys/devices/system/cpu/online", ERANGE },
+        { "cpuset.mems", "this machine's: /sys/devices/system/node/online", EINVAL },
+        { "cpuset.mems", "this machine's: /sys/devices/system/node/online", ERANGE },
+        { "blkio.throttle.", "no disk of these numbers is here: 'lsblk' lists them", ENODEV },
+        { "io.max", "no disk of these numbers is here: 'lsblk' lists them", ENODEV },
+        { "blkio.bfq.weight_device", "the disk's scheduler must be bfq: see queue/scheduler of it in /sys/block",
+          EOPNOTSUPP },
+        { "io.bfq.weight", "the disk's scheduler must be bfq: see queue/scheduler of it in /sys/block", EOPNOTSUPP },
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
         if (errnum == rows[i].errnum && str_starts(file, rows[i].file))

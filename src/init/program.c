@@ -228,9 +228,11 @@ STUB_ROW(row_hook)
         ;
     (void)sys(__NR_close, pidfd);
     if (n == 0)
-        stub_fail(s, ORDER_ERR_TIMEOUT, 0, "it took longer than its timeout: hook", list[0]);
+        stub_fail(s, ORDER_ERR_TIMEOUT, 0, "startContainer: it took longer than its timeout: hook", list[0]);
     if (info.si_code != CLD_EXITED || info.si_status != 0)
-        stub_fail(s, ORDER_ERR_UNAVAILABLE, 0, info.si_status == 127 ? "it could not be run: hook" : "it failed: hook",
+        stub_fail(s, ORDER_ERR_UNAVAILABLE, 0,
+                  info.si_status == 127 ? "startContainer: it could not be run: hook"
+                                        : "startContainer: it failed: hook",
                   list[0]);
 }
 

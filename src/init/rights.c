@@ -186,7 +186,7 @@ STUB_ROW(row_ids)
     if (ret == -EPERM && ids->set_groups == ORDER_GROUPS_SET_IF_ALLOWED && groups_denied())
         ret = 0;
     if (ret < 0)
-        stub_fail_sys(s, ret, "set the additional groups", NULL);
+        stub_fail_sys(s, ret, "set the additional groups (are they mapped in the container's user namespace?)", NULL);
     ret = sys(__NR_setresgid, ids->gid, ids->gid, ids->gid);
     if (ret < 0)
         stub_fail_sys(s, ret, "set the group id (is it mapped in the container's user namespace?)", NULL);

@@ -218,5 +218,5 @@ STUB_ROW(row_mempolicy)
     const struct order_mempolicy *m = payload;
     long ret = sys(__NR_set_mempolicy, m->mode, m->bits ? m + 1 : NULL, m->bits ? m->bits + 1 : 0);
     if (ret < 0)
-        stub_fail_sys(s, ret, "set the memory policy", NULL);
+        stub_fail_sys(s, ret, "set the memory policy (are the nodes in /sys/devices/system/node/online?)", NULL);
 }

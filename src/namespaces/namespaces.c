@@ -145,12 +145,23 @@ static void copy_maps(const struct oci_id_mapping *from, size_t n, struct id_map
         id_map_add(to, from[i].container_id, from[i].host_id, from[i].size);
 }
 
+static bool maps_root(const struct oci_id_mapping *m, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (m[i].container_id == 0)
+            return true;
+    return false;
+}
+
 static fallible plan_maps(const struct oci_linux *l, struct namespaces *ns)
 {
     bool maps = l->uid_mappings_n || l->gid_mappings_n;
     if (ns->create & CLONE_NEWUSER) {
         if (!l->uid_mappings_n || !l->gid_mappings_n)
             return err_new(ERR_INVALID, "a user namespace needs uidMappings and gidMappings");
+        if (!maps_root(l->uid_mappings, l->uid_mappings_n) || !maps_root(l->gid_mappings, l->gid_mappings_n))
+            return err_new(ERR_INVALID,
+                           "uidMappings and gidMappings must have the container's 0: it makes its file systems");
         copy_maps(l->uid_mappings, l->uid_mappings_n, &ns->uids);
         copy_maps(l->gid_mappings, l->gid_mappings_n, &ns->gids);
     } else if (maps && !(ns->join & CLONE_NEWUSER)) {

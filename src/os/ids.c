@@ -249,6 +249,9 @@ static fallible write_map(pid_t pid, const char *file, const struct id_map *map)
     char path[64];
     for (size_t i = 0; i < map->n; i++)
         str_printf(&text, "%u %u %u\n", map->ranges[i].inside, map->ranges[i].outside, map->ranges[i].count);
+    if (text.len >= (size_t)sysconf(_SC_PAGESIZE)) /* user_namespaces(7) */
+        return err_new(ERR_INVALID, "%zu ranges are more than the kernel takes: their text is longer than a page",
+                       map->n);
     snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, file);
     return fs_write_at(AT_FDCWD, path, text.text);
 }

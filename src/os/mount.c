@@ -159,8 +159,8 @@ fallible mount_place(int mount_fd, int target_fd)
 {
     if (move_mount(mount_fd, "", target_fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0) {
         int errnum = place_errno(errno, mount_fd, target_fd);
-        own_mem char *path = fs_fd_path(target_fd);
-        return err_sys(errnum, "place a mount on '%s'", path);
+        return err_sys(errnum,
+                       errnum == ENOTDIR ? "mount a file on a directory, or a directory on a file" : "place the mount");
     }
     return NULL;
 }

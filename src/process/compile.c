@@ -81,7 +81,8 @@ static fallible add_ids(struct writer *w, const struct program *p)
     const struct oci_user *user = p->process->user ? p->process->user : &root;
     TRY(check_id("process.user.uid:", user->uid));
     TRY(check_id("process.user.gid:", user->gid));
-    size_t n = json_array_size(user->additional_gids);
+    bool keep_ours = p->annotations && strmap_get(p->annotations, KEEP_GROUPS_ANNOTATION);
+    size_t n = keep_ours ? 0 : json_array_size(user->additional_gids);
     if (n > ORDER_GROUPS_MAX)
         return err_new(ERR_INVALID, "process.user.additionalGids: %zu groups are more than %d", n, ORDER_GROUPS_MAX);
     if (p->keep_groups && n)
@@ -89,7 +90,7 @@ static fallible add_ids(struct writer *w, const struct program *p)
                                    "denied): install uidmap and give the user a range in /etc/subgid");
     struct order_ids ids = { .uid = user->uid,
                              .gid = user->gid,
-                             .set_groups = p->keep_groups               ? ORDER_GROUPS_KEEP
+                             .set_groups = p->keep_groups || keep_ours  ? ORDER_GROUPS_KEEP
                                            : p->joined_userns && n == 0 ? ORDER_GROUPS_SET_IF_ALLOWED
                                                                         : ORDER_GROUPS_SET,
                              .groups_n = (uint32_t)n };

@@ -212,6 +212,28 @@ struct sched_attr {
     uint32_t sched_util_min, sched_util_max;
 };
 
+/* The kernel says EINVAL to most of this, clamps a nice value and ignores what another policy would read. */
+static fallible check_scheduler(const struct oci_scheduler *s, uint64_t policy)
+{
+    bool fixed = policy == 1 || policy == 2, deadline = policy == 6;
+    const char *what = "process.scheduler";
+    if (s->nice.set && (s->nice.v < -20 || s->nice.v > 19))
+        return err_new(ERR_INVALID, "%s.nice: %lld is not between -20 and 19", what, (long long)s->nice.v);
+    if (s->nice.set && s->nice.v && policy != 0 && policy != 3)
+        return err_new(ERR_INVALID, "%s.nice: is for SCHED_OTHER and SCHED_BATCH, not for %s", what, s->policy);
+    if (fixed && (s->priority < 1 || s->priority > 99))
+        return err_new(ERR_INVALID, "%s.priority: %lld: %s needs one between 1 and 99", what, (long long)s->priority,
+                       s->policy);
+    if (!fixed && s->priority)
+        return err_new(ERR_INVALID, "%s.priority: is for SCHED_FIFO and SCHED_RR, not for %s", what, s->policy);
+    if (!deadline && (s->runtime || s->deadline || s->period))
+        return err_new(ERR_INVALID, "%s: runtime, deadline and period are for SCHED_DEADLINE, not for %s", what,
+                       s->policy);
+    if (deadline && (!s->runtime || s->runtime > s->deadline || (s->period && s->deadline > s->period)))
+        return err_new(ERR_INVALID, "%s: SCHED_DEADLINE needs runtime <= deadline <= period, in nanoseconds", what);
+    return NULL;
+}
+
 /* Source: runtime-spec config.md "scheduler"; sched_setattr(2). */
 static fallible add_scheduler(struct writer *w, const struct oci_scheduler *s)
 {
@@ -229,6 +251,7 @@ static fallible add_scheduler(struct writer *w, const struct oci_scheduler *s)
     if (!s)
         return NULL;
     TRY(word_value(policies, ARRAY_SIZE(policies), "process.scheduler.policy", s->policy, &policy));
+    TRY(check_scheduler(s, policy));
     struct sched_attr attr = { .size = sizeof attr,
                                .sched_policy = (uint32_t)policy,
                                .sched_nice = (int32_t)s->nice.v,
@@ -337,6 +360,33 @@ static void add_label(struct writer *w, enum order_label_kind kind, const char *
     writer_end(w);
 }
 
+/* What exec will use is wrong now already. */
+static fallible check_affinity(const struct oci_cpu_affinity *a)
+{
+    const char *const lists[] = { a ? a->initial : NULL, a ? a->final : NULL };
+    for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+        own_str struct str bits = { 0 };
+        if (lists[i])
+            TRY(parse_list("process.execCPUAffinity", lists[i], &bits));
+    }
+    return NULL;
+}
+
+/* "unconfined" is what a program is where nothing confines: that needs no AppArmor. */
+static fallible add_apparmor(struct writer *w, const char *profile)
+{
+    if (!profile || !*profile)
+        return NULL;
+    err *e = program_lsm_check(PROGRAM_APPARMOR, "process.apparmorProfile");
+    if (e && str_eq(profile, "unconfined")) {
+        err_free(e);
+        return NULL;
+    }
+    TRY(e);
+    add_label(w, ORDER_LABEL_APPARMOR, profile);
+    return NULL;
+}
+
 /* Where it is and what it has: the rows of world.c. */
 fallible compile_world(struct writer *w, const struct program *p)
 {
@@ -344,6 +394,8 @@ fallible compile_world(struct writer *w, const struct program *p)
     bool join = p->join_pidfd >= 0;
     if (join && process->exec_cpu_affinity)
         TRY(add_affinity(w, process->exec_cpu_affinity->initial));
+    if (!join)
+        TRY(check_affinity(process->exec_cpu_affinity));
     if (process->oom_score_adj.set)
         writer_number(w, ORDER_ROW_OOM_SCORE, process->oom_score_adj.v);
     if (join) { /* nothing that our caller left open is ever to be found inside, not even by who may trace */
@@ -360,11 +412,9 @@ fallible compile_world(struct writer *w, const struct program *p)
         writer_number(w, ORDER_ROW_CLOSE, p->preserve_fds);
     if (p->new_session_keyring)
         writer_flag(w, ORDER_ROW_KEYRING);
-    if (process->apparmor_profile && *process->apparmor_profile)
-        TRY(program_lsm_check(PROGRAM_APPARMOR, "process.apparmorProfile"));
+    TRY(add_apparmor(w, process->apparmor_profile));
     if (process->selinux_label && *process->selinux_label)
         TRY(program_lsm_check(PROGRAM_SELINUX, "process.selinuxLabel"));
-    add_label(w, ORDER_LABEL_APPARMOR, process->apparmor_profile);
     add_label(w, ORDER_LABEL_SELINUX, process->selinux_label);
     TRY(add_personality(w, p->personality));
     TRY(add_scheduler(w, process->scheduler));

@@ -15,6 +15,9 @@
 
 #include "spec/oci_runtime.h"
 
+/* crun's, which podman writes for --group-add keep-groups: the caller's additional groups are kept, none are set. */
+#define KEEP_GROUPS_ANNOTATION "run.oci.keep_original_groups"
+
 struct program {
     const struct oci_process *process;
     const struct oci_seccomp *seccomp;   /* NULL: none */

@@ -124,13 +124,17 @@ static fallible word_value(const struct word *words, size_t n, const char *what,
                 : err_new(ERR_INVALID, "%s: '%s' is not known", what, word);
 }
 
+enum { ERRNO_MAX = 4095 };
+
 static fallible read_action(const char *what, const char *word, const struct opt_u64 *errno_ret, uint32_t *ret)
 {
     uint32_t action = 0;
     TRY(word_value(actions, ARRAY_SIZE(actions), what, word, &action));
     bool takes_errno = action == SECCOMP_RET_ERRNO || action == SECCOMP_RET_TRACE;
-    if (errno_ret->set && errno_ret->v > SECCOMP_RET_DATA)
-        return err_new(ERR_INVALID, "%s: errno %llu is too large", what, (unsigned long long)errno_ret->v);
+    uint64_t most = action == SECCOMP_RET_TRACE ? SECCOMP_RET_DATA : ERRNO_MAX; /* the kernel would answer that one */
+    if (errno_ret->set && errno_ret->v > most)
+        return err_new(ERR_INVALID, "%s: errno %llu is too large: the largest is %llu", what,
+                       (unsigned long long)errno_ret->v, (unsigned long long)most);
     if (errno_ret->set && errno_ret->v && !takes_errno)
         return err_new(ERR_INVALID, "%s: %s answers no errno", what, word);
     if (takes_errno)

@@ -97,6 +97,25 @@ static fallible add_node(const struct rootfs *r, int dir_fd, const char *name, c
     return make_node(dir_fd, name, n);
 }
 
+static mode_t node_type(char c)
+{
+    return c == 'b' ? S_IFBLK : c == 'p' ? S_IFIFO : S_IFCHR;
+}
+
+/* One that config.json lists is made as it says there: with that mode and that owner. */
+static bool is_listed(const struct rootfs *r, const struct node *n)
+{
+    const struct oci_linux *l = r->spec->linux_;
+    for (size_t i = 0; l && i < l->devices_n; i++) {
+        const struct oci_device *d = &l->devices[i];
+        own_mem char *path = path_normal(d->path);
+        if (str_eq(path, n->path) && node_type(d->type[0]) == n->type &&
+            makedev((unsigned)d->major, (unsigned)d->minor) == n->rdev)
+            return true;
+    }
+    return false;
+}
+
 static fallible default_set(struct rootfs *r)
 {
     own_fd int dev = -1;
@@ -108,17 +127,13 @@ static fallible default_set(struct rootfs *r)
                           .type = S_IFCHR,
                           .mode = 0666,
                           .rdev = makedev(default_devices[i].major, default_devices[i].minor) };
-        TRY_AS(add_node(r, dev, default_devices[i].name, &n), "device '%s'", path);
+        if (!is_listed(r, &n))
+            TRY_AS(add_node(r, dev, default_devices[i].name, &n), "device '%s'", path);
     }
     for (size_t i = 0; i < ARRAY_SIZE(links); i++)
         if (symlinkat(links[i].target, dev, links[i].name) < 0 && errno != EEXIST)
             return err_sys(errno, "make link '/dev/%s'", links[i].name);
     return NULL;
-}
-
-static mode_t node_type(char c)
-{
-    return c == 'b' ? S_IFBLK : c == 'p' ? S_IFIFO : S_IFCHR;
 }
 
 static fallible spec_device(struct rootfs *r, const struct oci_device *d)

@@ -91,6 +91,8 @@ fallible rootfs_enter(struct rootfs *r)
     if (r->spec->linux_)
         TRY(mount_propagation_read(r->spec->linux_->rootfs_propagation, &propagation, &depth));
     unsigned long flags = propagation ? propagation | (depth == MOUNT_RECURSIVE ? MS_REC : 0) : MS_SLAVE | MS_REC;
+    if (propagation == MS_UNBINDABLE) /* nothing could be copied any more: it becomes so when the root is there */
+        flags = MS_PRIVATE | MS_REC;
     if (mount(NULL, "/", NULL, flags, NULL) < 0)
         return err_sys(errno, "keep mounts from the host");
     if (propagation == MS_SHARED)
@@ -234,6 +236,13 @@ static fallible open_if_there(const struct rootfs *r, const char *path, int *ret
     return NULL;
 }
 
+/* What is mounted on the root lies above it, where nobody who is in it already would see it. */
+static bool is_root(const struct rootfs *r, int at)
+{
+    own_mem char *path = target_path(r, at);
+    return str_eq(path, "/");
+}
+
 static fallible hide(struct rootfs *r, const char *path)
 {
     own_fd int at = -1;
@@ -241,6 +250,8 @@ static fallible hide(struct rootfs *r, const char *path)
     TRY(open_if_there(r, path, &at));
     if (at < 0)
         return NULL;
+    if (is_root(r, at))
+        return err_new(ERR_INVALID, "the root itself cannot be hidden");
     if (fstat(at, &st) < 0)
         return err_sys(errno, "look at it");
     return S_ISDIR(st.st_mode) ? cover_dir(r, at) : cover_file(r, at);
@@ -253,6 +264,8 @@ static fallible make_readonly(struct rootfs *r, const char *path)
     TRY(open_if_there(r, path, &at));
     if (at < 0)
         return NULL;
+    if (is_root(r, at))
+        return mount_set(r->root_fd, MOUNT_ONE, MOUNT_ATTR_RDONLY, 0, 0);
     TRY(mount_copy(at, MOUNT_RECURSIVE, &copy));
     TRY(mount_set(copy, MOUNT_RECURSIVE, MOUNT_ATTR_RDONLY, 0, 0));
     return mount_place(copy, at);

@@ -395,7 +395,8 @@ void oci_spec_free(struct oci_spec *spec)
 
 static fallible check_version(const struct oci_spec *s)
 {
-    if ((s->oci_version[0] == '0' || s->oci_version[0] == '1') && s->oci_version[1] == '.')
+    const char *v = s->oci_version;
+    if ((v[0] == '0' || v[0] == '1') && v[1] == '.' && v[2] >= '0' && v[2] <= '9')
         return NULL;
     return err_new(ERR_INVALID, "ociVersion: '%s' is not a version that husk knows: 0.x and 1.x", s->oci_version);
 }
@@ -432,12 +433,26 @@ static fallible check_process(const struct oci_process *p)
     return NULL;
 }
 
+enum { MAPPINGS_MAX = 340 }; /* user_namespaces(7) */
+
+static bool overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
+{
+    return a < b + b_size && b < a + a_size;
+}
+
 static fallible check_mappings(const char *what, const struct oci_id_mapping *m, size_t n)
 {
+    if (n > MAPPINGS_MAX)
+        return err_new(ERR_INVALID, "%s: %zu ranges: the kernel takes %d", what, n, MAPPINGS_MAX);
     for (size_t i = 0; i < n; i++)
         if (m[i].size == 0 || (uint64_t)m[i].container_id + m[i].size > UINT32_MAX ||
             (uint64_t)m[i].host_id + m[i].size > UINT32_MAX)
             return err_new(ERR_INVALID, "%s[%zu]: the range is empty or beyond 4294967294", what, i);
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < i; k++)
+            if (overlap(m[i].container_id, m[i].size, m[k].container_id, m[k].size) ||
+                overlap(m[i].host_id, m[i].size, m[k].host_id, m[k].size))
+                return err_new(ERR_INVALID, "%s[%zu]: the range overlaps that of [%zu]", what, i, k);
     return NULL;
 }
 
@@ -603,7 +618,7 @@ static fallible check_absolute(const char *what, const struct strv *paths)
 {
     for (size_t i = 0; i < paths->n; i++)
         if (paths->items[i][0] != '/')
-            return err_new(ERR_INVALID, "linux.%s[%zu]: '%s' is not an absolute path", what, i, paths->items[i]);
+            return err_new(ERR_INVALID, "%s[%zu]: '%s' is not an absolute path", what, i, paths->items[i]);
     return NULL;
 }
 
@@ -626,6 +641,14 @@ static fallible check_linux(const struct oci_linux *l)
 static fallible check_spec(const struct oci_spec *s)
 {
     TRY(check_version(s));
+    if (strmap_get(&s->annotations, ""))
+        return err_new(ERR_INVALID, "annotations: a key is empty");
+    const char *handler = strmap_get(&s->annotations, "run.oci.handler");
+    if (handler && *handler)
+        return err_new(ERR_UNSUPPORTED,
+                       "annotations: run.oci.handler: '%s': crun loads a library for it, husk has none: leave it "
+                       "out to run the program itself",
+                       handler);
     if (s->process)
         TRY_AS(check_process(s->process), "process");
     TRY(check_mounts(s));

@@ -85,7 +85,7 @@ END
     expect 0 $'=70000\n250'
     change ".linux.uidMappings = ${maps/250/400}"
     run oci run -b "$B" c1
-    expect 1 "map"
+    expect 1 "400 ranges: the kernel takes 340"
     jq --rawfile long "$T/tmp/long" '.process.cwd = "/" + $long | del(.linux.uidMappings, .linux.gidMappings) | .linux.namespaces |= map(select(.type != "user"))' \
         "$B/config.json" >"$B/new" && mv "$B/new" "$B/config.json"
     run oci run -b "$B" c1
