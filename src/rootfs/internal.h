@@ -27,6 +27,9 @@ fallible mount_one(struct rootfs *r, size_t i);
 fallible mount_apply(int mount_fd, const struct mount_options *o);
 /* A user namespace that holds a mount's maps and nothing else, for id-mapping. */
 fallible userns_for_maps(const struct oci_mount *m, int *ret_fd);
+/* The same for crun's words: "uids=FILE-HOST-COUNT[#...];gids=...". With "@" in front HOST is an id of the container.
+ */
+fallible userns_for_words(const struct rootfs *r, const char *words, int *ret_fd);
 
 fallible cgroup_view_mount(struct rootfs *r, size_t i, int target_fd);
 /* Opens a mount point below the root, making it when missing: as a directory or a file. */

@@ -69,7 +69,9 @@ fallible bind_copy(const struct rootfs *r, size_t i, int userns_fd, int *ret_mou
     else
         TRY(mount_copy_path(path, o->bind_depth, &fd));
     if (o->idmap || m->uid_mappings_n) {
-        if (m->uid_mappings_n)
+        if (o->idmap_text)
+            TRY_AS(userns_for_words(r, o->idmap_text, &maps_fd), "idmap=%s", o->idmap_text);
+        else if (m->uid_mappings_n)
             TRY(userns_for_maps(m, &maps_fd));
         else if (userns_fd < 0)
             return err_new(ERR_INVALID, "idmap: there are no uidMappings, and the container has no user namespace");
@@ -119,6 +121,17 @@ static fallible mount_bind(struct rootfs *r, size_t i)
     return mount_propagate(fd, &r->options[i]);
 }
 
+/* Which of the kernel's four the label is: crun's annotation, which podman writes. Source: mount(8). */
+static const char *context_word(const struct rootfs *r)
+{
+    static const char *const words[] = { "fscontext", "defcontext", "rootcontext" };
+    const char *asked = strmap_get(&r->spec->annotations, "run.oci.mount_context_type");
+    for (size_t i = 0; asked && i < ARRAY_SIZE(words); i++)
+        if (str_eq(asked, words[i]))
+            return words[i];
+    return "context";
+}
+
 static void selinux_context(const struct rootfs *r, const struct oci_mount *m, struct str *data)
 {
     static const char *const labelled[] = { "tmpfs", "devpts", "ramfs" };
@@ -128,7 +141,7 @@ static void selinux_context(const struct rootfs *r, const struct oci_mount *m, s
     for (size_t i = 0; i < ARRAY_SIZE(labelled); i++) {
         if (str_eq(m->type, labelled[i])) {
             /* quoted: an SELinux label may hold commas ("s0:c1,c2") */
-            str_printf(data, "%scontext=\"%s\"", data->len ? "," : "", label);
+            str_printf(data, "%s%s=\"%s\"", data->len ? "," : "", context_word(r), label);
         }
     }
 }
@@ -258,8 +271,12 @@ static fallible mount_change(struct rootfs *r, size_t i)
     if (o->data.len)
         return err_new(ERR_UNSUPPORTED, "remount: only attributes and propagation can change, not '%s'", o->data.text);
     TRY(root_open(r->root_fd, r->spec->mounts[i].destination, O_PATH, &at));
-    TRY(mount_apply(at, o));
-    return mount_propagate(at, o);
+    err *e = mount_apply(at, o);
+    if (!e)
+        e = mount_propagate(at, o);
+    if (e && err_errno(e) == EINVAL)
+        return err_wrap(e, "%s: is something mounted there?", o->remount ? "remount" : "a mount without a type");
+    return e;
 }
 
 fallible mount_one(struct rootfs *r, size_t i)

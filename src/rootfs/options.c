@@ -95,6 +95,7 @@ const char *const *mount_option_words(void)
 void mount_options_clear(struct mount_options *o)
 {
     str_free(&o->data);
+    free(o->idmap_text);
     *o = (struct mount_options){ 0 };
 }
 
@@ -168,6 +169,15 @@ static void apply(struct mount_options *o, const struct word *w, const char *tex
     }
 }
 
+static void add_idmap(struct mount_options *o, const char *text)
+{
+    o->idmap = true;
+    o->idmap_depth = text[0] == 'r' ? MOUNT_RECURSIVE : MOUNT_ONE;
+    free(o->idmap_text);
+    const char *maps = strchr(text, '=') + 1;
+    o->idmap_text = *maps ? mem_strdup(maps) : NULL; /* without any it is the container's own map, as in crun */
+}
+
 fallible mount_options_read(const struct oci_mount *m, struct mount_options *ret)
 {
     own(mount_options) struct mount_options o = { 0 };
@@ -178,6 +188,8 @@ fallible mount_options_read(const struct oci_mount *m, struct mount_options *ret
         const struct word *w = find_word(text, &recursive);
         if (w)
             apply(&o, w, text, recursive);
+        else if (str_starts(text, "idmap=") || str_starts(text, "ridmap="))
+            add_idmap(&o, text);
         else
             add_data(&o, unknown = text);
     }

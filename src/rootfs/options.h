@@ -24,7 +24,8 @@ struct mount_options {
     bool tmpcopyup;
     bool idmap;
     enum mount_depth idmap_depth;
-    struct str data; /* what the file system itself is told: "size=64k,mode=755" */
+    char *idmap_text; /* crun's "idmap=uids=0-1000-10#10-2000-5;gids=0-1000-10": what follows the first "=", or NULL */
+    struct str data;  /* what the file system itself is told: "size=64k,mode=755" */
 };
 void mount_options_clear(struct mount_options *o);
 static inline void own_drop_mount_options(struct mount_options *o)

@@ -12,7 +12,7 @@
 #include "os/proc.h"
 #include "runtime/start.h"
 
-static _Noreturn void hook_child(const struct oci_hook *h, int in, int out)
+static _Noreturn void hook_child(const struct oci_hook *h, int in, int out, int errors)
 {
     char *only_path[] = { h->path, NULL };
     char *no_env[] = { NULL };
@@ -20,7 +20,7 @@ static _Noreturn void hook_child(const struct oci_hook *h, int in, int out)
     sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)signal(SIGPIPE, SIG_DFL);
-    if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
+    if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(errors, 2) < 0)
         _exit(126);
     (void)close_range(3, ~0U, 0); /* nothing of ours, and nothing that our caller left open, is the hook's */
     (void)execve(h->path, h->args.n ? h->args.items : only_path, h->env.n ? h->env.items : no_env);
@@ -67,20 +67,34 @@ static fallible wait_hook(const struct oci_hook *h, int pidfd, int out)
     return err_new(ERR_UNAVAILABLE, "exit status %d%s", WEXITSTATUS(status), said);
 }
 
-static fallible run_hook(const struct oci_hook *h, const char *text)
+/* crun's: a file that a hook's output goes to. What is written there is not in the message of one that fails. */
+static fallible open_output(const struct runtime_state *state, const char *annotation, int *ret_fd)
+{
+    const char *path = strmap_get(&state->annotations, annotation);
+    if (!path || !*path)
+        return NULL;
+    *ret_fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY | O_CLOEXEC, 0700);
+    return *ret_fd < 0 ? err_sys(errno, "annotation %s: open '%s'", annotation, path) : NULL;
+}
+
+static fallible run_hook(const struct oci_hook *h, const char *text, const struct runtime_state *state)
 {
     own_fd int in = -1;
     own_fd int out = -1;
+    own_fd int to = -1;
+    own_fd int errors_to = -1;
     own_fd int pidfd = -1;
     pid_t pid = 0;
     TRY(fs_memfd("state", &in));
     TRY(fs_memfd("output", &out));
+    TRY(open_output(state, "run.oci.hooks.stdout", &to));
+    TRY(open_output(state, "run.oci.hooks.stderr", &errors_to));
     TRY(fs_write_fd(in, text, strlen(text), "state"));
     if (lseek(in, 0, SEEK_SET) < 0)
         return err_sys(errno, "rewind the state");
     TRY(proc_clone(0, -1, &pid, &pidfd));
     if (pid == 0)
-        hook_child(h, in, out);
+        hook_child(h, in, to >= 0 ? to : out, errors_to >= 0 ? errors_to : out);
     return wait_hook(h, pidfd, out);
 }
 
@@ -91,7 +105,7 @@ fallible hooks_run(const char *stage, const struct oci_hook *hooks, size_t n, co
         if (!text)
             text = runtime_state_text(state);
         log_debug("%s hook '%s'", stage, hooks[i].path);
-        TRY_AS(run_hook(&hooks[i], text), "%s hook '%s'", stage, hooks[i].path);
+        TRY_AS(run_hook(&hooks[i], text, state), "%s hook '%s'", stage, hooks[i].path);
     }
     return NULL;
 }
