@@ -47,8 +47,12 @@ void image_session_close(struct image_session *s)
     free(s);
 }
 
+enum { CONFINE_MORE_MAX = 12 };
+
 fallible image_confine_paths(const struct layout *store, const struct landlock_path *more, size_t n)
 {
+    own_strv struct strv certificates = { 0 };
+    const char *folders = getenv("SSL_CERT_DIR");
     /* What libcurl, OpenSSL and the C library's name look-up open while they work. */
     const struct landlock_path paths[] = {
         { store ? store->fd : -1, store ? store->path : NULL, LANDLOCK_READ_WRITE },
@@ -67,13 +71,17 @@ fallible image_confine_paths(const struct layout *store, const struct landlock_p
         { -1, getenv("SSL_CERT_FILE"), LANDLOCK_READ },
     };
     bool done = false;
-    struct landlock_path given[ARRAY_SIZE(paths) + 4];
+    struct landlock_path given[ARRAY_SIZE(paths) + CONFINE_MORE_MAX];
     size_t given_n = 0;
     for (size_t i = 0; i < ARRAY_SIZE(paths); i++)
         if (paths[i].fd >= 0 || paths[i].path)
             given[given_n++] = paths[i];
-    for (size_t i = 0; i < n && i < 4; i++)
+    for (size_t i = 0; i < n && i < CONFINE_MORE_MAX / 2; i++)
         given[given_n++] = more[i];
+    strv_split(&certificates, folders ? folders : "", ':');
+    for (size_t i = 0; i < certificates.n && i < CONFINE_MORE_MAX / 2; i++)
+        if (*certificates.items[i])
+            given[given_n++] = (struct landlock_path){ -1, certificates.items[i], LANDLOCK_READ };
     TRY(landlock_confine(given, given_n, &done));
     if (!done)
         log_debug("this kernel has no Landlock that fits: going on unconfined");

@@ -46,18 +46,21 @@ static const struct opt logout_rows[] = {
 
 /* ---- which registry ---- */
 
-/* docker's spellings are allowed: "https://x.io/v1/". Answers "x.io"; caller frees. */
-static fallible read_registry(struct args args, char **ret)
+/* docker's spellings are allowed: "https://x.io/v1/" is "x.io" and "". "x.io/team" (podman's): what is below it has
+ * credentials of its own. Caller frees both. */
+static fallible read_registry(struct args args, char **ret, char **ret_below)
 {
     const char *text = args.n ? args.v[0] : "docker.io";
     const char *host = str_starts(text, "https://") ? text + 8 : str_starts(text, "http://") ? text + 7 : text;
     own_mem char *name = mem_strndup(host, strcspn(host, "/"));
     const char *rest = host + strlen(name);
     own(ref) struct ref *ref = NULL;
-    if (*rest && strcmp(rest, "/") != 0 && strcmp(rest, "/v1/") != 0 && strcmp(rest, "/v2/") != 0)
-        return err_new(ERR_INVALID, "'%.200s' is no registry: name HOST or HOST:PORT, without a repository", text);
+    bool whole = !*rest || strcmp(rest, "/") == 0 || strcmp(rest, "/v1/") == 0 || strcmp(rest, "/v2/") == 0;
+    if (!whole && (host != text || str_ends(rest, "/") || strpbrk(rest, ":@")))
+        return err_new(ERR_INVALID, "'%.200s' is no registry: name HOST or HOST:PORT, or HOST/PATH without a tag",
+                       text);
     /* What a reference does not take for a registry would never be asked for these credentials. */
-    own_mem char *image = mem_printf("%s/x", name);
+    own_mem char *image = mem_printf("%s%s/x", name, whole ? "" : rest);
     err *e = ref_parse(image, &ref);
     bool hub_by_itself = !e && strcmp(ref->registry, "docker.io") == 0 && !strstr(name, "docker.io");
     if (e || hub_by_itself) {
@@ -65,6 +68,7 @@ static fallible read_registry(struct args args, char **ret)
         return err_new(ERR_INVALID, "'%.200s' is no registry: name HOST with a dot in it, or HOST:PORT", text);
     }
     *ret = take(ref->registry);
+    *ret_below = mem_strdup(whole ? "" : rest + 1);
     return NULL;
 }
 
@@ -116,9 +120,20 @@ static fallible ask(const char *question, bool secret, char **ret)
     return NULL;
 }
 
+/* A file that is named and not there is to be made. */
+static fallible find_stored(const struct login_opts *o, const char *registry, const char *below,
+                            struct credentials **ret)
+{
+    err *e = credentials_find(o->remote.authfile, registry, below, ret);
+    if (!err_is(e, ERR_NOT_FOUND))
+        return e;
+    err_ignore(e, "nobody has logged in yet");
+    return NULL;
+}
+
 /* *ret_known: they were stored already. */
-static fallible get_credentials(const struct login_opts *o, const char *registry, struct credentials **ret,
-                                bool *ret_known)
+static fallible get_credentials(const struct login_opts *o, const char *registry, const char *below,
+                                struct credentials **ret, bool *ret_known)
 {
     own(credentials) struct credentials *c = NULL;
     *ret_known = false;
@@ -128,7 +143,7 @@ static fallible get_credentials(const struct login_opts *o, const char *registry
     if (o->password_stdin && !o->username)
         return err_new(ERR_INVALID, "--password-stdin needs --username");
     if (!o->username && !o->password) {
-        TRY(credentials_find(o->remote.authfile, registry, "", &c));
+        TRY(find_stored(o, registry, below, &c));
         *ret_known = c != NULL;
     }
     if (!c) {
@@ -204,12 +219,12 @@ static fallible check(const char *registry, const struct registry_options *optio
 
 /* ---- the commands ---- */
 
-static fallible print_login(const struct login_opts *o, const char *registry)
+static fallible print_login(const struct login_opts *o, const char *registry, const char *below)
 {
     own(credentials) struct credentials *c = NULL;
-    TRY(credentials_find(o->remote.authfile, registry, "", &c));
+    TRY(find_stored(o, registry, below, &c));
     if (!c)
-        return err_new(ERR_NOT_FOUND, "not logged in to %s", registry);
+        return err_new(ERR_NOT_FOUND, "not logged in to %s%s%s", registry, *below ? "/" : "", below);
     printf("%s\n", c->user ? c->user : "<token>");
     return NULL;
 }
@@ -218,15 +233,16 @@ static fallible login_run(const void *opts_, struct args args)
 {
     const struct login_opts *o = opts_;
     own_mem char *registry = NULL;
+    own_mem char *below = NULL;
     own_mem char *identity = NULL;
     own_mem char *where = NULL;
     own(credentials) struct credentials *c = NULL;
     own(remote) struct remote *remote = NULL;
     bool known = false;
-    TRY(read_registry(args, &registry));
+    TRY(read_registry(args, &registry, &below));
     if (o->get_login)
-        return print_login(o, registry);
-    TRY(get_credentials(o, registry, &c, &known));
+        return print_login(o, registry, below);
+    TRY(get_credentials(o, registry, below, &c, &known));
     TRY(remote_prepare_login(&o->remote, registry, c, &remote));
     if (o->password)
         fputs("husk login: others may see --password in the list of processes: --password-stdin is safer\n", stderr);
@@ -237,7 +253,8 @@ static fallible login_run(const void *opts_, struct args args)
     }
     if (identity)
         c->identity_token = take(identity);
-    TRY_AS(credentials_save(o->remote.authfile, registry, c, &where), "keep the credentials");
+    own_mem char *name = mem_printf("%s%s%s", registry, *below ? "/" : "", below);
+    TRY_AS(credentials_save(o->remote.authfile, name, c, &where), "keep the credentials");
     fprintf(stderr, "The credentials are kept in %s\n", where);
     printf("Login Succeeded\n");
     return NULL;
@@ -247,15 +264,17 @@ static fallible logout_run(const void *opts_, struct args args)
 {
     const struct logout_opts *o = opts_;
     own_mem char *registry = NULL;
+    own_mem char *below = NULL;
     bool found = false;
     if (o->all && args.n)
         return err_new(ERR_INVALID, "--all and '%s' exclude each other", args.v[0]);
-    TRY(read_registry(args, &registry));
-    TRY(credentials_erase(o->authfile, o->all ? NULL : registry, &found));
+    TRY(read_registry(args, &registry, &below));
+    own_mem char *name = mem_printf("%s%s%s", registry, *below ? "/" : "", below);
+    TRY(credentials_erase(o->authfile, o->all ? NULL : name, &found));
     if (o->all)
         printf("Removed login credentials for all registries\n");
     else
-        printf(found ? "Removed login credentials for %s\n" : "Not logged in to %s\n", registry);
+        printf(found ? "Removed login credentials for %s\n" : "Not logged in to %s\n", name);
     return NULL;
 }
 
@@ -264,10 +283,10 @@ const struct command cmd_login = {
     .args = "[REGISTRY]",
     .summary = "Log in to a registry",
     .detail =
-        "REGISTRY is HOST or HOST:PORT, by default docker.io. The credentials are tried before they are kept: in the "
-        "file\n"
-        "that --authfile or $REGISTRY_AUTH_FILE names, in $XDG_RUNTIME_DIR/containers/auth.json when that file knows\n"
-        "the registry already, else in $DOCKER_CONFIG/config.json or ~/.docker/config.json, by the credential helper\n"
+        "REGISTRY is HOST or HOST:PORT, by default docker.io, or HOST/PATH for what is below that path alone. The\n"
+        "credentials are tried before they are kept: in the file that --authfile or $REGISTRY_AUTH_FILE names, in\n"
+        "$XDG_RUNTIME_DIR/containers/auth.json or ~/.config/containers/auth.json when that file knows the registry\n"
+        "already, else in $DOCKER_CONFIG/config.json or ~/.docker/config.json, by the credential helper\n"
         "(credHelpers, credsStore) that it names, if any. A registry that gives identity tokens has one kept instead "
         "of\n"
         "the password. What was missing is asked for on the terminal.\n"
@@ -282,9 +301,9 @@ const struct command cmd_logout = {
     .name = "logout",
     .args = "[REGISTRY]",
     .summary = "Forget a registry's credentials",
-    .detail =
-        "REGISTRY is HOST or HOST:PORT, by default docker.io. It is forgotten in every file where husk login and\n"
-        "husk pull look, and in the credential helpers that they name.",
+    .detail = "REGISTRY is HOST, HOST:PORT or HOST/PATH, by default docker.io. It is forgotten in every file where "
+              "husk login and\n"
+              "husk pull look, and in the credential helpers that they name.",
     .opts = logout_rows,
     .opts_size = sizeof(struct logout_opts),
     .max_args = 1,

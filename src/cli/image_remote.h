@@ -78,11 +78,13 @@ fallible remote_search_list(struct strv *ret_registries);
     "first, and what a name without a registry means; HUSK_INSECURE_REGISTRIES, a comma-separated list of HOST or\n"   \
     "HOST:PORT, names more for which --tls-verify=false is always meant. Credentials come from --creds, "              \
     "--creds-file, --authfile,\n"                                                                                      \
-    "$REGISTRY_AUTH_FILE, $XDG_RUNTIME_DIR/containers/auth.json or ~/.docker/config.json with its credential\n"        \
-    "helpers; certificates from --cert-dir, ~/.config/containers/certs.d, /etc/containers/certs.d or\n"                \
+    "$REGISTRY_AUTH_FILE, $XDG_RUNTIME_DIR/containers/auth.json, ~/.config/containers/auth.json or\n"                  \
+    "~/.docker/config.json with its credential helpers; certificates from --cert-dir, ~/.config/containers/certs.d, "  \
+    "/etc/containers/certs.d or\n"                                                                                     \
     "/etc/docker/certs.d.\n"                                                                                           \
     "\n"                                                                                                               \
-    "SSL_CERT_FILE names other certificate authorities than the system's; HTTP_PROXY, HTTPS_PROXY and NO_PROXY are\n"  \
-    "followed."
+    "SSL_CERT_FILE and SSL_CERT_DIR (folders with names as 'openssl rehash' makes them) name other certificate\n"      \
+    "authorities than the system's; HTTP_PROXY, HTTPS_PROXY and NO_PROXY (hosts, domains, networks, each also with\n"  \
+    "a port) are followed."
 
 #endif

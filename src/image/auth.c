@@ -131,17 +131,21 @@ fallible credentials_in_file(const char *text, size_t len, const char *registry,
     return NULL;
 }
 
-static fallible find_in(const char *path, const char *registry, const char *repository, struct credentials **ret)
+/* must: who named the file meant it. */
+static fallible find_in(const char *path, bool must, const char *registry, const char *repository,
+                        struct credentials **ret)
 {
     own_mem char *text = NULL;
     own_mem char *helper = NULL;
     size_t len = 0;
     err *e = fs_read_at(AT_FDCWD, path, AUTH_FILE_MAX, &text, &len);
-    if (err_is(e, ERR_NOT_FOUND)) {
+    if (err_is(e, ERR_NOT_FOUND) && !must) {
         err_ignore(e, "most people have none");
         return NULL;
     }
     TRY(e);
+    if (strspn(text, " \t\r\n") == len) /* as 'touch' makes it */
+        return NULL;
     TRY_AS(credentials_in_file(text, len, registry, repository, ret, &helper), "%s", path);
     if (!helper)
         return NULL;
@@ -162,10 +166,15 @@ fallible credentials_from_helper(const char *name, const char *registry, struct 
 void auth_default_files(struct strv *files)
 {
     const char *run = getenv("XDG_RUNTIME_DIR"), *docker = getenv("DOCKER_CONFIG"), *home = getenv("HOME");
+    const char *config = getenv("XDG_CONFIG_HOME");
     if (run && *run)
         strv_add_printf(files, "%s/containers/auth.json", run);
     else
         strv_add_printf(files, "/run/containers/%u/auth.json", (unsigned)getuid());
+    if (config && *config)
+        strv_add_printf(files, "%s/containers/auth.json", config);
+    else if (home && *home)
+        strv_add_printf(files, "%s/.config/containers/auth.json", home);
     if (docker && *docker)
         strv_add_printf(files, "%s/config.json", docker);
     else if (home && *home)
@@ -182,6 +191,6 @@ fallible credentials_find(const char *file, const char *registry, const char *re
     else
         auth_default_files(&files);
     for (size_t i = 0; i < files.n && !*ret; i++)
-        TRY_AS(find_in(files.items[i], registry, repository, ret), "look for credentials");
+        TRY_AS(find_in(files.items[i], only && *only, registry, repository, ret), "look for credentials");
     return NULL;
 }

@@ -3,9 +3,10 @@
  * (WWW-Authenticate) on how it wants them.
  *
  * Looked up in $REGISTRY_AUTH_FILE alone when it is set; else in ${XDG_RUNTIME_DIR}/containers/auth.json (without
- * XDG_RUNTIME_DIR: /run/containers/<uid>/auth.json) and then ${DOCKER_CONFIG:-~/.docker}/config.json: the first that
- * knows the registry wins. In each: credHelpers, auths (the longest key that fits), credsStore.
- * Source: docker's config.json, containers-auth.json(5), docker-credential-helpers' README.
+ * XDG_RUNTIME_DIR: /run/containers/<uid>/auth.json), ${XDG_CONFIG_HOME:-~/.config}/containers/auth.json and then
+ * ${DOCKER_CONFIG:-~/.docker}/config.json: the first that knows the registry wins. In each: credHelpers, auths (the
+ * longest key that fits), credsStore. Source: docker's config.json, containers-auth.json(5), docker-credential-helpers'
+ * README.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #ifndef HUSK_IMAGE_AUTH_H
@@ -25,7 +26,7 @@ OWN_TYPE(credentials, struct credentials *, credentials_free)
 /* "USER:PASSWORD" */
 fallible credentials_parse(const char *pair, struct credentials **ret);
 /* *ret is NULL when nobody knows the registry: anonymous. Runs docker-credential-* programs. */
-/* @file: look only there; NULL: where the header says. */
+/* @file: look only there; NULL: where the header says. NOT_FOUND: it, or $REGISTRY_AUTH_FILE, is not there. */
 fallible credentials_find(const char *file, const char *registry, const char *repository, struct credentials **ret);
 
 /* Of docker-credential-NAME; *ret NULL: it does not know. */
@@ -37,8 +38,8 @@ fallible credentials_in_file(const char *text, size_t len, const char *registry,
                              struct credentials **ret, char **ret_helper);
 
 /**
- * credentials_save - keep them: in the file that knows the registry already, else in docker's; by its credential helper
- *                    when it names one. The file is replaced whole (0600), what else is in it stays.
+ * credentials_save - keep them (registry: HOST[:PORT][/PATH]): in the file that knows the registry already, else in
+ * docker's; by its credential helper when it names one. The file is replaced whole (0600), what else is in it stays.
  * @file: write there; NULL: as credentials_find() looks.
  * @ret_where: the file, for a message; caller frees.
  * Errors: INVALID (the file is not what it should be: it stays as it is), DENIED, UNAVAILABLE (the helper).

@@ -166,6 +166,11 @@ fallible credentials_save(const char *file, const char *registry, const struct c
     TRY(choose_file(file, registry, &path));
     TRY(auth_file_open(path, true, &f, &there));
     const char *helper = helper_of(f.doc, registry);
+    if (helper && strchr(registry, '/'))
+        return err_new(ERR_UNSUPPORTED,
+                       "%s keeps credentials with docker-credential-%s, which knows registries alone: "
+                       "log in to '%.*s', or name another file with --authfile",
+                       path, helper, (int)strcspn(registry, "/"), registry);
     if (helper)
         TRY(helper_store(helper, registry, c));
     json_t *auths = object_at(f.doc, "auths");
@@ -192,7 +197,7 @@ static fallible erase_with_helpers(json_t *doc, const char *registry, bool *ret_
     for (size_t i = 0; i < names.n; i++) {
         own(credentials) struct credentials *c = NULL;
         const char *helper = helper_of(doc, names.items[i]);
-        if (!helper)
+        if (!helper || strchr(names.items[i], '/'))
             continue;
         TRY(helper_get(helper, names.items[i], &c));
         if (!c)

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "codec/bind.h"
 #include "image/auth_inside.h"
+#include "image/http.h"
 #include "os/fs.h"
 #include "os/proc.h"
 
@@ -71,6 +72,15 @@ static void wipe(char *text, size_t len)
         explicit_bzero(text, len);
 }
 
+static fallible check_done(const char *name, const char *verb, int status, const char *answer)
+{
+    if (status == 0)
+        return NULL;
+    own_mem char *line = mem_strndup(answer, strcspn(answer, "\r\n"));
+    own_mem char *shown = http_printable(*line ? line : "it does not say why it fails", 300);
+    return err_new(ERR_UNAVAILABLE, "docker-credential-%s %s: %s", name, verb, shown);
+}
+
 fallible helper_get(const char *name, const char *registry, struct credentials **ret)
 {
     own_mem char *answer = NULL;
@@ -83,16 +93,12 @@ fallible helper_get(const char *name, const char *registry, struct credentials *
         wipe(answer, len);
         return e;
     }
-    log_debug("docker-credential-%s knows nothing of %s: %s", name, registry, answer);
+    /* Every helper says the one thing in the same words, and its caller is to look for them: the helpers' README. */
+    if (strstr(answer, "credentials not found"))
+        log_debug("docker-credential-%s knows nothing of %s: %s", name, registry, answer);
+    else
+        return check_done(name, "get", status, answer);
     return NULL;
-}
-
-static fallible check_done(const char *name, const char *verb, int status, const char *answer)
-{
-    if (status == 0)
-        return NULL;
-    return err_new(ERR_UNAVAILABLE, "docker-credential-%s %s: %.*s", name, verb, (int)strcspn(answer, "\n"),
-                   *answer ? answer : "it does not say why it fails");
 }
 
 fallible helper_store(const char *name, const char *registry, const struct credentials *c)

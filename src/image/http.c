@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/parse.h"
+#include "image/proxy.h"
 
 enum { SHELF = 8, REDIRECTS_MAX = 8, CONNECT_MS_MAX = 30000, HEADER_MAX = 16384 };
 
@@ -169,6 +170,7 @@ struct transfer {
     struct http *h;
     const struct http_request *request;
     const char *url;
+    const char *proxy; /* that it goes through, or NULL */
     struct http_answer *answer;
     int64_t sent; /* of the upload */
     err *failed;  /* of on_body, of the upload, or of a limit */
@@ -313,14 +315,55 @@ static char *origin_text(const char *url)
     return mem_printf("%s:%s", host ? host : "?", port ? port : "?");
 }
 
+/* Without what may be its password; caller frees. */
+static char *proxy_shown(const char *proxy)
+{
+    const char *scheme = strstr(proxy, "://"), *host = scheme ? scheme + 3 : proxy, *at = strrchr(host, '@');
+    return http_printable(at ? at + 1 : host, 200);
+}
+
+static fallible proxy_refuses(const struct transfer *t, int status)
+{
+    own_mem char *where = origin_text(t->url);
+    own_mem char *proxy = proxy_shown(t->proxy);
+    if (status == 407)
+        return err_new(ERR_UNAUTHENTICATED,
+                       "connect to %s: the proxy %s %s: a proxy's URL may have both, as http://USER:PASSWORD@HOST:PORT",
+                       where, proxy,
+                       strchr(t->proxy, '@') ? "refuses the user name or the password"
+                                             : "wants a user name and a password");
+    return err_new(ERR_UNAVAILABLE, "connect to %s: the proxy %s answers %d", where, proxy, status);
+}
+
+/* What went wrong between here and the proxy; NULL: nothing. */
+static err *proxy_error(const struct transfer *t, CURL *curl, CURLcode code, const char *said)
+{
+    long status = 0, os_errno = 0, unproven = 0;
+    if (!t->proxy)
+        return NULL;
+    own_mem char *where = origin_text(t->url);
+    own_mem char *proxy = proxy_shown(t->proxy);
+    curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &os_errno);
+    curl_easy_getinfo(curl, CURLINFO_HTTP_CONNECTCODE, &status);
+    curl_easy_getinfo(curl, CURLINFO_PROXY_SSL_VERIFYRESULT, &unproven);
+    if (code == CURLE_COULDNT_RESOLVE_PROXY)
+        return err_new(ERR_UNAVAILABLE, "connect to %s: the proxy %s: no such host, or no name server answers", where,
+                       proxy);
+    if (code == CURLE_COULDNT_CONNECT && os_errno)
+        return err_sys_as(ERR_UNAVAILABLE, (int)os_errno, "connect to %s: the proxy %s", where, proxy);
+    if (unproven)
+        return err_new(ERR_DENIED, "connect to %s: the proxy %s cannot prove who it is: %s", where, proxy, said);
+    return status / 100 > 2 ? proxy_refuses(t, (int)status) : NULL;
+}
+
 static fallible transfer_error(const struct transfer *t, CURL *curl, CURLcode code, const char *said)
 {
     own_mem char *where = origin_text(t->url);
     long os_errno = 0;
+    TRY(proxy_error(t, curl, code, said));
     curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &os_errno);
     switch ((int)code) {
     case CURLE_COULDNT_RESOLVE_HOST:
-    case CURLE_COULDNT_RESOLVE_PROXY:
         return err_new(ERR_UNAVAILABLE, "connect to %s: no such host, or no name server answers", where);
     case CURLE_COULDNT_CONNECT:
         if (os_errno)
@@ -387,13 +430,18 @@ static void set_certs(const struct http_certs *certs, CURL *curl)
     set_blob(curl, CURLOPT_SSLKEY_BLOB, certs->key);
 }
 
-/* libcurl follows https_proxy, HTTPS_PROXY, all_proxy, ALL_PROXY, no_proxy and NO_PROXY, and http_proxy; HTTP_PROXY,
- * which others follow as well, it does not, because in a CGI program that is a header. */
-static void set_proxy(const char *url, CURL *curl)
+/* Whom we believe: see certs.h. For a proxy that speaks TLS as well, though what is of one registry is not of it. */
+static void set_authorities(CURL *curl)
 {
-    const char *proxy = getenv("HTTP_PROXY"), *small = getenv("http_proxy");
-    if (str_starts(url, "http:") && proxy && *proxy && !(small && *small) && !getenv("REQUEST_METHOD"))
-        curl_easy_setopt(curl, CURLOPT_PROXY, proxy);
+    const char *file = getenv("SSL_CERT_FILE"), *folders = getenv("SSL_CERT_DIR");
+    if (file && *file) {
+        curl_easy_setopt(curl, CURLOPT_CAINFO, file);
+        curl_easy_setopt(curl, CURLOPT_PROXY_CAINFO, file);
+    }
+    if (folders && *folders) {
+        curl_easy_setopt(curl, CURLOPT_CAPATH, folders);
+        curl_easy_setopt(curl, CURLOPT_PROXY_CAPATH, folders);
+    }
 }
 
 static void set_options(const struct transfer *t, CURL *curl, char *said)
@@ -409,17 +457,14 @@ static void set_options(const struct transfer *t, CURL *curl, char *said)
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, connect_ms < CONNECT_MS_MAX ? connect_ms : CONNECT_MS_MAX);
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, stall_s ? stall_s : 1L);
-    if (o->no_proxy)
-        curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
+    curl_easy_setopt(curl, CURLOPT_PROXY, t->proxy ? t->proxy : ""); /* "": nor what libcurl reads in the environment */
+    curl_easy_setopt(curl, CURLOPT_NOPROXY, "");
     if (o->insecure) {
         curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
         curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
     }
+    set_authorities(curl);
     set_certs(o->certs, curl);
-    set_proxy(t->url, curl);
-    const char *ca = getenv("SSL_CERT_FILE");
-    if (ca && *ca)
-        curl_easy_setopt(curl, CURLOPT_CAINFO, ca);
 }
 
 static const char *const method_names[] = {
@@ -486,6 +531,8 @@ static fallible run_transfer(struct transfer *t, bool with_authorization)
     err *e = take(t->failed);
     if (!e && code != CURLE_OK)
         e = transfer_error(t, curl, code, *said ? said : curl_easy_strerror(code));
+    if (!e && t->proxy && t->answer->status == 407)
+        e = proxy_refuses(t, 407);
     curl_slist_free_all(headers);
     put_back(t->h, curl);
     return e;
@@ -517,11 +564,21 @@ static bool may_follow(const struct transfer *t)
            ((status == 307 || status == 308) && (t->request->upload || !t->request->text_len));
 }
 
+static char *proxy_of(const struct http *h, const char *url)
+{
+    own_mem char *scheme = url_part(url, CURLUPART_SCHEME);
+    own_mem char *host = url_part(url, CURLUPART_HOST);
+    own_mem char *port = url_part(url, CURLUPART_PORT);
+    return scheme && host && port && !h->options.no_proxy ? proxy_for(scheme, host, port) : NULL;
+}
+
 static fallible send_all(struct transfer *t)
 {
     own_mem char *url = mem_strdup(t->request->url);
     for (int i = 0; i <= REDIRECTS_MAX; i++) {
+        own_mem char *proxy = proxy_of(t->h, url);
         t->url = url;
+        t->proxy = proxy;
         TRY(run_transfer(t, http_same_origin(url, t->request->url)));
         if (!may_follow(t)) {
             resolve_location(t->answer, url);

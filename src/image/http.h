@@ -22,7 +22,7 @@ struct http_certs {
 struct http;
 struct http_options {
     bool insecure;                  /* certificates are not checked, and a redirect may lead from https to http */
-    bool no_proxy;                  /* the server is on this machine: no http_proxy */
+    bool no_proxy;                  /* the server is on this machine: see proxy.h for the others */
     uint64_t stall_ns;              /* TIMEOUT after this long without a byte */
     const struct http_certs *certs; /* borrowed, or NULL */
 };

@@ -333,6 +333,8 @@ static bool knock(struct server *s, const char *base)
     own_mem char *url = mem_printf("%s/v2/", base);
     struct http_request request = { .url = url, .body_max = SERVER_SMALL_MAX };
     own(err) err *e = http_send(s->http, &request, &a);
+    if (err_is(e, ERR_UNAUTHENTICATED)) /* a proxy on the way does: asked again, it says so */
+        return true;
     return !e && a->status != 400; /* what Go says to http on an https port */
 }
 

@@ -136,6 +136,53 @@ login() { printf 'p\n' | "$HUSK" login -u u --password-stdin "$@"; }
     [[ $(jq -c '.auths' "$HOME/c.json") == '{}' ]]
 }
 
+@test "podman's file below ~/.config counts; one that is named has to be there, and an empty one knows nobody" {
+    local file=$HOME/.config/containers/auth.json
+    mkdir -p "${file%/*}" "$HOME/.docker"
+    printf '{"auths":{"%s":{"auth":"dTpw"}}}' "$REGISTRY" >"$file"
+    : >"$CONFIG"
+    run "$HUSK" image tags "$REGISTRY/x"
+    expect 0 =latest
+    run login "$REGISTRY"
+    expect 0 "kept in $file"
+    mv "$file" "$HOME/named.json"
+    run "$HUSK" image tags "$REGISTRY/x"
+    expect 1 "needs a user name and a password"
+    run "$HUSK" image tags --authfile "$HOME/named.json" "$REGISTRY/x"
+    expect 0 =latest
+    run "$HUSK" image tags --authfile "$HOME/typo.json" "$REGISTRY/x"
+    expect 1 "look for credentials: open '$HOME/typo.json': No such file or directory"
+    run env REGISTRY_AUTH_FILE="$HOME/typo.json" "$HUSK" pull "$REGISTRY/x"
+    expect 1 "open '$HOME/typo.json': No such file or directory"
+    run env REGISTRY_AUTH_FILE="$HOME/new.json" "$HUSK" login --get-login "$REGISTRY"
+    expect 1 "not logged in to $REGISTRY"
+}
+
+@test "a part of a registry may have credentials of its own" {
+    run login "$REGISTRY/x"
+    expect 0 "Login Succeeded"
+    [[ $(jq -c '.auths | keys' "$CONFIG") == "[\"$REGISTRY/x\"]" ]]
+    run "$HUSK" image tags "$REGISTRY/x"
+    expect 0 =latest
+    run "$HUSK" image tags "$REGISTRY/y"
+    expect 1 "needs a user name and a password"
+    skopeo inspect --tls-verify=false --authfile "$CONFIG" "docker://$REGISTRY/x" >/dev/null
+    run "$HUSK" login "$REGISTRY/x" </dev/null
+    expect 0 "Already logged in"
+    run "$HUSK" logout "$REGISTRY"
+    expect 0 "Not logged in to $REGISTRY"
+    run "$HUSK" logout "$REGISTRY/x"
+    expect 0 "Removed login credentials for $REGISTRY/x"
+    check_table <<END
+login $REGISTRY/x:latest   | 1 | HOST/PATH without a tag
+login https://$REGISTRY/x  | 1 | is no registry
+login -u u -p p $REGISTRY/ | 0 | Login Succeeded
+END
+    printf '{"credsStore":"test"}' >"$CONFIG"
+    run login "$REGISTRY/x"
+    expect 1 "keeps credentials with docker-credential-test, which knows registries alone"
+}
+
 @test "credential helpers: store, get, erase" {
     local store
     for store in '{"credsStore":"test"}' "{\"credHelpers\":{\"$REGISTRY\":\"test\"}}"; do
@@ -161,6 +208,8 @@ login() { printf 'p\n' | "$HUSK" login -u u --password-stdin "$@"; }
     run login "$REGISTRY"
     expect 1 "docker-credential-broken store: the keychain is locked"
     [[ $(<"$CONFIG") == '{"credsStore":"broken"}' ]]
+    run "$HUSK" image tags "$REGISTRY/x"
+    expect 1 "docker-credential-broken get: the keychain is locked"
     printf '{"credsStore":"missing"}' >"$CONFIG"
     run login "$REGISTRY"
     expect 1 "docker-credential-missing"
@@ -217,7 +266,7 @@ login() { printf 'p\n' | "$HUSK" login -u u --password-stdin "$@"; }
 
 @test "wrong use: one sentence each" {
     check_table "$HUSK" <<EOF2
-login x.io/repository                 | 1 | 'x.io/repository' is no registry: name HOST or HOST:PORT, without a repository
+login x.io/repository:tag             | 1 | 'x.io/repository:tag' is no registry: name HOST or HOST:PORT, or HOST/PATH without a tag
 login nodot                           | 1 | 'nodot' is no registry: name HOST with a dot in it, or HOST:PORT
 login ''                              | 1 | '' is no registry
 login --password-stdin $REGISTRY      | 1 | --password-stdin needs --username

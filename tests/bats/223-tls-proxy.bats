@@ -14,11 +14,9 @@ setup_file() {
     PLAIN=$REGISTRY
     serve tls "tls: {certificate: \"$T/pki/server.cert\", key: \"$T/pki/server.key\"}"
     serve mutual "tls: {certificate: \"$T/pki/server.cert\", key: \"$T/pki/server.key\", clientcas: [\"$T/pki/ca.crt\"]}"
-    mkdir "$T/proxy"
-    "$HUSK_TOP/tests/bats/proxy.py" --dir "$T/proxy" "registry.test:443=127.0.0.1:$(<"$T/tls/port")" \
-        "mutual.test:443=127.0.0.1:$(<"$T/mutual/port")" >"$T/proxy/out" 2>&1 3>&- &
-    echo $! >"$T/proxy/pid"
-    wait_until 30 test -e "$T/proxy/port"
+    start_proxy proxy
+    start_proxy user-proxy --user u:p@p
+    start_proxy tls-proxy --tls "$T/pki/server.cert" "$T/pki/server.key"
     local name
     for name in tls mutual; do
         wait_until 30 skopeo copy --quiet --preserve-digests --dest-tls-verify=false --dest-cert-dir "$T/pki/client" "oci:$T/oci:x" \
@@ -28,8 +26,17 @@ setup_file() {
 }
 teardown_file() {
     local name
-    for name in tls mutual proxy; do [[ ! -e $T/$name/pid ]] || kill "$(<"$T/$name/pid")"; done
+    for name in tls mutual proxy user-proxy tls-proxy; do [[ ! -e $T/$name/pid ]] || kill "$(<"$T/$name/pid")"; done
     husk_teardown_file
+}
+
+start_proxy() { # NAME [ARGUMENTS]
+    local dir=$T/$1
+    mkdir "$dir"
+    "$HUSK_TOP/tests/bats/proxy.py" --dir "$dir" "${@:2}" "registry.test:443=127.0.0.1:$(<"$T/tls/port")" \
+        "registry.test:80=$PLAIN" "mutual.test:443=127.0.0.1:$(<"$T/mutual/port")" >"$dir/out" 2>&1 3>&- &
+    echo $! >"$dir/pid"
+    wait_until 30 test -e "$dir/port"
 }
 
 make_certificates() {
@@ -91,6 +98,11 @@ teardown() { rm -rf "$HUSK_ROOT" "$HOME"; }
     expect 0 "=registry.test/x:latest"
     run env SSL_CERT_FILE="$T/pki/ca.crt" "$HUSK" pull -q registry.test/x
     expect 0
+    mkdir "$HOME/authorities"
+    cp "$T/pki/ca.crt" "$HOME/authorities/"
+    openssl rehash "$HOME/authorities"
+    run env SSL_CERT_DIR="/nowhere:$HOME/authorities" "$HUSK" pull -q registry.test/x
+    expect 0
     mkdir -p "$HOME/.config/containers/certs.d/registry.test"
     cp "$T/pki/ca.crt" "$HOME/.config/containers/certs.d/registry.test/"
     run "$HUSK" pull -q registry.test/x
@@ -137,6 +149,43 @@ teardown() { rm -rf "$HUSK_ROOT" "$HOME"; }
     expect 1 "unknown.test:443"
     run env HTTPS_PROXY=http://127.0.0.1:1 "$HUSK" pull -q registry.test/x
     expect 1 "Connection refused"
+}
+
+@test "NO_PROXY by domain, port and network, as docker and podman read it" {
+    local list
+    for list in '*.test' registry.test:443 'x.io, .test' '*'; do
+        : >"$T/proxy/log"
+        run env NO_PROXY="$list" "$HUSK" pull -q --cert-dir "$T/pki/all" registry.test/x
+        expect 1 "connect to registry.test:443: no such host"
+        [[ ! -s $T/proxy/log ]] || { echo "$list: $(<"$T/proxy/log")"; return 1; }
+    done
+    for list in registry.test:5000 10.0.0.0/8 '*.registry.test' est; do
+        run env NO_PROXY="$list" "$HUSK" image tags --cert-dir "$T/pki/all" registry.test/x
+        expect 0 =latest
+    done
+}
+
+@test "a proxy that wants a password, that speaks TLS, or that is not there: used, or named in one sentence" {
+    local user=127.0.0.1:$(<"$T/user-proxy/port") tls=127.0.0.1:$(<"$T/tls-proxy/port")
+    local -a tags=("$HUSK" image tags --cert-dir "$T/pki/all" registry.test/x)
+    run env HTTPS_PROXY="http://$user" "${tags[@]}"
+    expect 1 "connect to registry.test:443: the proxy $user wants a user name and a password"
+    run env HTTPS_PROXY="http://u:wrong@$user" "${tags[@]}"
+    expect 1 "the proxy $user refuses the user name or the password"
+    [[ $output != *wrong* ]]
+    run env HTTPS_PROXY="http://u:p%40p@$user" "${tags[@]}"
+    expect 0 =latest
+    run env HTTPS_PROXY="https://$tls" "${tags[@]}"
+    expect 1 "the proxy $tls cannot prove who it is"
+    run env HTTPS_PROXY="https://$tls" SSL_CERT_FILE="$T/pki/ca.crt" "${tags[@]}"
+    expect 0 =latest
+    [[ $(tail -n 1 "$T/tls-proxy/log") == "CONNECT registry.test:443" ]]
+    run env HTTPS_PROXY=http://127.0.0.1:1 "${tags[@]}"
+    expect 1 "connect to registry.test:443: the proxy 127.0.0.1:1: Connection refused"
+    run "$HUSK" image tags unknown.test/x
+    expect 1 "connect to unknown.test:443: the proxy 127.0.0.1:$(<"$T/proxy/port") answers 502"
+    run env -u HTTPS_PROXY HTTP_PROXY="http://$user" "$HUSK" image tags --tls-verify=false registry.test:80/x
+    expect 1 "the proxy $user wants a user name and a password"
 }
 
 @test "HTTP/2 where the server has it" {
