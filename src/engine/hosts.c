@@ -69,7 +69,7 @@ static fallible read_if_there(const char *path, char **ret)
     return NULL;
 }
 
-static void add_name(struct str *out, const struct container_config *c, const char *hostname, const char *ip)
+void hosts_add_name(struct str *out, const struct container_config *c, const char *hostname, const char *ip)
 {
     if (c->domainname)
         str_printf(out, "%s\t%s.%s %s\n", ip, hostname, c->domainname, hostname);
@@ -78,8 +78,8 @@ static void add_name(struct str *out, const struct container_config *c, const ch
 }
 
 /* As docker: the address on each network, or, without any, one of the loopback's. */
-static void add_own_name(struct str *out, const struct container_config *c, const char *hostname,
-                         const struct container_network *network)
+void hosts_add_own_name(struct str *out, const struct container_config *c, const char *hostname,
+                        const struct container_network *network)
 {
     char text[IP_TEXT];
     bool any = false;
@@ -88,11 +88,11 @@ static void add_own_name(struct str *out, const struct container_config *c, cons
         for (size_t j = 0; j < ARRAY_SIZE(ips); j++)
             if (ip_is_set(ips[j])) {
                 any = true;
-                add_name(out, c, hostname, ip_text(ips[j], text));
+                hosts_add_name(out, c, hostname, ip_text(ips[j], text));
             }
     }
     if (!any)
-        add_name(out, c, hostname, "127.0.1.1");
+        hosts_add_name(out, c, hostname, "127.0.1.1");
 }
 
 /* Whether a line of hosts(5) gives the name an address. */
@@ -161,7 +161,7 @@ fallible hosts_text(const struct container_config *c, const char *hostname, cons
         TRY(add_hosts(c, network, &out));
     }
     if (!host && hostname)
-        add_own_name(&out, c, hostname, network);
+        hosts_add_own_name(&out, c, hostname, network);
     *ret = str_take(&out);
     return NULL;
 }

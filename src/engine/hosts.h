@@ -18,4 +18,14 @@ fallible hosts_text(const struct container_config *c, const char *hostname, cons
  * --dns; and --dns-search, --dns-option. */
 fallible resolv_text(const struct container_config *c, const struct container_network *network, char **ret);
 
+/* Lines of hosts(5): of the container's own name with an address, and with all that it has on the networks. */
+void hosts_add_name(struct str *out, const struct container_config *c, const char *hostname, const char *ip);
+void hosts_add_own_name(struct str *out, const struct container_config *c, const char *hostname,
+                        const struct container_network *network);
+
+/* A running container's networks have changed: its own names and its name servers become what a start would write now.
+ * The container may have changed the files: what is not husk's in them stays. They are the same files afterwards, since
+ * they are mounted. A container that shares another's has none of its own. */
+fallible hosts_follow(struct container *c, const struct container_network *network);
+
 #endif

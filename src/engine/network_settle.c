@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
+#include "engine/hosts.h"
 #include "engine/network_door.h"
 #include "engine/network_parts.h"
 #include "engine/network_start.h"
@@ -51,6 +53,17 @@ static fallible forget_change(int dir)
                : NULL;
 }
 
+/* A container whose files are another user's (--userns keep-id, as an ordinary user) has names anew with its restart.
+ */
+static void follow_files(struct container *c, const struct container_network *n)
+{
+    err *e = hosts_follow(c, n);
+    if (e)
+        log_warn("container '%s' keeps its /etc/hosts and /etc/resolv.conf until it is restarted: %s", c->row.name,
+                 err_text(e));
+    err_free(e);
+}
+
 static fallible follow_rows(struct container *c, int dir, pid_t pid)
 {
     struct container_network n = { .dns_sock = -1 };
@@ -62,6 +75,8 @@ static fallible follow_rows(struct container *c, int dir, pid_t pid)
         if (!e && n.plan.links[i].hairpin)
             e = network_link_hairpin(&n.plan.links[i]);
     }
+    if (!e)
+        follow_files(c, &n);
     container_network_clear(&n);
     return e;
 }

@@ -1,0 +1,94 @@
+#!/usr/bin/env bats
+# What a user meets first on networks: names after a live change, addresses that are another's, words of other engines.
+# shellcheck disable=SC2016,SC2154
+
+load helpers
+load net
+
+setup_file() {
+    husk_setup_file
+    ((EUID == 0)) || return 0
+    load_busybox >/dev/null
+    as_user load_busybox >/dev/null
+    u network create one >/dev/null
+    u network create two >/dev/null
+    husk network create one >/dev/null
+    husk network create two >/dev/null
+}
+teardown_file() { husk_teardown_file; }
+setup() { ((EUID == 0)) || skip "kernel: only root has bridges in the host's network namespace"; }
+teardown() {
+    remove_all_containers
+    as_user husk ps -aq | USER_TUN=1 as_user xargs -r "$HUSK" rm -f >/dev/null
+}
+u() { USER_TUN=1 as_user husk "$@"; }
+servers() { "$1" exec mover sed -n 's/^nameserver //p' /etc/resolv.conf; }
+own_lines() { "$1" exec mover sh -c 'grep "	$(hostname)\$" /etc/hosts | cut -f 1'; }
+gateway() { "$1" network inspect "$2" | jq -r '.[0].IPAM.Config[0].Gateway'; }
+at() { "$1" inspect mover | jq -r ".[0].NetworkSettings.Networks.$2.IPAddress"; }
+
+@test "connect and disconnect, live: the container asks the network that it is on, and knows its own addresses" {
+    local who
+    for who in husk u; do
+        $who run -d --name mover --network one busybox sleep 1000 >/dev/null
+        $who run -d --name other --network two busybox sleep 1000 >/dev/null
+        $who exec mover sh -c 'echo "192.0.2.9 mine" >>/etc/hosts; echo "# a word" >>/etc/resolv.conf'
+        $who network connect two mover
+        [[ $(own_lines $who) == "$(at $who one)"$'\n'"$(at $who two)" ]] || { own_lines $who; return 1; }
+        $who network disconnect one mover
+        [[ $(servers $who) == "$(gateway $who two)" ]] || { $who exec mover cat /etc/resolv.conf; return 1; }
+        [[ $(own_lines $who) == "$(at $who two)" ]]
+        run $who exec mover nslookup other
+        expect 0 "Address: "
+        run $who exec mover ping -c 1 -w 5 other
+        expect 0 "1 packets received"
+        $who exec mover grep -q "192.0.2.9 mine" /etc/hosts # what is not husk's stays
+        $who exec mover grep -q "^# a word" /etc/resolv.conf
+        $who network disconnect two mover
+        [[ $(own_lines $who) == 127.0.1.1 ]]
+        $who network connect one mover
+        [[ $(servers $who) == "$(gateway $who one)" && $(own_lines $who) == "$(at $who one)" ]]
+        $who rm -f mover other >/dev/null
+    done
+}
+
+@test "a hardware address that a running container has on the network is refused with its name" {
+    local base
+    base=$(gateway husk one)
+    base=${base%.*}
+    husk run -d --name first --network one:mac=02:00:00:00:00:01 busybox sleep 1000 >/dev/null
+    husk run -d --name second --network two busybox sleep 1000 >/dev/null
+    check_table <<END
+run --rm --network one:mac=02:00:00:00:00:01 busybox true           | 125 | hardware address 02:00:00:00:00:01 on network 'one' is taken by container 'first'
+network connect --mac-address 02:00:00:00:00:01 one second          | 1   | hardware address 02:00:00:00:00:01 on network 'one' is taken by container 'first'
+run --rm --network two:mac=02:00:00:00:00:01 busybox true           | 0   |
+END
+    run husk exec second ip -o link
+    [[ $output != *eth1* ]]
+    # One made of an IP address comes with that: else it would be the next one's who gets the address.
+    run husk run --rm --network "one:mac=$(printf '02:42:%02x:%02x:%02x:4d' ${base//./ })" busybox ip -o -4 address show eth0
+    expect 0 "inet $base.77/"
+    run husk run --rm --network "one:ip=$base.78,mac=$(printf '02:42:%02x:%02x:%02x:4d' ${base//./ })" busybox true
+    expect 125 "is that of address $base.77 on network 'one': ask for both, or for another"
+    husk rm -f first >/dev/null
+    husk run --rm --network one:mac=02:00:00:00:00:01 busybox true
+}
+
+@test "words of docker and podman: -p 0:PORT and /TCP, --dns-opt; what could not be is said" {
+    husk run -d --name ports -p 0:80/TCP -p 127.0.0.1:18099:81/udp --expose 90 busybox sleep 1000 >/dev/null
+    run husk port ports 80
+    expect 0 "0.0.0.0:"
+    [[ $(husk inspect ports | jq -c '.[0].HostConfig.PortBindings') == '{"80/tcp":[{"HostIp":"","HostPort":""}],"81/udp":[{"HostIp":"127.0.0.1","HostPort":"18099"}]}' ]]
+    [[ $(husk inspect ports | jq -c '.[0].Config.ExposedPorts | keys') == '["80/tcp","81/udp","90/tcp"]' ]]
+    check_table <<'END'
+run --rm --network none --dns-opt timeout:7 busybox grep timeout /etc/resolv.conf | 0 | options timeout:7
+run --rm --network none:ip=192.0.2.1 busybox true        | 125 | --network: 'none' takes no options
+run --rm --network host:alias=me busybox true            | 125 | --network: 'host' takes no options
+run --rm --network slirp4netns busybox true              | 125 | there is no slirp4netns: its work is done by 'bridge'
+run --rm --network host -p 80 busybox true               | 0   | with --network host nothing is published
+run --rm -p [::1]:18100:80 busybox true                  | 125 | the kernel leads nothing from [::1] to a bridge: publish on 127.0.0.1
+run --rm -p [fe80::1]:18100:80 busybox true              | 125 | 'fe80::1' is an address of one interface alone
+port add ports [::1]:18100:80                            | 1   | the kernel leads nothing from [::1] to a bridge
+run --rm -p 18100:80/icmp busybox true                   | 125 | 'icmp' is not one of tcp, udp, sctp
+END
+}
