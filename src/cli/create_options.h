@@ -126,6 +126,7 @@ static const char *const words_unhealthy[] = { "none", "restart", "stop", "kill"
         OPT_STRS(0, "dns", T, create.dns, "IP", "A name server, instead of the host's"),                               \
         OPT_STRS(0, "dns-search", T, create.dns_search, "DOMAIN", "A domain to search; '.' for none"),                 \
         OPT_STRS(0, "dns-option", T, create.dns_option, "OPTION", "An option of resolv.conf"),                         \
+        OPT_STRS(0, "dns-opt", T, create.dns_option, "OPTION", "The same as --dns-option"),                            \
         OPT_STR(0, "pid", T, create.pid, "MODE", "private (default), host, container:NAME"),                           \
         OPT_STR(0, "ipc", T, create.ipc, "MODE",                                                                       \
                 "private (default), host, none (no /dev/shm), container:NAME (its /dev/shm too)"),                     \

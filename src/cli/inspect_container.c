@@ -150,6 +150,18 @@ static json_t *config_doc(const struct container *c, const struct container_conf
     return o;
 }
 
+/* What is published is exposed, too. */
+static json_t *exposed_doc(const struct container_config *k, json_t *bindings)
+{
+    json_t *o = json_object(), *list;
+    const char *port;
+    for (size_t i = 0; i < k->exposed.n; i++)
+        put(o, k->exposed.items[i], json_object());
+    json_object_foreach (bindings, port, list)
+        put(o, port, json_object());
+    return o;
+}
+
 static json_t *security_doc(const struct container_config *k)
 {
     json_t *a = json_array();
@@ -398,7 +410,7 @@ fallible inspect_container(struct container *c, json_t **ret)
 {
     const struct container_config *k;
     struct container_state s = { 0 };
-    json_t *graph = NULL, *network = NULL;
+    json_t *graph = NULL, *network = NULL, *bindings = NULL;
     TRY(container_config(c, &k));
     TRY(container_state(c, &s));
     const struct strv *first = k->entrypoint.n ? &k->entrypoint : &k->cmd;
@@ -430,11 +442,14 @@ fallible inspect_container(struct container *c, json_t **ret)
     if (!e)
         put(o, "GraphDriver", graph);
     if (!e)
-        e = inspect_container_network(c, &network);
+        e = inspect_container_network(c, &network, &bindings);
     put(o, "Mounts", mounts_doc(c->engine, k));
     put(o, "Config", config_doc(c, k, hostname));
-    if (network)
+    if (network) {
+        put(json_object_get(o, "Config"), "ExposedPorts", exposed_doc(k, bindings));
+        put(json_object_get(o, "HostConfig"), "PortBindings", bindings);
         put(o, "NetworkSettings", network);
+    }
     container_state_clear(&s);
     if (e) {
         json_decref(o);

@@ -13,8 +13,8 @@ fallible inspect_container(struct container *c, json_t **ret);
 fallible inspect_image(struct layout *layout, const struct image *image, json_t **ret);
 json_t *inspect_volume(const struct engine *e, const struct db_volume *v);
 fallible inspect_network(struct engine *e, const struct network *n, json_t **ret);
-/* A container's NetworkSettings. */
-fallible inspect_container_network(struct container *c, json_t **ret);
+/* A container's NetworkSettings, and its ports as they were asked for. */
+fallible inspect_container_network(struct container *c, json_t **ret, json_t **ret_bindings);
 /* Ports of the container's that are exposed or published: {"80/tcp": [{"HostIp": ..., "HostPort": ...}]}. */
 json_t *inspect_ports(const struct container_config *config, const struct db_ports *ports, bool connected);
 /* For template_render(): the values of fields that docker has and @doc, a container or an image, leaves out; or NULL.

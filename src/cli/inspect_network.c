@@ -167,6 +167,24 @@ json_t *inspect_ports(const struct container_config *config, const struct db_por
     return o;
 }
 
+/* HostConfig.PortBindings: with docker's "" for any port and any address. */
+static json_t *bindings_doc(const struct container_config *config, const struct db_ports *ports)
+{
+    json_t *o = json_object();
+    for (size_t i = 0; i < ports->n; i++) {
+        const struct db_port *p = &ports->items[i];
+        own_mem char *key = mem_printf("%lld/%s", (long long)p->container_port, p->proto);
+        own_mem char *number = p->want_port ? mem_printf("%lld", (long long)p->want_port) : mem_strdup("");
+        json_t *list = json_object_get(o, key);
+        if (!p->want_port && config->publish_all) /* which says it */
+            continue;
+        if (!list)
+            put(o, key, list = json_array());
+        (void)json_array_append_new(list, json_pack("{s:s, s:s}", "HostIp", p->host_ip, "HostPort", number));
+    }
+    return o;
+}
+
 static fallible networks_doc(struct container *c, struct container_network *n, bool connected, json_t *networks)
 {
     own(db_endpoints) struct db_endpoints endpoints = { 0 };
@@ -198,7 +216,7 @@ static json_t *cni_doc(const struct strv *addresses)
     return o;
 }
 
-fallible inspect_container_network(struct container *c, json_t **ret)
+fallible inspect_container_network(struct container *c, json_t **ret, json_t **ret_bindings)
 {
     const struct container_config *config;
     struct container_network n = { 0 };
@@ -246,6 +264,7 @@ fallible inspect_container_network(struct container *c, json_t **ret)
     put(o, "GlobalIPv6PrefixLen", json_integer(ip_is_set(&first->ip6.ip) ? first->ip6.len : 0));
     put(o, "Networks", take(networks));
     container_network_clear(&n);
+    *ret_bindings = bindings_doc(config, &ports);
     *ret = o;
     return NULL;
 }

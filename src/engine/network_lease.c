@@ -196,16 +196,84 @@ static fallible lease_beside(struct engine *e, struct db *db, const struct netwo
     return NULL;
 }
 
+/* One made of an address of the subnet's comes with that address, else it would be the next one's who gets it. */
+static fallible wish_of_mac(const struct network *n, const struct network_range *r4, const struct db_endpoint *at,
+                            struct ip *ret)
+{
+    uint8_t mac[6], made[6];
+    char text[IP_TEXT];
+    struct ip ip = { .family = AF_INET };
+    *ret = at->want_ip4;
+    if (!at->want_mac || !ip_is_set(&r4->first))
+        return NULL;
+    TRY(mac_parse(at->want_mac, mac));
+    memcpy(ip.bytes, mac + 2, 4);
+    mac_of_ip(&ip, made);
+    if (memcmp(mac, made, sizeof mac) != 0 || !prefix_has(&r4->subnet, &ip) || ip_equal(&ip, ret))
+        return NULL;
+    if (ip_is_set(ret))
+        return err_new(ERR_CONFLICT,
+                       "hardware address %s is that of address %s on network '%s': ask for both, or for "
+                       "another",
+                       at->want_mac, ip_text(&ip, text), n->row.name);
+    *ret = ip;
+    return NULL;
+}
+
+fallible network_mac(const struct db_endpoint *at, uint8_t ret[6])
+{
+    if (at->want_mac)
+        return mac_parse(at->want_mac, ret);
+    if (ip_is_set(&at->ip4) || ip_is_set(&at->ip6))
+        mac_of_ip(ip_is_set(&at->ip4) ? &at->ip4 : &at->ip6, ret);
+    return NULL;
+}
+
+static fallible same_mac(struct engine *e, const struct network *n, const struct db_endpoint *at,
+                         const struct db_endpoint *other)
+{
+    uint8_t mine[6] = { 0 }, theirs[6] = { 0 };
+    struct db_container row;
+    struct db *db;
+    if (str_eq(at->container, other->container))
+        return NULL;
+    TRY(network_mac(at, mine));
+    TRY(network_mac(other, theirs));
+    if (memcmp(mine, theirs, sizeof mine) != 0 || !is_in_use(e, other->container))
+        return NULL;
+    TRY(engine_db(e, &db));
+    TRY(db_container_find(db, other->container, &row));
+    err *taken = err_new(ERR_CONFLICT, "hardware address %s on network '%s' is taken by container '%s'", at->want_mac,
+                         n->row.name, row.name);
+    db_container_clear(&row);
+    return taken;
+}
+
+fallible network_mac_is_free(struct engine *e, const struct network *n, const struct db_endpoint *at)
+{
+    own(db_endpoints) struct db_endpoints l = { 0 };
+    struct db *db;
+    if (!at->want_mac) /* an address is nobody else's, and so is what is made of it */
+        return NULL;
+    TRY(engine_db(e, &db));
+    TRY(db_endpoint_list(db, NULL, n->row.id, &l));
+    for (size_t i = 0; i < l.n; i++)
+        TRY(same_mac(e, n, at, &l.items[i]));
+    return NULL;
+}
+
 fallible network_lease(struct engine *e, const struct network *n, struct db_endpoint *at)
 {
     struct network_range r4, r6;
+    struct ip want4;
     struct db *db;
     TRY(engine_db(e, &db));
     TRY(network_range(n, AF_INET, &r4));
     TRY(network_range(n, AF_INET6, &r6));
-    if (ip_is_set(&at->want_ip4)) {
-        if (!ip_equal(&at->ip4, &at->want_ip4))
-            TRY(lease_wish(e, db, n, &r4, at, &at->want_ip4, &at->ip4));
+    TRY(wish_of_mac(n, &r4, at, &want4));
+    if (ip_is_set(&want4)) {
+        if (!ip_equal(&at->ip4, &want4))
+            TRY(lease_wish(e, db, n, &r4, at, &want4, &at->ip4));
     } else if (ip_is_set(&r4.first) && !ip_is_set(&at->ip4)) {
         TRY(lease_any(e, db, n, &r4, &at->ip4));
     }

@@ -23,4 +23,9 @@ fallible network_range(const struct network *n, int family, struct network_range
  */
 fallible network_lease(struct engine *e, const struct network *n, struct db_endpoint *endpoint);
 
+/* The hardware address of an endpoint: the one asked for, or one made of its IP address; without either as it was. */
+fallible network_mac(const struct db_endpoint *at, uint8_t ret[6]);
+/* A bridge with two stations of one address would give to the one what is for the other: CONFLICT with who has it. */
+fallible network_mac_is_free(struct engine *e, const struct network *n, const struct db_endpoint *at);
+
 #endif

@@ -80,6 +80,7 @@ static fallible connect_live(struct engine *e, struct network *n, struct db_endp
 {
     struct network_kernel kernel;
     struct network_link link;
+    TRY(network_mac_is_free(e, n, at));
     TRY(network_ensure(e, n, &kernel));
     TRY(network_flows_meet(e, n, at));
     TRY(network_link_of(n, at, kernel.index, NETWORK_NO_DEFAULT_ROUTE, &link));
@@ -269,6 +270,7 @@ fallible network_port_add(struct engine *e, struct container *c, struct db_ports
     if (settled && are_there(&there, ports))
         return NULL;
     for (size_t i = 0; i < ports->n; i++) {
+        TRY(network_port_check(&ports->items[i]));
         free(ports->items[i].container);
         ports->items[i].container = mem_strdup(c->row.id);
         if (pid)

@@ -218,11 +218,7 @@ fallible network_link_of(const struct network *n, const struct db_endpoint *at, 
     l.further_n = network_link_locals(at, l.further);
     memcpy(l.mac, random, sizeof random);
     memcpy(l.mac + 1, at->container + 8, 5); /* without an address: of the ID's digits */
-    err *e = NULL;
-    if (at->want_mac)
-        e = mac_parse(at->want_mac, l.mac);
-    else if (ip_is_set(&at->ip4) || ip_is_set(&at->ip6))
-        mac_of_ip(ip_is_set(&at->ip4) ? &at->ip4 : &at->ip6, l.mac);
+    err *e = network_mac(at, l.mac);
     if (!e)
         e = add_routes(n, &l);
     if (e) {
@@ -280,6 +276,7 @@ static fallible prepare_link(struct engine *e, struct db_endpoint *at, const cha
     TRY(network_find(e, at->network, &n));
     if (how == PREPARE_MAKE) {
         TRY(lease_again(e, n, at));
+        TRY(network_mac_is_free(e, n, at));
         fault_here(FAULT_LEASED);
         TRY(network_ensure(e, n, &kernel));
         TRY(network_flows_meet(e, n, at));

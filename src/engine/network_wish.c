@@ -228,6 +228,19 @@ static bool stands_alone(const char *word)
     return !network_mode_is_ours(word);
 }
 
+/* What is said as if it were the name of a network, and could not be one. */
+static fallible check_name(const char *word)
+{
+    size_t n = strcspn(word, ":");
+    own_mem char *name = mem_strndup(word, n);
+    if (word[n] && (str_eq(name, "none") || str_eq(name, "host")))
+        return err_new(ERR_INVALID, "--network: '%s' takes no options: it has no interface of husk's", name);
+    if (str_eq(name, "slirp4netns"))
+        return err_new(ERR_UNSUPPORTED, "--network: there is no slirp4netns: its work is done by 'bridge', or by "
+                                        "'pasta' for a container alone");
+    return NULL;
+}
+
 static fallible read_networks(const struct create_options *o, struct network_wishes *w)
 {
     const struct strv *lists[] = { &o->network, &o->net };
@@ -250,6 +263,7 @@ static fallible read_networks(const struct create_options *o, struct network_wis
                 w->mode = mem_strdup(word);
                 return NULL;
             }
+            TRY(check_name(word));
             w->networks.items = mem_array(w->networks.items, w->networks.n + 1, sizeof *w->networks.items);
             TRY_AS(network_wish_parse(word, &w->networks.items[w->networks.n]), "--network");
             w->networks.n++;
@@ -364,6 +378,8 @@ static fallible split_proto(char *text, const char **ret)
         return NULL;
     *slash = '\0';
     *ret = slash + 1;
+    for (char *at = slash + 1; *at; at++) /* docker takes "TCP" */
+        *at = *at >= 'A' && *at <= 'Z' ? (char)(*at - 'A' + 'a') : *at;
     if (!proto_number(*ret))
         return err_new(ERR_INVALID, "'%s' is not one of tcp, udp, sctp", *ret);
     return NULL;
@@ -419,7 +435,7 @@ fallible network_port_parse(const char *text, struct db_ports *add_to)
         }
     }
     TRY(parse_span(container, text, &c));
-    if (host && *host)
+    if (host && *host && !str_eq(host, "0")) /* 0 is any, as it is to bind(2) */
         TRY(parse_span(host, text, &h));
     if (*ip) {
         TRY(ip_parse(ip, &address));
@@ -448,6 +464,21 @@ fallible network_expose_parse(const char *text, struct strv *add_to)
         if (!strv_has(add_to, word))
             strv_add(add_to, word);
     }
+    return NULL;
+}
+
+fallible network_port_check(const struct db_port *p)
+{
+    struct ip at = { 0 };
+    if (*p->host_ip)
+        TRY(ip_parse(p->host_ip, &at));
+    if (at.family == AF_INET6 && at.bytes[0] == 0xfe && (at.bytes[1] & 0xc0) == 0x80)
+        return err_new(ERR_UNSUPPORTED, "'%s' is an address of one interface alone: publish on another, or on all",
+                       p->host_ip);
+    if (str_eq(p->host_ip, "::1") && !usernet_needed())
+        return err_new(ERR_UNSUPPORTED,
+                       "the kernel leads nothing from [::1] to a bridge: publish on 127.0.0.1, where whoever asks "
+                       "for 'localhost' comes, too");
     return NULL;
 }
 
@@ -481,6 +512,8 @@ static fallible read_ports(const struct create_options *o, const struct strv *ex
                                a->proto);
         }
     bool pasta = network_pasta(w->mode ? w->mode : "", NULL);
+    for (size_t i = 0; i < w->ports.n && w->networks.n; i++)
+        TRY_AS(network_port_check(&w->ports.items[i]), "--publish");
     for (size_t i = 0; i < w->ports.n && pasta; i++)
         if (str_eq(w->ports.items[i].proto, "sctp"))
             return err_new(ERR_INVALID, "--publish: pasta carries TCP and UDP: SCTP needs root's --network bridge");
@@ -488,8 +521,11 @@ static fallible read_ports(const struct create_options *o, const struct strv *ex
         return err_new(ERR_INVALID,
                        "--publish: with --network %s there is nothing that a port of the host's could lead to",
                        w->mode);
-    if (str_eq(w->mode, "host")) /* docker discards them: the program has the host's ports already */
+    if (str_eq(w->mode, "host")) { /* as docker: the program has the host's ports already */
+        if (o->publish.n)
+            log_warn("--publish: with --network host nothing is published: the program listens on the host's ports");
         db_ports_clear(&w->ports);
+    }
     return NULL;
 }
 

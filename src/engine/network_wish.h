@@ -48,6 +48,8 @@ fallible network_wishes_read(const struct create_options *o, const struct strv *
 fallible network_wish_parse(const char *text, struct db_endpoint *ret);
 /* "[IP:][HOST[-LAST]:]CONTAINER[-LAST][/tcp|udp|sctp]": one row for each port. */
 fallible network_port_parse(const char *text, struct db_ports *add_to);
+/* That the host's address is one from which a port can be led to a bridge. */
+fallible network_port_check(const struct db_port *p);
 /* "PORT[-LAST][/PROTO]" as "80/tcp" each. */
 fallible network_expose_parse(const char *text, struct strv *add_to);
 /* The name of an interface: of 15 letters at most, none of them a slash or a space. */
