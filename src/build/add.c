@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "build/authorize.h"
 #include "build/git.h"
 #include "codec/digest.h"
 #include "codec/stream.h"
@@ -109,6 +111,22 @@ static fallible in_child(err *(*fn)(void *), void *ctx)
     return proc_exit_code(status) == 0 ? NULL : err_new(ERR_INTERNAL, "the unpacking process died");
 }
 
+/* The first block of a tar, of those from before ustar too: the sum in it is that of its bytes, with itself as blanks.
+ */
+static bool is_tar(const char *block)
+{
+    enum { SUM = 148, SUM_END = 156, MAGIC = 257 };
+    unsigned long sum = 0, said;
+    char text[SUM_END - SUM + 1] = { 0 };
+    if (memcmp(block + MAGIC, "ustar", 5) == 0)
+        return true;
+    memcpy(text, block + SUM, SUM_END - SUM);
+    said = strtoul(text, NULL, 8);
+    for (size_t i = 0; i < 512; i++)
+        sum += i >= SUM && i < SUM_END ? ' ' : (unsigned char)block[i];
+    return block[0] && said == sum;
+}
+
 fallible add_is_archive(int fd, bool *ret)
 {
     char head[512] = { 0 };
@@ -117,7 +135,7 @@ fallible add_is_archive(int fd, bool *ret)
         return err_sys(errno, "read it");
     *ret = stream_form_of(head, (size_t)n) != STREAM_PLAIN;
     if (!*ret) {
-        *ret = n > 262 && memcmp(head + 257, "ustar", 5) == 0;
+        *ret = n == (ssize_t)sizeof head && is_tar(head);
         return NULL;
     }
     /* What is packed is an archive when a tar comes out: a packed text stays as it is. */
@@ -129,7 +147,7 @@ fallible add_is_archive(int fd, bool *ret)
     err *e = stream_open(stream_source_fd(&again), 0, &stream);
     if (!e)
         e = stream_read(stream, head, sizeof head, &got);
-    *ret = !e && got == sizeof head && memcmp(head + 257, "ustar", 5) == 0;
+    *ret = !e && got == sizeof head && is_tar(head);
     err_ignore(e, "then it is no archive");
     return lseek(fd, 0, SEEK_SET) < 0 ? err_sys(errno, "read it") : NULL;
 }
@@ -155,7 +173,7 @@ fallible add_unpack(int fd, int dir_fd)
 static fallible unpack_file(struct build_step *s, struct copy_target *t, const struct copy_job *job, const char *dir,
                             int fd)
 {
-    own_mem char *path = mem_printf("%s/unpacked-%d", dir, fd);
+    own_mem char *path = mem_printf("%s/unpacked-%zu", dir, s->unpacked++);
     if (mkdir(path, 0755) < 0)
         return err_sys(errno, "make '%s'", path);
     own_fd int dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -170,33 +188,37 @@ static fallible unpack_file(struct build_step *s, struct copy_target *t, const s
 static char *file_name(const char *url)
 {
     own_mem char *bare = mem_strndup(url, strcspn(url, "?#"));
-    const char *slash = strrchr(bare, '/');
-    return mem_strdup(slash ? slash + 1 : bare);
+    const char *path = strchr(strstr(bare, "://") + 3, '/');
+    return mem_strdup(path ? strrchr(path, '/') + 1 : "");
 }
 
 static fallible fetch(struct build_step *s, struct copy_target *t, const struct copy_job *job, const char *url,
                       const char *dir, bool into_dir)
 {
     own_mem char *path = mem_printf("%s/download", dir), *name = file_name(url);
+    own_mem char *header = authorize_url(url, s->b->secrets, s->b->secrets_n);
     const char *args[8] = { "download", url, path };
     struct stat st;
     if (s->checksum) {
         args[3] = "--checksum";
         args[4] = s->checksum;
     }
+    if (into_dir && !*name && !df_flag_is_on(s->i, "unpack"))
+        return err_new(ERR_INVALID, "ADD: '%s' has no file name: expected a destination that is a file", url);
     (void)unlink(path);
-    TRY(image_program_run(args));
+    err *failed = image_program_run_with(args, "--header-file", header);
+    if (header)
+        explicit_bzero(header, strlen(header));
+    TRY(failed);
     own_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) < 0)
         return err_sys(errno, "open '%s'", path);
     if (df_flag_is_on(s->i, "unpack"))
         return unpack_file(s, t, job, dir, fd);
-    if (into_dir && !*name)
-        return err_new(ERR_INVALID, "ADD: '%s' has no file name: expected a destination that is a file", url);
     own_mem char *dest =
         into_dir ? mem_printf("%s/%s", strcmp(job->dest, "/") == 0 ? "" : job->dest, name) : mem_strdup(job->dest);
-    if (st.st_mtim.tv_sec > s->newest_s && st.st_mtim.tv_nsec != 0)
-        st.st_mtim.tv_sec = 0; /* the server said none: it is the time of the download */
+    if (st.st_mtim.tv_sec > s->newest_s) /* the server said so; 1970: it said nothing */
+        s->newest_s = st.st_mtim.tv_sec;
     return copy_file(t, dest, fd, 0600, st.st_mtim.tv_sec, &s->owner, &s->mode);
 }
 

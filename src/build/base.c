@@ -67,8 +67,9 @@ fallible build_find_image(struct build *b, const char *name, const char *platfor
     return NULL;
 }
 
-static fallible add_triggers(struct stage_run *r)
+static fallible add_triggers(struct build *b, size_t index)
 {
+    struct stage_run *r = &b->runs[index];
     struct strv *list = &r->state->config->config->on_build;
     for (size_t i = 0; i < list->n; i++) {
         struct dockerfile *f = NULL;
@@ -76,6 +77,7 @@ static fallible add_triggers(struct stage_run *r)
         TRY(dockerfile_parse_one(list->items[i], name, &f));
         r->triggers = mem_array(r->triggers, r->triggers_n + 1, sizeof *r->triggers);
         r->triggers[r->triggers_n++] = f;
+        TRY(stages_add_needs(b->stages, index, name, &f->items[0]));
     }
     strv_free(list);
     return NULL;
@@ -161,7 +163,7 @@ fallible build_from(struct build *b, size_t index)
     if (b->o->image.inherit_labels.set && !b->o->image.inherit_labels.v)
         strmap_free(&r->state->config->config->labels);
     r->first_layer = r->state->layers_n;
-    TRY(tree ? add_tree(r, s->image) : add_triggers(r));
+    TRY(tree ? add_tree(r, s->image) : add_triggers(b, index));
     list_items(b, s, r);
     return NULL;
 }

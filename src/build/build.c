@@ -32,7 +32,14 @@ enum { SECRET_MAX = 500 << 10, TICK_MS = 100 };
 
 err *build_at(const struct build *b, const struct df_instruction *i, err *e)
 {
-    if (!e || err_is(e, ERR_CANCELLED))
+    if (!e)
+        return NULL;
+    if (!*err_text(e)) { /* whom we started said what went wrong, but not of which instruction */
+        err_free(e);
+        return err_new(ERR_CONFLICT, "%s:%d: %s failed: the line above says why", b->file->name, i->place.line,
+                       df_kind_name(i->kind));
+    }
+    if (err_is(e, ERR_CANCELLED))
         return e;
     return err_wrap(e, "%s:%d", b->file->name, i->place.line);
 }
@@ -98,6 +105,17 @@ static bool is_ready(const struct build *b, size_t stage, const struct df_instru
     return true;
 }
 
+/* The instruction at which a stage is: one of ONBUILD is not in this file, its FROM is. */
+static err *at_step(const struct build *b, size_t stage, err *e)
+{
+    const struct stage_run *r = &b->runs[stage];
+    if (r->next >= r->triggers_n)
+        return build_at(b, r->items[r->next], e);
+    if (e && *err_text(e) && !err_is(e, ERR_CANCELLED))
+        e = err_wrap(e, "ONBUILD %s of its base", df_kind_name(r->items[r->next]->kind));
+    return build_at(b, b->stages->items[stage].from, e);
+}
+
 /* As far as it goes without waiting. */
 static fallible advance(struct build *b, size_t stage, size_t limit)
 {
@@ -118,13 +136,13 @@ static fallible advance(struct build *b, size_t stage, size_t limit)
         bool done = false, works = false;
         if (r->next == stop)
             return NULL;
-        TRY(build_at(b, i, instruct(b, r, i, &done)));
+        TRY(at_step(b, stage, instruct(b, r, i, &done)));
         warn_unset(b, i);
         if (done)
             continue;
         if (!is_ready(b, stage, i) || b->working - b->fetches >= limit)
             return NULL;
-        TRY(build_at(b, i, step_begin(b, stage, i, &works)));
+        TRY(at_step(b, stage, step_begin(b, stage, i, &works)));
         warn_unset(b, i);
         if (works) {
             r->status = STAGE_WORKS;
@@ -166,8 +184,7 @@ static fallible finish(struct build *b, size_t stage)
     b->working--;
     if (r->fetching)
         return base_fetch_end(b, stage);
-    const struct df_instruction *i = r->items[r->next];
-    TRY(build_at(b, i, step_end(b, stage, status)));
+    TRY(at_step(b, stage, step_end(b, stage, status)));
     r->next++;
     r->status = STAGE_READY;
     return NULL;
@@ -458,6 +475,7 @@ static fallible check_names(const struct build_options *o)
 
 static fallible read_options(struct build *b)
 {
+    own_strv struct strv cache_to = { 0 };
     TRY(check_names(b->o));
     TRY(final_check(b->o));
     TRY(progress_out_new(b->o->quiet ? "quiet" : b->o->progress, &b->progress));
@@ -467,7 +485,8 @@ static fallible read_options(struct build *b)
     TRY(contexts_read(b));
     TRY(attest_parse(b->o->provenance, b->o->sbom, &b->o->attests, &b->attest));
     TRY(share_parse("--cache-from", &b->o->cache_from, &b->imports, &b->imports_n));
-    TRY(share_parse("--cache-to", &b->o->cache_to, &b->exports, &b->exports_n));
+    TRY(builtin_args_read(b, &cache_to));
+    TRY(share_parse("--cache-to", &cache_to, &b->exports, &b->exports_n));
     for (size_t i = 0; i < b->o->secrets.n; i++)
         TRY(read_secret(b, b->o->secrets.items[i]));
     return NULL;

@@ -94,10 +94,11 @@ struct build {
     size_t imports_n, exports_n;
     json_t *records; /* build/share.h: of all steps so far */
     struct progress_out *progress;
-    struct attest attest; /* --provenance, --sbom */
-    int kept_out[2];      /* log.c: standard output and error as they were; -1: as they are */
-    struct debug *debug;  /* debug.c; NULL: not asked for */
-    bool debugged;        /* the shell of --debug=STEP has been: nothing more is to be built */
+    struct attest attest;            /* --provenance, --sbom */
+    int kept_out[2];                 /* log.c: standard output and error as they were; -1: as they are */
+    struct debug *debug;             /* debug.c; NULL: not asked for */
+    bool keep_git_dir, always_index; /* BUILDKIT_CONTEXT_KEEP_GIT_DIR, BUILDKIT_MULTI_PLATFORM */
+    bool debugged;                   /* the shell of --debug=STEP has been: nothing more is to be built */
     int steps;
     size_t working, fetches; /* children; those of them that fetch */
     size_t squashed;
@@ -116,6 +117,11 @@ fallible build_expand_arg(struct build *b, const struct stage_run *r, const stru
 int64_t build_newest(const struct build *b, const struct build_state *s);
 /* "[name 2/5] RUN x"; caller frees. */
 char *build_title(const struct build *b, const struct stage_run *r);
+
+/* builtin_args.c: BUILDKIT_...; NULL: not given, or empty. */
+const char *builtin_arg(const struct build *b, const char *name);
+/* Those that are true or false; cache_to: all that --cache-to says. INVALID. */
+fallible builtin_args_read(struct build *b, struct strv *cache_to);
 
 /* A rule of build/check.h, with the place in front. */
 void build_warn(struct build *b, struct df_place place, const char *rule, const char *format, ...)
@@ -187,6 +193,7 @@ struct build_step {
     struct strv texts;          /* here-documents: name, text, ... */
     char *checksum;             /* of what is fetched; NULL: any */
     struct strv remotes;        /* ADD: addresses of files and git repositories */
+    size_t unpacked;            /* archives so far */
     char *dest;
     bool dest_is_dir;
     char *chown;

@@ -30,14 +30,23 @@ void build_warn(struct build *b, struct df_place place, const char *rule, const 
 
 #define say(c, place, rule, ...) build_warn((c)->b, (place), (rule), __VA_ARGS__)
 
+/* given: it is the build argument's; NULL: the file's. */
+static fallible bad_check(const struct checking *c, const char *given, const char *word, const char *expected)
+{
+    const struct dockerfile *f = c->b->file;
+    if (given)
+        return err_new(ERR_INVALID, "--build-arg BUILDKIT_DOCKERFILE_CHECK: '%s': expected %s", word, expected);
+    return df_error(f->name, f->check_place, "check=%s: expected %s", word, expected);
+}
+
 /* "skip=A,B;error=true" */
 static fallible read_directive(struct checking *c)
 {
-    const struct dockerfile *f = c->b->file;
     own_strv struct strv parts = { 0 };
-    if (!f->check)
+    const char *given = builtin_arg(c->b, "BUILDKIT_DOCKERFILE_CHECK"), *check = given ? given : c->b->file->check;
+    if (!check)
         return NULL;
-    strv_split(&parts, f->check, ';');
+    strv_split(&parts, check, ';');
     for (size_t i = 0; i < parts.n; i++) {
         const char *p = parts.items[i] + strspn(parts.items[i], " ");
         if (str_starts(p, "skip=")) {
@@ -48,11 +57,10 @@ static fallible read_directive(struct checking *c)
             err *e = parse_bool(p + 6, &c->error);
             if (e) {
                 err_free(e);
-                return df_error(f->name, f->check_place, "check=%s: expected error=true or error=false", p);
+                return bad_check(c, given, p, "error=true or error=false");
             }
         } else {
-            return df_error(f->name, f->check_place, "check=%s: expected skip=NAMES, experimental=NAMES or error=true",
-                            p);
+            return bad_check(c, given, p, "skip=NAMES, experimental=NAMES or error=true");
         }
     }
     return NULL;
@@ -340,8 +348,8 @@ static fallible check_syntax(const struct build *b)
 {
     static const char *const known[] = { "docker/dockerfile", "docker.io/docker/dockerfile",
                                          "docker/dockerfile-upstream", "docker.io/docker/dockerfile-upstream" };
-    const char *syntax = b->file->syntax;
-    if (!syntax)
+    const char *given = builtin_arg(b, "BUILDKIT_SYNTAX"), *syntax = given ? given : b->file->syntax;
+    if (!syntax || (given && strcmp(given, "dockerfile.v0") == 0)) /* that is: whatever is built in */
         return NULL;
     for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
         size_t n = strlen(known[i]);
@@ -351,6 +359,11 @@ static fallible check_syntax(const struct build *b)
             (syntax[n + 1] == '1' || isalpha((unsigned char)syntax[n + 1])))
             return NULL;
     }
+    if (given)
+        return err_new(ERR_INVALID,
+                       "--build-arg BUILDKIT_SYNTAX=%s: husk reads docker/dockerfile:1 and runs no frontend from an "
+                       "image: expected that, or dockerfile.v0",
+                       given);
     return df_error(
         b->file->name, b->file->syntax_place,
         "syntax=%s: husk reads docker/dockerfile:1 and runs no frontend from an image: expected that, or no "

@@ -56,10 +56,9 @@ static fallible open_dir(struct build_context *c)
 static fallible clone(struct build *b, const char *word, const char *name, struct build_context *c)
 {
     own(git_source) struct git_source g = { 0 };
-    const char *keep = strv_getenv(&b->build_args, "BUILDKIT_CONTEXT_KEEP_GIT_DIR");
     int64_t time_s;
     TRY(git_source_parse(word, &g));
-    g.keep_git_dir = g.keep_git_dir || (keep && strcmp(keep, "1") == 0);
+    g.keep_git_dir = g.keep_git_dir || b->keep_git_dir;
     git_authorize(&g, b->secrets, b->secrets_n);
     c->temporary = mem_printf("tmp/%s/%s", b->dir_name, name);
     own_mem char *to = mem_printf("%s/%s", b->layout->path, c->temporary);

@@ -20,16 +20,19 @@ struct copy_owner {
     bool set, keep; /* keep: the source's own, for trees that are images */
     uint32_t uid, gid;
 };
-/* --chmod: bits that are set and taken away; "a+X" ones only where they make sense. */
+/* --chmod: one after the other. */
 struct copy_mode {
     bool set;
     struct copy_mode_part {
-        uint32_t keep, add; /* mode = (mode & keep) | add */
-        uint32_t if_exec;   /* added to directories and to what somebody may execute: X */
-    } parts[8];
+        char how;         /* '+', '-', '=' */
+        char like;        /* 'u', 'g', 'o': the bits that this class has; 0: those that are named */
+        uint32_t who;     /* whose bits it is about: 0700, 0070, 0007 and their special ones */
+        uint32_t bits;    /* of who */
+        uint32_t if_exec; /* for directories and what somebody may execute: X */
+    } parts[16];
     size_t n;
 };
-/* "0755", "u=rwX,go=rX", "a+x". INVALID. */
+/* "0755", "u=rwX,go=rX", "a+x", "g=u", "u+x-w". INVALID. */
 fallible copy_mode_parse(const char *text, struct copy_mode *ret);
 uint32_t copy_mode_apply(const struct copy_mode *m, uint32_t mode);
 

@@ -403,7 +403,7 @@ static fallible deliver_index(struct build *b, const struct deliver *d, const st
 
 static fallible deliver_archive(struct build *b, const struct deliver *d, const struct oci_descriptor *image)
 {
-    if (b->made_n > 1 || (attest_is_wanted(&b->attest) && d->kind == DELIVER_OCI))
+    if (b->made_n > 1 || ((b->always_index || attest_is_wanted(&b->attest)) && d->kind == DELIVER_OCI))
         return deliver_index(b, d, image);
     own_strv struct strv args = { 0 };
     bool to_stdout = strcmp(d->dest, "-") == 0;

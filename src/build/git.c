@@ -9,8 +9,6 @@
 #include <unistd.h>
 
 #include "base/parse.h"
-#include "build/layer.h"
-#include "image/auth.h"
 #include "os/fs.h"
 #include "os/proc.h"
 #include "os/root.h"
@@ -48,6 +46,14 @@ static void set(char **slot, const char *value)
     *slot = mem_strdup(value);
 }
 
+static fallible set_submodules(struct git_source *g, const char *word, const char *value)
+{
+    bool on = true;
+    TRY_AS(parse_bool(*value ? value : "true", &on), "'%s'", word);
+    g->no_submodules = !on;
+    return NULL;
+}
+
 static fallible set_key(struct git_source *g, const char *word, const char *key, const char *value)
 {
     if (strcmp(key, "ref") == 0 || strcmp(key, "branch") == 0 || strcmp(key, "tag") == 0)
@@ -58,9 +64,12 @@ static fallible set_key(struct git_source *g, const char *word, const char *key,
         set(&g->below, value);
     else if (strcmp(key, "keep-git-dir") == 0)
         TRY_AS(parse_bool(*value ? value : "true", &g->keep_git_dir), "'%s'", word);
+    else if (strcmp(key, "submodules") == 0)
+        TRY(set_submodules(g, word, value));
     else
         return err_new(ERR_INVALID,
-                       "'%s': unknown key '%s': expected ref, branch, tag, commit, checksum, subdir or keep-git-dir",
+                       "'%s': unknown key '%s': expected ref, branch, tag, commit, checksum, subdir, keep-git-dir or "
+                       "submodules",
                        word, key);
     return NULL;
 }
@@ -114,51 +123,6 @@ fallible git_source_parse(const char *word, struct git_source *ret)
 }
 
 /* ---- whom the server knows ---- */
-
-static const struct build_secret *secret_named(const struct build_secret *secrets, size_t n, const char *id)
-{
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(secrets[i].id, id) == 0)
-            return &secrets[i];
-    return NULL;
-}
-
-/* A file ends with a newline more often than not. */
-static char *text_of(const struct build_secret *s)
-{
-    size_t n = s->n;
-    while (n && strchr("\r\n", s->bytes[n - 1]))
-        n--;
-    return mem_strndup(s->bytes, n);
-}
-
-static char *header_of(const struct build_secret *token, const struct build_secret *header)
-{
-    own_mem char *text = text_of(header ? header : token);
-    if (header)
-        return mem_printf("Authorization: %s", text);
-    own_mem char *pair = mem_printf("x-access-token:%s", text);
-    own_mem char *packed = base64_encode(pair, strlen(pair));
-    return mem_printf("Authorization: basic %s", packed);
-}
-
-void git_authorize(struct git_source *g, const struct build_secret *secrets, size_t n)
-{
-    if (!is_url(g->url))
-        return;
-    const char *host = strstr(g->url, "://") + 3;
-    size_t len = strcspn(host, "/");
-    own_mem char *header_id = mem_printf("GIT_AUTH_HEADER.%.*s", (int)len, host);
-    own_mem char *token_id = mem_printf("GIT_AUTH_TOKEN.%.*s", (int)len, host);
-    const struct build_secret *header = secret_named(secrets, n, header_id);
-    const struct build_secret *token = secret_named(secrets, n, token_id);
-    if (!header && !token) {
-        header = secret_named(secrets, n, "GIT_AUTH_HEADER");
-        token = secret_named(secrets, n, "GIT_AUTH_TOKEN");
-    }
-    if (header || token)
-        g->header = header_of(token, header);
-}
 
 /* The environment with the header in it, as a configuration of git's for this server alone; NULL: ours will do. */
 static char **environment(const struct git_source *g)
@@ -241,7 +205,7 @@ static fallible ask(const char *to, const char *format, char **ret)
     return NULL;
 }
 
-static fallible checkout(const struct git_source *g, const char *to, int64_t *ret_time)
+static fallible take_files(const struct git_source *g, const char *to, int64_t *ret_time)
 {
     own_mem char *head = NULL, *when = NULL;
     const char *name;
@@ -250,16 +214,26 @@ static fallible checkout(const struct git_source *g, const char *to, int64_t *re
     TRY(git(g, (char *[]){ W("git"), W("-C"), W(to), W("init"), W("-q"), NULL }, false));
     TRY(fetch(g, to, &name));
     TRY(git(g, (char *[]){ W("git"), W("-C"), W(to), W("checkout"), W("-q"), W(name), W("--"), NULL }, false));
-    TRY(git(g,
-            (char *[]){ W("git"), W("-C"), W(to), W("submodule"), W("-q"), W("update"), W("--init"), W("--recursive"),
-                        NULL },
-            false));
+    if (!g->no_submodules)
+        TRY(git(g,
+                (char *[]){ W("git"), W("-C"), W(to), W("submodule"), W("-q"), W("update"), W("--init"),
+                            W("--recursive"), NULL },
+                false));
     TRY(ask(to, "--format=%H", &head));
     TRY(ask(to, "--format=%ct", &when));
     TRY_AS(parse_i64(when, INT64_MIN, INT64_MAX, ret_time), "the commit's time");
     if (g->commit && strncmp(head, g->commit, strlen(g->commit)) != 0)
         return err_new(ERR_CORRUPT, "'%s': its commit is %.40s instead of %s", g->url, head, g->commit);
     return NULL;
+}
+
+/* Files of a repository have the modes 644 and 755, whatever our own mask is at the moment. */
+static fallible checkout(const struct git_source *g, const char *to, int64_t *ret_time)
+{
+    mode_t before = umask(022);
+    err *e = take_files(g, to, ret_time);
+    (void)umask(before);
+    return e;
 }
 
 /* ---- the files ---- */

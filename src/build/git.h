@@ -3,9 +3,9 @@
  *
  * A repository is "https://host/x.git", "git://...", "ssh://...", "git@host:x", or a URL with a query that says so;
  * behind it "#REF:DIRECTORY", or, as BuildKit has it,
- * "?ref=|branch=|tag=|commit=|checksum=...&subdir=...&keep-git-dir=true". Files get the time of the commit, so the same
- * commit gives the same bytes whenever it is fetched. Source: docs.docker.com/build/concepts/context "Git
- * repositories"; dockerfile-reference.md "ADD".
+ * "?ref=|branch=|tag=|commit=|checksum=...&subdir=...&keep-git-dir=true&submodules=false". Files get the time of the
+ * commit, so the same commit gives the same bytes whenever it is fetched. Source:
+ * docs.docker.com/build/concepts/context "Git repositories"; dockerfile-reference.md "ADD".
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #ifndef HUSK_BUILD_GIT_H
@@ -19,7 +19,7 @@
 struct git_source {
     char *url, *ref, *below; /* below: a directory; "" for all of it */
     char *commit;            /* what the commit's hash must begin with; NULL: any */
-    bool keep_git_dir;
+    bool keep_git_dir, no_submodules;
     char *header; /* "Authorization: ..." for the server of the url, and for submodules that it has too; NULL: none */
 };
 bool git_is(const char *word);

@@ -73,7 +73,7 @@ static fallible word_of(const char *value, const char *const *words, size_t n, c
 {
     own_str struct str all = { 0 };
     for (size_t i = 0; i < n; i++) {
-        if (strcmp(words[i], value) == 0) {
+        if (strcasecmp(words[i], value) == 0) {
             *ret = (unsigned)i;
             return NULL;
         }
@@ -172,14 +172,15 @@ static fallible unknown_key(const char *word)
     return err_new(ERR_INVALID, "--mount: unknown key '%s': expected one such as type, target or source", word);
 }
 
-static fallible add_part(const char *part, const struct expand *e, struct build_mount *m)
+/* known: the type is, and is no variable that nobody has looked up yet. */
+static fallible add_part(const char *part, const struct expand *e, bool known, struct build_mount *m)
 {
     size_t n = strcspn(part, "=");
     own_mem char *word = mem_strndup(part, n), *value = NULL;
     const struct key_row *row = find_key(word);
     if (!row)
         return unknown_key(word);
-    if (!(row->types & 1U << m->type))
+    if (known && !(row->types & 1U << m->type))
         return err_new(ERR_INVALID, "--mount: a mount of type %s has no %s", type_words[m->type], row->word);
     if (!part[n] && row->key != KEY_RO && row->key != KEY_RW && row->key != KEY_REQUIRED)
         return err_new(ERR_INVALID, "--mount: %s: expected %s=VALUE", row->word, row->word);
@@ -216,6 +217,7 @@ fallible build_mount_parse(const char *text, const struct expand *e, struct buil
     own_strv struct strv parts = { 0 };
     struct build_mount m = { .mode = -1 };
     unsigned type = BUILD_MOUNT_BIND;
+    bool known = true;
     strv_split(&parts, text, ',');
     for (size_t i = 0; i < parts.n; i++) {
         own_mem char *value = NULL;
@@ -225,13 +227,15 @@ fallible build_mount_parse(const char *text, const struct expand *e, struct buil
             TRY_AS(expand_word(e, parts.items[i] + 5, &value), "--mount: type");
         else
             value = mem_strdup(parts.items[i] + 5);
-        TRY(word_of(value, type_words, ARRAY_SIZE(type_words), "type", &type));
+        known = e || !strchr(value, '$');
+        if (known)
+            TRY(word_of(value, type_words, ARRAY_SIZE(type_words), "type", &type));
     }
     m.type = (enum build_mount_type)type;
     m.read_only = m.type == BUILD_MOUNT_BIND;
     err *failed = NULL;
     for (size_t i = 0; !failed && i < parts.n; i++)
-        failed = add_part(parts.items[i], e, &m);
+        failed = add_part(parts.items[i], e, known, &m);
     if (!failed && e)
         failed = check(&m);
     if (failed)

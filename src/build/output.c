@@ -131,7 +131,7 @@ fallible build_output(struct build *b, char **ret_id)
                                      .digest = b->made[0].digest,
                                      .size = b->made[0].size };
     const char *id = b->made[0].id;
-    if (b->made_n > 1 || attest_is_wanted(&b->attest)) {
+    if (b->made_n > 1 || b->always_index || attest_is_wanted(&b->attest)) {
         TRY(put_index(b, &digest, &target.size));
         target.media_type = (char *)(uintptr_t)final_type(b, MEDIA_OCI_INDEX);
         target.digest = digest;

@@ -39,7 +39,7 @@ static fallible make_config(const struct run_step *s, struct container_config **
     o.entrypoint = "";
     o.privileged = s->insecure;
     if (!str_eq(o.uts, "host"))
-        o.hostname = o.hostname ? o.hostname : "husk-build";
+        o.hostname = o.hostname ? o.hostname : s->hostname ? s->hostname : "husk-build";
     o.userns = "host";
     TRY(options_merge(&o, &image, s->argv.items, s->argv.n, ret));
     free((*ret)->network);

@@ -44,6 +44,8 @@ struct run_step {
     bool insecure;
     struct run_mount *mounts;
     size_t mounts_n;
+    const char *hostname;         /* NULL: "husk-build" */
+    const char *cache_ns;         /* in front of the names of cache mounts; NULL: nothing */
     char *script, *script_target; /* a file that is bound where its command looks for it; NULL: none. Owned */
     int out_fd;                   /* stdout and stderr */
     bool stdin_too;               /* it has our standard input */

@@ -127,8 +127,9 @@ static fallible open_cache(const struct run_step *s, const struct run_mount *m, 
 {
     struct layout *l;
     TRY(engine_layout(s->engine, &l));
-    own_mem char *id =
-        digest_of(m->mount.id ? m->mount.id : m->mount.target, strlen(m->mount.id ? m->mount.id : m->mount.target));
+    own_mem char *word = mem_printf("%s%s%s", s->cache_ns ? s->cache_ns : "", s->cache_ns ? "/" : "",
+                                    m->mount.id ? m->mount.id : m->mount.target);
+    own_mem char *id = digest_of(word, strlen(word));
     for (int copy = 0;; copy++) {
         own_mem char *name = copy ? mem_printf("build/mounts/%s-%d", digest_hex(id), copy)
                                   : mem_printf("build/mounts/%s", digest_hex(id));
@@ -150,9 +151,7 @@ static fallible open_cache(const struct run_step *s, const struct run_mount *m, 
         }
         TRY(e);
         if (!m->mount.id || copy == 0)
-            err_ignore(fs_replace_at(dir, "id", m->mount.id ? m->mount.id : m->mount.target,
-                                     strlen(m->mount.id ? m->mount.id : m->mount.target), 0600, FS_SYNC_NONE),
-                       "only `builder du` shows it");
+            err_ignore(fs_replace_at(dir, "id", word, strlen(word), 0600, FS_SYNC_NONE), "only `builder du` shows it");
         if (fstatat(l->fd, fs, &st, AT_SYMLINK_NOFOLLOW) < 0) {
             /* made aside, so that a killed build leaves it whole or not at all */
             own_mem char *made = mem_printf("%s/fs.%d", name, (int)getpid());

@@ -77,7 +77,8 @@ static fallible walk_entry(struct walk *w, const struct source_entry *e, struct 
         TRY(tell_pending(w, &here));
     if (!dir)
         return NULL;
-    own_fd int fd = openat(e->dir_fd, e->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    /* a source by itself has no name: it is dir_fd */
+    own_fd int fd = openat(e->dir_fd, *e->name ? e->name : ".", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return err_sys(errno, "open '%s' of %s", e->path, w->s->what);
     TRY(walk_dir(w, fd, e->path, e->to, &here));

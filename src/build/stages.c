@@ -52,9 +52,9 @@ const char *stage_title(const struct stages *s, size_t i, char buf[64])
     return buf;
 }
 
-static fallible at_place(const struct dockerfile *f, struct df_place place, err *e)
+static fallible at_place(const char *name, struct df_place place, err *e)
 {
-    return e ? err_wrap(e, "%s:%d:%d", f->name, place.line, place.column) : NULL;
+    return e ? err_wrap(e, "%s:%d:%d", name, place.line, place.column) : NULL;
 }
 
 /* "NAME" or "NAME=VALUE" of an ARG before FROM. */
@@ -67,7 +67,7 @@ static fallible add_global(struct stages *s, const struct stages_input *in, cons
         struct expand e = { .env = { &s->globals, in->platform_args }, .escape = s->file->escape };
         own_mem char *value = NULL;
         if (!given && strchr(word, '='))
-            TRY(at_place(s->file, i->places[k], expand_word(&e, strchr(word, '=') + 1, &value)));
+            TRY(at_place(s->file->name, i->places[k], expand_word(&e, strchr(word, '=') + 1, &value)));
         if (!given && !value)
             given = strv_getenv(in->platform_args, name);
         if (given || value) {
@@ -87,14 +87,14 @@ static fallible read_from(struct stages *s, const struct stages_input *in, struc
     if (index == 0 && in->from)
         image = mem_strdup(in->from);
     else
-        TRY(at_place(s->file, from->places[0], expand_word(&e, from->args.items[0], &image)));
+        TRY(at_place(s->file->name, from->places[0], expand_word(&e, from->args.items[0], &image)));
     if (!*image)
         return df_error(s->file->name, from->places[0],
                         "FROM %s: the name is empty: expected an image, a stage or "
                         "scratch",
                         from->args.items[0]);
     if (platform)
-        TRY(at_place(s->file, platform->place, expand_word(&e, platform->value, &stage->platform)));
+        TRY(at_place(s->file->name, platform->place, expand_word(&e, platform->value, &stage->platform)));
     if (from->args.n == 3) {
         stage->name = mem_strdup(from->args.items[2]);
         for (size_t i = 0; i < index; i++)
@@ -110,7 +110,7 @@ static fallible read_from(struct stages *s, const struct stages_input *in, struc
 }
 
 /* A stage that is named by COPY --from or a mount. */
-static fallible need(struct stages *s, size_t index, const char *word, struct df_place place)
+static fallible need(struct stages *s, size_t index, const char *name, const char *word, struct df_place place)
 {
     int other = stages_find(s, word, index);
     if (other != STAGE_NONE)
@@ -118,29 +118,29 @@ static fallible need(struct stages *s, size_t index, const char *word, struct df
     if (other != STAGE_NONE || is_context(s, word))
         return NULL;
     if (s->items[index].name && strcasecmp(s->items[index].name, word) == 0)
-        return df_error(s->file->name, place, "'%s' is this stage itself: expected an earlier one", word);
+        return df_error(name, place, "'%s' is this stage itself: expected an earlier one", word);
     for (size_t i = index + 1; i < s->n; i++)
         if (s->items[i].name && strcasecmp(s->items[i].name, word) == 0)
-            return df_error(s->file->name, place, "stage '%s' comes later: expected an earlier one", word);
+            return df_error(name, place, "stage '%s' comes later: expected an earlier one", word);
     if (*word && strspn(word, "0123456789") == strlen(word))
-        return df_error(s->file->name, place, "there is no stage %s before this one", word);
+        return df_error(name, place, "there is no stage %s before this one", word);
     return NULL;
 }
 
-static fallible needs_of(struct stages *s, size_t index, const struct df_instruction *i)
+static fallible needs_of(struct stages *s, size_t index, const char *name, const struct df_instruction *i)
 {
     if (i->kind == DF_ONBUILD)
         return NULL; /* it is another build's */
     for (size_t f = 0; f < i->flags_n; f++) {
         const struct df_flag *flag = &i->flags[f];
         if (i->kind == DF_COPY && strcmp(flag->name, "from") == 0)
-            TRY(need(s, index, flag->value, flag->place));
+            TRY(need(s, index, name, flag->value, flag->place));
         if (i->kind != DF_RUN || strcmp(flag->name, "mount") != 0)
             continue;
         own(build_mount) struct build_mount m = { 0 };
-        TRY(at_place(s->file, flag->place, build_mount_parse(flag->value, NULL, &m)));
+        TRY(at_place(name, flag->place, build_mount_parse(flag->value, NULL, &m)));
         if (m.from)
-            TRY(need(s, index, m.from, flag->place));
+            TRY(need(s, index, name, m.from, flag->place));
     }
     return NULL;
 }
@@ -153,6 +153,15 @@ static void mark_used(struct stages *s, size_t index)
     for (size_t i = 0; i < s->n; i++)
         if (s->items[index].needs[i])
             mark_used(s, i);
+}
+
+fallible stages_add_needs(struct stages *s, size_t index, const char *name, const struct df_instruction *i)
+{
+    TRY(needs_of(s, index, name, i));
+    for (size_t k = 0; k < s->n; k++)
+        if (s->items[index].needs[k])
+            mark_used(s, k);
+    return NULL;
 }
 
 static fallible find_target(struct stages *s, const char *word)
@@ -199,7 +208,7 @@ fallible stages_of(const struct dockerfile *f, const struct stages_input *in, st
     }
     for (size_t i = 0; i < s->n; i++)
         for (size_t k = s->items[i].first; k < s->items[i].end; k++)
-            TRY(needs_of(s, i, &f->items[k]));
+            TRY(needs_of(s, i, f->name, &f->items[k]));
     TRY(find_target(s, in->target));
     for (size_t i = 0; in->all && i < s->n; i++)
         mark_used(s, i);

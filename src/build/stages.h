@@ -38,6 +38,11 @@ struct stages_input {
 };
 /* Errors: INVALID with the place; NOT_FOUND: no such target, with those that there are. */
 fallible stages_of(const struct dockerfile *f, const struct stages_input *in, struct stages **ret);
+/**
+ * stages_add_needs - an instruction that a stage has from its base image (ONBUILD): the stages that it names are used.
+ * @name: what stands in front of the place in an error.
+ */
+fallible stages_add_needs(struct stages *s, size_t index, const char *name, const struct df_instruction *i);
 void stages_free(struct stages *s);
 OWN_TYPE(stages, struct stages *, stages_free)
 

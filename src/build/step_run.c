@@ -44,15 +44,8 @@ static void command(struct build_step *s, struct strv *ret)
 static const char *const proxies[] = { "HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "FTP_PROXY",
                                        "ftp_proxy",  "NO_PROXY",   "no_proxy",    "ALL_PROXY",   "all_proxy" };
 
-static bool is_proxy(const char *name)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(proxies); i++)
-        if (strcmp(proxies[i], name) == 0)
-            return true;
-    return false;
-}
-
-/* Arguments in scope, then the image's environment over them; proxies that were given without an ARG too. */
+/* Arguments in scope, then the image's environment over them. Proxies are there without an ARG too, and then no part of
+ * the step; with one they are arguments as others. */
 static void environment(struct build_step *s, struct step_parts *parts)
 {
     const struct build_state *state = s->run->state;
@@ -67,8 +60,7 @@ static void environment(struct build_step *s, struct step_parts *parts)
         if (strv_getenv(&state->config->config->env, name))
             continue;
         strv_setenv(env, state->args.items[i]);
-        if (!is_proxy(name))
-            step_part(parts, "argument", "%s", state->args.items[i]);
+        step_part(parts, "argument", "%s", state->args.items[i]);
     }
     for (size_t i = 0; i < state->config->config->env.n; i++) {
         strv_setenv(env, state->config->config->env.items[i]);
@@ -84,7 +76,7 @@ static void history(struct build_step *s, char **ret)
     size_t n = 0;
     for (size_t i = 0; i < state->args.n; i++) {
         own_mem char *name = mem_strndup(state->args.items[i], strcspn(state->args.items[i], "="));
-        if (strv_getenv(&state->config->config->env, name) || is_proxy(name))
+        if (strv_getenv(&state->config->config->env, name))
             continue;
         str_printf(&args, " %s", state->args.items[i]);
         n++;
@@ -259,6 +251,10 @@ fallible step_run_plan(struct build_step *s, struct step_parts *parts, char **re
     step_part(parts, "workdir", "%s", s->exec.workdir);
     step_part(parts, "network", "%s", s->exec.network);
     step_part(parts, "security", "%d", s->exec.insecure);
+    s->exec.hostname = builtin_arg(s->b, "BUILDKIT_SANDBOX_HOSTNAME");
+    s->exec.cache_ns = builtin_arg(s->b, "BUILDKIT_CACHE_MOUNT_NS");
+    if (s->exec.hostname)
+        step_part(parts, "hostname", "%s", s->exec.hostname);
     world(s, parts);
     for (size_t k = 0; k < i->flags_n; k++)
         if (strcmp(i->flags[k].name, "mount") == 0)

@@ -4,7 +4,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/image_common.h"
@@ -13,20 +15,23 @@
 #include "os/fs.h"
 
 struct download_opts {
-    const char *checksum;
+    const char *checksum, *header_file;
 };
 #define T struct download_opts
 static const struct opt download_options[] = {
     OPT_STR(0, "checksum", T, checksum, "DIGEST", "What the file must hash to"),
+    OPT_STR(0, "header-file", T, header_file, "FILE", "The value of the Authorization header: this file's first line"),
     OPT_END,
 };
 #undef T
 
+enum { HEADER_MAX = 64 * 1024 };
 static const uint64_t stall_ns = 60ULL * 1000000000;
 
 struct download {
     int fd;
     struct digest *digest;
+    char *authorization; /* NULL: none */
 };
 
 static fallible on_body(void *ctx, const struct http_answer *answer, const void *bytes, size_t n)
@@ -37,17 +42,41 @@ static fallible on_body(void *ctx, const struct http_answer *answer, const void 
     return fs_write_fd(d->fd, bytes, n, "the download");
 }
 
+/* When the server says that it was changed, else 1970: no time of the download is taken for one of the file's. */
+static fallible set_time(const struct download *d, const struct http_answer *answer)
+{
+    const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT },
+                                       { .tv_sec = answer->last_modified > 0 ? answer->last_modified : 0 } };
+    struct stat st;
+    if (fstat(d->fd, &st) < 0 || !S_ISREG(st.st_mode)) /* a pipe has no time */
+        return NULL;
+    return futimens(d->fd, times) < 0 ? err_sys(errno, "set the time of the download") : NULL;
+}
+
+static fallible read_header(struct download *d, const char *file)
+{
+    size_t len = 0;
+    TRY_AS(fs_read_at(AT_FDCWD, file, HEADER_MAX, &d->authorization, &len), "--header-file");
+    d->authorization[strcspn(d->authorization, "\r\n")] = '\0';
+    return NULL;
+}
+
 static fallible fetch(struct download *d, const char *url)
 {
     own(http) struct http *http = NULL;
     own(http_answer) struct http_answer *answer = NULL;
-    struct http_request request = { .method = HTTP_GET, .url = url, .body_max = 4096, .on_body = on_body, .ctx = d };
+    struct http_request request = { .method = HTTP_GET,
+                                    .url = url,
+                                    .body_max = 4096,
+                                    .on_body = on_body,
+                                    .ctx = d,
+                                    .authorization = d->authorization };
     TRY(http_new(&(struct http_options){ .stall_ns = stall_ns }, &http));
     TRY_AS(http_send(http, &request, &answer), "fetch '%s'", url);
     if (answer->status != 200)
         return err_new(answer->status == 404 ? ERR_NOT_FOUND : ERR_UNAVAILABLE, "fetch '%s': the server answers %d",
                        url, answer->status);
-    return NULL;
+    return set_time(d, answer);
 }
 
 static fallible download_run(const void *opts_, struct args args)
@@ -60,9 +89,16 @@ static fallible download_run(const void *opts_, struct args args)
     if (fd < 0)
         return err_sys(errno, "make '%s'", args.v[1]);
     TRY(digest_new(o->checksum, &digest));
-    TRY(image_confine_paths(NULL, NULL, 0));
-    struct download d = { fd, digest };
-    TRY(fetch(&d, args.v[0]));
+    struct download d = { fd, digest, NULL };
+    if (o->header_file)
+        TRY(read_header(&d, o->header_file));
+    err *e = image_confine_paths(NULL, NULL, 0);
+    if (!e)
+        e = fetch(&d, args.v[0]);
+    if (d.authorization)
+        explicit_bzero(d.authorization, strlen(d.authorization));
+    free(d.authorization);
+    TRY(e);
     own_mem char *got = digest_end(digest);
     if (o->checksum && strcmp(got, o->checksum) != 0)
         return err_new(ERR_CORRUPT, "'%s' has the digest %s instead of %s", args.v[0], got, o->checksum);

@@ -87,6 +87,8 @@ fallible image_program_run(const char *const *args);
 /* The same for a command of one word, with --creds ("USER:PASSWORD") by a descriptor: a command line is everybody's to
  * read (proc(5), cmdline). creds may be NULL. */
 fallible image_program_run_as(const char *const *args, const char *creds);
+/* The same with any option ("--header-file") whose value is such a file. */
+fallible image_program_run_with(const char *const *args, const char *name, const char *secret);
 fallible image_for_container(struct engine *e, const struct image_wish *wish, struct image **ret, int *ret_lock);
 
 /* The signature policy about the image that a container was made of, as if it ran by that name today. DENIED and what

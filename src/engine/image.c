@@ -14,7 +14,7 @@
 /* The image that is built into husk-image: it is loaded when it is first asked for, so a first run needs no network. */
 #define EMBEDDED_IMAGE "localhost/hello:latest"
 
-static fallible creds_file(const char *creds, int *ret_fd)
+static fallible secret_file(const char *creds, int *ret_fd)
 {
     own_fd int fd = memfd_create("husk-credentials", MFD_CLOEXEC);
     if (fd < 0)
@@ -25,7 +25,7 @@ static fallible creds_file(const char *creds, int *ret_fd)
 }
 
 /* What it prints goes to stderr, since stdout is the container's. */
-fallible image_program_run_as(const char *const *args, const char *creds)
+fallible image_program_run_with(const char *const *args, const char *name, const char *secret)
 {
     own_mem char *program = NULL, *option = NULL;
     own_fd int fd = -1;
@@ -34,9 +34,9 @@ fallible image_program_run_as(const char *const *args, const char *creds)
     int status;
     TRY(self_find_program("husk-image", &program));
     argv[0] = program;
-    if (creds) {
-        TRY_AS(creds_file(creds, &fd), "--creds");
-        option = mem_printf("--creds-file=/proc/self/fd/%d", fd);
+    if (secret) {
+        TRY_AS(secret_file(secret, &fd), "%s", name);
+        option = mem_printf("%s=/proc/self/fd/%d", name, fd);
         argv[n++] = *args++;
         argv[n++] = option;
     }
@@ -48,14 +48,19 @@ fallible image_program_run_as(const char *const *args, const char *creds)
                        .stdout_fd = STDERR_FILENO,
                        .stderr_fd = -1,
                        .keep_fds = &fd,
-                       .keep_n = creds != NULL };
+                       .keep_n = secret != NULL };
     TRY(spawn_wait(&s, &status));
     return proc_exit_code(status) == 0 ? NULL : err_exit(125);
 }
 
+fallible image_program_run_as(const char *const *args, const char *creds)
+{
+    return image_program_run_with(args, "--creds-file", creds);
+}
+
 fallible image_program_run(const char *const *args)
 {
-    return image_program_run_as(args, NULL);
+    return image_program_run_with(args, NULL, NULL);
 }
 
 static fallible pull(const struct image_wish *wish)

@@ -185,7 +185,7 @@ static void reset_answer(struct transfer *t)
 {
     http_answer_free(t->answer);
     t->answer = mem_zalloc(sizeof *t->answer);
-    t->answer->content_length = -1;
+    t->answer->content_length = t->answer->last_modified = -1;
 }
 
 static void keep_header(struct http_answer *a, const char *name, const char *value)
@@ -217,6 +217,8 @@ static void keep_header(struct http_answer *a, const char *name, const char *val
         strv_add(&a->www_authenticate, value);
     if (strcasecmp(name, "Content-Length") == 0)
         err_ignore(parse_i64(value, 0, INT64_MAX, &a->content_length), "as if it were not there");
+    if (strcasecmp(name, "Last-Modified") == 0)
+        a->last_modified = http_date(value);
 }
 
 static size_t on_header(char *line, size_t size, size_t n, void *transfer)

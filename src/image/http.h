@@ -40,6 +40,7 @@ struct http_answer {
     char *oci_chunk_min_length; /* bytes */
     char *ratelimit_limit, *ratelimit_remaining; /* "100;w=21600" */
     int64_t content_length;                      /* of HEAD as well; -1: not said */
+    int64_t last_modified;                       /* seconds since 1970; -1: not said */
     struct strv www_authenticate;
     struct str body; /* of at most request.body_max bytes */
     bool began;      /* also when the transfer failed: headers had arrived, so the server is there */

@@ -135,7 +135,7 @@ D
         build -v "$T/c/shared:/shared" -t t:1
         [[ $("$h" run --rm t:1 /bin/busybox cat /one /two /again) == $'1\n2\n1' ]]
         run "$h" build -q --target never "$C"
-        expect 125 'nowhere.invalid'
+        expect 1 'Dockerfile:1: FROM failed: the line above says why'
         run "$h" build -q --target nothing "$C"
         expect 1 "has no stage 'nothing': expected never, one, two, last"
         build --target one -t t:2 -v "$T/c/shared:/shared"

@@ -128,7 +128,7 @@ D
 }
 
 @test "build: ADD fetches files, checks what they hash to, and clones repositories" {
-    local h sum port
+    local h sum port commit
     C=$T/c
     echo fetched >"$T/www/file.txt"
     mkdir "$T/www/in"
@@ -140,9 +140,13 @@ D
     git -C "$T/www/origin" config user.name t
     mkdir "$T/www/origin/sub"
     echo versioned >"$T/www/origin/sub/v"
+    echo run >"$T/www/origin/x.sh"
+    chmod 755 "$T/www/origin/x.sh"
     git -C "$T/www/origin" add . && git -C "$T/www/origin" commit -qm one
     git clone -q --bare "$T/www/origin" "$T/www/repo.git"
     git -C "$T/www/repo.git" update-server-info
+    commit=$(git -C "$T/www/origin" rev-parse HEAD)
+    touch -d @1800000000 "$T/www/file.txt" # the server's Last-Modified
     python3 -u -m http.server --bind 127.0.0.1 --directory "$T/www" 0 >"$T/tmp/server" 2>&1 3>&- &
     SERVER=$!
     wait_until 20 grep -q 'port [0-9]' "$T/tmp/server"
@@ -156,6 +160,10 @@ ADD --unpack http://127.0.0.1:$port/in.tar.gz /un/
 ADD http://127.0.0.1:$port/repo.git /repo
 ADD --keep-git-dir http://127.0.0.1:$port/repo.git#HEAD /kept
 ADD http://127.0.0.1:$port/repo.git#HEAD:sub /sub
+ADD http://127.0.0.1:$port/repo.git?subdir=sub&submodules=false /query
+ADD --checksum=${commit:0:1} http://127.0.0.1:$port/repo.git#$commit /commit
+RUN test "\$(stat -c %a /repo/sub /repo/sub/v /repo/x.sh | xargs)" = "755 644 755"
+RUN test "\$(stat -c %Y /got/file.txt)" = 1800000000 && cmp /query/v /commit/sub/v
 D
         [[ $("$h" run --rm add:1 sh -c 'cat /got/file.txt /as /un/in/f; stat -c %a /got/file.txt /as') == $'fetched\nfetched\ninside\n600\n755' ]]
         [[ $("$h" run --rm add:1 sh -c 'cat /repo/sub/v /kept/sub/v /sub/v; ls -d /repo/.git /kept/.git 2>/dev/null') == $'versioned\nversioned\nversioned\n/kept/.git' ]]

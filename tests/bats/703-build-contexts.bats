@@ -109,7 +109,7 @@ D
     done
 }
 
-@test "build: secrets GIT_AUTH_TOKEN and GIT_AUTH_HEADER open a repository, as context and for ADD, and are nowhere in it" {
+@test "build: secrets GIT_AUTH_TOKEN and GIT_AUTH_HEADER open a repository, HTTP_AUTH_ ones a file, and are nowhere in it" {
     local h at pid want
     want="basic $(printf 'x-access-token:the-git-token' | base64)"
     cat >"$T/tmp/guarded.py" <<'P'
@@ -145,6 +145,16 @@ P
     WHOLE='Bearer whole' husk build -q --secret "id=GIT_AUTH_HEADER.$at,env=WHOLE" --secret "id=GIT_AUTH_TOKEN,src=$T/c/Guarded" \
         -o "$T/tmp/guarded" -f "$T/c/Guarded" "$T/c"
     [[ $(<"$T/tmp/guarded/a/v") == 1 ]]
+    echo open >"$T/www/guarded.txt"
+    printf 'FROM scratch\nADD http://%s/guarded.txt /a\n' "$at" >"$T/c/Guarded"
+    for h in $WHO; do
+        printf whole >"$T/c/token"
+        "$h" build -q -t guarded:2 --no-cache --secret "id=HTTP_AUTH_TOKEN_$at,src=$T/c/token" -f "$T/c/Guarded" "$T/c"
+        printf 'Bearer whole\n' >"$T/c/token"
+        "$h" build -q -t guarded:2 --no-cache --secret "id=HTTP_AUTH_HEADER_$at,src=$T/c/token" -f "$T/c/Guarded" "$T/c"
+        run "$h" build -q --no-cache --secret "id=HTTP_AUTH_HEADER_example.org,src=$T/c/token" -f "$T/c/Guarded" "$T/c"
+        expect 1 'Guarded:2: ADD failed: the line above says why'
+    done
     kill "$pid"
 }
 

@@ -44,6 +44,9 @@ make_context() { # DIR
     printf 'secret.env\n**/*.log\n' >.dockerignore
     echo hello >"$T/tmp/site/www/index.html"
     tar -C "$T/tmp/site" --sort=name --mtime=@1600000000 --owner=0 --group=0 -czf site.tar.gz www
+    mkdir "$T/tmp/site/old"
+    echo old >"$T/tmp/site/old/a"
+    tar -C "$T/tmp/site" --format=v7 --mtime=@1600000000 --owner=0 --group=0 -cf old.tar old
     find . -exec touch -h -d @1700000000 {} +
     cd /
 }
