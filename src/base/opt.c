@@ -41,14 +41,16 @@ static size_t distance(const char *a, const char *b)
 const char *nearest_word(const char *word, const char *const *words, size_t n)
 {
     const char *best = NULL;
-    size_t best_distance = strlen(word) < 5 ? 2 : 3;
+    size_t len = strlen(word), best_distance = len < 5 ? 2 : 3;
     for (size_t i = 0; i < n; i++) {
         size_t d = distance(word, words[i]);
-        if (d <= best_distance && d < strlen(word)) {
-            best_distance = d;
+        bool begins = best && d == best_distance + 1 && strncmp(words[i], word, len) == 0 &&
+                      strncmp(best, word, len) != 0; /* "stat" is rather "stats" than "start" */
+        /* Half of a short word is all of it: two letters may differ where the first, which is seldom wrong, is right */
+        bool far = d > 1 && len < 5 && words[i][0] != word[0];
+        if (((d <= best_distance && d < len) || begins) && !far) {
+            best_distance = d ? d - 1 : 0;
             best = words[i];
-            if (d)
-                best_distance = d - 1;
         }
     }
     return best;
@@ -267,7 +269,8 @@ static void print_help(FILE *out, const char *program, const struct command *c)
     if (c->sub) {
         fprintf(out, "\nCommands:\n");
         for (size_t i = 0; c->sub[i]; i++)
-            fprintf(out, "  %-14s%s\n", c->sub[i]->name, c->sub[i]->summary);
+            if (!c->sub[i]->hidden)
+                fprintf(out, "  %-14s%s\n", c->sub[i]->name, c->sub[i]->summary);
     }
     if (c->opts && c->opts->type != OPT_TYPE_GROUP && c->opts->type != OPT_TYPE_END)
         fprintf(out, "\nOptions:\n");
@@ -309,10 +312,14 @@ static void introspect(FILE *out, const struct command *const *commands)
         "", "flag", "flag", "string", "strings", "number", "bytes", "duration", "group"
     };
     static const char *const completes[] = { "none", "container", "image", "volume", "file" };
+    const char *between = "";
     fputc('[', out);
     for (size_t i = 0; commands[i]; i++) {
         const struct command *c = commands[i];
-        fputs(i ? ",\n{\"name\":" : "{\"name\":", out);
+        if (c->elsewhere)
+            continue;
+        fprintf(out, "%s{\"name\":", between);
+        between = ",\n";
         json_text(out, c->name);
         fputs(",\"args\":", out);
         json_text(out, c->args);
@@ -386,6 +393,13 @@ static const struct command *find_command(const struct command *const *commands,
     return NULL;
 }
 
+/* "husk: there is no 'kube' here: ..." */
+static int say_elsewhere(const char *program, const struct command *c)
+{
+    fprintf(stderr, "%s: there is no command '%s': %s\n", program, c->name, c->elsewhere);
+    return 125;
+}
+
 static int unknown_command(const char *program, const struct command *const *commands, const char *word)
 {
     const char *names[128];
@@ -404,6 +418,8 @@ static int unknown_command(const char *program, const struct command *const *com
 /* argv: after the command's own word. Commands below commands, as deep as they go. */
 static int run_or_descend(const char *program, const struct command *c, int argc, char **argv)
 {
+    if (c->elsewhere)
+        return say_elsewhere(program, c);
     if (!c->sub)
         return run_command(program, c, argc, argv);
     own_mem char *longer = mem_printf("%s %s", program, c->name);
@@ -433,11 +449,10 @@ int command_main(const char *program, const char *summary, const struct command 
         return 0;
     }
     const struct command *c = find_command(commands, word);
-    if (!c) {
-        if (fallback && fallback(argc - 1, argv + 1))
-            return 0;
+    if ((!c || c->elsewhere) && fallback && fallback(argc - 1, argv + 1))
+        return 0;
+    if (!c)
         return unknown_command(program, commands, word);
-    }
     return run_or_descend(program, c, argc - 2, argv + 2);
 }
 

@@ -86,8 +86,9 @@ struct command {
     int min_args, max_args; /* max -1: any number */
     bool stop_at_arg;       /* options end at the first argument: run, exec */
     enum complete complete_args;
-    int fail_exit; /* exit status of an error with no status of its own: 1, or docker's 125 for run */
-    bool hidden;   /* husk's own plumbing: not in the list of commands */
+    int fail_exit;         /* exit status of an error with no status of its own: 1, or docker's 125 for run */
+    bool hidden;           /* husk's own plumbing: not in the list of commands */
+    const char *elsewhere; /* there is no such command: what to use instead, one sentence; goes with hidden */
     const struct command *const *sub; /* sub-commands, NULL-terminated; then run is NULL */
     err *(*run)(const void *opts, struct args args);
 };

@@ -217,6 +217,16 @@ const char *format_time_ns(int64_t ns, char buf[40])
     return buf;
 }
 
+const char *format_time_local(int64_t ns, char buf[40])
+{
+    time_t seconds = (time_t)(ns / 1000000000 - (ns % 1000000000 < 0));
+    struct tm tm;
+    *buf = '\0';
+    if (!localtime_r(&seconds, &tm) || strftime(buf, 40, "%Y-%m-%d %H:%M:%S %z %Z", &tm) == 0)
+        *buf = '\0';
+    return buf;
+}
+
 fallible parse_time_ns(const char *text, int64_t *ret_ns)
 {
     struct tm tm = { 0 };

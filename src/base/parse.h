@@ -42,6 +42,8 @@ const char *format_duration(uint64_t seconds, char buf[64]);
 
 /* RFC 3339 with nanoseconds, UTC. ns is since the epoch. */
 const char *format_time_ns(int64_t ns, char buf[40]);
+/* As docker's and podman's lists have it, in local time: "2026-11-27 11:54:28 +0000 UTC". */
+const char *format_time_local(int64_t ns, char buf[40]);
 fallible parse_time_ns(const char *text, int64_t *ret_ns);
 /* What --since and --until take: RFC 3339, also without a zone (local time), only a date, or with a space; seconds
  * since the epoch with or without a fraction; or how long ago ("10m"). */

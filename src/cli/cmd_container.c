@@ -3,6 +3,7 @@
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "cli/cli.h"
+#include "cli/elsewhere.h"
 
 static const struct opt exists_options[] = { OPT_END };
 
@@ -61,6 +62,10 @@ static const struct command *const container_commands[] = {
     &cmd_mount,
     &cmd_unmount,
     &cmd_umount,
+    &elsewhere_checkpoint,
+    &elsewhere_cleanup,
+    &elsewhere_restore,
+    &elsewhere_runlabel,
     NULL,
 };
 

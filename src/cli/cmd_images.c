@@ -86,13 +86,13 @@ static int64_t created_ns(const char *text)
 
 static struct row make_row(const struct image_row *image, bool whole)
 {
-    char size[32], when[96];
+    char size[32], when[96], at[40];
     struct row r = { json_object(), created_ns(image->created), image->bytes };
     const char *id = digest_hex(image->id);
     set_name(r.json, image);
     (void)json_object_set_new(r.json, "ID", whole ? json_string(image->id) : json_stringn(id, 12));
     (void)json_object_set_new(r.json, "Digest", json_string(image->manifest_digest));
-    (void)json_object_set_new(r.json, "CreatedAt", json_string(image->created));
+    (void)json_object_set_new(r.json, "CreatedAt", json_string(r.created ? format_time_local(r.created, at) : "N/A"));
     (void)json_object_set_new(r.json, "CreatedSince", json_string(r.created ? ago(r.created, when) : "N/A"));
     (void)json_object_set_new(r.json, "Size", json_string(format_bytes((uint64_t)r.bytes, size)));
     return r;

@@ -236,10 +236,13 @@ static json_t *row_of(const struct network *n, bool no_trunc)
     own_mem char *id = mem_printf(no_trunc ? "%s" : SHORT_ID, n->row.id);
     for (size_t i = 0; i < n->config->labels.n; i++)
         str_printf(&labels, "%s%s=%s", i ? "," : "", n->config->labels.items[i].key, n->config->labels.items[i].value);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "ID", id, "Name", n->row.name, "Driver", n->row.driver,
-                     "Scope", "local", "IPv6", n->config->ipv6 ? "true" : "false", "Internal",
+    json_t *map = json_object();
+    for (size_t i = 0; i < n->config->labels.n; i++)
+        (void)json_object_set_new(map, n->config->labels.items[i].key, json_string(n->config->labels.items[i].value));
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:{s:o}}", "ID", id, "Name", n->row.name, "Driver",
+                     n->row.driver, "Scope", "local", "IPv6", n->config->ipv6 ? "true" : "false", "Internal",
                      n->config->internal ? "true" : "false", "Labels", labels.len ? labels.text : "", "CreatedAt",
-                     format_time_ns(n->row.created_ns, when));
+                     format_time_local(n->row.created_ns, when), "", "Label", map);
 }
 
 static const struct table_column columns[] = {

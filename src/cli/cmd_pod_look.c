@@ -138,6 +138,26 @@ static fallible passes_one(const struct pod *p, const struct pod_look *l, const 
     return NULL;
 }
 
+static long long restarts_of(const struct pod_members *m)
+{
+    long long n = 0;
+    for (size_t i = 0; i < m->n; i++)
+        n += container_restarts(m->items[i]);
+    return n;
+}
+
+static void add_labels(json_t *row, const struct strmap *labels)
+{
+    own_str struct str text = { 0 };
+    json_t *map = json_object();
+    for (size_t i = 0; i < labels->n; i++) {
+        str_printf(&text, "%s%s=%s", i ? "," : "", labels->items[i].key, labels->items[i].value);
+        (void)json_object_set_new(map, labels->items[i].key, json_string(labels->items[i].value));
+    }
+    put_take(row, "Labels", str_take(&text));
+    (void)json_object_set_new(row, "", json_pack("{s:o}", "Label", map)); /* what {{.Label "key"}} answers */
+}
+
 static fallible add_row(const struct pod *p, const struct pod_ps_opts *o, json_t *rows)
 {
     own(pod_look) struct pod_look l = { 0 };
@@ -157,15 +177,16 @@ static fallible add_row(const struct pod *p, const struct pod_ps_opts *o, json_t
     put_take(row, "Created", mem_strdup(ago(p->row.created_ns, when)));
     put_take(row, "CreatedAt", mem_strdup(format_time_ns(p->row.created_ns, iso)));
     put_take(row, "InfraId", p->row.infra ? mem_printf(o->no_trunc ? "%s" : SHORT_ID, p->row.infra) : NULL);
+    put_take(row, "InfraID", p->row.infra ? mem_printf(o->no_trunc ? "%s" : SHORT_ID, p->row.infra) : NULL);
+    put_take(row, "Cgroup", p->config->cgroup ? mem_strdup(p->config->cgroup) : NULL);
+    put_take(row, "Networks", l.m.n ? container_networks_text(l.m.items[0]) : NULL);
+    put_take(row, "Restarts", mem_printf("%lld", restarts_of(&l.m)));
     put_take(row, "NumberOfContainers", mem_printf("%zu", l.m.n));
     put_take(row, "ContainerIds", joined(&l.ids));
     put_take(row, "ContainerNames", joined(&l.names));
     put_take(row, "ContainerStatuses", joined(&l.states));
     put_take(row, "Namespaces", joined(&p->config->share));
-    struct str labels = { 0 };
-    for (size_t i = 0; i < p->config->labels.n; i++)
-        str_printf(&labels, "%s%s=%s", i ? "," : "", p->config->labels.items[i].key, p->config->labels.items[i].value);
-    put_take(row, "Labels", str_take(&labels));
+    add_labels(row, &p->config->labels);
     (void)json_array_append_new(rows, row);
     return NULL;
 }

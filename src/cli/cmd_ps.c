@@ -83,8 +83,10 @@ static char *command_text(const struct container_config *c, bool whole)
     own_str struct str s = { 0 };
     const struct strv *lists[] = { &c->entrypoint, &c->cmd };
     for (size_t l = 0; l < ARRAY_SIZE(lists); l++)
-        for (size_t i = 0; i < lists[l]->n; i++)
-            str_printf(&s, "%s%s", s.len ? " " : "", lists[l]->items[i]);
+        for (size_t i = 0; i < lists[l]->n; i++) { /* as docker: what has a blank in it is one argument */
+            const char *word = lists[l]->items[i], *mark = s.len && strchr(word, ' ') ? "'" : "";
+            str_printf(&s, "%s%s%s%s", s.len ? " " : "", mark, word, mark);
+        }
     for (char *p = s.text; p && *p; p++)
         if ((unsigned char)*p < ' ') /* a table's line stays one line, and a terminal is told nothing */
             *p = ' ';
@@ -243,10 +245,15 @@ static char *ports_text(struct container *c, const struct container_config *conf
     return str_take(&s);
 }
 
-/* The names of its networks, or the mode that it has instead. */
-static char *networks_text(struct container *c, const struct container_config *config)
+char *container_networks_text(struct container *c)
 {
     struct str s = { 0 };
+    const struct container_config *config;
+    err *e = container_config(c, &config);
+    if (e) {
+        err_ignore(e, "then none is shown");
+        return mem_strdup("");
+    }
     own(db_endpoints) struct db_endpoints l = { 0 };
     struct db *db = NULL;
     if (!network_mode_is_ours(config->network))
@@ -271,11 +278,11 @@ static void set_more(json_t *row, struct container *c, const struct container_st
                      const struct container_config *config)
 {
     char iso[40];
-    set(row, "CreatedAt", format_time_ns(c->row.created_ns, iso));
+    set(row, "CreatedAt", format_time_local(c->row.created_ns, iso));
     set(row, "State", container_status_word(s->status));
     set_take(row, "Labels", labels_text(&config->labels));
     set_take(row, "Mounts", mounts_text(config));
-    set_take(row, "Networks", networks_text(c, config));
+    set_take(row, "Networks", container_networks_text(c));
     set_take(row, "LocalVolumes", mem_printf("%zu", volumes_of(config)));
     set(row, "Platform", config->platform);
     if (config->labels.n)
@@ -323,12 +330,19 @@ static int by_key(const void *a_, const void *b_)
 }
 
 /* Podman's --sort; the list comes newest first, which is the opposite of "created" and the order of "runningfor". */
+static int by_age(const void *a_, const void *b_)
+{
+    const struct sorting *a = a_, *b = b_;
+    return (a->at < b->at) - (a->at > b->at);
+}
+
 static json_t *sorted(const json_t *rows, const char *field)
 {
     static const struct {
         const char *field, *key;
-    } keys[] = { { "command", "Command" }, { "created", "CreatedAt" }, { "id", "ID" },
-                 { "image", "Image" },     { "names", "Names" },       { "status", "Status" } };
+    } keys[] = {
+        { "command", "Command" }, { "id", "ID" }, { "image", "Image" }, { "names", "Names" }, { "status", "Status" }
+    };
     size_t n = json_array_size(rows);
     json_t *out = json_array();
     own_mem struct sorting *items = mem_array(NULL, n + 1, sizeof *items);
@@ -338,8 +352,8 @@ static json_t *sorted(const json_t *rows, const char *field)
             key = keys[i].key;
     for (size_t i = 0; i < n; i++)
         items[i] = (struct sorting){ .at = i, .key = key, .row = json_array_get(rows, i) };
-    if (key)
-        qsort(items, n, sizeof *items, by_key);
+    if (key || str_eq(field, "created"))
+        qsort(items, n, sizeof *items, key ? by_key : by_age);
     for (size_t i = 0; i < n; i++)
         (void)json_array_append(out, (json_t *)items[i].row);
     return out;

@@ -74,19 +74,26 @@ static json_t *make_row(const struct container *c, const struct container_stats 
     (void)snprintf(text, sizeof text, whole ? "%s" : SHORT_ID, c->row.id);
     set(row, "ID", text);
     set(row, "Container", text);
+    set(row, "CID", text); /* CID, CPU, Mem, PIDS, Pod: podman's names in its lists of pods */
     set(row, "Name", c->row.name);
+    (void)snprintf(text, sizeof text, whole ? "%s" : SHORT_ID, c->row.pod ? c->row.pod : "");
+    set(row, "Pod", text);
     (void)snprintf(text, sizeof text, "%.2f%%", stats_cpu_percent(before, now));
     set(row, "CPUPerc", text);
+    set(row, "CPU", text);
     (void)snprintf(text, sizeof text, "%s / %s", binary_bytes(now->memory_bytes, used),
                    binary_bytes(now->memory_limit_bytes, limit));
     set(row, "MemUsage", text);
     (void)snprintf(text, sizeof text, "%.2f%%",
                    now->memory_limit_bytes ? 100.0 * (double)now->memory_bytes / (double)now->memory_limit_bytes : 0);
     set(row, "MemPerc", text);
+    set(row, "Mem", text);
+    set(row, "MemLimit", limit);
     set_pair(row, "NetIO", now->net_in_bytes, now->net_out_bytes);
     set_pair(row, "BlockIO", now->read_bytes, now->write_bytes);
     (void)snprintf(text, sizeof text, "%llu", (unsigned long long)now->pids);
     set(row, "PIDs", text);
+    set(row, "PIDS", text);
     return row;
 }
 

@@ -146,6 +146,22 @@ static fallible ls_rows(struct engine *engine, const struct volume_opts *o, json
     return first;
 }
 
+/* Docker's list has labels as one text, and {{.Label "key"}}. */
+static void reshape(json_t *rows)
+{
+    json_t *row, *value;
+    const char *key;
+    size_t i;
+    json_array_foreach (rows, i, row) {
+        own_str struct str text = { 0 };
+        json_t *labels = json_incref(json_object_get(row, "Labels"));
+        json_object_foreach (labels, key, value)
+            str_printf(&text, "%s%s=%s", text.len ? "," : "", key, json_string_value(value));
+        (void)json_object_set_new(row, "Labels", json_string(text.text ? text.text : ""));
+        (void)json_object_set_new(row, "", json_pack("{s:o}", "Label", labels));
+    }
+}
+
 static fallible ls_run(const void *opts_, struct args args)
 {
     const struct volume_opts *o = opts_;
@@ -153,6 +169,7 @@ static fallible ls_run(const void *opts_, struct args args)
     own_json json_t *rows = json_array();
     TRY(engine_open(&engine));
     TRY(ls_rows(engine, o, rows));
+    reshape(rows);
     if (!o->quiet && !o->format && o->noheading)
         return table_print(columns, rows, "{{.Driver}}\t{{.Name}}");
     if (!o->quiet || o->format)

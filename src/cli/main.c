@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/elsewhere.h"
 #include "codec/bind.h"
 #include "engine/budget.h"
 #include "image/settings.h"
@@ -109,9 +110,28 @@ static const struct command *const commands[] = {
     &cmd_healthcheck,
     &cmd_autostart,
     &cmd_health_probe,
+    &cmd_completion,
     &cmd_network_names,
     &cmd_container_cleanup,
     &cmd_container_restart,
+    &elsewhere_auto_update,
+    &elsewhere_buildx,
+    &elsewhere_checkpoint,
+    &elsewhere_compose,
+    &elsewhere_config,
+    &elsewhere_context,
+    &elsewhere_farm,
+    &elsewhere_generate,
+    &elsewhere_kube,
+    &elsewhere_machine,
+    &elsewhere_node,
+    &elsewhere_play,
+    &elsewhere_plugin,
+    &elsewhere_quadlet,
+    &elsewhere_service,
+    &elsewhere_stack,
+    &elsewhere_swarm,
+    &elsewhere_trust,
     // clang-format on
     NULL,
 };
@@ -187,7 +207,8 @@ static void run_image_command(int argc, char **argv)
         argv++;
     }
     for (size_t i = 0; argc > 1 && commands[i]; i++)
-        mine |= !commands[i]->run && !commands[i]->sub && strcmp(argv[1], commands[i]->name) == 0;
+        mine |= !commands[i]->run && !commands[i]->sub && !commands[i]->elsewhere &&
+                strcmp(argv[1], commands[i]->name) == 0;
     if (mine && adds_images(argv[1]))
         _exit(run_and_settle(argv));
     if (mine && !run_program("husk-image", argv[1], argv)) {

@@ -80,7 +80,9 @@ static void print_columns(const struct table_column *columns, const json_t *rows
 /* The header line of "table TEMPLATE": the same template over the fields' headers. */
 static fallible header_line(const struct table_column *columns, const char *template, struct str *out)
 {
-    own_json json_t *headers = json_object();
+    /* of fields that no table shows by itself; the others' is the field's name in capitals */
+    own_json json_t *headers = json_pack("{s:s, s:s, s:s, s:s}", "CreatedAt", "CREATED AT", "CreatedSince", "CREATED",
+                                         "RunningFor", "CREATED", "LocalVolumes", "LOCAL VOLUMES");
     for (const struct table_column *c = columns; c->header; c++)
         (void)json_object_set_new(headers, c->key, json_string(c->header));
     return format_headers(template, headers, out);
@@ -105,7 +107,7 @@ static fallible print_table_template(const struct table_column *columns, const j
 
 static fallible print(const struct table_column *columns, const json_t *rows, const char *format, bool heading)
 {
-    if (!format || strcmp(format, "table") == 0) {
+    if (!format || !*format || strcmp(format, "table") == 0) {
         print_columns(columns, rows, heading);
         return NULL;
     }

@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "cgroup/cgroup.h"
+#include "engine/chain.h"
 #include "engine/container_parts.h"
 #include "engine/paths.h"
 #include "engine/pod_parts.h"
@@ -210,6 +211,18 @@ static fallible run_init(struct container *c)
                                                     : NULL;
 }
 
+/* All of them have been started: each comes to its program, or what it ended in is named. */
+static fallible await_chains(const struct pod_members *m)
+{
+    err *first = NULL;
+    for (size_t i = 0; i < m->n; i++) {
+        int code;
+        if (!m->items[i]->config->init_ctr && !m->items[i]->config->infra)
+            keep_first(&first, err_wrap(chain_await(m->items[i], &code), "container '%s'", m->items[i]->row.name));
+    }
+    return first;
+}
+
 static fallible start_members(const struct pod_members *m)
 {
     bool up = false;
@@ -226,7 +239,7 @@ static fallible start_members(const struct pod_members *m)
     for (size_t i = 0; i < m->n; i++)
         if (!m->items[i]->config->init_ctr && !m->items[i]->config->infra)
             keep_first(&first, start_one(m->items[i]));
-    return first;
+    return first ? first : await_chains(m);
 }
 
 fallible pod_start(struct pod *p)

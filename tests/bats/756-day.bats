@@ -1,0 +1,94 @@
+#!/usr/bin/env bats
+# The lines of a day: lists by template, commands that are elsewhere, completions.
+# shellcheck disable=SC2016,SC2154 # dollars and braces are for husk; bats sets the others
+
+load helpers
+
+setup_file() {
+    husk_setup_file
+    load_busybox
+    husk create --name box --network none --label app=web --label 'of=a b' busybox sh -c 'exit 3' aa
+    husk volume create --label tier=data --label x=y vol
+    husk network create --label net=yes lan
+}
+
+@test "lists answer docker's and podman's placeholders, under docker's headers" {
+    check_table <<'TABLE'
+ps -a --format 'table {{.Names}}\t{{.CreatedAt}}\t{{.LocalVolumes}}' | 0 | NAMES   CREATED AT                      LOCAL VOLUMES
+ps -a --format '{{.Command}}'                                 | 0 | ="sh -c 'exit 3' aa"
+ps -a --format '{{.Label "app"}} {{.Label "nobody"}}|'        | 0 | =web |
+ps -a --format ''                                             | 0 | CONTAINER ID   IMAGE
+images --format ''                                            | 0 | REPOSITORY   TAG
+images --format 'table {{.Tag}}\t{{.CreatedAt}}'              | 0 | 2023-11-14 22:13:20 +0000 UTC
+volume ls --format '{{.Name}} {{.Labels}} {{.Label "tier"}}'  | 0 | =vol tier=data,x=y data
+network ls --filter name=lan --format '{{.Name}} {{.Label "net"}}' | 0 | =lan yes
+info --format '{{.OSType}} {{.Host.OS}} {{.LoggingDriver}}'   | 0 | =linux linux json-file
+info --format '{{if eq .Driver .Store.GraphDriverName}}same{{end}}' | 0 | =same
+version --format '{{.Client.Os}} {{if eq .Server.Version .Version}}same{{end}}' | 0 | =linux same
+TABLE
+    [[ $(TZ=UTC husk ps -a --format '{{.CreatedAt}}') =~ ^20[0-9-]{8}\ [0-9:]{8}\ \+0000\ UTC$ ]]
+    [[ $(TZ=UTC-2 husk ps -a --format '{{.CreatedAt}}') == *' +0200 UTC' ]]
+}
+
+@test "ps --sort created begins with the oldest, also of one second" {
+    husk create --name second --network none busybox true
+    husk create --name third --network none busybox true
+    [[ $(husk ps -a --sort created --format '{{.Names}}') == $'box\nsecond\nthird' ]]
+    husk rm second third
+}
+
+@test "a command that husk does not have says what to use instead, and a near word is the nearest" {
+    check_table <<'TABLE'
+kube play x.yaml       | 125 | husk: there is no command 'kube': pods are made by 'husk pod create'
+compose up             | 125 | husk: there is no command 'compose': each service is one 'husk run
+swarm init             | 125 | husk: there is no command 'swarm': husk runs containers on one host
+buildx ls              | 125 | 'husk build' builds for several platforms
+container checkpoint x | 125 | husk container: there is no command 'checkpoint': 'husk-oci checkpoint'
+system service         | 125 | husk system: there is no command 'service': there is no daemon
+stat                   | 125 | husk: 'stat' is not a command: did you mean 'stats'?
+sotp                   | 125 | husk: 'sotp' is not a command: did you mean 'stop'?
+container nope         | 125 | husk container: 'nope' is not a command: see 'husk container --help'
+TABLE
+    [[ $(husk --help; husk container --help) != *kube*checkpoint* ]]
+    mkdir -p "$T/tmp/libexec"
+    cp -a "$HUSK_BUILD/libexec/husk/." "$T/tmp/libexec"
+    printf '#!/bin/sh\necho "mine: $*"\n' >"$T/tmp/libexec/husk-kube"
+    chmod +x "$T/tmp/libexec/husk-kube"
+    [[ $(HUSK_LIBEXEC=$T/tmp/libexec husk kube play) == 'mine: play' ]] # others' programs go first
+}
+
+@test "completion prints scripts that their shells take, and bash completes commands and names" {
+    husk completion bash >"$T/tmp/c.bash"
+    bash -n "$T/tmp/c.bash"
+    [[ $(husk completion zsh) == '#compdef husk'* && $(husk completion fish) == *'complete -c husk'* ]]
+    husk completion fish -f "$T/tmp/c.fish"
+    cmp <(husk completion fish) "$T/tmp/c.fish"
+    cat >"$T/tmp/ask" <<'ASK'
+source "$1"
+shift
+PATH=$(dirname "$HUSK"):$PATH
+COMP_LINE="$*"
+COMP_POINT=${#COMP_LINE}
+_husk
+printf '%s\n' "${COMPREPLY[@]}"
+ASK
+    [[ $(bash "$T/tmp/ask" "$T/tmp/c.bash" husk unpa) == unpause ]]
+    [[ $(bash "$T/tmp/ask" "$T/tmp/c.bash" husk rm bo) == box ]]
+    [[ $(bash "$T/tmp/ask" "$T/tmp/c.bash" husk completion --no-d) == --no-desc ]]
+    run husk completion powershell
+    expect 125 "'powershell' is not one of bash, zsh, fish"
+    run husk completion bash --file "$T/tmp/nowhere/x"
+    expect 125 "--file: write '$T/tmp/nowhere/x': No such file or directory"
+}
+
+@test "pod ps and pod stats answer podman's placeholders, and pod start waits for --init-chain" {
+    husk pod create --name pea --label a=b
+    husk create --pod pea --name peas --init-chain /bin/false busybox true
+    [[ $(husk pod ps --format '{{.InfraID}}|{{.Label "a"}}|{{.Restarts}}|{{.Networks}}') =~ ^[0-9a-f]{12}\|b\|0\|husk$ ]]
+    run husk pod start pea
+    expect 1 "container 'peas': "
+    [[ $output == *'/bin/false'* ]]
+    husk run -d --pod pea --name more busybox sleep 4321
+    [[ $(husk pod stats --no-stream --format '{{.Pod}} {{.Name}} {{.PIDS}}') == "$(husk pod ps -q) more 1" ]]
+    husk pod rm -f pea
+}
