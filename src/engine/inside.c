@@ -188,29 +188,65 @@ static fallible place_image(const struct container *c, const struct container_mo
     return mount_place(mount, target);
 }
 
-/* What is mounted on it when it runs, but for what is made new then: in our own mount namespace, on its folder. */
-static fallible place_mount(const struct container *c, const struct container_mount *m, int root)
+struct point {
+    const struct inside_work *w;
+    const char *target;
+    int root;
+    bool file;
+};
+
+static err *make_point(void *ctx)
 {
-    own_fd int target = -1, mount = -1;
-    bool volume = strcmp(m->type, "volume") == 0;
-    bool image = strcmp(m->type, "image") == 0;
-    if (!m->source || (!volume && !image && strcmp(m->type, "bind") != 0))
-        return NULL;
-    err *e = root_open(root, m->target, O_PATH, &target);
-    if (err_is(e, ERR_NOT_FOUND)) { /* made when it starts */
+    const struct point *p = ctx;
+    own_fd int fd = -1;
+    TRY(become_root_of(p->w->userns_fd));
+    return p->file ? root_touch(p->root, p->target, 0644, &fd) : root_mkdirs(p->root, p->target, 0755, &fd);
+}
+
+/* Where it is mounted. Of one that was never started it may have to be made, as a start makes it: by its own root. -1:
+ * it is not there, and below something that is read-only. */
+static fallible open_point(const struct inside_work *w, const char *target, bool file, int root, int *ret_fd)
+{
+    struct point p = { w, target, root, file };
+    struct child_work child;
+    err *e = root_open(root, target, O_PATH, ret_fd);
+    if (!err_is(e, ERR_NOT_FOUND))
+        return e;
+    err_free(e);
+    TRY(child_begin(make_point, &p, &child));
+    e = child_end(&child);
+    if (err_errno(e) == EROFS) {
         err_free(e);
         return NULL;
     }
     TRY(e);
-    if (image)
-        return place_image(c, m, target);
-    own_fd int top = -1, source = -1;
+    return root_open(root, target, O_PATH, ret_fd);
+}
+
+/* What is mounted on it when it runs, but for what is made new then: in our own mount namespace, on its folder. */
+static fallible place_mount(const struct inside_work *w, const struct container_mount *m, int root)
+{
+    const struct container *c = w->c;
+    own_fd int target = -1, mount = -1, top = -1, source = -1;
+    struct stat st;
+    bool image = strcmp(m->type, "image") == 0;
+    if (!m->source || (!image && strcmp(m->type, "volume") != 0 && strcmp(m->type, "bind") != 0))
+        return NULL;
+    if (image) {
+        TRY(open_point(w, m->target, false, root, &target));
+        return target < 0 ? NULL : place_image(c, m, target);
+    }
     own_mem char *path = mount_source_path(c->engine, m);
     top = open(path, O_PATH | O_CLOEXEC);
     if (top < 0)
         return err_sys(errno, "open '%s'", path);
     if (m->subpath)
         TRY(root_open(top, m->subpath, O_PATH, &source));
+    if (fstat(m->subpath ? source : top, &st) < 0)
+        return err_sys(errno, "look at '%s'", path);
+    TRY(open_point(w, m->target, !S_ISDIR(st.st_mode), root, &target));
+    if (target < 0)
+        return NULL;
     TRY(mount_copy(m->subpath ? source : top, m->non_recursive ? MOUNT_ONE : MOUNT_RECURSIVE, &mount));
     if (m->read_only || m->overlay) /* a layer over it is there only while it runs */
         TRY(mount_set(mount, MOUNT_ONE, MOUNT_ATTR_RDONLY, 0, 0));
@@ -227,9 +263,9 @@ static fallible place_all(const struct inside_work *w, int take_mount, int *ret_
 {
     own_fd int mount = take_mount, folder = -1;
     const struct container_config *config = w->c->config;
-    if (config->read_only)
-        TRY(mount_set(mount, MOUNT_ONE, MOUNT_ATTR_RDONLY, 0, 0));
     if (w->what == INSIDE_ROOT || !config->mounts_n) {
+        if (config->read_only)
+            TRY(mount_set(mount, MOUNT_ONE, MOUNT_ATTR_RDONLY, 0, 0));
         *ret_root = take_fd(&mount);
         return NULL;
     }
@@ -237,8 +273,8 @@ static fallible place_all(const struct inside_work *w, int take_mount, int *ret_
     TRY(mount_place(mount, folder));
     TRY(open_folder(w->c, ret_root)); /* now what is mounted there */
     for (size_t i = 0; i < config->mounts_n; i++)
-        TRY_AS(place_mount(w->c, &config->mounts[i], *ret_root), "mount '%s'", config->mounts[i].target);
-    return NULL;
+        TRY_AS(place_mount(w, &config->mounts[i], *ret_root), "mount '%s'", config->mounts[i].target);
+    return config->read_only ? mount_set(*ret_root, MOUNT_ONE, MOUNT_ATTR_RDONLY, 0, 0) : NULL;
 }
 
 static err *work_stopped(void *ctx)

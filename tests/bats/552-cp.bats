@@ -198,3 +198,31 @@ TABLE
         [[ ! -e $out/hostname || $(<"$out/hostname") == "$($h exec evil cat /etc/hostname)" ]]
     done
 }
+
+@test "what is mounted on a container that was never started is there: volumes, binds, one below another, a read-only root" {
+    local h how
+    for h in $WHO; do
+        for how in '' --read-only; do
+            fresh $h
+            $h create --name new $how --network none -v cpv:/data -v cpro:/ro:ro -v "$D/tree:/not/there" -v "$D/one:/x/file:ro" \
+                -v cpin:/data/in -v cpetc:/etc busybox cat /data/one /data/in/two /etc/two >/dev/null
+            $h cp "$D/one" new:/data/
+            $h cp "$D/tree/two" new:/data/in/
+            $h cp "$D/tree/two" new:/etc/
+            $h cp new:/data/one "$out/one"
+            $h cp new:/not/there/sub "$out/"
+            $h cp new:/x/file "$out/file"
+            cmp "$D/one" "$out/one"
+            cmp "$D/one" "$out/file"
+            [[ $(<"$out/sub/three") == three ]]
+            run $h cp "$D/one" new:/ro/
+            expect 1 "Read-only file system"
+            run $h start -a new
+            expect 0 $'=one\ntwo\ntwo'
+            run $h run --rm --network none -v cpetc:/e busybox ls /e
+            expect 0 passwd # the image's came first
+            $h rm new >/dev/null
+            $h volume rm cpv cpro cpin cpetc >/dev/null
+        done
+    done
+}
