@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "engine/container_parts.h"
 #include "engine/log_words.h"
+#include "engine/network_start.h"
 #include "monitor/monitor.h"
 
 fallible container_adopt(struct container *c)
@@ -10,6 +11,7 @@ fallible container_adopt(struct container *c)
     own_mem char *husk = NULL;
     struct monitor_plan plan;
     struct log_words log = { 0 };
+    struct container_network network = { .dns_sock = -1 };
     TRY(container_lock(c));
     if (monitor_alive(c->state_dir)) /* another was quicker */
         return NULL;
@@ -22,7 +24,11 @@ fallible container_adopt(struct container *c)
     plan.cgroup_path = r->cgroup_path;
     plan.cgroup_text = r->cgroup_text;
     plan.restart_count = container_restarts(c);
+    err_ignore(network_hold_again(c, &network), "it is connected all the same");
+    plan.hold = network.hold;
+    plan.names_fd = network.dns_sock > 0 ? network.dns_sock : 0;
     err *e = monitor_adopt(&plan);
+    container_network_clear(&network);
     log_words_clear(&log);
     return e;
 }

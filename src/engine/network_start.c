@@ -541,6 +541,51 @@ fallible network_look(struct container *c, struct container_network *ret)
     return prepare(c, PREPARE_LOOK, ret);
 }
 
+static void reserve_again(const struct db_port *p, bool both, struct reserve *r)
+{
+    struct ip at = { 0 };
+    uint16_t port = (uint16_t)p->host_port;
+    err *e = *p->host_ip ? ip_parse(p->host_ip, &at) : NULL;
+    if (!e && port)
+        e = reserve_port(r, proto_number(p->proto), &at, both, &port);
+    if (e)
+        log_warn("port %lld/%s of the host is not kept for the container any more: %s", (long long)p->host_port,
+                 p->proto, err_text(e));
+    err_ignore(e, "what comes to it is led to the container all the same");
+}
+
+fallible network_hold_again(struct container *c, struct container_network *ret)
+{
+    own(db_ports) struct db_ports ports = { 0 };
+    own(db_endpoints) struct db_endpoints endpoints = { 0 };
+    const struct container_config *config;
+    struct db *db;
+    *ret = (struct container_network){ .dns_sock = -1 };
+    TRY(container_config(c, &config));
+    bool connected = network_is_connected(c->engine, c->row.id);
+    /* An ordinary user's are the holder's, pasta's are pasta's. */
+    if (usernet_needed() ||
+        !(connected || (network_cni(config->network) && network_is_published(c->engine, c->row.id))))
+        return NULL;
+    if (connected)
+        TRY(network_look(c, ret));
+    TRY(engine_db(c->engine, &db));
+    TRY(db_port_list(db, c->row.id, &ports));
+    TRY(db_endpoint_list(db, c->row.id, NULL, &endpoints));
+    const struct network_link *to = published_link(&ret->plan);
+    own_mem struct ip *shared = NULL;
+    if (ports.n)
+        TRY(network_all_gateways(c->engine, &shared, &ret->reserve.shared_n));
+    ret->reserve.shared = shared;
+    for (size_t i = 0; i < ports.n; i++)
+        reserve_again(&ports.items[i], to && ip_is_set(&to->ip6.ip), &ret->reserve);
+    ret->reserve.shared = NULL;
+    ret->reserve.shared_n = 0;
+    err *e = connected ? network_names(c->engine, &endpoints, &ret->dns_sock) : NULL;
+    set_hold(ret);
+    return e;
+}
+
 fallible network_withdraw(const char *state_dir)
 {
     own_fd int dir = open(state_dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

@@ -38,6 +38,9 @@ void container_network_clear(struct container_network *n);
 fallible network_prepare(struct container *c, struct container_network *ret);
 /* The same without making or changing anything: for explain and inspect. */
 fallible network_look(struct container *c, struct container_network *ret);
+/* For the new monitor of a container whose monitor was killed: root's published ports are reserved again, and the
+ * resolver is held. A port that somebody took meanwhile is a warning. */
+fallible network_hold_again(struct container *c, struct container_network *ret);
 /* CONFLICT where a running container of husk's has published the same port; else what was given. */
 fallible network_port_holder(struct container *c, const struct db_port *p, err *take_e);
 /* Takes out what a run left outside of its namespace; nothing to do is no error. */

@@ -245,3 +245,33 @@ cut_power() {
     husk volume prune -af >/dev/null 2>&1 || husk volume prune -f >/dev/null
     umount "$T/disk"
 }
+
+can_bind() { python3 -c 'import socket, sys; socket.socket().bind(("0.0.0.0", int(sys.argv[1])))' "$1" 2>/dev/null; }
+cannot_bind() { ! can_bind "$1"; }
+
+@test "adopted: the new monitor keeps the container's published ports from other programs, and lets go of them at its end" {
+    ((EUID == 0)) || skip "kernel: an ordinary user's ports are kept by the process that carries them"
+    local h=husk id port
+    id=$(husk run -d --name ports --network bridge -p 80 busybox sleep 1000)
+    port=$(husk port ports 80 | head -n 1 | sed 's/.*://')
+    cannot_bind "$port"
+    kill_monitor "$id"
+    can_bind "$port"
+    husk exec ports true
+    wait_until 5 one_monitor "$id"
+    cannot_bind "$port"
+    husk stop -t 0 ports
+    wait_until 5 can_bind "$port"
+    # one that somebody took meanwhile is no reason to leave the container without a monitor
+    husk start ports
+    port=$(husk port ports 80 | head -n 1 | sed 's/.*://')
+    kill_monitor "$id"
+    python3 -c 'import socket, sys, time; s = socket.socket(); s.bind(("0.0.0.0", int(sys.argv[1]))); print("bound", flush=True); time.sleep(60)' "$port" >"$T/tmp/bound" 3>&- &
+    local taker=$!
+    wait_until 5 grep -q bound "$T/tmp/bound"
+    run husk exec ports true
+    expect 0 "port $port/tcp of the host is not kept for the container any more: port $port/tcp of the host is taken"
+    wait_until 5 one_monitor "$id"
+    kill "$taker"
+    husk rm -f ports
+}
