@@ -126,7 +126,7 @@ fallible container_state(const struct container *c, struct container_state *ret)
             s.init = r->init;
             s.started_ns = r->created_ns;
         } else if (!recorded && was_started(c) && is_busy(c)) {
-            if (has_file(c, "restarts"))
+            if (container_restarts_running(c) > 0)
                 s.status = CONTAINER_RESTARTING;
         } else if (!recorded && was_started(c)) {
             s.status = CONTAINER_EXITED;

@@ -70,24 +70,31 @@ static fallible stop_marked(struct container *c, const struct stop_options *o)
     return e;
 }
 
+/* And nothing will start it again: neither its policy nor whoever finds that its monitor was killed (mend.c). */
 static fallible has_ended(const struct container *c, bool *ret)
 {
     struct container_state s = { 0 };
     TRY(container_state(c, &s));
-    *ret = s.status == CONTAINER_CREATED || s.status == CONTAINER_EXITED;
+    *ret = (s.status == CONTAINER_CREATED || s.status == CONTAINER_EXITED) && !s.restart_ns &&
+           container_restarts_running(c) == 0;
     container_state_clear(&s);
     return NULL;
 }
 
-/* With a restart policy the mark is set first and the lock held until the end, so that no restart slips in between. */
+/* With a restart policy the mark is set first and the lock held until the end, so that no restart slips in between. It
+ * is looked at with the lock held: in the middle of a restart it seems to have ended. */
 fallible container_stop(struct container *c, const struct stop_options *o)
 {
     bool locked = c->lock_fd >= 0, ended = false;
     if (!container_may_restart(c))
         return stop_marked(c, o);
-    TRY(has_ended(c, &ended));
-    if (ended)
-        return NULL;
+    TRY(container_lock(c));
+    err *e = has_ended(c, &ended);
+    if (e || ended) {
+        if (!locked)
+            container_unlock(c);
+        return e;
+    }
     TRY(container_mark_stopped(c));
     TRY(stop_marked(c, o));
     container_end_backoff(c);

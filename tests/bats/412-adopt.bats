@@ -144,6 +144,32 @@ truth() { # ID
     done
 }
 
+is_stopped() { grep -q "^State:[[:space:]]*[Tt]" "/proc/$1/status"; }
+
+@test "a stop that comes in the middle of a restart, when nothing of the last run is left, holds" {
+    local h id monitor tracer stop
+    for h in husk 'as_user husk'; do
+        id=$($h run -d --name middle --network none --restart always busybox sh -c 'sleep 0.02; exit 1')
+        wait_until 10 one_monitor "$id"
+        monitor=$(monitors_of "$id")
+        # what starts it again stands still when it has removed the record of the last run
+        timeout 30 strace -qq -o "$T/tmp/trace" -p "$monitor" -P exit.json -e trace=unlinkat -e inject=unlinkat:signal=STOP:when=1 2>/dev/null 3>&- &
+        tracer=$!
+        wait_until 20 is_stopped "$monitor"
+        [[ $($h ps -a --format '{{.State}}') == restarting ]]
+        $h stop -t 0 middle 3>&- &
+        stop=$!
+        sleep 0.2
+        kill -CONT "$monitor"
+        wait "$stop"
+        wait "$tracer" || true
+        status_is middle exited
+        wait_until 5 no_monitor "$id"
+        status_is middle exited
+        $h rm middle
+    done
+}
+
 @test "monitors are killed at two hundred moments of their lives, and the truth stays" {
     local h i id
     for h in husk 'as_user husk'; do
