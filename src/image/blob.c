@@ -15,11 +15,12 @@ enum { PIECE = 256 << 10 };
 struct blob {
     struct layout *l; /* borrowed */
     char *digest, *staged, *path;
-    int64_t size, bytes; /* bytes: those in piece as well */
+    int64_t size, bytes, written; /* bytes: those in piece as well */
     struct digest *hash;
     int fd;               /* the staging file, locked */
     unsigned char *piece; /* not written yet; made when the first one is needed */
     size_t piece_n;
+    struct follow *follow; /* borrowed, or NULL */
 };
 
 /* "tmp/blob-sha256-<hex>": one name per digest, so that writers of one blob meet. */
@@ -49,7 +50,7 @@ static fallible hash_what_is_there(struct blob *b)
         if (n == 0)
             return NULL;
         digest_add(b->hash, buf, (size_t)n);
-        b->bytes += n;
+        b->written = b->bytes += n;
     }
 }
 
@@ -114,15 +115,30 @@ fallible blob_restart(struct blob *b)
     if (ftruncate(b->fd, 0) < 0 || lseek(b->fd, 0, SEEK_SET) < 0)
         return err_sys(errno, "empty staged blob %s", b->digest);
     digest_free(take(b->hash));
-    b->bytes = 0;
+    b->bytes = b->written = 0;
     b->piece_n = 0;
+    if (b->follow)
+        follow_restarted(b->follow);
     return digest_new(b->digest, &b->hash);
 }
 
 static fallible write_piece(struct blob *b, const void *bytes, size_t n)
 {
     TRY(fs_write_fd(b->fd, bytes, n, b->staged));
+    b->written += (int64_t)n;
+    if (b->follow)
+        follow_grew(b->follow, b->written);
     digest_add(b->hash, bytes, n);
+    return NULL;
+}
+
+fallible blob_follow(struct blob *b, struct follow *f)
+{
+    int fd = openat(b->l->fd, b->staged, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(errno, "open staged blob %s", b->digest);
+    b->follow = f;
+    follow_begin(f, fd, b->written);
     return NULL;
 }
 
@@ -185,6 +201,8 @@ fallible blob_end(struct blob *b)
         name_it(b);
     else
         TRY(check_digest(b));
+    if (b->follow)
+        follow_all(b->follow);
     TRY(make_folder(b));
     if (fchmod(b->fd, 0644) < 0 || fdatasync(b->fd) < 0)
         return err_sys(errno, "sync blob %s", b->digest);

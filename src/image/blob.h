@@ -10,6 +10,7 @@
 #ifndef HUSK_IMAGE_BLOB_H
 #define HUSK_IMAGE_BLOB_H
 
+#include "image/follow.h"
 #include "image/layout.h"
 
 struct blob;
@@ -27,6 +28,9 @@ fallible blob_restart(struct blob *b);
 fallible blob_add(struct blob *b, const void *bytes, size_t n);
 /* Checks size and digest and puts it in place. CORRUPT: wrong content; its bytes are gone then. */
 fallible blob_end(struct blob *b);
+/* Tells from now on how far the staging file may be read; borrowed, as long as the blob lasts. follow_all() is said
+ * when size and digest are right, before the blob is on disk; follow_end() is the caller's. */
+fallible blob_follow(struct blob *b, struct follow *f);
 /* Lets go; what was added stays in staging for the next writer, until layout_sweep_staging() or blob_discard(). */
 void blob_free(struct blob *b);
 OWN_TYPE(blob, struct blob *, blob_free)

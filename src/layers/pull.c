@@ -10,6 +10,7 @@
 #include "image/blob.h"
 #include "layers/layer.h"
 #include "layers/merged.h"
+#include "layers/pipe.h"
 #include "layers/unpack.h"
 
 enum {
@@ -17,6 +18,7 @@ enum {
     LAYERS_MAX = 500, /* as many as one overlay mount takes */
     DOWNLOADS = 3,    /* docker's number too */
     SHORT_ID = 12,
+    WORTH_A_PIPE = 1 << 20, /* a smaller layer is there before a thread is */
 };
 
 struct pull {
@@ -79,6 +81,8 @@ struct watch {
     struct pool *pool;
     size_t layer;
     int64_t total;
+    struct follow *follow; /* NULL: nobody reads behind */
+    bool fetched;          /* all of the blob: what is told now is how far it is unpacked */
 };
 
 static err *on_fetched(void *ctx, int64_t bytes)
@@ -99,6 +103,18 @@ static bool worth_keeping(const err *e)
 typedef err *get_blob_fn(struct registry *r, const char *digest, struct blob *blob, registry_progress *progress,
                          void *ctx);
 
+/* It is in the store: whoever reads behind us reads it there. */
+static fallible read_stored(struct pull *p, const struct oci_descriptor *d, struct watch *w)
+{
+    int fd = -1;
+    if (!w || !w->follow)
+        return NULL;
+    TRY(layout_open_blob(p->l, d->digest, d->size, &fd));
+    follow_begin(w->follow, fd, d->size);
+    follow_all(w->follow);
+    return NULL;
+}
+
 /* *ret_resumed: bytes of an earlier attempt are part of it. */
 static fallible fetch_once(struct pull *p, const struct oci_descriptor *d, get_blob_fn *get,
                            registry_progress *progress, struct watch *w, bool *ret_resumed)
@@ -106,7 +122,9 @@ static fallible fetch_once(struct pull *p, const struct oci_descriptor *d, get_b
     own(blob) struct blob *b = NULL;
     TRY(blob_begin(p->l, d->digest, d->size, &b));
     if (!b)
-        return NULL;
+        return read_stored(p, d, w);
+    if (w && w->follow)
+        TRY(blob_follow(b, w->follow));
     *ret_resumed = blob_bytes(b) > 0;
     err *e = blob_bytes(b) < d->size || !d->size ? get(p->registry, d->digest, b, progress, w) : NULL;
     if (!e)
@@ -120,7 +138,7 @@ static fallible fetch(struct pull *p, const struct oci_descriptor *d, registry_p
 {
     bool resumed = false;
     if (layout_use_blob(p->l, d->digest, d->size))
-        return NULL;
+        return read_stored(p, d, w);
     err *e = fetch_once(p, d, registry_get_blob, progress, w, &resumed);
     if (err_is(e, ERR_CORRUPT) && resumed) { /* perhaps it was the old bytes that were wrong */
         err_ignore(e, "once more, from the start");
@@ -245,7 +263,29 @@ static fallible get_config(struct pull *p)
 static void on_unpacked(void *ctx, uint64_t bytes_in)
 {
     struct watch *w = ctx;
-    tell(w->p, w->layer, PROGRESS_EXTRACTING, (int64_t)bytes_in, w->total);
+    if (__atomic_load_n(&w->fetched, __ATOMIC_RELAXED))
+        tell(w->p, w->layer, PROGRESS_EXTRACTING, (int64_t)bytes_in, w->total);
+}
+
+static fallible fetch_blob(void *ctx, struct follow *f)
+{
+    struct watch *w = ctx;
+    w->follow = f;
+    TRY(fetch(w->p, &w->p->manifest->layers[w->layer], on_fetched, w));
+    tell(w->p, w->layer, PROGRESS_EXTRACTING, 0, w->total);
+    __atomic_store_n(&w->fetched, true, __ATOMIC_RELAXED);
+    return NULL;
+}
+
+static fallible fetch_and_unpack(struct watch *w, const struct oci_descriptor *d, const char *diff_id)
+{
+    struct unpack u = {
+        .diff_id = diff_id, .verified = str_eq(d->digest, diff_id), .progress = on_unpacked, .progress_ctx = w
+    };
+    if (d->size >= WORTH_A_PIPE && !layout_has_blob(w->p->l, d->digest, d->size))
+        return pipe_run(w->p->l, &u, fetch_blob, w);
+    TRY(fetch_blob(w, NULL));
+    return layer_unpack_blob(w->p->l, d->digest, diff_id, on_unpacked, w);
 }
 
 /* Some images have one (empty) layer many times: the first one's job is enough for all. */
@@ -272,11 +312,7 @@ static fallible get_layer(struct pull *p, struct pool *pool, size_t layer)
     /* Unpacked from another packing of the same files: the blob is fetched all the same, because a name in index.json
      * promises all that it needs to whoever reads the layout. */
     tell(p, layer, PROGRESS_DOWNLOADING, 0, d->size);
-    TRY(fetch(p, d, on_fetched, &w));
-    if (!unpacked) {
-        tell(p, layer, PROGRESS_EXTRACTING, 0, d->size);
-        TRY(layer_unpack_blob(p->l, d->digest, diff_id, on_unpacked, &w));
-    }
+    TRY(unpacked ? fetch(p, d, on_fetched, &w) : fetch_and_unpack(&w, d, diff_id));
     tell(p, layer, PROGRESS_DONE, d->size, d->size);
     __atomic_store_n(&p->fetched, true, __ATOMIC_RELAXED);
     return NULL;

@@ -357,7 +357,9 @@ static fallible unpack_staged(struct work *w, char **ret_diff_id)
         *w->ret_aside = take(staged);
         *w->ret_aside_fd = take_fd(&stage_fd);
     } else {
-        err *e = layer_publish(w->layout, staged, diff_id, &ours);
+        err *e = w->u->admit ? w->u->admit(w->u->admit_ctx) : NULL;
+        if (!e)
+            e = layer_publish(w->layout, staged, diff_id, &ours);
         if (e || !ours)
             err_ignore(fs_remove_tree_at(w->layout->fd, staged), "a sweep will remove it");
         TRY(e);

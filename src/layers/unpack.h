@@ -20,6 +20,9 @@ struct unpack {
     bool verified;               /* the source is a plain tar that the caller already hashed to diff_id */
     struct untar_limits limits;
     struct untar_origin *origin; /* NULL, or where its files are already; the layer is made of files then */
+    /* NULL, or asked when all is unpacked and right, before any of it is visible: an error takes it all back. */
+    err *(*admit)(void *ctx);
+    void *admit_ctx;
     /* NULL, or told now and then how many packed bytes were read. May run in another thread than the caller's. */
     void (*progress)(void *ctx, uint64_t bytes_in);
     void *progress_ctx;

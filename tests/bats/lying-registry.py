@@ -52,6 +52,14 @@ class Image:
             layer["size"] -= 1
         elif lie == "size-huge":
             layer["size"] = 1 << 60
+        elif lie == "held-diff-id":
+            config = json.loads(blobs[manifest["config"]["digest"]])
+            config["rootfs"]["diff_ids"] = ["sha256:" + "0" * 64]
+            self.set_config(manifest, blobs, config)
+        elif lie == "held-digest":  # the bytes before the place where it waits are right
+            wrong = bytearray(blobs[layer["digest"]])
+            wrong[-len(wrong) // 4] ^= 1
+            blobs[layer["digest"]] = bytes(wrong)
         elif lie == "digest":
             wrong = bytearray(blobs[layer["digest"]])
             wrong[len(wrong) // 2] ^= 1
@@ -108,7 +116,7 @@ LIES = """honest size-more size-less size-huge digest diff-id more-layers config
 schema1 cut cut-always short stall late wrong-range no-range busy busy-always broken html garbage huge
 content-digest other-manifest token token-user token-user-always token-realm token-empty token-newline token-identity basic redirect
 redirect-loop redirect-file redirect-manifest headers
-no-rootfs no-diff-ids bad-diff-id config-is-layer layer-is-config nested nested-hidden itself few-left""".split()
+held held-cut held-again held-other held-digest held-diff-id no-rootfs no-diff-ids bad-diff-id config-is-layer layer-is-config nested nested-hidden itself few-left""".split()
 
 
 # Those that lie to who pushes. Only uploads are lied about; manifests are kept under DIR/pushed/.
@@ -462,6 +470,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             at = begin + 1 if lie == "wrong-range" else begin
             headers["Content_Range"] = "bytes %d-%d/%d" % (at, len(data) - 1, len(data))
         rest = data[begin:]
+        if lie.startswith("held") and name == self.image.manifest["layers"][0]["digest"]:
+            return self.hold(lie, status, rest, headers, data)
         if lie == "late":  # slow, so that it can be killed in the middle
             return self.slowly(status, rest, headers, 0.03, len(rest))
         if lie in ("cut", "no-range", "wrong-range", "cut-always", "stall"):
@@ -476,6 +486,29 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if lie == "short":
             return self.answer(status, rest[: len(rest) // 2], **headers)
         return self.answer(status, rest, **headers)
+
+    def hold(self, lie, status, rest, headers, data):
+        """Sends half and waits for DIR/go; then the rest, or nothing more and, when asked again, all from the start."""
+        go = os.path.join(self.folder, "go")
+        first = not os.path.exists(go)
+        if lie == "held-other" and first:  # other bytes than those that come when it begins again
+            rest = bytes(len(data))
+        if lie in ("held-again", "held-other") and not first:
+            return self.answer(200, data)
+        self.send_response(status)
+        for key, value in headers.items():
+            self.send_header(key.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(rest)))
+        self.end_headers()
+        half = len(rest) // 2 if first else 0
+        self.wfile.write(rest[:half])
+        self.wfile.flush()
+        while first and not os.path.exists(go):
+            time.sleep(0.02)
+        if first and lie in ("held-cut", "held-again", "held-other"):
+            self.close_connection = True
+        else:
+            self.wfile.write(rest[half:])
 
     def slowly(self, status, rest, headers, pause, most, stall=False):
         """Promises all of rest, sends the first bytes of it, and hangs up."""
