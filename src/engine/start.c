@@ -79,6 +79,16 @@ fallible container_show_files(struct container *c, struct container_plan *plan)
     return errno == EEXIST ? NULL : err_sys(errno, "make '%s'", c->state_dir);
 }
 
+/* Before the plan: an ordinary user's published ports are the holder's from then on, and what is withdrawn later goes
+ * by the container's ID, the new ones with it. The record of how the last run ended stays until the start goes on. */
+static fallible withdraw_last_run(struct container *c)
+{
+    if (access(c->state_dir, F_OK) < 0)
+        return NULL;
+    err_ignore(runtime_delete(c->state_dir, true), "what it leaves is in the folder, which goes before the start");
+    return network_withdraw(c->state_dir);
+}
+
 static fallible make_state_dir(struct container *c)
 {
     own_fd int run = -1;
@@ -87,8 +97,6 @@ static fallible make_state_dir(struct container *c)
         return NULL;
     if (errno != EEXIST)
         return err_sys(errno, "make '%s'", c->state_dir);
-    err_ignore(runtime_delete(c->state_dir, true), "what it leaves is in the folder that goes now");
-    TRY(network_withdraw(c->state_dir));
     TRY(engine_remove_tree(c->state_dir));
     if (mkdirat(run, c->row.id, 0700) < 0)
         return err_sys(errno, "make '%s'", c->state_dir);
@@ -203,6 +211,7 @@ static fallible start_planned(struct container *c, enum plan_limits limits, int 
 {
     int client[2] = { -1, -1 };
     struct container_plan plan = CONTAINER_PLAN_NONE;
+    TRY(withdraw_last_run(c));
     TRY(container_plan(c, limits, PLAN_NETWORK_MAKE, &plan));
     if (ret_sock)
         size_console(plan.spec->process);
