@@ -364,18 +364,10 @@ fallible db_port_set(struct db *db, const struct db_port *p)
     return db_finish(db, s, "note a port");
 }
 
-fallible db_port_list(struct db *db, const char *container, struct db_ports *ret)
+static fallible read_ports(struct db *db, sqlite3_stmt *s, struct db_ports *ret)
 {
-    own(stmt) sqlite3_stmt *s = NULL;
     own(db_ports) struct db_ports l = { 0 };
     int code;
-    TRY(db_prepare(db,
-                   container
-                       ? "SELECT * FROM port WHERE container = ? ORDER BY container_port, proto, host_ip, want_port"
-                       : "SELECT * FROM port ORDER BY container, container_port, proto, host_ip, want_port",
-                   &s));
-    if (container)
-        db_bind_text(s, 1, container);
     while ((code = sqlite3_step(s)) == SQLITE_ROW) {
         l.items = mem_array(l.items, l.n + 1, sizeof *l.items);
         l.items[l.n++] = (struct db_port){
@@ -392,6 +384,28 @@ fallible db_port_list(struct db *db, const char *container, struct db_ports *ret
     *ret = l;
     l = (struct db_ports){ 0 };
     return NULL;
+}
+
+fallible db_port_list(struct db *db, const char *container, struct db_ports *ret)
+{
+    own(stmt) sqlite3_stmt *s = NULL;
+    TRY(db_prepare(db,
+                   container
+                       ? "SELECT * FROM port WHERE container = ? ORDER BY container_port, proto, host_ip, want_port"
+                       : "SELECT * FROM port ORDER BY container, container_port, proto, host_ip, want_port",
+                   &s));
+    if (container)
+        db_bind_text(s, 1, container);
+    return read_ports(db, s, ret);
+}
+
+fallible db_port_find(struct db *db, const char *proto, int64_t host_port, struct db_ports *ret)
+{
+    own(stmt) sqlite3_stmt *s = NULL;
+    TRY(db_prepare(db, "SELECT * FROM port WHERE host_port = ? AND proto = ?", &s));
+    (void)sqlite3_bind_int64(s, 1, host_port);
+    db_bind_text(s, 2, proto);
+    return read_ports(db, s, ret);
 }
 
 fallible db_begin(struct db *db)

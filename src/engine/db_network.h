@@ -96,6 +96,8 @@ fallible db_port_add(struct db *db, const struct db_port *p);
 fallible db_port_remove(struct db *db, const struct db_port *p);
 /* container NULL: all. */
 fallible db_port_list(struct db *db, const char *container, struct db_ports *ret);
+/* All that have this port of the host's, or had it at their last start. */
+fallible db_port_find(struct db *db, const char *proto, int64_t host_port, struct db_ports *ret);
 fallible db_port_set(struct db *db, const struct db_port *p); /* host_port of the row with the same wish */
 
 /* Several of the above at once. */

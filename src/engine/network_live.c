@@ -169,7 +169,7 @@ fallible network_disconnect(struct engine *e, struct network *n, struct containe
  */
 
 /* The port is looked at, not kept: the monitor of a running container takes no descriptors. */
-static fallible check_port(struct container *c, struct db_port *p)
+static fallible check_port(struct container *c, const struct db_ports *there, struct db_port *p)
 {
     struct reserve r = { 0 };
     struct ip at = { 0 };
@@ -177,10 +177,15 @@ static fallible check_port(struct container *c, struct db_port *p)
     if (*p->host_ip)
         TRY(ip_parse(p->host_ip, &at));
     own_mem struct ip *shared = NULL;
-    if (port == RESERVE_SHARED_PORT) {
+    for (size_t i = 0; i < there->n && port; i++)
+        if (there->items[i].host_port == port && str_eq(there->items[i].proto, p->proto) &&
+            (!*p->host_ip || !*there->items[i].host_ip || str_eq(p->host_ip, there->items[i].host_ip)))
+            return err_new(ERR_CONFLICT, "port %u/%s of the host is taken by container '%s' itself, for its port %lld",
+                           port, p->proto, c->row.name, (long long)there->items[i].container_port);
+    if (port) /* what was given like this is in the rows alone */
         TRY(network_port_holder(c, p, NULL));
+    if (port == RESERVE_SHARED_PORT)
         TRY(network_all_gateways(c->engine, &shared, &r.shared_n));
-    }
     r.shared = shared;
     err *e = reserve_port(&r, proto_number(p->proto), &at, false, &port);
     p->host_port = port;
@@ -274,7 +279,7 @@ fallible network_port_add(struct engine *e, struct container *c, struct db_ports
         free(ports->items[i].container);
         ports->items[i].container = mem_strdup(c->row.id);
         if (pid)
-            TRY(check_port(c, &ports->items[i]));
+            TRY(check_port(c, &there, &ports->items[i]));
     }
     if (pid)
         TRY(network_change_begin(c, NULL, NULL));

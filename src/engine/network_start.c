@@ -318,13 +318,13 @@ fallible network_port_holder(struct container *c, const struct db_port *p, err *
     struct db *db;
     err *e = engine_db(c->engine, &db);
     if (!e)
-        e = db_port_list(db, NULL, &all);
-    err_ignore(e, "the port is taken all the same");
+        e = db_port_find(db, p->proto, p->want_port, &all);
+    err_ignore(e, "the port is taken all the same, or it is held by a socket");
     for (size_t i = 0; i < all.n; i++) {
         const struct db_port *o = &all.items[i];
         struct db_container row;
-        bool same = o->host_port == p->want_port && str_eq(o->proto, p->proto) && !str_eq(o->container, c->row.id) &&
-                    (!*o->host_ip || !*p->host_ip || str_eq(o->host_ip, p->host_ip));
+        bool same =
+            !str_eq(o->container, c->row.id) && (!*o->host_ip || !*p->host_ip || str_eq(o->host_ip, p->host_ip));
         if (!same || !network_is_published(c->engine, o->container) || (e = db_container_find(db, o->container, &row)))
             continue;
         err_free(take_taken);
@@ -357,7 +357,7 @@ static fallible prepare_port(struct container *c, struct db_port *p, const struc
         err *e = reserve_port(&ret->reserve, proto_number(p->proto), &at, both, &port);
         ret->reserve.shared = NULL;
         ret->reserve.shared_n = 0;
-        if (err_is(e, ERR_CONFLICT) && p->want_port)
+        if (p->want_port && (!e || err_is(e, ERR_CONFLICT))) /* what 'port add' gave is not held by a socket */
             e = network_port_holder(c, p, e);
         TRY(e);
         fault_here(FAULT_RESERVED);
