@@ -159,7 +159,9 @@ static fallible make_interface(int host, const struct network_link *l, int netns
 
 /*
  * Of the host's end. Where the container is, the bridge is told: a container that was there a moment ago may have had
- * the same address, and what is sent to it before it has sent anything itself would go to the other's end.
+ * the same address, and what is sent to it before it has sent anything itself would go to the other's end. For good
+ * ("sticky", Linux 4.20; older kernels pass over the word): else a neighbour that sends from this address, for which
+ * NET_RAW is enough, would be sent what is meant for this one.
  */
 static fallible set_port(int host, const struct network_link *l)
 {
@@ -169,7 +171,10 @@ static fallible set_port(int host, const struct network_link *l)
         return NULL;
     TRY(link_index(host, l->host, &index));
     const struct ndmsg where = {
-        .ndm_family = PF_BRIDGE, .ndm_ifindex = (int)index, .ndm_state = NUD_NOARP, .ndm_flags = NTF_MASTER
+        .ndm_family = PF_BRIDGE,
+        .ndm_ifindex = (int)index,
+        .ndm_state = NUD_NOARP,
+        .ndm_flags = NTF_MASTER | NTF_STICKY,
     };
     network_set_up(&b, index, false); /* a bridge's port needs no address */
     if (l->hairpin || l->apart) {
@@ -354,7 +359,7 @@ static void explain_link(const struct network_link *l, FILE *out)
     if (l->apart)
         fprintf(out, "bridge link set dev %s isolated on\n", l->host);
     if (l->kind == NETWORK_BRIDGE)
-        fprintf(out, "bridge fdb replace %s dev %s master static\n", mac, l->host);
+        fprintf(out, "bridge fdb replace %s dev %s master static sticky\n", mac, l->host);
     for (size_t i = 0; i < ARRAY_SIZE(addresses); i++)
         if (ip_is_set(&addresses[i]->ip))
             fprintf(out, "nsenter -t $pid -n ip address add %s dev %s%s\n", prefix_text(addresses[i], text), l->name,

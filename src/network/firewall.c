@@ -82,8 +82,8 @@ static void add_guard(struct nft *n)
 {
     for (enum side_of side = SOURCE; side <= DESTINATION; side++) {
         nft_rule_begin(n, "guard");
+        in_loopback_net(n, side); /* first: of every packet that comes, it is asked this much and seldom more */
         interface_in(n, NFT_META_IIFNAME, "bridges");
-        in_loopback_net(n, side);
         nft_verdict(n, NF_DROP);
         nft_rule_end(n);
     }
@@ -208,13 +208,13 @@ static void add_input(struct nft *n)
 {
     static const int families[] = { AF_INET, AF_INET6 };
     const uint8_t icmp6 = IPPROTO_ICMPV6;
+    nft_rule_begin(n, "input"); /* ct state established,related return */
+    has_bits(n, NFT_CT_STATE, KNOWN);
+    nft_verdict(n, NFT_RETURN);
+    nft_rule_end(n);
     nft_rule_begin(n, "input"); /* iifname != @bridges return */
     nft_meta(n, NFT_META_IIFNAME, NFT_R0);
     nft_unless(n, "bridges", NFT_R0);
-    nft_verdict(n, NFT_RETURN);
-    nft_rule_end(n);
-    nft_rule_begin(n, "input"); /* ct state established,related return */
-    has_bits(n, NFT_CT_STATE, KNOWN);
     nft_verdict(n, NFT_RETURN);
     nft_rule_end(n);
     nft_rule_begin(n, "input"); /* meta l4proto icmpv6 return */
