@@ -58,6 +58,15 @@ static const char *text_of(const json_t *row, const char *key)
     return text ? text : "";
 }
 
+static void add_cell(struct str *line, const json_t *row, const char *key)
+{
+    const json_t *number = json_object_get(row, key);
+    if (json_is_integer(number))
+        str_printf(line, "%lld", (long long)json_integer_value(number));
+    else
+        str_add(line, text_of(row, key));
+}
+
 static void print_columns(const struct table_column *columns, const json_t *rows, bool heading)
 {
     own_strv struct strv lines = { 0 };
@@ -70,7 +79,7 @@ static void print_columns(const struct table_column *columns, const json_t *rows
     for (size_t i = 0; i < json_array_size(rows); i++) {
         for (const struct table_column *c = columns; c->header; c++) {
             str_add(&line, c == columns ? "" : "\t");
-            str_add(&line, text_of(json_array_get(rows, i), c->key));
+            add_cell(&line, json_array_get(rows, i), c->key);
         }
         strv_add_take(&lines, str_take(&line));
     }

@@ -223,6 +223,9 @@ static fallible given_subnet(struct network_list *others, int sock, const char *
         if (!strchr(c->subnets[i].subnet, ':') == (p.ip.family == AF_INET))
             return err_new(ERR_INVALID, "--subnet: two of one family: one of IPv4 and one of IPv6 can be given");
     p.ip = prefix_first(&p);
+    if (p.ip.family == AF_INET ? p.ip.bytes[0] >= 224 || !p.ip.bytes[0] : p.ip.bytes[0] == 0xff)
+        return err_new(ERR_INVALID, "--subnet: '%s' is not for single hosts: choose another, such as 10.77.0.0/24",
+                       text);
     if (clashes_matter)
         TRY(find_clash(others, sock, &p, &clash));
     if (clash.len)

@@ -247,13 +247,17 @@ fallible spawn_wait(const struct spawn *s, int *ret_status)
     return spawn_end(s, pidfd, ret_status);
 }
 
-static const char *last_line(char *text)
+/* The last line, or, where a program shows how it is to be called, the first. */
+static const char *reason(char *text)
 {
     size_t n = strlen(text);
     while (n && isspace((unsigned char)text[n - 1]))
         text[--n] = '\0';
     const char *line = strrchr(text, '\n');
-    return line ? line + 1 : text;
+    if (!line || !strstr(text, "\nUsage:"))
+        return line ? line + 1 : text;
+    text[strcspn(text, "\n")] = '\0';
+    return text;
 }
 
 fallible spawn_output(char *const *argv, size_t max, char **ret_text)
@@ -286,8 +290,7 @@ fallible spawn_output(char *const *argv, size_t max, char **ret_text)
         own_mem char *said = NULL;
         (void)lseek(err_fd, 0, SEEK_SET);
         TRY(fs_read_fd(err_fd, "stderr", 1 << 20, &said, NULL));
-        return err_new(ERR_UNAVAILABLE, "run '%s': exit status %d: %s", argv[0], proc_exit_code(status),
-                       last_line(said));
+        return err_new(ERR_UNAVAILABLE, "run '%s': exit status %d: %s", argv[0], proc_exit_code(status), reason(said));
     }
     *ret_text = take(text);
     return NULL;

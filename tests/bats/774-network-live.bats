@@ -92,3 +92,81 @@ port add ports [::1]:18100:80                            | 1   | the kernel lead
 run --rm -p 18100:80/icmp busybox true                   | 125 | 'icmp' is not one of tcp, udp, sctp
 END
 }
+
+@test "published ports are there again after restart, stop and start, kill and start; an added one too" {
+    local who way
+    for who in husk u; do
+        $who run -d --name web --network one -p 18200:80 busybox sh -c 'echo here >/tmp/index.html; exec httpd -f -p 80 -h /tmp' >/dev/null
+        $who port add web 18201:80
+        wait_until 10 answers 18200
+        for way in "restart -t 0 web" "stop -t 0 web" "kill web"; do
+            # shellcheck disable=SC2086
+            $who $way >/dev/null
+            [[ $way == restart* ]] || { $who wait web && $who start web; } >/dev/null
+            wait_until 10 answers 18200
+            wait_until 10 answers 18201
+        done
+        $who rm -f web >/dev/null
+    done
+}
+answers() { [[ $(ask 127.0.0.1 "$1") == here ]]; }
+
+@test "port add: what another has, or the container itself, is named, also where no socket holds it" {
+    local who
+    for who in husk u; do
+        $who run -d --name first --network one busybox sleep 1000 >/dev/null
+        $who run -d --name second --network one busybox sleep 1000 >/dev/null
+        $who port add first 18300:80
+        run $who port add first 127.0.0.1:18300:81
+        expect 1 "port 18300/tcp of the host is taken by container 'first' itself, for its port 80"
+        run $who port add second 18300:80
+        expect 1 "port 18300/tcp of the host is taken by container 'first'"
+        run $who run --rm -p 18300:80 busybox true
+        expect 125 "port 18300/tcp of the host is taken by container 'first'"
+        $who port rm first 18300:80
+        $who port add second 18300:80
+        $who rm -f first second >/dev/null
+    done
+    run u run --rm --network pasta:-x busybox true
+    expect 125 "pasta: invalid option -- 'x'"
+}
+
+# A frame of nothing, from container $1, as from $2.
+claim() {
+    nsenter -t "$(husk inspect "$1" | jq '.[0].State.Pid')" -n python3 - "$2" <<'END'
+import socket, sys
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+s.bind(("eth0", 0))
+s.send(b"\xff" * 6 + bytes.fromhex(sys.argv[1].replace(":", "")) + b"\x88\xb5" + bytes(46))
+END
+}
+ports_of() { bridge fdb show | awk -v mac="$1" '$1 == mac && !/permanent/ { print $3 }'; }
+
+@test "a neighbour that sends from a container's hardware address draws nothing of what is meant for that" {
+    local mac loose
+    husk run -d --name victim --network one busybox sleep 1000 >/dev/null
+    husk run -d --name thief --network one busybox sleep 1000 >/dev/null
+    mac=$(husk inspect victim | jq -r '.[0].NetworkSettings.Networks.one.MacAddress')
+    loose=02:00:00:00:00:99 # to see that what is done is what an attacker would do: a free address is drawn so
+    claim thief $loose
+    wait_until 5 eval '[[ $(ports_of 02:00:00:00:00:99) == hk* ]]'
+    [[ $(ports_of "$mac") == "hk$(husk inspect victim | jq -r '.[0].Id[:9]')".* ]]
+    claim thief "$mac"
+    claim thief "$mac"
+    [[ $(ports_of "$mac") == "hk$(husk inspect victim | jq -r '.[0].Id[:9]')".* ]] || { bridge fdb show; return 1; }
+    run husk exec thief ping -c 1 -w 3 victim
+    expect 0 "1 packets received"
+    husk restart -t 0 victim >/dev/null # and its next run's port has it
+    run husk exec thief ping -c 1 -w 5 victim
+    expect 0 "1 packets received"
+}
+
+@test "network create refuses subnets of no hosts; policy ls numbers the rules" {
+    check_table <<'END'
+network create --subnet 224.0.0.0/24 odd  | 1 | '224.0.0.0/24' is not for single hosts
+network create --subnet ff05::/64 odd     | 1 | 'ff05::/64' is not for single hosts
+network policy add one from=* to=web      | 0 |
+network policy ls one                     | 0 | 1        from=* to=web
+network policy rm one 1                   | 0 |
+END
+}
