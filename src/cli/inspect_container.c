@@ -231,7 +231,7 @@ static void put_limits(json_t *o, const struct container_config *k)
     put(o, "MemoryReservation", number(r->memory_reservation));
     put(o, "MemorySwappiness", r->memory_swappiness.set ? number(r->memory_swappiness) : json_null());
     put(o, "NanoCpus",
-        json_integer(r->cpu_quota.set && r->cpu_period.v ? r->cpu_quota.v * 1000000000 / r->cpu_period.v : 0));
+        json_integer(r->cpu_quota.v > 0 && r->cpu_period.v ? r->cpu_quota.v * 1000000000 / r->cpu_period.v : 0));
     put(o, "CpuShares", number(r->cpu_shares));
     put(o, "BlkioWeight", number(r->blkio_weight));
     put(o, "BlkioWeightDevice", rates_doc(&r->blkio_weight_device, "Weight"));

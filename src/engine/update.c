@@ -99,7 +99,8 @@ static fallible check(const struct container_resources *r)
     return NULL;
 }
 
-static fallible apply(const struct container *c, const struct container_resources *r)
+/* pids: its limit is among them, if only that which every container has. */
+static fallible apply(const struct container *c, const struct container_resources *r, bool pids)
 {
     own(runtime_state) struct runtime_state *state = NULL;
     own(cgroup_host) struct cgroup_host *host = NULL;
@@ -114,7 +115,7 @@ static fallible apply(const struct container *c, const struct container_resource
     struct oci_linux l = { 0 };
     spec.linux_ = &l;
     struct container_config config = { .resources = (struct container_resources *)r };
-    err *e = spec_add_resources(&(struct spec_input){ .config = &config }, &spec);
+    err *e = spec_add_resources(&(struct spec_input){ .config = &config, .limits = pids }, &spec);
     if (!e)
         e = cgroup_host_open(&host);
     if (!e)
@@ -223,6 +224,25 @@ static fallible merge_words(struct container_config *c, const struct create_opti
     return merge_ulimits(c, &said->ulimit);
 }
 
+/* What was, and no limit where there was none. Borrowed from both. */
+static struct container_resources way_back(const struct container_resources *before,
+                                           const struct container_resources *said)
+{
+    static const struct opt_i64 none = { true, -1 }, even = { true, 1024 };
+    struct container_resources r = before ? *before : (struct container_resources){ 0 };
+    if (said->memory.set && !r.memory.set)
+        r.memory = none;
+    if (said->memory_swap.set && !r.memory_swap.set)
+        r.memory_swap = none;
+    if (said->memory_reservation.set && !r.memory_reservation.set)
+        r.memory_reservation = none;
+    if (said->cpu_quota.set && !r.cpu_quota.set)
+        r.cpu_quota = none;
+    if (said->cpu_shares.set && !r.cpu_shares.set)
+        r.cpu_shares = even;
+    return r;
+}
+
 static fallible update_locked(struct container *c, const struct container_resources *said,
                               const struct create_options *words, bool runs)
 {
@@ -238,13 +258,15 @@ static fallible update_locked(struct container *c, const struct container_resour
         e = merge_words(c->config, words);
     bool merged = !e;
     if (!e && runs && !says_nothing(said))
-        e = apply(c, said);
+        e = apply(c, said, said->pids_limit.set);
     if (!e)
         e = store(c);
     if (!e)
         return NULL;
-    if (merged && runs && before->resources && !says_nothing(said))
-        err_ignore(apply(c, before->resources), "as it was; the first error says what went wrong");
+    if (merged && runs && !says_nothing(said)) {
+        struct container_resources was = way_back(before->resources, said);
+        err_ignore(apply(c, &was, said->pids_limit.set), "as it was; the first error says what went wrong");
+    }
     container_config_free(c->config);
     c->config = take(before);
     return e;
@@ -257,6 +279,12 @@ fallible container_update(struct container *c, const struct create_options *o)
     const struct container_config *config;
     struct create_options wish = *o; /* borrowed lists and all */
     TRY(container_config(c, &config));
+    if (wish.memory.set && wish.memory.v == 0) /* as at 'create': no limit */
+        wish.memory.v = -1;
+    if (wish.cpus && strspn(wish.cpus, "0.") == strlen(wish.cpus)) {
+        wish.cpus = NULL;
+        wish.cpu_quota = (struct opt_i64){ true, -1 };
+    }
     if (wish.memory_swap.set && !wish.memory.set && config->resources)
         wish.memory = config->resources->memory; /* the two are checked together */
     TRY(options_merge_limits(&wish, said));

@@ -57,6 +57,14 @@ has_cgroup() { # HUSK CONTAINER
     done
 }
 
+# memory, processes, CPU time of 'tight'
+kernels_limits() {
+    $h exec tight sh -c 'cd /sys/fs/cgroup
+        for f in memory/memory.limit_in_bytes memory.max pids/pids.max pids.max cpu/cpu.cfs_quota_us cpu.max; do
+            if [ -e $f ]; then cat $f; fi
+        done' | sed -E '1s/^(9223372036854771712|max)$/none/; 3s/^(-1|max .*)$/none/' | xargs
+}
+
 @test "update: limits of a running container, kept for its next start" {
     local h
     for h in $WHO; do
@@ -81,6 +89,15 @@ has_cgroup() { # HUSK CONTAINER
             run $h update --cpuset-cpus 4095 tight
             [[ $status -eq 1 ]]
             [[ $($h inspect -f '{{.HostConfig.CpusetCpus}}' tight) == '' ]]
+            # limits go again, in the kernel too
+            $h update --pids-limit -1 --memory 0 --memory-swap -1 --cpus 0 tight
+            [[ $(kernels_limits) == "none max none" && $($h inspect -f '{{.HostConfig.NanoCpus}}' tight) == 0 ]]
+            # a limit that the kernel refuses takes those before it along
+            $h rm -f tight
+            $h run -d --name tight busybox sleep 1000
+            before=$(kernels_limits)
+            run $h update --memory 64m --cpus 0.5 --pids-limit 55 --device-read-bps /dev/null:1mb tight
+            [[ $status -eq 1 && $(kernels_limits) == "$before" ]] || { echo "$output; $before; $(kernels_limits)"; return 1; }
         else
             [[ $h == user_husk ]]
             run $h update --memory 64m tight
