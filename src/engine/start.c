@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -21,6 +22,7 @@
 #include "monitor/monitor.h"
 #include "monitor/restart.h"
 #include "os/fs.h"
+#include "os/ids.h"
 #include "os/sock.h"
 
 static fallible write_text(const struct container *c, struct container_plan *plan, int dir, const char *name,
@@ -279,6 +281,22 @@ static fallible start_required(struct container *c)
     return NULL;
 }
 
+/* The kernel says only that it is not permitted; what is in the way in a container, and what takes it out of it. */
+static fallible inside_another(err *e)
+{
+    if (err_errno(e) != EPERM || geteuid() != 0)
+        return e;
+    if (!ids_in_userns() && !ids_may_administer())
+        return err_wrap(e,
+                        "root has no CAP_SYS_ADMIN here, as in a default container: start that one with --userns auto "
+                        "(or --privileged), and husk works in it");
+    if (ids_in_userns() && !ids_may_clone(CLONE_NEWUSER | CLONE_NEWNET) && ids_may_clone(CLONE_NEWUSER))
+        return err_wrap(
+            e, "nobody makes a network namespace here, as in a default container: say --network host, or start "
+               "that one with --nested");
+    return e;
+}
+
 fallible container_start(struct container *c, int *ret_sock)
 {
     struct container_state s = { 0 };
@@ -298,7 +316,7 @@ fallible container_start(struct container *c, int *ret_sock)
     TRY(start_required(c));
     if (c->row.pod)
         TRY_AS(pod_prepare(c->engine, c->row.pod), "start container");
-    TRY_AS(start_locked(c, ret_sock), "start container");
+    TRY_AS(inside_another(start_locked(c, ret_sock)), "start container");
     container_unlock(c);
     return NULL;
 }

@@ -109,13 +109,18 @@ bool ids_may_mount_proc(void)
     return try_in_child(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID, true);
 }
 
-bool ids_is_root(void)
+bool ids_may_administer(void)
 {
     struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
     struct __user_cap_data_struct data[2] = { { 0 } };
+    return syscall(SYS_capget, &head, data) < 0 || data[0].effective & (1U << CAP_SYS_ADMIN);
+}
+
+bool ids_is_root(void)
+{
     if (geteuid() != 0)
         return false;
-    if (syscall(SYS_capget, &head, data) < 0 || data[0].effective & (1U << CAP_SYS_ADMIN))
+    if (ids_may_administer())
         return true;
     return !ids_in_userns() || !ids_may_clone(CLONE_NEWUSER);
 }

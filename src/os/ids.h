@@ -44,6 +44,8 @@ bool ids_in_userns(void);
  * namespaces, is an ordinary user in all but its number: its containers are made as an ordinary user's, in a user
  * namespace below, with every id that it has. Source: user_namespaces(7), CAP_SYS_ADMIN. */
 bool ids_is_root(void);
+/* Whether this process has CAP_SYS_ADMIN, or cannot know. */
+bool ids_may_administer(void);
 /* Whether clone(2) with these CLONE_NEW* works here: asked of the kernel, by a process that ends at once. */
 bool ids_may_clone(int flags);
 /* Whether a new pid namespace could have its own /proc: not where something is mounted over parts of the one that we

@@ -11,6 +11,7 @@ setup_file() {
     mkdir -m 755 "$T/in"
     cp -a "$HUSK_BUILD/bin" "$HUSK_BUILD/libexec" "$T/in/"
     cp "$IMAGES/busybox.tar" "$T/in/"
+    cp -a "$IMAGES/rootfs" "$T/in/root"
     chmod -R a+rX "$T/in"
     printf 'FROM busybox\nRUN echo made in $(id -u) >/made && rm /bin/awk && cat /made\nUSER alice\n' >"$T/in/Dockerfile"
     # husk's dynamic programs find this machine's libraries
@@ -56,6 +57,12 @@ wanted() { # MOUNT
     expect 0 "=$(wanted yes)"
     run husk run --rm --nested busybox true
     expect 125 "give --userns auto or --uidmap"
+    # what is in the way is named, with what takes it out of it
+    run husk run --rm --network none $NEST busybox sh -c 'HUSK_RUN=/run/h /in/bin/husk run --rm --network host --rootfs /in/root true'
+    expect 125 "as in a default container: start that one with --userns auto (or --privileged)"
+    run husk run --rm --network none --uidmap 0:200000:65536 $NEST -v /l busybox sh -c \
+        'HUSK_ROOT=/l/r HUSK_RUN=/run/h /in/bin/husk run --rm --network none --rootfs /in/root true'
+    expect 125 "say --network host, or start that one with --nested"
 }
 
 @test "an ordinary user's with --nested" {
