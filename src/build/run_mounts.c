@@ -11,6 +11,7 @@
 #include <sys/sysmacros.h>
 
 #include "build/ignore.h"
+#include "build/ssh_socket.h"
 #include "codec/digest.h"
 #include "engine/lowers.h"
 #include "engine/paths.h"
@@ -206,11 +207,19 @@ static bool is_file(const struct run_mount *m)
     return m->mount.type == BUILD_MOUNT_SECRET || m->mount.type == BUILD_MOUNT_SSH;
 }
 
+char *run_mounts_ssh_path(const struct run_mount *mounts, size_t i)
+{
+    size_t number = 0;
+    for (size_t k = 0; k < i; k++)
+        number += mounts[k].mount.type == BUILD_MOUNT_SSH;
+    return mem_printf("/run/buildkit/ssh_agent.%zu", number);
+}
+
 static char *target_of(const struct run_step *s, size_t i)
 {
     const struct build_mount *m = &s->mounts[i].mount;
     if (m->type == BUILD_MOUNT_SSH && !m->target)
-        return mem_printf("/run/buildkit/ssh_agent.%zu", i);
+        return run_mounts_ssh_path(s->mounts, i);
     if (!m->target)
         return NULL;
     own_mem char *absolute = m->target[0] == '/'
@@ -257,8 +266,11 @@ static fallible prepare_one(const struct run_step *s, size_t i, const char *secr
         TRY(put_secret(secrets, i, m));
         source = mem_printf("%s/%zu", secrets, i);
     }
-    if (m->mount.type == BUILD_MOUNT_SSH && m->socket)
-        source = mem_strdup(m->socket);
+    if (m->mount.type == BUILD_MOUNT_SSH && m->socket) {
+        TRY(ssh_socket_open(dir, m->socket, m->mount.mode >= 0 ? (mode_t)m->mount.mode : 0600, (uid_t)m->mount.uid,
+                            (gid_t)m->mount.gid));
+        source = mem_printf("%s/agent", dir);
+    }
     free(m->mount.source);
     m->mount.source = take(source);
     return NULL;

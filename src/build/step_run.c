@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "build/build_parts.h"
+#include "build/run_mounts.h"
 #include "os/fs.h"
 #include "os/proc.h"
 
@@ -124,6 +125,15 @@ static fallible mount_tree(struct build_step *s, struct run_mount *to, struct bu
     return NULL;
 }
 
+/* Of the mounts before the last one. */
+static bool has_agent(const struct build_step *s)
+{
+    for (size_t i = 0; i + 1 < s->exec.mounts_n; i++)
+        if (s->exec.mounts[i].socket)
+            return true;
+    return false;
+}
+
 static fallible add_mount(struct build_step *s, const struct df_flag *flag, struct step_parts *parts)
 {
     struct build *b = s->b;
@@ -151,10 +161,11 @@ static fallible add_mount(struct build_step *s, const struct df_flag *flag, stru
         if (!to->socket && m.required)
             return err_new(ERR_NOT_FOUND, "--mount: ssh agent '%s' is required: give it with --ssh %s", m.id, m.id);
         if (to->socket) {
-            own_mem char *pair = m.target
-                                     ? mem_printf("SSH_AUTH_SOCK=%s", m.target)
-                                     : mem_printf("SSH_AUTH_SOCK=/run/buildkit/ssh_agent.%zu", s->exec.mounts_n - 1);
-            strv_setenv(&s->exec.env, pair);
+            own_mem char *path =
+                m.target ? mem_strdup(m.target) : run_mounts_ssh_path(s->exec.mounts, s->exec.mounts_n - 1);
+            own_mem char *pair = mem_printf("SSH_AUTH_SOCK=%s", path);
+            if (!has_agent(s)) /* the first is who is asked */
+                strv_setenv(&s->exec.env, pair);
         }
     }
     if (m.type != BUILD_MOUNT_BIND && !(m.type == BUILD_MOUNT_CACHE && m.from))

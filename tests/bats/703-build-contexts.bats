@@ -202,6 +202,18 @@ RUN --network=none --mount=type=ssh cd /husr/lib/*-linux-gnu && LD_LIBRARY_PATH=
         SSH_AUTH_SOCK=$socket ssh-add -q "$key" 2>/dev/null || { chmod 600 "$key"; SSH_AUTH_SOCK=$socket ssh-add -q "$key"; chmod 644 "$key"; }
         "$h" build -q --no-cache -t ssh:2 -v /usr:/husr:ro --ssh "default=$socket" -f - "$T/c" <<<"$list"
         [[ $("$h" run --rm ssh:2 cat /list) == "$(ssh-keygen -lf "$key" | cut -d' ' -f2,3)" ]]
+        # the socket of a step is the step's own, with the mode and the owner that the mount says: another user may ask
+        "$h" build -q --no-cache -t ssh:3 -v /usr:/husr:ro --ssh "default=$socket" --ssh "two=$socket" -f - "$T/c" <<'D'
+FROM busybox
+RUN --network=none --mount=type=cache,target=/c --mount=type=ssh --mount=type=ssh,id=two,target=/two,mode=0666,uid=7,gid=8 \
+    echo $SSH_AUTH_SOCK >/where; stat -c '%F %a %u:%g' $SSH_AUTH_SOCK /two >>/where
+RUN mkdir -m 1777 /out
+USER 5:6
+RUN --network=none --mount=type=ssh,uid=5 \
+    cd /husr/lib/*-linux-gnu && LD_LIBRARY_PATH=$PWD ./ld-linux-*.so.* /husr/bin/ssh-add -l | cut -d" " -f2,3 >/out/list
+D
+        [[ $("$h" run --rm ssh:3 cat /where) == $'/run/buildkit/ssh_agent.0\nsocket 600 0:0\nsocket 666 7:8' ]]
+        [[ $("$h" run --rm ssh:3 cat /out/list) == "$(ssh-keygen -lf "$key" | cut -d' ' -f2,3)" ]]
         pkill -f "ssh-agent -D -a $socket"
         wait "$agent" || true
         [[ ! $(pgrep -f "ssh-agent -D -a $T") ]]
