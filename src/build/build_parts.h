@@ -201,7 +201,10 @@ struct build_step {
     struct copy_owner owner;
     struct ignore *exclude;
     struct settle *settle; /* in the child */
+    bool files_in_time;    /* what the work made is not newer than layer_newest(), but for directories */
 };
+/* The newest time of a step's layer. */
+int64_t layer_newest(const struct build_step *s);
 void step_clear(struct build_step *s);
 fallible step_run_plan(struct build_step *s, struct step_parts *parts, char **ret_created_by);
 fallible step_run_work(struct build_step *s, const char *dir);

@@ -304,6 +304,14 @@ static void owner_of(const struct copy_owner *o, const struct stat *st, uint32_t
     *gid = o->set ? o->gid : o->keep ? st->st_gid : 0;
 }
 
+/* As layer.c's clamp() does it for all that was not made here. */
+static struct timespec time_of(const struct copy_job *job, struct timespec t)
+{
+    if (!job->clamps || (t.tv_sec < job->newest_s && !job->all_at_once))
+        return t;
+    return (struct timespec){ .tv_sec = job->newest_s };
+}
+
 /* A second name of a file that is there already. *ret_done. */
 static fallible link_again(struct copy_target *t, const struct source_entry *e, const char *path, bool *ret_done)
 {
@@ -339,7 +347,7 @@ static fallible fill_regular(struct copy_target *t, const struct copy_job *job, 
     if ((mode & 07000) && fchmod(to, mode) < 0)
         return err_sys(errno, "set the mode of '/%s'", path);
     TRY(copy_attributes(from, to, path));
-    struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, e->st.st_mtim };
+    struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, time_of(job, e->st.st_mtim) };
     if (futimens(to, times) < 0)
         return err_sys(errno, "set the time of '/%s'", path);
     return NULL;
@@ -366,7 +374,7 @@ static fallible put_special(struct copy_target *t, const struct copy_job *job, c
     }
     owner_of(job->owner, &e->st, &uid, &gid);
     TRY(set_owner(t->upper_fd, path, uid, gid));
-    struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, e->st.st_mtim };
+    struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, time_of(job, e->st.st_mtim) };
     if (utimensat(t->upper_fd, path, times, AT_SYMLINK_NOFOLLOW) < 0)
         return err_sys(errno, "set the time of '/%s'", path);
     return NULL;

@@ -58,6 +58,9 @@ struct copy_job {
     const struct copy_owner *owner;
     const struct copy_mode *mode;
     struct settle *settle; /* NULL: nothing is written early */
+    bool clamps;           /* files that are newer than newest_s get that time; false: all keep theirs */
+    int64_t newest_s;
+    bool all_at_once; /* and so do all others */
 };
 fallible copy_run(struct copy_target *t, const struct copy_job *job);
 /* A file from memory: a here-document. */

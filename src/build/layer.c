@@ -41,7 +41,7 @@ static fallible clamp_tree(const struct layer_input *in, int dir_fd, size_t *ent
         if (str_eq(e->d_name, ".") || str_eq(e->d_name, ".."))
             continue;
         (*entries)++;
-        if (in->keep_times && e->d_type != DT_DIR)
+        if ((in->keep_times || in->files_in_time) && e->d_type != DT_DIR && e->d_type != DT_UNKNOWN)
             continue;
         if (fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
             return err_sys(errno, "look at '%s'", e->d_name);

@@ -19,10 +19,11 @@ struct build_secret {
     size_t n;
 };
 struct layer_input {
-    const char *dir;  /* "tmp/build-.../3": has upper/, is consumed. Below the store */
-    int64_t newest_s; /* later times become it */
-    bool all_at_once; /* earlier ones, too */
-    bool keep_times;  /* none does */
+    const char *dir;    /* "tmp/build-.../3": has upper/, is consumed. Below the store */
+    int64_t newest_s;   /* later times become it */
+    bool all_at_once;   /* earlier ones, too */
+    bool keep_times;    /* none does */
+    bool files_in_time; /* files are so already: directories alone are looked at */
     const struct build_secret *secrets;
     size_t secrets_n;
     struct settle *settle; /* NULL: nothing is written early */

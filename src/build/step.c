@@ -96,6 +96,11 @@ static fallible prepare_dir(const struct build *b, const char *name)
     return NULL;
 }
 
+int64_t layer_newest(const struct build_step *s)
+{
+    return s->b->epoch.set ? s->b->epoch.v : s->newest_s > 0 ? s->newest_s : 1;
+}
+
 static fallible do_work(struct build_step *s, const char *name, struct build_layer *ret)
 {
     struct build *b = s->b;
@@ -118,9 +123,8 @@ static fallible do_work(struct build_step *s, const char *name, struct build_lay
         TRY(step_copy_work(s, dir, upper_fd));
     }
     struct layer_input in = { .dir = relative,
-                              .newest_s = s->b->epoch.set   ? s->b->epoch.v
-                                          : s->newest_s > 0 ? s->newest_s
-                                                            : 1,
+                              .newest_s = layer_newest(s),
+                              .files_in_time = s->files_in_time,
                               .all_at_once = s->b->o->image.timestamp.set,
                               .secrets = b->secrets,
                               .secrets_n = b->secrets_n,

@@ -241,7 +241,11 @@ fallible step_copy_work(struct build_step *s, const char *dir, int upper_fd)
                             .dest_is_dir = into_dir || one_dir,
                             .owner = &s->owner,
                             .mode = &s->mode,
-                            .settle = s->settle };
+                            .settle = s->settle,
+                            .clamps = true,
+                            .newest_s = layer_newest(s),
+                            .all_at_once = s->b->o->image.timestamp.set };
+    s->files_in_time = s->i->kind == DF_COPY && s->texts.n == 0;
     if (s->i->kind == DF_ADD)
         return add_work(s, t, &job, dir, into_dir);
     if (s->patterns.n)

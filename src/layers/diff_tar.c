@@ -141,10 +141,13 @@ static int compare_xattrs(const void *a, const void *b)
     return strcmp(((const struct tar_xattr *)a)->name, ((const struct tar_xattr *)b)->name);
 }
 
-/* Read by name, since not everything can be opened; /proc/self/fd/N/NAME is not followed behind the last slash. */
-static fallible read_xattrs(struct maker *m, const char *path, struct tar_entry *t)
+/*
+ * By descriptor where there is one (>= 0), which is a third of the work; else by name, since not everything can be
+ * opened: /proc/self/fd/N/NAME is not followed behind the last slash.
+ */
+static fallible read_xattrs(struct maker *m, int fd, const char *path, struct tar_entry *t)
 {
-    ssize_t len = llistxattr(path, m->xattr_names, XATTR_MAX);
+    ssize_t len = fd >= 0 ? flistxattr(fd, m->xattr_names, XATTR_MAX) : llistxattr(path, m->xattr_names, XATTR_MAX);
     m->metacopy = false;
     if (len < 0 && errno != ENOTSUP && errno != ENOENT)
         return err_sys(errno, "list its attributes");
@@ -154,7 +157,8 @@ static fallible read_xattrs(struct maker *m, const char *path, struct tar_entry 
         m->metacopy |= str_eq(name, "trusted.overlay.metacopy") || str_eq(name, "user.overlay.metacopy");
         if (!kept_xattr(name))
             continue;
-        ssize_t n = lgetxattr(path, name, m->xattr_value, XATTR_MAX);
+        ssize_t n =
+            fd >= 0 ? fgetxattr(fd, name, m->xattr_value, XATTR_MAX) : lgetxattr(path, name, m->xattr_value, XATTR_MAX);
         if (n < 0 && (errno == ENODATA || errno == ENOENT || errno == EPERM || errno == EACCES))
             continue; /* gone meanwhile, or not for us */
         if (n < 0 || t->xattrs_n == TAR_XATTRS_MAX) {
@@ -304,16 +308,17 @@ static fallible open_metacopy(struct maker *m, const struct diff_entry *e, int *
     return err_new(ERR_UNSUPPORTED, "overlayfs copied up its attributes only (metacopy=on), and no layer given has it");
 }
 
-static fallible put_file(struct maker *m, const struct diff_entry *e, struct tar_entry *t)
+static fallible put_file(struct maker *m, int fd, const struct diff_entry *e, struct tar_entry *t)
 {
-    own_fd int fd = -1;
+    own_fd int below = -1;
     struct stat st;
-    TRY(m->metacopy ? open_metacopy(m, e, &fd) : open_file(e->dir_fd, e->name, &fd));
-    if (fstat(fd, &st) < 0)
+    if (m->metacopy)
+        TRY(open_metacopy(m, e, &below));
+    if (fstat(below >= 0 ? below : fd, &st) < 0)
         return err_sys(errno, "look at it");
     if (!S_ISREG(st.st_mode))
         return err_new(ERR_CONFLICT, "it was replaced while it was read: pause the container");
-    return put_contents(m, fd, &st, t);
+    return put_contents(m, below >= 0 ? below : fd, &st, t);
 }
 
 /* ---- entries ---- */
@@ -360,13 +365,14 @@ static fallible put_dir(struct maker *m, const struct diff_entry *e, struct tar_
     return e->opaque ? put_mark(m, e->path, strlen(e->path), *e->path ? "/" : "", ".wh..wh..opq") : NULL;
 }
 
-static fallible put_by_type(struct maker *m, const struct diff_entry *e, struct tar_entry *t)
+/* fd: a regular file, opened. */
+static fallible put_by_type(struct maker *m, int fd, const struct diff_entry *e, struct tar_entry *t)
 {
     t->major = major(e->st.st_rdev);
     t->minor = minor(e->st.st_rdev);
     switch (e->st.st_mode & S_IFMT) {
     case S_IFREG:
-        return put_file(m, e, t);
+        return put_file(m, fd, e, t);
     case S_IFDIR:
         return put_dir(m, e, t);
     case S_IFLNK:
@@ -416,10 +422,13 @@ static fallible enter(void *ctx, const struct diff_entry *e)
         return put_header(m, &t);
     }
     TRY(describe(m, e, &t));
+    own_fd int fd = -1;
+    if (S_ISREG(e->st.st_mode))
+        TRY(open_file(e->dir_fd, e->name, &fd));
     snprintf(path, sizeof path, "/proc/self/fd/%d/%s", e->dir_fd, e->name);
-    err *problem = read_xattrs(m, path, &t);
+    err *problem = read_xattrs(m, fd, path, &t);
     if (!problem)
-        problem = put_by_type(m, e, &t);
+        problem = put_by_type(m, fd, e, &t);
     free_xattrs(&t);
     return problem;
 }
