@@ -36,10 +36,10 @@ static void print_row(const struct runtime_state *s, const char *owner)
 static json_t *row_json(const struct runtime_state *s, const char *owner)
 {
     char created[40];
-    return json_pack("{s:s, s:s, s:i, s:s, s:s, s:s, s:s}", "ociVersion", OCI_RUNTIME_VERSION, "id", s->id, "pid",
+    return json_pack("{s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:s}", "ociVersion", OCI_RUNTIME_VERSION, "id", s->id, "pid",
                      s->status == RUNTIME_STOPPED ? 0 : (int)s->init.pid, "status", runtime_status_word(s->status),
-                     "bundle", s->bundle ? s->bundle : "", "created", format_time_ns(s->created_ns, created), "owner",
-                     owner);
+                     "bundle", s->bundle ? s->bundle : "", "rootfs", s->rootfs ? s->rootfs : "", "created",
+                     format_time_ns(s->created_ns, created), "owner", owner);
 }
 
 static void list_one(const struct list_opts *o, const char *root, const char *id, json_t *all)

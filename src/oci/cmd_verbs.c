@@ -44,6 +44,8 @@ static fallible state_run(const void *opts, struct args args)
     TRY(json_parse("state", text, strlen(text), &doc));
     if (!json_object_get(doc, "pid"))
         json_object_set_new(doc, "pid", json_integer(0));
+    if (s->rootfs)
+        json_object_set_new(doc, "rootfs", json_string(s->rootfs));
     json_object_set_new(doc, "created", json_string(format_time_ns(s->created_ns, created)));
     json_object_set_new(doc, "owner", json_string(""));
     own_mem char *out = json_text(doc, BIND_INDENTED);
@@ -91,7 +93,9 @@ static fallible kill_run(const void *opts, struct args args)
 {
     struct kill_opts o = *(const struct kill_opts *)opts;
     o.signal = SIGTERM;
-    if (args.n > 1)
+    if (args.n > 1 && str_eq(args.v[1], "0")) /* only asks whether it is there: kill(2) */
+        o.signal = 0;
+    else if (args.n > 1)
         TRY(signal_parse(args.v[1], &o.signal));
     return oci_each(args.v[0], o.regex, kill_one, &o);
 }

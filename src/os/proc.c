@@ -41,8 +41,10 @@ fallible proc_clone(uint64_t flags, int cgroup_fd, pid_t *ret_pid, int *ret_pidf
 fallible proc_pidfd(pid_t pid, int *ret_pidfd)
 {
     int fd = pidfd_open(pid, 0);
+    /* Linux before 6.5 says EINVAL, later ones ENOENT, where no process has the number but a session or a group: its
+     * leader is gone */
     if (fd < 0)
-        return err_sys(errno, "open process %d", (int)pid);
+        return err_sys(pid > 0 && (errno == EINVAL || errno == ENOENT) ? ESRCH : errno, "open process %d", (int)pid);
     *ret_pidfd = fd;
     return NULL;
 }

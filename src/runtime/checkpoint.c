@@ -144,6 +144,44 @@ static void add_descriptors(int images_fd, struct str *o)
     }
 }
 
+/* Namespaces of others, named by path in config.json: they are not written down, and must be there again for a restore.
+ * The keys are runc's. CRIU has the like for no other type. */
+static const struct {
+    uint64_t flag;
+    const char *type, *file, *key;
+} outside[] = { { CLONE_NEWNET, "network", "net", "extRootNetNS" }, { CLONE_NEWPID, "pid", "pid", "extRootPidNS" } };
+
+static fallible add_outside(const struct runtime_state *s, struct str *o)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(outside); i++) {
+        char path[48];
+        struct stat st;
+        if (!(s->joined & outside[i].flag))
+            continue;
+        (void)snprintf(path, sizeof path, "/proc/%d/ns/%s", (int)s->init.pid, outside[i].file);
+        if (stat(path, &st) < 0)
+            return err_sys(errno, "look at '%s'", path);
+        own_mem char *text = mem_printf("%s[%llu]:%s", outside[i].file, (unsigned long long)st.st_ino, outside[i].key);
+        criu_text(o, CRIU_EXTERNAL, text);
+    }
+    return NULL;
+}
+
+/* Who is frozen cannot be stopped one by one, as CRIU does otherwise: it is told of the freezer, and leaves what it
+ * lets live as it was. containerd pauses before each checkpoint. */
+static fallible add_freezer(const struct runtime_state *s, struct str *o)
+{
+    own(cgroup) struct cgroup *g = NULL;
+    const char *name = NULL, *dir = NULL, *freezer = NULL;
+    bool v2 = false;
+    TRY(state_cgroup(s, &g));
+    for (size_t i = 0; g && cgroup_dir(g, i, &name, &dir, &v2); i++)
+        if (v2 || (str_eq(name, "freezer") && !freezer))
+            freezer = dir;
+    criu_text(o, CRIU_FREEZE_CGROUP, freezer);
+    return NULL;
+}
+
 fallible runtime_checkpoint(const char *state_dir, const struct runtime_criu *how)
 {
     own(runtime_state) struct runtime_state *s = NULL;
@@ -152,7 +190,7 @@ fallible runtime_checkpoint(const char *state_dir, const struct runtime_criu *ho
     own_str struct str o = { 0 };
     struct criu_answer answer = { 0 };
     TRY(state_open_locked(state_dir, &s, &dir, &lock));
-    if (s->status != RUNTIME_RUNNING)
+    if (s->status != RUNTIME_RUNNING && s->status != RUNTIME_PAUSED)
         return err_new(ERR_CONFLICT, "cannot checkpoint container '%s': it is %s", s->id,
                        runtime_status_word(s->status));
     if (s->shares_mounts)
@@ -160,6 +198,9 @@ fallible runtime_checkpoint(const char *state_dir, const struct runtime_criu *ho
     if (geteuid() != 0)
         return err_new(ERR_DENIED, "cannot checkpoint container '%s': CRIU needs root", s->id);
     TRY(add_options(how, DUMP_LOG, &o));
+    TRY(add_outside(s, &o));
+    if (s->status == RUNTIME_PAUSED)
+        TRY(add_freezer(s, &o));
     TRY(keep_descriptors(s, how->images_fd));
     criu_number(&o, CRIU_PID, (uint64_t)s->init.pid);
     const struct criu_call c = {
@@ -225,11 +266,26 @@ static fallible open_again(int fd, int *ret)
     return *ret < 0 ? err_sys(errno, "open '%s'", path) : NULL;
 }
 
+/* What was outside is what config.json names now. */
+static void give_outside(const struct namespaces *ns, int fds[static ARRAY_SIZE(outside)], struct str *o)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(outside); i++) {
+        own_str struct str inner = { 0 };
+        fds[i] = namespaces_join_fd(ns, outside[i].type);
+        if (fds[i] < 0)
+            continue;
+        criu_text(&inner, 1, outside[i].key);
+        criu_number(&inner, 2, (uint64_t)fds[i]);
+        criu_message(o, CRIU_INHERIT_FD, &inner);
+    }
+}
+
 static fallible call_restore(struct start *s, const struct runtime_criu *asked, const char *root, struct restore *r)
 {
     own_str struct str o = { 0 };
     own_fd int images = -1;
     own_fd int work = -1;
+    int outside_fds[ARRAY_SIZE(outside)];
     struct criu_answer answer = { 0 };
     struct runtime_criu how = *asked;
     TRY(open_again(asked->images_fd, &images));
@@ -241,11 +297,14 @@ static fallible call_restore(struct start *s, const struct runtime_criu *asked, 
     criu_number(&o, CRIU_RST_SIBLING, 1);
     add_groups(s->cgroup, &o);
     add_descriptors(how.images_fd, &o);
+    give_outside(&s->ns, outside_fds, &o);
     const struct criu_call c = {
         .program = how.program ? how.program : "criu",
         .type = CRIU_RESTORE,
         .options = &o,
         .group = s->cgroup,
+        .inherit_fds = outside_fds,
+        .inherit_fds_n = ARRAY_SIZE(outside_fds),
         .work_fd = how.work_fd,
         .log = RESTORE_LOG,
         .notify = told,

@@ -222,6 +222,9 @@ fallible criu_run(const struct criu_call *c, struct criu_answer *ret)
     TRY(proc_clone(0, -1, &pid, &pidfd));
     if (pid == 0) {
         err *e = c->group ? cgroup_add(c->group, getpid()) : NULL;
+        for (size_t i = 0; i < c->inherit_fds_n; i++)
+            if (c->inherit_fds[i] >= 0)
+                (void)fcntl(c->inherit_fds[i], F_SETFD, 0);
         if (!e && fcntl(theirs, F_SETFD, 0) == 0)
             (void)execvp(argv[0], argv);
         _exit(127);

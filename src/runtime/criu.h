@@ -41,7 +41,9 @@ enum criu_field {
     CRIU_EXT_SHARING = 29,
     CRIU_EXT_MASTERS = 30,
     CRIU_MANAGE_CGROUPS_MODE = 34,
+    CRIU_EXTERNAL = 37, /* "net[INODE]:KEY" */
     CRIU_EMPTY_NS = 38,
+    CRIU_FREEZE_CGROUP = 44,
     CRIU_LAZY_PAGES = 48,
     CRIU_STATUS_FD = 49,
     CRIU_ORPHAN_PTS_MASTER = 50,
@@ -70,6 +72,8 @@ struct criu_call {
     const char *program; /* "criu" */
     enum criu_type type;
     const struct str *options;
+    const int *inherit_fds; /* open in CRIU under the same numbers; -1 among them is none */
+    size_t inherit_fds_n;
     const struct cgroup *group; /* CRIU itself is put there, and what it restores with it; NULL: stays */
     int work_fd;                /* where its log is */
     const char *log;

@@ -97,11 +97,13 @@ static void plan_state(struct start *s)
     clock_gettime(CLOCK_REALTIME, &now);
     t->id = mem_strdup(s->c->id);
     t->bundle = mem_strdup(s->c->bundle);
+    t->rootfs = s->c->root->kind == ROOTFS_DIR ? mem_strdup(s->c->root->dir) : NULL;
     t->cgroup_path = s->scope.unit ? NULL : mem_strdup(s->cgroup_path);
     t->scope = mem_strdup(s->scope.unit);
     t->scope_user = s->scope.manager == SCOPE_USER;
     t->status = RUNTIME_CREATING;
     t->created_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    t->joined = s->ns.join;
     t->namespaces = s->ns.create | s->ns.join | (s->ns.create_cgroup ? CLONE_NEWCGROUP : 0) |
                     (s->ns.create_time ? CLONE_NEWTIME : 0);
     t->rootless = !s->privileged || s->in_userns;

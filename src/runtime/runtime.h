@@ -78,6 +78,7 @@ fallible runtime_finish(struct runtime_created *c);
 /* state.json and what the kernel says now. */
 struct runtime_state {
     char *id, *bundle, *cgroup_path;
+    char *rootfs;      /* the directory, or NULL when the root is made of layers */
     char *cgroup_text; /* the group for cgroup_of_text(), so that nobody has to look at the host again; or NULL */
     char *scope;       /* systemd's unit for the control group; NULL: husk made it itself */
     bool scope_user;   /* of the user's own systemd */
@@ -85,6 +86,7 @@ struct runtime_state {
     enum runtime_status status;
     int64_t created_ns;
     uint64_t namespaces; /* CLONE_NEW* that are the container's own or joined: what exec enters */
+    uint64_t joined;     /* those among them that are others' */
     bool rootless;       /* made without root's rights */
     bool shares_mounts;  /* its mount namespace is another's: its root is not that namespace's root */
     bool starts_at_once; /* it was never to wait for runtime_start(): no need to look whether it does */

@@ -8,9 +8,9 @@
 
 /* state.json as it is on disk: what the kernel cannot tell. Status is never stored: it is asked each time. */
 struct file {
-    char *oci_version, *id, *bundle, *cgroup, *cgroup_text, *scope;
+    char *oci_version, *id, *bundle, *rootfs, *cgroup, *cgroup_text, *scope;
     int64_t pid, created_ns;
-    uint64_t start_time, namespaces;
+    uint64_t start_time, namespaces, joined;
     bool rootless, no_new_keyring, scope_user, shares_mounts, starts_at_once;
     struct strmap annotations;
     char *listener_path, *listener_metadata;
@@ -26,12 +26,14 @@ static const struct bind_field file_fields[] = {
     BIND_I64(T, pid, "pid", .flags = BIND_ALWAYS),
     BIND_U64(T, start_time, "startTime"),
     BIND_STR(T, bundle, "bundle"),
+    BIND_STR(T, rootfs, "rootfs"),
     BIND_STR(T, cgroup, "cgroup"),
     BIND_STR(T, cgroup_text, "cgroupText"),
     BIND_STR(T, scope, "scope"),
     BIND_BOOL(T, scope_user, "scopeUser"),
     BIND_I64(T, created_ns, "createdNs"),
     BIND_U64(T, namespaces, "namespaces"),
+    BIND_U64(T, joined, "joined"),
     BIND_BOOL(T, rootless, "rootless"),
     BIND_BOOL(T, no_new_keyring, "noNewKeyring"),
     BIND_BOOL(T, shares_mounts, "sharesMounts"),
@@ -67,6 +69,7 @@ fallible state_write(int dir_fd, const struct runtime_state *s)
         .oci_version = version,
         .id = s->id,
         .bundle = s->bundle,
+        .rootfs = s->rootfs,
         .cgroup = s->cgroup_path,
         .cgroup_text = s->cgroup_text,
         .scope = s->scope,
@@ -75,6 +78,7 @@ fallible state_write(int dir_fd, const struct runtime_state *s)
         .start_time = s->init.start_time,
         .created_ns = s->created_ns,
         .namespaces = s->namespaces,
+        .joined = s->joined,
         .rootless = s->rootless,
         .no_new_keyring = s->no_new_keyring,
         .shares_mounts = s->shares_mounts,
@@ -96,6 +100,7 @@ void state_clear(struct runtime_state *s)
 {
     free(s->id);
     free(s->bundle);
+    free(s->rootfs);
     free(s->cgroup_path);
     free(s->cgroup_text);
     free(s->scope);
@@ -236,6 +241,7 @@ static fallible read_state(const char *state_dir, struct runtime_state **ret, in
     struct file *f = read;
     s->id = take(f->id);
     s->bundle = take(f->bundle);
+    s->rootfs = take(f->rootfs);
     s->cgroup_path = take(f->cgroup);
     s->cgroup_text = take(f->cgroup_text);
     s->scope = take(f->scope);
@@ -243,6 +249,7 @@ static fallible read_state(const char *state_dir, struct runtime_state **ret, in
     s->init = (struct proc_id){ .pid = (pid_t)f->pid, .start_time = f->start_time };
     s->created_ns = f->created_ns;
     s->namespaces = f->namespaces;
+    s->joined = f->joined;
     s->rootless = f->rootless;
     s->no_new_keyring = f->no_new_keyring;
     s->shares_mounts = f->shares_mounts;

@@ -138,3 +138,17 @@ END
     expect 1 "annotation run.oci.hooks.stdout: open '/no/such/file': No such file or directory"
     assert_gone c1
 }
+
+@test "kill 0 asks whether it is there; state and list name the root" {
+    bundle '.process.args = ["sleep", "1000"]'
+    oci run -d -b "$B" c1 >/dev/null
+    oci kill c1 0
+    [[ $(oci state c1 | jq -r .rootfs) == "$B/rootfs" ]]
+    [[ $(oci list --format json | jq -r '.[].rootfs') == "$B/rootfs" ]]
+    oci kill c1 KILL
+    wait_until 5 eval '[[ $(oci state c1 | jq -r .status) == stopped ]]'
+    run oci kill c1 0
+    expect 1 "container not running"
+    oci delete c1
+    assert_gone c1
+}
