@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/images_filter.h"
 #include "cli/table.h"
 #include "engine/image_rows.h"
 #include "image/ref.h"
@@ -27,7 +28,8 @@ static const char *const sort_words[] = { "created", "id", "repository", "size",
         OPT_FLAG('n', "noheading", T, noheading, "Without the line above the table"),                                  \
         OPT_FLAG(0, "tree", T, tree, "As `husk image tree`: the layers, and who shares them"),                         \
         OPT_STRS('f', "filter", T, filter, "KEY=VALUE",                                                                \
-                 "reference=PATTERN, label=KEY[=VALUE], dangling=true, before=IMAGE, since=IMAGE"),                    \
+                 "reference=PATTERN, label=KEY[=VALUE], label!=..., dangling=true, before=IMAGE, since=IMAGE, "        \
+                 "until=TIME (or a duration: older than), containers=true, id=ID, digest=DIGEST, manifest=true"),      \
         OPT_STR(0, "format", T, format, "FORMAT", "table, json, or a template such as '{{.Repository}}:{{.Tag}}'"),    \
         OPT_STR(0, "sort", T, sort, "WORD", "By created (default, newest first), id, repository, size or tag",         \
                 .words = sort_words)
@@ -76,18 +78,10 @@ struct row {
     int64_t created, bytes;
 };
 
-static int64_t created_ns(const char *text)
-{
-    int64_t created = 0;
-    err *e = text && *text ? parse_time_ns(text, &created) : NULL;
-    err_ignore(e, "a time that cannot be read is none");
-    return created;
-}
-
 static struct row make_row(const struct image_row *image, bool whole)
 {
     char size[32], when[96], at[40];
-    struct row r = { json_object(), created_ns(image->created), image->bytes };
+    struct row r = { json_object(), images_created_ns(image->created), image->bytes };
     const char *id = digest_hex(image->id);
     set_name(r.json, image);
     (void)json_object_set_new(r.json, "ID", whole ? json_string(image->id) : json_stringn(id, 12));
@@ -141,118 +135,22 @@ static void sort_rows(struct row *rows, size_t n, const char *word)
         qsort(rows, n, sizeof *rows, orders[order]);
 }
 
-/* '*' for any text, '?' for one letter. */
-static bool glob(const char *pattern, const char *text)
-{
-    if (*pattern == '*')
-        return glob(pattern + 1, text) || (*text && glob(pattern, text + 1));
-    if (!*pattern || !*text)
-        return *pattern == *text;
-    return (*pattern == '?' || *pattern == *text) && glob(pattern + 1, text + 1);
-}
-
-static bool reference_matches(const struct image_row *image, const char *pattern)
-{
-    own(ref) struct ref *r = NULL;
-    err *e = image->name ? ref_parse(image->name, &r) : NULL;
-    if (e || !r) {
-        err_ignore(e, "no reference, no match");
-        return false;
-    }
-    own_mem char *familiar = ref_familiar(r);
-    if (glob(pattern, familiar))
-        return true;
-    if (r->tag)
-        familiar[strlen(familiar) - strlen(r->tag) - 1] = '\0';
-    return glob(pattern, familiar);
-}
-
-/* ---- filters ---- */
-
-/* Read once: what all images are held against. Of references one must match, of all else each. */
-struct filters {
-    struct strv references, labels;
-    struct opt_bool dangling;
-    struct opt_i64 before, since; /* ns */
-};
-static void own_drop_filters(struct filters *f)
-{
-    strv_free(&f->references);
-    strv_free(&f->labels);
-}
-
-static fallible time_of(struct layout *l, const char *what, struct opt_i64 *ret)
-{
-    own(image) struct image *image = NULL;
-    TRY(image_find(l, what, NULL, &image));
-    *ret = (struct opt_i64){ true, created_ns(image->config->created) };
-    return NULL;
-}
-
-static fallible read_filter(struct layout *l, const char *text, struct filters *f)
-{
-    const char *value = strchr(text, '=');
-    if (!value)
-        return err_new(ERR_INVALID, "--filter: '%s' is not KEY=VALUE", text);
-    value++;
-    if (str_starts(text, "reference=")) {
-        strv_add(&f->references, value);
-    } else if (str_starts(text, "label=")) {
-        strv_add(&f->labels, value);
-    } else if (str_starts(text, "dangling=")) {
-        f->dangling.set = true;
-        TRY_AS(parse_bool(value, &f->dangling.v), "--filter dangling");
-    } else if (str_starts(text, "before=")) {
-        TRY_AS(time_of(l, value, &f->before), "--filter before");
-    } else if (str_starts(text, "since=")) {
-        TRY_AS(time_of(l, value, &f->since), "--filter since");
-    } else {
-        return err_new(ERR_INVALID,
-                       "--filter: '%s' is not one of reference=, label=, dangling=, before=, since=", text);
-    }
-    return NULL;
-}
-
-/* filter: KEY or KEY=VALUE */
-static bool has_label(const struct image_row *image, const char *filter)
-{
-    size_t n = strcspn(filter, "=");
-    for (size_t i = 0; i < image->labels_n; i++)
-        if (strncmp(image->labels[i], filter, n) == 0 && image->labels[i][n] == '=' &&
-            (!filter[n] || strcmp(image->labels[i] + n, filter + n) == 0))
-            return true;
-    return false;
-}
-
-static bool passes(const struct image_row *image, const struct filters *f)
-{
-    bool named = f->references.n == 0;
-    for (size_t i = 0; !named && i < f->references.n; i++)
-        named = reference_matches(image, f->references.items[i]);
-    for (size_t i = 0; i < f->labels.n; i++)
-        if (!has_label(image, f->labels.items[i]))
-            return false;
-    if (f->dangling.set && f->dangling.v != !image->name)
-        return false;
-    if (f->before.set && created_ns(image->created) >= f->before.v)
-        return false;
-    return named && !(f->since.set && created_ns(image->created) <= f->since.v);
-}
-
 static fallible make_rows(struct engine *engine, const struct images_opts *o, const char *pattern, json_t *ret)
 {
-    own(filters) struct filters filters = { 0 };
+    own(images_filter) struct images_filter filter = { 0 };
     own(image_rows) struct image_rows *images = NULL;
-    struct layout *layout;
     size_t rows_n = 0;
-    TRY(engine_layout(engine, &layout));
     for (size_t i = 0; i < o->filter.n; i++)
-        TRY(read_filter(layout, o->filter.items[i], &filters));
+        TRY(images_filter_read(engine, o->filter.items[i], &filter));
     TRY(image_rows(engine, &images));
     own_mem struct row *rows = mem_array(NULL, images->n + 1, sizeof *rows);
-    for (size_t i = 0; i < images->n; i++)
-        if ((!pattern || reference_matches(&images->rows[i], pattern)) && passes(&images->rows[i], &filters))
+    for (size_t i = 0; i < images->n; i++) {
+        bool passes = !pattern || images_filter_reference(&images->rows[i], pattern);
+        if (passes)
+            TRY(images_filter_passes(engine, &images->rows[i], &filter, &passes));
+        if (passes)
             rows[rows_n++] = make_row(&images->rows[i], o->no_trunc);
+    }
     sort_rows(rows, rows_n, o->sort);
     for (size_t i = 0; i < rows_n; i++)
         (void)json_array_append_new(ret, rows[i].json);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli/image_common.h"
 #include "cli/image_embedded.h"
@@ -63,6 +64,35 @@ static fallible load_from(struct image_session *s, int fd, bool is_dir, const st
     return load_images(s->store, b, options, result);
 }
 
+/* skopeo's folder, as 'save --format docker-dir' writes it: of one image, which has no name in it. */
+static bool is_skopeo_dir(int fd)
+{
+    return faccessat(fd, "version", F_OK, 0) == 0 && faccessat(fd, "index.json", F_OK, 0) < 0;
+}
+
+static fallible load_skopeo_dir(struct image_session *s, int dir_fd, const struct load_options *options,
+                                struct policy *policy, const char *path)
+{
+    own(source) struct source *from = NULL;
+    own(sink) struct sink *to = NULL;
+    own(image) struct image *image = NULL;
+    own_mem char *digest = NULL;
+    own_fd int fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 3);
+    struct trust trust = { policy, s->store };
+    struct copy_options copying = {
+        .platform = options->platform, .progress = options->progress, .admit = trust_admit, .ctx = &trust
+    };
+    if (fd < 0)
+        return err_sys(errno, "open '%s'", path);
+    TRY(source_dir(take_fd(&fd), path, &from));
+    TRY(sink_store(s->store, NULL, &copying.progress, &to));
+    TRY(copy_image(from, to, &copying, &digest));
+    TRY(to->ops->finish(to));
+    TRY(image_find(s->store, digest, options->platform, &image));
+    printf("Loaded image ID: %s\n", image->id);
+    return NULL;
+}
+
 static void print_result(const struct load_result *r)
 {
     for (size_t i = 0; i < r->n; i++)
@@ -91,7 +121,8 @@ static fallible load_input(const struct load_opts *opts, const char *path)
     TRY(open_input(path, &fd, &is_dir)); /* as the user that we still are */
     TRY(image_session_open(&s));
     TRY(image_confine(s, is_dir ? fd : -1)); /* a file or pipe is open already */
-    err *e = load_from(s, fd, is_dir, &options, policy, path, &result);
+    err *e = is_dir && is_skopeo_dir(fd) ? load_skopeo_dir(s, fd, &options, policy, path)
+                                         : load_from(s, fd, is_dir, &options, policy, path, &result);
     progress_view_free(take(view));
     print_result(&result);
     load_result_clear(&result);
@@ -122,7 +153,8 @@ const struct command cmd_load = {
     .detail =
         "Reads what 'docker save', 'podman save' and 'skopeo copy' write: a docker-archive, an oci-archive (both "
         "plain\n"
-        "or packed with gzip, zstd, xz or bzip2), or a directory that is an OCI image layout. Every digest is "
+        "or packed with gzip, zstd, xz or bzip2), or a directory that is an OCI image layout or skopeo's dir. Every "
+        "digest is\n"
         "checked.\n"
         "Images without a name are found by their ID.\n"
         "\n"

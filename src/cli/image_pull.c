@@ -189,47 +189,96 @@ static fallible or_what_is_here(err *take_e, const struct pull_opts *opts, struc
     return NULL;
 }
 
+/* One of the names that were given. */
+struct wish {
+    const char *name;
+    bool done; /* here already, or not to be pulled */
+    struct candidate *candidates;
+};
+
+static void wishes_free(struct wish *w)
+{
+    for (size_t i = 0; w[i].name; i++)
+        if (w[i].candidates)
+            candidates_free(w[i].candidates);
+    free(w);
+}
+OWN_TYPE(wishes, struct wish *, wishes_free)
+
+struct pulling {
+    const struct pull_opts *opts;
+    const char *platform;
+    struct wish *next;
+    struct image_session *session;
+    struct policy *policy;
+    struct progress progress;
+};
+
+static err *pull_wish(const char *name, void *ctx)
+{
+    struct pulling *p = ctx;
+    const struct wish *w = p->next++;
+    for (size_t i = 0; !w->done; i++) {
+        err *e = pull_candidate(p->session, p->opts, p->platform, &w->candidates[i], p->progress, p->policy);
+        if (!e || !w->candidates[i + 1].ref)
+            return or_what_is_here(e, p->opts, p->session->store, name, p->platform);
+        log_warn("%s", err_text(e));
+        err_ignore(e, "the next registry may have it");
+    }
+    return NULL;
+}
+
+/* *ret_any: something is to be pulled. */
+static fallible prepare_wishes(const struct pull_opts *opts, const char *platform, struct args args,
+                               struct wish *wishes, bool *ret_any)
+{
+    for (int i = 0; i < args.n; i++) {
+        struct wish *w = &wishes[i];
+        w->name = args.v[i];
+        TRY(check_all_tags(opts, w->name));
+        TRY(look_before(opts, w->name, platform, &w->done));
+        if (w->done)
+            continue;
+        TRY(find_candidates(opts, w->name, &w->candidates));
+        *ret_any = true;
+    }
+    return NULL;
+}
+
 static fallible pull_run(const void *opts_, struct args args)
 {
     const struct pull_opts *opts = opts_;
-    own(candidates) struct candidate *c = NULL;
+    own(wishes) struct wish *wishes = mem_zalloc(((size_t)args.n + 1) * sizeof *wishes);
     own(policy) struct policy *policy = NULL;
     own(image_session) struct image_session *s = NULL;
     own(progress_view) struct progress_view *view = progress_view_new(opts->quiet);
     own_mem char *platform = NULL;
-    bool done = false;
+    bool any = false;
 
-    TRY(check_all_tags(opts, args.v[0]));
     TRY(platform_wanted(opts, &platform));
-    TRY(look_before(opts, args.v[0], platform, &done));
-    if (done)
+    TRY(prepare_wishes(opts, platform, args, wishes, &any));
+    if (!any)
         return NULL;
-    TRY(find_candidates(opts, args.v[0], &c));
     TRY(policy_load(opts->policy, &policy));
     if (policy)
         policy_read_all_keys(policy);
     TRY(image_session_open(&s));
     TRY(image_confine(s, -1));
-    for (size_t i = 0;; i++) {
-        err *e = pull_candidate(s, opts, platform, &c[i], progress_of_view(view), policy);
-        if (!e || !c[i + 1].ref)
-            return or_what_is_here(e, opts, s->store, args.v[0], platform);
-        log_warn("%s", err_text(e));
-        err_ignore(e, "the next registry may have it");
-    }
+    struct pulling pulling = { opts, platform, wishes, s, policy, progress_of_view(view) };
+    return command_each("husk pull", args, pull_wish, &pulling);
 }
 
 const struct command cmd_pull = {
     .name = "pull",
-    .args = "IMAGE",
-    .summary = "Fetch an image from a registry",
+    .args = "IMAGE...",
+    .summary = "Fetch images from a registry",
     .detail = "IMAGE is [REGISTRY/]NAME[:TAG][@DIGEST] by Docker Hub's rules: 'busybox' is "
               "docker.io/library/busybox:latest.\n"
               "\n" REMOTE_DETAIL " A download that was cut off goes on where it was.",
     .opts = pull_rows,
     .opts_size = sizeof(struct pull_opts),
     .min_args = 1,
-    .max_args = 1,
+    .max_args = -1,
     .complete_args = COMPLETE_IMAGE,
     .fail_exit = 1,
     .run = pull_run,

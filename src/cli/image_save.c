@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/log.h"
 #include "cli/image_common.h"
 #include "cli/image_outfile.h"
 #include "cli/image_pack.h"
@@ -76,6 +77,18 @@ static fallible how_to_pack(const struct save_opts *o, struct repack *ret)
     return NULL;
 }
 
+/* The archive is read by docker 20.10 as well, which Debian 12 has; its "unexpected EOF" says nothing to anybody. */
+static void tell_of_zstd(const struct save_opts *o, const struct image *image, const char *name)
+{
+    bool zstd = false;
+    for (size_t i = 0; i < image->manifest->layers_n; i++)
+        zstd = zstd || str_ends(image->manifest->layers[i].media_type, "zstd");
+    if (zstd && !is_changed(o) && (!o->format || str_eq(o->format, "docker-archive")))
+        log_warn("image '%s' has layers packed with zstd, which docker before version 23 cannot load: --uncompressed "
+                 "writes plain ones",
+                 name);
+}
+
 static fallible save_one(struct layout *l, const struct save_opts *o, const struct image *image, struct sink *to,
                          const struct copy_options *copying)
 {
@@ -104,6 +117,8 @@ static fallible save_all(struct layout *l, const struct save_opts *o, struct arg
     own(progress_view) struct progress_view *view = progress_view_new(o->quiet || !isatty(STDERR_FILENO));
     struct copy_options copying = { .progress = progress_of_view(view) };
     TRY(open_sink(o, &file, &to));
+    for (int i = 0; i < args.n; i++)
+        tell_of_zstd(o, images[i], args.v[i]);
     for (int i = 0; i < args.n; i++)
         TRY_AS(save_one(l, o, images[i], to, &copying), "image '%s'", args.v[i]);
     TRY(to->ops->finish(to));

@@ -148,8 +148,8 @@ static void print_text(const struct node *root, bool whole)
         print_below(&one, "", 1, whole);
     }
     sums(root, &all, &shared, &layers);
-    printf("%s%zu layers, %s; %s of it in layers that several images share\n", root->children_n ? "\n" : "", layers,
-           format_bytes(all, all_text), format_bytes(shared, shared_text));
+    printf("%s%zu layer%s, %s; %s of it in layers that several images share\n", root->children_n ? "\n" : "", layers,
+           layers == 1 ? "" : "s", format_bytes(all, all_text), format_bytes(shared, shared_text));
 }
 
 /* One image: its layers, and who else has each. */
@@ -189,8 +189,8 @@ static void print_image(const struct node *root, const struct image *image, bool
         all += n->bytes > 0 ? (uint64_t)n->bytes : 0;
         alone += n->bytes > 0 && !others.n ? (uint64_t)n->bytes : 0;
     }
-    printf("\n%zu layers, %s; %s of it is in no other image\n", ids->n, format_bytes(all, all_text),
-           format_bytes(alone, own_text));
+    printf("\n%zu layer%s, %s; %s of it is in no other image\n", ids->n, ids->n == 1 ? "" : "s",
+           format_bytes(all, all_text), format_bytes(alone, own_text));
 }
 
 /* ---- JSON ---- */

@@ -20,7 +20,7 @@
 /* Rows for the list of commands only: these go to husk-image with all their arguments before anything is parsed. */
 #define IMAGE_COMMAND(id, word, what)                                                                                  \
     static const struct command image_##id = { .name = word, .summary = what, .max_args = -1 }
-IMAGE_COMMAND(pull, "pull", "Fetch an image from a registry");
+IMAGE_COMMAND(pull, "pull", "Fetch images from a registry");
 IMAGE_COMMAND(push, "push", "Send an image to a registry");
 IMAGE_COMMAND(login, "login", "Log in to a registry");
 IMAGE_COMMAND(logout, "logout", "Forget a registry's credentials");

@@ -140,6 +140,8 @@ static fallible copy_bytes(struct tar *t, void *to, size_t n)
         const unsigned char *p;
         size_t got;
         TRY(take_bytes(t, n - have, &p, &got));
+        if (got == 0 && to == t->block && t->block_at == 0)
+            return corrupt(t, "it ends within the first header: it is no tar, nor one that is packed");
         if (got == 0)
             return corrupt(t, "the archive ends in the middle of this entry");
         memcpy((char *)to + have, p, got);
@@ -686,6 +688,8 @@ static fallible read_header(struct tar *t, bool *ret_done)
 {
     struct pending *p = &t->pending;
     uint64_t size = 0;
+    if (!checksum_fits(t->block) && t->block_at == 0)
+        return corrupt(t, "no tar header (its checksum is wrong): it is no tar, nor one that is packed");
     if (!checksum_fits(t->block))
         return corrupt(t, "no tar header (its checksum is wrong)");
     TRY(field(t, H_SIZE, "size", &size));

@@ -18,6 +18,16 @@ fallible image_names(struct engine *e, const char *id, struct strv *ret)
     return NULL;
 }
 
+fallible image_unnamed(struct engine *e, const char *id, struct strv *ret)
+{
+    own(image_rows) struct image_rows *images = NULL;
+    TRY(image_rows(e, &images));
+    for (size_t i = 0; i < images->n; i++)
+        if (!images->rows[i].name && strcmp(images->rows[i].id, id) == 0)
+            strv_add(ret, images->rows[i].top);
+    return NULL;
+}
+
 fallible image_say_untagged(const char *full, struct strv *ret_lines)
 {
     own(ref) struct ref *r = NULL;

@@ -18,6 +18,8 @@ fallible image_tag(struct engine *e, const char *what, const char *name);
 fallible image_untag(struct engine *e, const char *what, char *const *names, size_t n, struct strv *ret_lines);
 /* All full names in the store that lead to the image with this ID. */
 fallible image_names(struct engine *e, const char *id, struct strv *ret);
+/* The digests by which index.json has it without a name: several where it came in several forms. */
+fallible image_unnamed(struct engine *e, const char *id, struct strv *ret);
 /* "Untagged: busybox:latest" of a full name. */
 fallible image_say_untagged(const char *full, struct strv *ret_lines);
 

@@ -183,9 +183,9 @@ fallible image_user(struct engine *e, const char *image_id, char **ret_name)
 }
 
 /* The row first; so a kill leaves a name that is in the trash as well, which undo finds as it is. On a full disk the
- * name goes without one. name NULL: the image without a name. The store is locked, or a sweep could look at the trash
- * before and at the names after. */
-static fallible to_trash(struct layout *l, struct trash *t, const struct image *image, const char *name)
+ * name goes without one. name NULL: the image without a name, by this digest. The store is locked, or a sweep could
+ * look at the trash before and at the names after. */
+static fallible to_trash(struct layout *l, struct trash *t, const char *id, const char *name, const char *digest)
 {
     own(oci_index) struct oci_index *index = NULL;
     if (!trash_keeps(t))
@@ -194,9 +194,9 @@ static fallible to_trash(struct layout *l, struct trash *t, const struct image *
     for (size_t i = 0; i < index->manifests_n; i++) {
         const struct oci_descriptor *d = &index->manifests[i];
         own_mem char *has = image_name_of(d);
-        if (name ? !str_eq(has, name) : has || !str_eq(d->digest, image->manifest_digest))
+        if (name ? !str_eq(has, name) : has || !str_eq(d->digest, digest))
             continue;
-        err *e = trash_image(t, image->id, d);
+        err *e = trash_image(t, id, d);
         if (!err_is(e, ERR_EXHAUSTED))
             return e;
         err_ignore(e, "then there is no room for a trash");
@@ -210,18 +210,18 @@ static fallible remove_name(struct layout *l, struct trash *t, const struct imag
 {
     own_fd int lock = -1;
     TRY(layout_lock(l, LAYOUT_ADDING, &lock));
-    TRY(to_trash(l, t, image, full));
+    TRY(to_trash(l, t, image->id, full, NULL));
     TRY(layout_remove_name(l, full));
     return image_say_untagged(full, ret_lines);
 }
 
 /* An image may be kept by its ID alone (loaded or imported without a name), with or without names beside it. */
-static fallible remove_unnamed(struct layout *l, struct trash *t, const struct image *image)
+static fallible remove_unnamed(struct layout *l, struct trash *t, const char *id, const char *digest)
 {
     own_fd int lock = -1;
     TRY(layout_lock(l, LAYOUT_ADDING, &lock));
-    TRY(to_trash(l, t, image, NULL));
-    err *e = layout_remove_unnamed(l, image->manifest_digest);
+    TRY(to_trash(l, t, id, NULL, digest));
+    err *e = layout_remove_unnamed(l, digest);
     if (!err_is(e, ERR_NOT_FOUND))
         return e;
     err_free(e);
@@ -271,7 +271,7 @@ fallible image_removal(struct engine *e, const char *what, bool force, struct st
     for (size_t i = 0; i < without.n; i++)
         TRY(image_say_untagged(without.items[i], ret_lines));
     if (last) {
-        strv_add(&without, image->manifest_digest);
+        TRY(image_unnamed(e, image->id, &without));
         strv_add_printf(ret_lines, "Deleted: %s", image->id);
     }
     TRY(layers_measure(e->layout));
@@ -285,13 +285,16 @@ fallible image_remove(struct engine *e, const char *what, bool force, struct tra
     struct layout *l;
     own(image) struct image *image = NULL;
     own_strv struct strv names = { 0 };
+    own_strv struct strv unnamed = { 0 };
     bool last = false;
     TRY(engine_layout(e, &l));
     TRY(plan_removal(e, what, force, &image, &names, &last));
+    if (last)
+        TRY(image_unnamed(e, image->id, &unnamed));
     for (size_t i = 0; i < names.n; i++)
         TRY(remove_name(l, trash, image, names.items[i], ret_lines));
-    if (last)
-        TRY(remove_unnamed(l, trash, image));
+    for (size_t i = 0; i < unnamed.n; i++)
+        TRY(remove_unnamed(l, trash, image->id, unnamed.items[i]));
     TRY(image_sweep(e, false, NULL));
     event_say(e->run, "image", "untag", image->id, "name", image->name, NULL);
     if (!last)
@@ -388,7 +391,7 @@ static fallible prune_one(struct prune *p, const struct image *image)
         return prune_name(p, image);
     strv_add(&p->without, image->manifest_digest);
     if (!p->o->dry_run)
-        TRY(remove_unnamed(p->l, p->o->trash, image));
+        TRY(remove_unnamed(p->l, p->o->trash, image->id, image->manifest_digest));
     strv_add_printf(p->lines, "Deleted: %s", image->id);
     return NULL;
 }

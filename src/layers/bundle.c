@@ -30,6 +30,7 @@ struct bundle {
     int stage_fd; /* locked */
     struct member *members;
     size_t n;
+    bool any; /* entries, also such as are no members */
 };
 
 static void free_member(struct member *m)
@@ -206,6 +207,7 @@ static fallible take_entry(struct bundle *b, struct tar *t, const struct tar_ent
 {
     char path[TAR_NAME_MAX + 1];
     struct member *m = NULL;
+    b->any = true;
     if (!tar_clean_path(e->path, path))
         return err_new(ERR_INVALID, "the name leads out of the archive");
     if (!is_wanted(path) || (e->type != TAR_FILE && e->type != TAR_SYMLINK && e->type != TAR_HARD_LINK))
@@ -293,6 +295,11 @@ bool bundle_has(struct bundle *b, const char *path)
     struct member *m = NULL;
     own(err) err *e = b->dir_fd >= 0 ? open_in_dir(b, path, &fd) : find_member(b, path, &m);
     return !e;
+}
+
+bool bundle_empty(const struct bundle *b)
+{
+    return b->dir_fd < 0 && !b->any;
 }
 
 static fallible open_member(struct bundle *b, const char *path, int *ret_fd)

@@ -22,6 +22,8 @@ void bundle_free(struct bundle *b);
 OWN_TYPE(bundle, struct bundle *, bundle_free)
 
 bool bundle_has(struct bundle *b, const char *path);
+/* An archive without a single entry; of a directory it is not known. */
+bool bundle_empty(const struct bundle *b);
 /* A document of at most 4 MiB. NOT_FOUND names the path. */
 fallible bundle_read(struct bundle *b, const char *path, char **ret_text, size_t *ret_len);
 /**

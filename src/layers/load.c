@@ -337,6 +337,8 @@ fallible load_images(struct layout *l, struct bundle *b, const struct load_optio
     if (bundle_has(b, "repositories"))
         return err_new(ERR_UNSUPPORTED, "an archive of docker 1.9 or older, without a manifest.json: load it into a "
                                         "newer docker and save it again");
+    if (bundle_empty(b))
+        return err_new(ERR_INVALID, "it is empty");
     return err_new(ERR_INVALID, "it is neither a docker-archive (no manifest.json) nor an OCI layout (no index.json): "
                                 "a root file system is read by 'husk import'");
 }

@@ -3,6 +3,7 @@
 # shellcheck disable=SC2030,SC2031,SC2153,SC2154 # HUSK_ROOT is set per test, on purpose; helpers and bats set the others
 
 load helpers
+bats_require_minimum_version 1.5.0
 
 setup_file() {
     husk_setup_file
@@ -126,6 +127,14 @@ start_liar() {
     names_are_whole "$HUSK_ROOT"
 }
 
+@test "several names: each is pulled, and what fails does not keep the others from it" {
+    run --separate-stderr "$HUSK" pull -q "$REGISTRY/forms:gzip" "$REGISTRY/nope" "$REGISTRY/forms:zstd"
+    [[ $status == 1 && $output == "$(printf '%s\n' "$REGISTRY/forms:gzip" "$REGISTRY/forms:zstd")" ]]
+    [[ $stderr == *"husk pull: image '$REGISTRY/nope:latest': "* ]]
+    run "$HUSK" pull -q --policy missing "$REGISTRY/forms:gzip" "$REGISTRY/forms:plain"
+    expect 0 "=$(printf '%s\n' "$REGISTRY/forms:gzip" "$REGISTRY/forms:plain")"
+}
+
 @test "wrong names and registries: one sentence each" {
     check_table "$HUSK" pull <<EOF2
 Busybox                         | 1 | husk pull: image name 'Busybox': repository 'Busybox' must be lower case
@@ -141,7 +150,7 @@ $OTHER/x                        | 1 | '$OTHER' answers, but is not an image regi
 --tls-verify=maybe $REGISTRY/x  | 1 | 'maybe' is not one of true, false
 --nope x                        | 1 | unknown option '--nope'
                                 | 1 | needs IMAGE
-a b                             | 1 | unexpected argument 'b'
+b A                             | 1 | husk pull: image name 'A': repository 'A' must be lower case
 EOF2
     [[ ! -e $HUSK_ROOT/index.json || ! $(names) ]]
 }

@@ -79,7 +79,7 @@ load -q $T/tmp/cut             | 1 | the archive ends in the middle of this entr
 load -q $T/tmp/cut.gz          | 1 | gzip: it ends in the middle
 load -q $IMAGES/rootfs.tar     | 1 | it is neither a docker-archive (no manifest.json) nor an OCI layout (no index.json): a root file system is read by 'husk import'
 load -q $IMAGES/rootfs         | 1 | it is neither
-load -q /dev/null              | 1 | it is neither
+load -q /dev/null              | 1 | it is empty
 load -q /no/such               | 1 | open '/no/such': No such file or directory
 load -i a b                    | 1 | --input says already
 load --platform linux/vax $T/in/oci.tar | 1 | no image for platform linux/vax: it is for linux/

@@ -3,6 +3,7 @@
 # shellcheck disable=SC2030,SC2031,SC2154 # helpers and bats set the variables
 
 load helpers
+bats_require_minimum_version 1.5.0
 
 setup_file() {
     husk_setup_file
@@ -45,8 +46,23 @@ names() { "$HUSK" images --format '{{.Repository}}:{{.Tag}}' "$@"; }
     [[ $(names --filter 'reference=*:v1') == localhost/team/base:v1 ]]
     [[ $(names --filter 'reference=app' --filter 'reference=other') == "$(printf '%s\n' app:latest other:latest)" ]]
     [[ $(names 'localhost/team/*') == localhost/team/base:v1 ]]
+    # podman's
+    local id digest
+    id=$("$HUSK" image inspect app --format '{{.Id}}') digest=$("$HUSK" image inspect app --format '{{.ManifestDigest}}')
+    [[ $(names --filter after=other --filter dangling=0) == app:latest ]]
+    [[ $(names --filter id="${id:7:9}") == app:latest && $(names --filter id="$id") == app:latest ]]
+    [[ $(names --filter digest="$digest") == app:latest && -z $(names --filter digest=sha256:00) ]]
+    [[ $(names --filter 'label!=kind' --filter dangling=false | sort -u | wc -l) == 3 ]]
+    [[ $(names --filter until=2023-01-01T12:00:00Z) == "$(printf '%s\n' base:latest localhost/team/base:v1)" ]]
+    [[ $(names --filter until=1h | wc -l) == 4 && $(names --filter readonly=false | wc -l) == 5 ]]
+    [[ -z $(names --filter intermediate=true)$(names --filter manifest=true) ]]
+    "$HUSK" create --name user app true
+    [[ $(names --filter containers=true) == app:latest && $(names --filter containers=false | wc -l) == 4 ]]
+    "$HUSK" rm user
     check_table <<'ROWS'
-images --filter colour=red        | 1 | 'colour=red' is not one of reference=
+images --filter colour=red        | 1 | --filter colour: is none of reference, label
+images --filter containers=some   | 1 | --filter containers
+images --filter until=then        | 1 | --filter until: 'then' is neither a time
 images --filter dangling          | 1 | 'dangling' is not KEY=VALUE
 images --filter dangling=maybe    | 1 | --filter dangling
 images --filter before=nope       | 1 | --filter before
@@ -89,4 +105,6 @@ ROWS
     [[ $("$HUSK" image inspect base app | jq length) == 2 ]]
     run "$HUSK" image inspect --format '{{.Nope}}' app
     expect 1 Nope
+    run --separate-stderr "$HUSK" image inspect --format '{{.Os}}' app nope base # what is there is shown
+    [[ $status == 1 && $output == $'linux\nlinux' && $stderr == *"image 'nope': no such image"* ]]
 }
