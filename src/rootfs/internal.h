@@ -16,6 +16,8 @@ fallible overlay_mount_old(const struct rootfs_source *source, const int *lower_
 
 /* A bind mount's source, copied with its options. userns_fd: for idmap without mappings of its own, else -1. */
 fallible bind_copy(const struct rootfs *r, size_t i, int userns_fd, int *ret_mount_fd);
+/* The same made in the host's mount namespace: what is mounted on the copy does not come out on the host. */
+fallible prepare_bind(const struct rootfs *r, size_t i, int userns_fd, int *ret_mount_fd);
 /* linux.mountLabel, or NULL. Borrowed. */
 const char *mount_label(const struct rootfs *r);
 /* An overlay over a directory with directories of its own, each named in one option: "lowerdir=PATH". */

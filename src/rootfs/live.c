@@ -25,7 +25,7 @@ fallible rootfs_live_prepare(struct rootfs *r, int userns_fd)
                                m->type);
         if (!r->options[i].bind && (!m->type || !*m->type))
             return err_new(ERR_INVALID, "mount '%s': neither a type nor the option bind", m->destination);
-        err *e = r->options[i].bind ? bind_copy(r, i, userns_fd, &r->prepared[i]) : NULL;
+        err *e = r->options[i].bind ? prepare_bind(r, i, userns_fd, &r->prepared[i]) : NULL;
         if (err_is(e, ERR_DENIED) && geteuid() != 0) {
             err_free(e);
             return err_new(ERR_DENIED,

@@ -155,14 +155,43 @@ bool rootfs_needs_prepare(const struct rootfs *r, bool parent_is_root)
     return (r->source->idmap && r->userns) || r->source->fuse;
 }
 
+/* What is copied out of the host's mount namespace is its mount's peer where that is shared, and a mount made on it
+ * would come out there; nor does pivot_root(2) take a shared root. As rootfs_enter() does with all that the child
+ * finds. */
+static fallible part_from_host(const struct rootfs *r, int mount_fd)
+{
+    uint64_t propagation = asked_propagation(r);
+    if (propagation == MS_SHARED && !r->userns)
+        return NULL;
+    return mount_set(mount_fd, MOUNT_RECURSIVE, 0, 0, propagation == MS_PRIVATE ? MS_PRIVATE : MS_SLAVE);
+}
+
+fallible prepare_bind(const struct rootfs *r, size_t i, int userns_fd, int *ret_mount_fd)
+{
+    own_fd int fd = -1;
+    TRY(bind_copy(r, i, userns_fd, &fd));
+    TRY(part_from_host(r, fd));
+    *ret_mount_fd = take_fd(&fd);
+    return NULL;
+}
+
+static fallible prepare_root(const struct rootfs *r, int userns_fd, int *ret_mount_fd)
+{
+    own_fd int fd = -1;
+    TRY(source_mount(r->source, userns_fd, false, mount_label(r), &fd));
+    TRY(part_from_host(r, fd));
+    *ret_mount_fd = take_fd(&fd);
+    return NULL;
+}
+
 fallible rootfs_prepare(struct rootfs *r, int userns_fd)
 {
     bool only_fuse = r->source->fuse && !ids_is_root(); /* an ordinary user's binds are the child's to make, as ever */
     if (r->userns || r->source->fuse)                   /* fuse-overlayfs is no process of the container's */
-        TRY_AS(source_mount(r->source, userns_fd, false, mount_label(r), &r->prepared_root), "root file system");
+        TRY_AS(prepare_root(r, userns_fd, &r->prepared_root), "root file system");
     for (size_t i = 0; i < r->spec->mounts_n; i++)
         if (prepared_mount(r, i) && ((r->userns && !only_fuse) || wants_idmap(r, i)))
-            TRY_AS(bind_copy(r, i, userns_fd, &r->prepared[i]), "mount '%s'", r->spec->mounts[i].destination);
+            TRY_AS(prepare_bind(r, i, userns_fd, &r->prepared[i]), "mount '%s'", r->spec->mounts[i].destination);
         else if (r->userns && ids_is_root() && mount_is_layered(&r->spec->mounts[i]))
             TRY_AS(layered_mount(r, i, userns_fd, ids_in_userns(), &r->prepared[i]), "mount '%s'",
                    r->spec->mounts[i].destination);

@@ -433,3 +433,40 @@ cat: can't open 'out': No such file or directory"
     run naive run -b "$B" c1
     output_has "host"
 }
+
+# With systemd all of a host's mounts are shared: what is mounted on a copy of one is mounted on the host too.
+@test "shared mounts of the host: nothing that a container mounts in one comes out, however it was handed in" {
+    bundle "$(sh_c 'mount -t tmpfs evil /v/in && echo mounted')"
+    mkdir -p "$T/tmp/peers/in" "$B/rootfs/v"
+    change '.process.capabilities |= map_values(. + ["CAP_SYS_ADMIN"])' ".mounts += [{destination: \"/v\", source: \"$T/tmp/peers\", options: [\"rbind\"]}]"
+    cp "$B/config.json" "$B/plain"
+    cat >"$T/tmp/peers.sh" <<'SH'
+for dir in "$1/peers" "$2"; do mount --bind "$dir" "$dir" && mount --make-shared "$dir" || exit 9; done
+shift 2
+"$@" || exit
+! grep 'tmpfs evil' /proc/self/mountinfo || exit 99
+SH
+    try() { unshare --mount --propagation private bash "$T/tmp/peers.sh" "$T/tmp" "$B/rootfs" "$@"; }
+    run_with() { cp "$B/plain" "$B/config.json" && change "$1" && try "$HUSK_OCI" --root "$TRUN/oci" run -b "$B" c1; }
+    userns='.linux.namespaces += [{type: "user"}] | .linux.uidMappings = [{containerID: 0, hostID: 0, size: 5000}] |
+        .linux.gidMappings = .linux.uidMappings'
+    check_table run_with <<'TABLE'
+"$userns"                                                        | 0 | =mounted
+"$userns | .mounts[-1].options += [\"rshared\"]"                 | 0 | =mounted
+"$userns | .linux.rootfsPropagation = \"shared\""                | 0 | =mounted
+"$userns | .linux.rootfsPropagation = \"private\""               | 0 | =mounted
+".mounts[-1] |= (.uidMappings = [{containerID: 0, hostID: 0, size: 10}] | .gidMappings = .uidMappings)" | 0 | =mounted
+TABLE
+    # and into one that runs
+    cp "$B/plain" "$B/config.json"
+    change "$(sh_c 'sleep 1000')" '.mounts = .mounts[:-1]'
+    jq -n --arg s "$T/tmp/peers" '[{destination: "/v", source: $s, options: ["bind"]}]' >"$B/m.json"
+    run try bash -ec 'run="$1 --root $2"
+        $run run -d -b "$3" c1 >/dev/null 2>&1
+        $run mounts add c1 "$3/m.json"
+        $run exec --cap CAP_SYS_ADMIN c1 mount -t tmpfs evil /v/in' x "$HUSK_OCI" "$TRUN/oci" "$B"
+    expect 0
+    # naive: a copy as it comes
+    run try bash -c 'cd / && mkdir "$1/naive" && mount --bind "$1/peers" "$1/naive" && mount -t tmpfs evil "$1/naive/in"' x "$T/tmp"
+    expect 99
+}
