@@ -188,6 +188,24 @@ void network_set_up(struct netlink_batch *batch, unsigned index, bool ipv6)
     netlink_batch_begin(batch, "set it up", RTM_SETLINK, 0, &up, sizeof up);
 }
 
+static void bridge_mac(const struct network_bridge *b, uint8_t mac[6])
+{
+    mac_of_ip(ip_is_set(&b->address4.ip) ? &b->address4.ip : &b->address6.ip, mac);
+}
+
+/* The kernel's own link-local address (RFC 4291, appendix A), but at once: the kernel looks for duplicates of its own
+ * for up to two seconds, and asks nobody for a hardware address before. What came by IPv6 for a container that had not
+ * yet sent anything itself, through a published port, was lost in that time. */
+static void add_link_local(struct netlink_batch *batch, unsigned index, const struct network_bridge *b)
+{
+    struct prefix p = { .ip = { .family = AF_INET6, .bytes = { 0xfe, 0x80 } }, .len = 64 };
+    uint8_t mac[6];
+    bridge_mac(b, mac);
+    const uint8_t low[8] = { mac[0] ^ 2, mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5] };
+    memcpy(p.ip.bytes + 8, low, sizeof low);
+    network_add_address(batch, index, &p);
+}
+
 static void add_bridge(struct netlink_batch *batch, const struct network_bridge *b)
 {
     const struct ifinfomsg link = { 0 };
@@ -195,7 +213,7 @@ static void add_bridge(struct netlink_batch *batch, const struct network_bridge 
     netlink_batch_begin(batch, "make the bridge", RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &link, sizeof link);
     netlink_batch_add_text(batch, IFLA_IFNAME, b->name);
     if (ip_is_set(&b->address4.ip) || ip_is_set(&b->address6.ip)) {
-        mac_of_ip(ip_is_set(&b->address4.ip) ? &b->address4.ip : &b->address6.ip, mac);
+        bridge_mac(b, mac);
         netlink_batch_add(batch, IFLA_ADDRESS, mac, sizeof mac); /* else it would be that of its lowest port */
     }
     if (b->mtu)
@@ -232,7 +250,9 @@ static fallible make_bridge(int sock, const struct network_bridge *b, unsigned *
         TRY(e);
     err_free(e);
     TRY(link_index(sock, b->name, ret_index));
-    network_set_up(&addresses, *ret_index, ip_is_set(&b->address6.ip));
+    network_set_up(&addresses, *ret_index, false);
+    if (ip_is_set(&b->address6.ip))
+        add_link_local(&addresses, *ret_index, b);
     network_add_address(&addresses, *ret_index, &b->address4);
     network_add_address(&addresses, *ret_index, &b->address6);
     TRY(netlink_batch_ask(sock, &addresses));

@@ -161,6 +161,21 @@ ports_of() { bridge fdb show | awk -v mac="$1" '$1 == mac && !/permanent/ { prin
     expect 0 "1 packets received"
 }
 
+@test "IPv6 alone: a published port is reached by the host's address from the first moment on" {
+    local bridge
+    ip address add 2001:db8:5::1/128 dev lo nodad
+    husk network create --ipv6 --ipv4=false six >/dev/null
+    husk run -d --name web --network six -p 18400:80 busybox sh -c 'echo here >/tmp/index.html; exec httpd -f -p 80 -h /tmp' >/dev/null
+    bridge=$(husk network inspect six | jq -r '.[0].NetworkInterface')
+    [[ $(ip -6 -o address show dev "$bridge" scope link) == *"inet6 fe80::"* ]]
+    [[ ! $(ip -6 -o address show dev "$bridge" tentative) ]] || { ip address show dev "$bridge"; return 1; }
+    there() { [[ $(ask 2001:db8:5::1 18400) == here ]]; }
+    wait_until 10 there
+    husk rm -f web >/dev/null
+    husk network rm six >/dev/null
+    ip address del 2001:db8:5::1/128 dev lo
+}
+
 @test "network create refuses subnets of no hosts; policy ls numbers the rules" {
     check_table <<'END'
 network create --subnet 224.0.0.0/24 odd  | 1 | '224.0.0.0/24' is not for single hosts
