@@ -421,6 +421,14 @@ void nft_ct(struct nft *n, uint32_t key, uint32_t reg)
     close_expression(n, x);
 }
 
+void nft_transparent(struct nft *n, uint32_t reg)
+{
+    struct expression x = open_expression(n, "socket");
+    add_number(n, NFTA_SOCKET_KEY, NFT_SOCKET_TRANSPARENT);
+    add_number(n, NFTA_SOCKET_DREG, reg);
+    close_expression(n, x);
+}
+
 void nft_set_mark(struct nft *n, enum nft_mark what, uint32_t reg)
 {
     bool packet = what == NFT_MARK_OF_PACKET;

@@ -91,6 +91,7 @@ void nft_rule_end(struct nft *n);
 void nft_meta(struct nft *n, uint32_t key, uint32_t reg);
 void nft_payload(struct nft *n, uint32_t base, uint32_t offset, uint32_t len, uint32_t reg);
 void nft_ct(struct nft *n, uint32_t key, uint32_t reg);
+void nft_transparent(struct nft *n, uint32_t reg); /* one byte: 1 where the packet is for such a socket */
 enum nft_mark { NFT_MARK_OF_PACKET, NFT_MARK_OF_CONNECTION };
 void nft_set_mark(struct nft *n, enum nft_mark what, uint32_t reg);
 void nft_number(struct nft *n, uint32_t reg, uint32_t v);

@@ -31,6 +31,7 @@ teardown() {
 helpers() { pgrep -u "$HUSK_USER" -f "husk-(usernet|dns) .*$USER_RUN/husk|--pid $USER_RUN/husk/"; }
 no_helpers() { ! helpers; }
 address() { u inspect "$1" | jq -r '.[0].NetworkSettings.Networks.back.IPAddress'; }
+listens() { [[ $(outside ss -Hltn 'sport = 8001') ]]; }
 # A container whose httpd writes its clients' addresses to its log.
 web() { # NAME OPTION...
     local name=$1
@@ -49,6 +50,22 @@ seen() { u logs "$1" 2>&1 | grep -qF "$2"; }
     [[ $output == *"Directory listing"* ]]
     run u run --rm --network back busybox ping -6 -c 1 -w 3 one
     expect 0 "1 packets received"
+}
+
+@test "a server that takes its time is reached as well as one that answers at once" {
+    # pasta of Debian 12 then sends a segment without any flag, which no connection is known for: nobody may answer it
+    outside timeout 20 python3 -c '
+import socket, time
+s = socket.create_server(("203.0.113.7", 8001))
+s.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
+while True:
+    c = s.accept()[0]
+    time.sleep(0.3)
+    c.sendall(b"heard " + c.recv(100))
+    c.close()' </dev/null >/dev/null 2>&1 3>&- 4>&- &
+    wait_until 10 listens
+    run u run --rm --network back busybox sh -c '(echo you; sleep 1) | timeout 5 nc 203.0.113.7 8001'
+    expect 0 'heard you'
 }
 
 @test "network flows: an ordinary user's network counts who spoke to whom, too" {
