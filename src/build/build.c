@@ -484,8 +484,9 @@ static fallible read_options(struct build *b)
     TRY(how_check(b));
     TRY(contexts_read(b));
     TRY(attest_parse(b->o->provenance, b->o->sbom, &b->o->attests, &b->attest));
-    TRY(share_parse("--cache-from", &b->o->cache_from, &b->imports, &b->imports_n));
     TRY(builtin_args_read(b, &cache_to));
+    TRY(annotations_check(b));
+    TRY(share_parse("--cache-from", &b->o->cache_from, &b->imports, &b->imports_n));
     TRY(share_parse("--cache-to", &cache_to, &b->exports, &b->exports_n));
     for (size_t i = 0; i < b->o->secrets.n; i++)
         TRY(read_secret(b, b->o->secrets.items[i]));

@@ -118,6 +118,17 @@ int64_t build_newest(const struct build *b, const struct build_state *s);
 /* "[name 2/5] RUN x"; caller frees. */
 char *build_title(const struct build *b, const struct stage_run *r);
 
+/* annotation.c: what --annotation says of one of the documents; platform: of the image that it is about, or NULL. */
+enum annotation_place {
+    ANNOTATION_MANIFEST,
+    ANNOTATION_INDEX,
+    ANNOTATION_MANIFEST_DESCRIPTOR,
+    ANNOTATION_INDEX_DESCRIPTOR
+};
+void annotation_add(const struct build *b, enum annotation_place place, const char *platform, struct strmap *to);
+/* INVALID, UNSUPPORTED */
+fallible annotations_check(const struct build *b);
+
 /* builtin_args.c: BUILDKIT_...; NULL: not given, or empty. */
 const char *builtin_arg(const struct build *b, const char *name);
 /* Those that are true or false; cache_to: all that --cache-to says. INVALID. */

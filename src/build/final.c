@@ -30,9 +30,6 @@ bool final_is_docker(const struct build *b)
 fallible final_check(const struct build_options *o)
 {
     const struct build_image_options *i = &o->image;
-    for (size_t k = 0; k < o->annotations.n; k++)
-        if (!strchr(o->annotations.items[k], '='))
-            return err_new(ERR_INVALID, "--annotation '%s': expected KEY=VALUE", o->annotations.items[k]);
     if (i->identity_label.set && i->identity_label.v)
         return err_new(ERR_UNSUPPORTED, "--identity-label: husk writes no label with its own version, which would make "
                                         "other bytes of the same input: give one with --label");
@@ -176,11 +173,7 @@ static void annotations(const struct build *b, const struct build_state *s, stru
         strmap_set(to, s->annotations.items[k].key, s->annotations.items[k].value);
     if (is_on(&i->created_annotation, false))
         strmap_set(to, "org.opencontainers.image.created", build_time(build_newest(b, s), buf));
-    for (size_t k = 0; k < b->o->annotations.n; k++) {
-        const char *text = b->o->annotations.items[k];
-        own_mem char *key = mem_strndup(text, strcspn(text, "="));
-        strmap_set(to, key, text + strlen(key) + 1);
-    }
+    annotation_add(b, ANNOTATION_MANIFEST, b->platform, to);
     for (size_t k = 0; k < i->unset_annotations.n; k++)
         strmap_unset(to, i->unset_annotations.items[k]);
 }

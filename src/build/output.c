@@ -111,12 +111,15 @@ static fallible put_index(struct build *b, char **ret_digest, int64_t *ret_size)
     index->schema_version = 2;
     index->media_type = mem_strdup(final_type(b, MEDIA_OCI_INDEX));
     index->manifests = mem_zalloc(2 * b->made_n * sizeof *index->manifests);
-    for (size_t i = 0; i < b->made_n; i++)
-        index->manifests[index->manifests_n++] =
-            (struct oci_descriptor){ .media_type = mem_strdup(final_type(b, MEDIA_OCI_MANIFEST)),
-                                     .digest = mem_strdup(b->made[i].digest),
-                                     .size = b->made[i].size,
-                                     .platform = platform_of(b, &b->made[i]) };
+    annotation_add(b, ANNOTATION_INDEX, NULL, &index->annotations);
+    for (size_t i = 0; i < b->made_n; i++) {
+        struct oci_descriptor *d = &index->manifests[index->manifests_n++];
+        *d = (struct oci_descriptor){ .media_type = mem_strdup(final_type(b, MEDIA_OCI_MANIFEST)),
+                                      .digest = mem_strdup(b->made[i].digest),
+                                      .size = b->made[i].size,
+                                      .platform = platform_of(b, &b->made[i]) };
+        annotation_add(b, ANNOTATION_MANIFEST_DESCRIPTOR, b->made[i].platform, &d->annotations);
+    }
     for (size_t i = 0; attest_is_wanted(&b->attest) && i < b->made_n; i++)
         TRY(attest_put(b, &b->made[i], &index->manifests[index->manifests_n++]));
     own_mem char *text = bind_write(&oci_index_type, index, BIND_COMPACT);

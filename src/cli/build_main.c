@@ -34,7 +34,8 @@ static const struct opt build_opts_table[] = {
              "What NAME means in FROM and --from: a directory, docker-image://IMAGE, oci-layout://DIR[:TAG], or a "
              "repository's or archive's URL"),
     OPT_STRS(0, "label", T, build.labels, "KEY=VALUE", "A label of the image"),
-    OPT_STRS(0, "annotation", T, build.annotations, "KEY=VALUE", "An annotation of the manifest"),
+    OPT_STRS(0, "annotation", T, build.annotations, "[PLACE:]KEY=VALUE",
+             "An annotation of the manifest; PLACE: index, manifest-descriptor, manifest[PLATFORM] and the like"),
     OPT_STRS(0, "platform", T, build.platforms, "OS/ARCH[,OS/ARCH]",
              "What it is built for (default: this machine's); of several platforms comes an index of images"),
     OPT_STRS(0, "secret", T, build.secrets, "id=NAME,src=FILE|env=NAME", "A secret for RUN --mount=type=secret"),

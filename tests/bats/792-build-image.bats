@@ -56,6 +56,22 @@ config() { "$1" image inspect "$2" | jq '.[0]'; }
     [[ $(husk run --rm --network none say:3 sh -c 'cat /d/x; echo $OURS') == $' taken\ntaken' ]]
 }
 
+@test "build: --annotation names the documents that it is for, as buildx has it" {
+    local h=husk doc
+    husk build -q --network none -t said:1 --build-arg BUILDKIT_MULTI_PLATFORM=1 --annotation plain=1 --annotation index:top=2 \
+        --annotation manifest,manifest-descriptor:both=3 --annotation "manifest[linux/none]:other=4" --annotation odd:key=5 "$T/c"
+    doc=$(husk manifest inspect said:1)
+    [[ $(jq -c '.annotations, .manifests[0].annotations' <<<"$doc") == $'{"top":"2"}\n{"both":"3"}' ]]
+    husk save --format oci-dir -o "$T/tmp/said" said:1
+    [[ $(jq -cS .annotations "$T/tmp/said/blobs/sha256/$(jq -r '.manifests[0].digest' <<<"$doc" | cut -d: -f2)") == '{"both":"3","odd:key":"5","plain":"1"}' ]]
+    run husk build -q --annotation index:a=b "$T/c"
+    expect 1 "--annotation 'index:a=b': there is no index: one comes with several --platform"
+    run husk build -q --annotation index-descriptor:a=b "$T/c"
+    expect 1 'say index:'
+    run husk build -q --annotation index: "$T/c"
+    expect 1 'expected KEY=VALUE, or PLACE:KEY=VALUE'
+}
+
 @test "build: --timestamp is the time of all that is new, --source-date-epoch the newest of it" {
     local h
     for h in $WHO; do
