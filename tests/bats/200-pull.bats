@@ -287,8 +287,14 @@ layer-is-config   | tar
 nested            | where an image manifest should be
 nested-hidden     | is itself an index
 itself            | has digest
+endless-manifest  | the answer is longer than 4194304 bytes
+endless-error     | the answer is longer than 4194304 bytes
+endless-config    | bytes that were promised
+endless-layer     | is longer than the 8391406 bytes that were promised
+endless-range     | is longer than the 8391406 bytes that were promised
+token-endless     | get a token: the answer is longer than 1048576 bytes
 EOF
-    [[ $rows == 40 && $wrong == 0 ]]
+    [[ $rows == 46 && $wrong == 0 ]]
     [[ ! -s $T/liar/out ]]
     run grep X-Evil "$T/liar/log"
     expect 1

@@ -102,6 +102,13 @@ $h/gzip-cut.tar           | 1 | gzip: it ends in the middle
 $h/gzip-crc.tar           | 1 | gzip: the checksum is wrong
 $h/gzip-garbage.tar       | 1 | gzip: bytes that are no gzip follow
 $h/gzip-bomb.tar          | 1 | more than 67108864 bytes come out of it
+$h/xz-bomb.tar            | 1 | more than 67108864 bytes come out of it
+$h/bzip2-bomb.tar         | 1 | more than 67108864 bytes come out of it
+$h/zstd-bomb.tar          | 1 | more than 67108864 bytes come out of it
+$h/xz-cut.tar             | 1 | xz: 
+$h/zstd-cut.tar           | 1 | zstd: it ends in the middle
+$h/zstd-sum.tar           | 1 | zstd: 
+$h/zstd-garbage.tar       | 1 | zstd: 
 $h/devices.tar            | 1 | the layer has more than 65536 device files
 ROWS
     run env HUSK_MAX_LAYER_ENTRIES=2000 "$HUSK_IMAGE" import "$h/entries.tar"

@@ -4,9 +4,12 @@
 
 Those named ok-* are odd but lawful and must be taken; all others must be refused.
 """
+import bz2
 import gzip
 import io
+import lzma
 import os
+import subprocess
 import sys
 import tarfile
 
@@ -144,4 +147,15 @@ raw("gzip-cut", gzip.compress(whole)[:-20])
 raw("gzip-garbage", gzip.compress(whole) + b"garbage")
 raw("gzip-crc", gzip.compress(whole)[:-8] + b"\0\0\0\0\x88\x13\0\0")
 raw("gzip-bomb", gzip.compress(open(Layer("zero").add("zero", bytes(80 << 20)).done(), "rb").read(), 9))
+# The same by other packers; zstd as the program writes it, since Python has none.
+with open(os.path.join(OUT, "zero.tar"), "rb") as f:
+    raw("xz-bomb", lzma.compress(f.read(), preset=0))
+with open(os.path.join(OUT, "zero.tar"), "rb") as f:
+    raw("bzip2-bomb", bz2.compress(f.read(), 1))
+raw("xz-cut", lzma.compress(whole)[:-20])
+subprocess.run(["zstd", "-q", "-1", "-f", os.path.join(OUT, "zero.tar"), "-o", os.path.join(OUT, "zstd-bomb.tar")], check=True)
+packed = subprocess.run(["zstd", "-q", "--check"], input=whole, stdout=subprocess.PIPE, check=True).stdout
+raw("zstd-cut", packed[:-20])
+raw("zstd-sum", packed[:-1] + bytes([packed[-1] ^ 1]))
+raw("zstd-garbage", packed + b"garbage")
 os.unlink(os.path.join(OUT, "zero.tar"))

@@ -116,7 +116,8 @@ LIES = """honest size-more size-less size-huge digest diff-id more-layers config
 schema1 cut cut-always short stall late wrong-range no-range busy busy-always broken html garbage huge
 content-digest other-manifest token token-user token-user-always token-realm token-empty token-newline token-identity basic redirect
 redirect-loop redirect-file redirect-manifest headers
-held held-cut held-again held-other held-digest held-diff-id no-rootfs no-diff-ids bad-diff-id config-is-layer layer-is-config nested nested-hidden itself few-left""".split()
+held held-cut held-again held-other held-digest held-diff-id no-rootfs no-diff-ids bad-diff-id config-is-layer layer-is-config nested nested-hidden itself few-left
+endless-manifest endless-error endless-config endless-layer endless-range token-endless""".split()
 
 
 # Those that lie to who pushes. Only uploads are lied about; manifests are kept under DIR/pushed/.
@@ -162,6 +163,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+    def endless(self, status, **headers):
+        """In pieces, without a length, until the client has had enough; 1 GiB is more than anybody takes."""
+        self.send_response(status)
+        for key, value in dict({"Content_Type": "application/json"}, **headers).items():
+            self.send_header(key.replace("_", "-"), value)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        try:
+            for _ in range(16384):
+                self.wfile.write(b"10000\r\n" + b" " * 65536 + b"\r\n")
+        except OSError:
+            pass
+        self.close_connection = True
 
     def error(self, status, code, message, **headers):
         self.answer(status, json.dumps({"errors": [{"code": code, "message": message}]}).encode(), **headers)
@@ -392,6 +407,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(200, json.dumps(answer).encode())
         if lie.startswith("token-user") and self.headers.get("Authorization") != USER:
             return self.error(401, "UNAUTHORIZED", "who are you?")
+        if lie == "token-endless":
+            return self.endless(200)
         if lie == "token-empty":
             return self.answer(200, b"{}")
         if lie == "token-newline":
@@ -415,6 +432,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(503, b"<h1>\x1b[31mbroken</h1>", Retry_After="0")
         if lie == "html":
             return self.answer(200, b"<html>welcome to the hotel</html>", Content_Type="text/html")
+        if lie == "endless-manifest":
+            return self.endless(200, Content_Type=MANIFEST)
+        if lie == "endless-error":
+            return self.endless(400)
         if lie == "garbage":
             return self.answer(200, b"{" * 100, Content_Type=MANIFEST)
         if lie == "huge":
@@ -453,8 +474,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         begin = 0
         if self.headers.get("Range"):
             begin = int(self.headers["Range"].split("=")[1].rstrip("-"))
+        if lie == "endless-config":
+            return self.endless(200)
         if name == self.image.manifest["config"]["digest"]:
             return self.answer(200, data)  # only the layer is lied about
+        if lie == "endless-layer":
+            return self.endless(200)
+        if lie == "endless-range":
+            return self.endless(206, Content_Range="bytes 0-%d/%d" % (len(data) - 1, len(data)))
         if lie == "redirect":
             return self.answer(307, Location="http://127.0.0.1:%d/blobs/%s" % (self.ports["other"], name))
         if lie == "redirect-loop":
