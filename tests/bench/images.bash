@@ -3,7 +3,7 @@
 #
 # All stores are on one new ext4 in memory (a loop device over a file of /dev/shm), so that neither the disk nor what
 # other file systems have deleted lately is measured. The registry is Debian's, on the loopback device. The layer is
-# about 600 MB and 16,000 files of this machine, packed by gzip -6. Of engines with a daemon the daemon's CPU counts.
+# about 600 MB and 16,000 files of this machine ($HUSK_BENCH_FILES of them), packed by gzip -6. Of engines with a daemon the daemon's CPU counts.
 
 # Once: the disk, the data, the registry, the daemons. images_begin
 images_begin() {
@@ -43,9 +43,9 @@ images_data() {
     local -a dirs=(usr/include usr/lib/python3 usr/lib/python3.11 usr/lib/gcc usr/share/perl usr/share/zoneinfo usr/share/doc
         usr/lib/llvm-14/lib/clang)
     local big=/usr/lib/x86_64-linux-gnu/libLLVM-14.so.1 i
-    (cd / && find "${dirs[@]}" -type f -size -8M 2>/dev/null | LC_ALL=C sort | head -n 16000) >"$tmp/files"
+    (cd / && find "${dirs[@]}" -type f -size -8M 2>/dev/null | LC_ALL=C sort | head -n "${HUSK_BENCH_FILES:-16000}") >"$tmp/files"
     find -L "$big" /usr/lib/x86_64-linux-gnu -maxdepth 1 -type f -size +8M 2>/dev/null | sed 's|^/||' | LC_ALL=C sort -u |
-        head -n 12 >>"$tmp/files"
+        head -n $((${HUSK_BENCH_FILES:-16000} / 1300)) >>"$tmp/files"
     tar -C / -cf "$disk/data/layer.tar" --dereference --no-recursion -T "$tmp/files" 2>/dev/null || true
     gzip -6 -k "$disk/data/layer.tar"
     echo "the layer: $(($(stat -c %s "$disk/data/layer.tar") >> 20)) MiB, $(($(stat -c %s "$disk/data/layer.tar.gz") >> 20)) packed, $(wc -l <"$tmp/files") files"
@@ -225,6 +225,13 @@ images_kept() {
     in_peer_ns env $(podman_at "$disk/podman-kept") tag "$registry/b/big:1" localhost/big:1
 }
 
+# What husk saves of it, in both forms, for whoever loads it.
+images_archives() {
+    [[ ! -e $disk/data/oci.tar ]] || return 0
+    HUSK_ROOT=$disk/kept "$husk" save --output "$disk/data/docker.tar" big:1
+    HUSK_ROOT=$disk/kept "$husk" save --format oci-archive --output "$disk/data/oci.tar" big:1
+}
+
 case_push() {
     local -a commands
     local name
@@ -237,6 +244,21 @@ case_push() {
     for name in podman "skopeo from husk's store"; do
         echo "nsenter --mount=$peer_ns sh -c 'rm -f /var/lib/containers/cache/*'" >"$tmp/after.$name"
     done
+    # Both daemons ask for a mount from where they know a layer to be: they get it from an archive, and forget each push.
+    images_archives
+    if [[ $containerd_pid ]]; then
+        name="${ctr_cli[*]} images rm --sync docker.io/library/big:1; ${ctr_cli[*]} images import $disk/data/oci.tar"
+        eval "$name" >/dev/null 2>&1 || true
+        commands+=("containerd+$containerd_pid" "${ctr_cli[*]} images push --plain-http $registry/p/containerd-%I:1 docker.io/library/big:1")
+        echo "$name" >"$tmp/after.containerd"
+    fi
+    if [[ $dockerd_pid ]]; then
+        "${docker_cli[@]}" load --quiet --input "$disk/data/docker.tar" >/dev/null
+        "${docker_cli[@]}" tag big:1 "$registry/p/docker:1"
+        echo "find $disk/docker/image/overlay2/distribution -type f -delete; rm -rf $disk/registry/docker/registry/v2/repositories/p/docker" |
+            tee "$tmp/after.docker" | sh
+        commands+=("docker+$dockerd_pid" "${docker_cli[*]} push --quiet $registry/p/docker:1")
+    fi
     in_peer_ns sh -c 'rm -f /var/lib/containers/cache/*'
     image_compare push "push to a registry that has nothing of it" 3 "${commands[@]}"
 }
@@ -249,6 +271,14 @@ case_save() {
         "husk, oci-archive" "env HUSK_ROOT=$disk/kept $husk save --format oci-archive --output $disk/x/%I.tar big:1")
     ! has podman || commands+=("podman@$peer_ns" "$(podman_at "$disk/podman-kept") save --quiet --output $disk/x/%I.tar localhost/big:1"
         "podman, oci-archive@$peer_ns" "$(podman_at "$disk/podman-kept") save --quiet --format oci-archive --output $disk/x/%I.tar localhost/big:1")
+    if has skopeo; then # skopeo unpacks for the one, for the other it copies
+        commands+=("skopeo from husk's store@$peer_ns" "skopeo copy --quiet --insecure-policy oci:$disk/kept:docker.io/library/big:1 docker-archive:$disk/x/%I.tar:big:1"
+            "skopeo, oci-archive@$peer_ns" "skopeo copy --quiet --insecure-policy oci:$disk/kept:docker.io/library/big:1 oci-archive:$disk/x/%I.tar:big:1")
+    fi
+    if [[ $containerd_pid ]]; then
+        "${ctr_cli[@]}" images pull --plain-http "$registry/b/big:1" >/dev/null
+        commands+=("containerd+$containerd_pid" "${ctr_cli[*]} images export $disk/x/%I.tar $registry/b/big:1")
+    fi
     if [[ $dockerd_pid ]]; then
         "${docker_cli[@]}" pull --quiet "$registry/b/big:1" >/dev/null
         commands+=("docker+$dockerd_pid" "${docker_cli[*]} save --output $disk/x/%I.tar $registry/b/big:1")
@@ -260,16 +290,24 @@ case_load() {
     local -a commands
     images_begin || return 0
     images_kept
-    HUSK_ROOT=$disk/kept "$husk" save --output "$disk/data/docker.tar" big:1
-    HUSK_ROOT=$disk/kept "$husk" save --format oci-archive --output "$disk/data/oci.tar" big:1
+    images_archives
     commands=("husk" "$fresh_husk load --quiet --input $disk/data/docker.tar" "husk, oci-archive" "$fresh_husk load --quiet --input $disk/data/oci.tar")
     if has podman; then
         commands+=("podman@$peer_ns" "$(podman_at "$disk/x/%I") load --quiet --signature-policy $tmp/policy.json --input $disk/data/docker.tar"
             "podman, oci-archive@$peer_ns" "$(podman_at "$disk/x/%I") load --quiet --signature-policy $tmp/policy.json --input $disk/data/oci.tar")
         echo "nsenter --mount=$peer_ns sh -c 'umount $disk/x/*/overlay'" | tee "$tmp/after.podman" >"$tmp/after.podman, oci-archive"
     fi
+    if has skopeo; then
+        commands+=("skopeo to podman's store@$peer_ns" "skopeo copy --quiet --policy $tmp/policy.json docker-archive:$disk/data/docker.tar containers-storage:[overlay@$disk/x/%I+$run/skopeo]x:1")
+        echo "nsenter --mount=$peer_ns sh -c 'umount $disk/x/*/overlay'" >"$tmp/after.skopeo to podman's store"
+    fi
+    if [[ $containerd_pid ]]; then
+        "${ctr_cli[@]}" images rm --sync "$registry/b/big:1" docker.io/library/big:1 >/dev/null 2>&1 || true
+        commands+=("containerd+$containerd_pid" "${ctr_cli[*]} images import $disk/data/oci.tar")
+        echo "${ctr_cli[*]} images rm --sync docker.io/library/big:1" >"$tmp/after.containerd"
+    fi
     if [[ $dockerd_pid ]]; then
-        "${docker_cli[@]}" rmi "$registry/b/big:1" >/dev/null 2>&1 || true
+        "${docker_cli[@]}" rmi "$registry/b/big:1" "$registry/p/docker:1" big:1 >/dev/null 2>&1 || true
         commands+=("docker+$dockerd_pid" "${docker_cli[*]} load --quiet --input $disk/data/docker.tar")
         echo "${docker_cli[*]} rmi big:1" >"$tmp/after.docker"
     fi
