@@ -45,7 +45,7 @@ images_data() {
     local big=/usr/lib/x86_64-linux-gnu/libLLVM-14.so.1 i
     (cd / && find "${dirs[@]}" -type f -size -8M 2>/dev/null | LC_ALL=C sort | head -n "${HUSK_BENCH_FILES:-16000}") >"$tmp/files"
     find -L "$big" /usr/lib/x86_64-linux-gnu -maxdepth 1 -type f -size +8M 2>/dev/null | sed 's|^/||' | LC_ALL=C sort -u |
-        head -n $((${HUSK_BENCH_FILES:-16000} / 1300)) >>"$tmp/files"
+        head -n $(((${HUSK_BENCH_FILES:-16000} + 650) / 1300)) >>"$tmp/files"
     tar -C / -cf "$disk/data/layer.tar" --dereference --no-recursion -T "$tmp/files" 2>/dev/null || true
     gzip -6 -k "$disk/data/layer.tar"
     echo "the layer: $(($(stat -c %s "$disk/data/layer.tar") >> 20)) MiB, $(($(stat -c %s "$disk/data/layer.tar.gz") >> 20)) packed, $(wc -l <"$tmp/files") files"
