@@ -42,6 +42,7 @@ static const struct command *const container_commands[] = {
     &cmd_stats,
     &cmd_exec,
     &cmd_container_inspect,
+    &cmd_init,
     &cmd_kill,
     &cmd_logs,
     &cmd_container_ls,

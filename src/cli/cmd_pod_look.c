@@ -75,7 +75,7 @@ static fallible look_at(const struct pod *p, bool whole, struct pod_look *ret)
         const struct container *c = ret->m.items[i];
         strv_add_take(&ret->ids, whole ? mem_strdup(c->row.id) : mem_strndup(c->row.id, 12));
         strv_add(&ret->names, c->row.name);
-        strv_add(&ret->states, container_status_word(ret->m.states[i].status));
+        strv_add(&ret->states, container_state_word(&ret->m.states[i]));
     }
     return NULL;
 }

@@ -110,6 +110,8 @@ static char *status_text(struct container *c, const struct container_state *s)
     struct timespec now = { 0 };
     (void)clock_gettime(CLOCK_REALTIME, &now);
     int64_t up = s->started_ns ? now.tv_sec - s->started_ns / 1000000000 : 0;
+    if (s->waits)
+        return mem_strdup("Initialized");
     const char *duration = format_duration(up > 0 ? (uint64_t)up : 0, words);
     switch (s->status) {
     case CONTAINER_CREATED:
@@ -279,7 +281,7 @@ static void set_more(json_t *row, struct container *c, const struct container_st
 {
     char iso[40];
     set(row, "CreatedAt", format_time_local(c->row.created_ns, iso));
-    set(row, "State", container_status_word(s->status));
+    set(row, "State", container_state_word(s));
     set_take(row, "Labels", labels_text(&config->labels));
     set_take(row, "Mounts", mounts_text(config));
     set_take(row, "Networks", container_networks_text(c));

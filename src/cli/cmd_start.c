@@ -1,6 +1,6 @@
 /*
- * husk start: start containers that were made or have ended.
- * Compatible with: docker start, podman start.
+ * husk start, husk init: start containers that were made or have ended.
+ * Compatible with: docker start, podman start, podman init.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "cli/cli.h"
@@ -71,6 +71,46 @@ static fallible start_run(const void *opts_, struct args args)
     TRY(only_one(engine, o->select.latest, &args, &latest));
     return start_attached(o, latest ? latest : args.v[0]);
 }
+
+#define T struct start_opts
+static const struct opt init_options[] = {
+    OPT_FLAG('a', "all", T, select.all, "Every one that does not run"),
+    OPT_FLAG('l', "latest", T, select.latest, "The one that was made last"),
+    OPT_END,
+};
+#undef T
+
+static err *init_one(struct container *c, const void *ctx)
+{
+    err *e = container_init(c);
+    if (err_is(e, ERR_UNCHANGED)) {
+        err_free(e);
+        return NULL;
+    }
+    return e;
+}
+
+static fallible init_run(const void *opts_, struct args args)
+{
+    const struct start_opts *o = opts_;
+    return each_selected("husk init", &o->select, SELECT_NOT_RUNNING, args, init_one, NULL);
+}
+
+const struct command cmd_init = {
+    .name = "init",
+    .args = "[CONTAINER...]",
+    .summary = "Make all of containers but their programs, which wait for `husk start`",
+    .detail =
+        "Namespaces, mounts, networks and the first process are there: others can look at them or change them by\n"
+        "the first process's number (`husk inspect -f {{.State.Pid}}`). `husk start` does the rest; `husk stop`,\n"
+        "`husk kill` and `husk rm` end the wait. The time of --timeout begins here.",
+    .opts = init_options,
+    .opts_size = sizeof(struct start_opts),
+    .max_args = -1,
+    .complete_args = COMPLETE_CONTAINER,
+    .fail_exit = 125,
+    .run = init_run,
+};
 
 const struct command cmd_start = {
     .name = "start",

@@ -53,8 +53,8 @@ static json_t *number(struct opt_i64 v)
 static json_t *state_doc(const struct container_state *s)
 {
     json_t *o = json_object();
-    put(o, "Status", text(container_status_word(s->status)));
-    put(o, "Running", json_boolean(s->status != CONTAINER_CREATED && s->status != CONTAINER_EXITED));
+    put(o, "Status", text(container_state_word(s)));
+    put(o, "Running", json_boolean(!s->waits && s->status != CONTAINER_CREATED && s->status != CONTAINER_EXITED));
     put(o, "Paused", json_boolean(s->status == CONTAINER_PAUSED));
     put(o, "Restarting", json_boolean(s->status == CONTAINER_RESTARTING));
     put(o, "OOMKilled", json_boolean(s->oom_killed));

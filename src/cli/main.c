@@ -44,6 +44,7 @@ static const struct command *const commands[] = {
     // clang-format off: one a line, since many hands add to it
     &cmd_run,
     &cmd_create,
+    &cmd_init,
     &cmd_start,
     &cmd_stop,
     &cmd_restart,

@@ -115,7 +115,7 @@ static fallible pause_it(struct container *c, bool asked, bool *ret_paused)
 {
     struct container_state s = { 0 };
     TRY(container_state(c, &s));
-    enum container_status status = s.status;
+    enum container_status status = s.waits ? CONTAINER_CREATED : s.status;
     container_state_clear(&s);
     if (!asked || status != CONTAINER_RUNNING)
         return NULL;

@@ -36,6 +36,7 @@ struct container {
     char *dir, *state_dir;
     int lock_fd;      /* -1: not locked */
     int preserve_fds; /* how many of our descriptors from 3 on the next start hands to the program */
+    bool waits;       /* the next start is container_init()'s */
     bool admitted;    /* the signature policy was asked when it was made, a moment ago: its start need not */
     /* Of the start that comes next: how often it was restarted, and the wait before; 0: somebody starts it */
     int64_t restarts, restart_delay_ns;
@@ -60,6 +61,8 @@ enum container_status {
     CONTAINER_EXITED
 };
 const char *container_status_word(enum container_status s); /* "created" ... */
+struct container_state;
+const char *container_state_word(const struct container_state *s); /* the same, or "initialized" */
 struct container_state {
     enum container_status status;
     struct proc_id init;             /* running, paused */
@@ -67,6 +70,7 @@ struct container_state {
     int64_t started_ns, finished_ns; /* 0: not yet, or not known */
     int64_t restart_ns;              /* exited, restarting: when its policy was to start it again; 0: not */
     bool oom_killed, timed_out;
+    bool waits;  /* running, and its program waits for container_start(): container_init() has made its first process */
     char *error; /* why it could not be started, or NULL */
 };
 void container_state_clear(struct container_state *s);
@@ -108,6 +112,9 @@ fallible container_create(struct engine *e, const struct create_options *o, char
  * Errors: UNCHANGED when it runs; DENIED (the policy); EXEC_MISSING, EXEC_DENIED; what runtime_create() says.
  */
 fallible container_start(struct container *c, int *ret_sock);
+/* All of a start but its last step: namespaces, mounts, networks and the first process are there, and the program waits
+ * for container_start(). UNCHANGED when it waits already, CONFLICT when it runs. */
+fallible container_init(struct container *c);
 /* What the start gives to the runtime, for `husk explain`: made anew, nothing is started. */
 struct container_plan {
     struct oci_spec *spec;

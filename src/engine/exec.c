@@ -25,7 +25,11 @@ static fallible must_run(const struct container *c)
     struct container_state s = { 0 };
     TRY(container_state(c, &s));
     enum container_status status = s.status;
+    bool waits = s.waits;
     container_state_clear(&s);
+    if (waits)
+        return err_new(ERR_CONFLICT, "container '%s' is only initialized: husk start %s starts it", c->row.name,
+                       c->row.name);
     if (status == CONTAINER_PAUSED)
         return err_new(ERR_CONFLICT, "container '%s' is paused", c->row.name);
     if (status == CONTAINER_RESTARTING)

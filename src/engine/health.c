@@ -181,13 +181,14 @@ static fallible must_run(const struct container *c, int64_t *ret_started_ns)
 {
     struct container_state s = { 0 };
     TRY(container_state(c, &s));
-    enum container_status status = s.status;
+    const char *word = container_state_word(&s);
+    bool runs = s.status == CONTAINER_RUNNING && !s.waits;
     *ret_started_ns = s.started_ns;
     container_state_clear(&s);
-    if (status == CONTAINER_RUNNING)
+    if (runs)
         return NULL;
     return err_new(ERR_CONFLICT, "container '%s' is %s: only one that runs can be asked for its health", c->row.name,
-                   container_status_word(status));
+                   word);
 }
 
 static size_t bound(int64_t wish, size_t otherwise, size_t most)

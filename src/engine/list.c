@@ -64,13 +64,13 @@ static fallible one_of(const char *value, const char *const *words, size_t n)
 }
 
 /* No container of husk's is ever removing or dead; the words are docker's all the same. */
-static fallible status_matches(enum container_status status, const char *value, bool *ret)
+static fallible status_matches(const struct container_state *s, const char *value, bool *ret)
 {
-    static const char *const words[] = { "created", "running", "paused",     "exited",
-                                         "stopped", "dead",    "restarting", "removing" };
+    static const char *const words[] = { "created", "initialized", "running",    "paused",  "exited",
+                                         "stopped", "dead",        "restarting", "removing" };
     TRY(one_of(value, words, ARRAY_SIZE(words)));
-    *ret = strcmp(container_status_word(status), value) == 0 ||
-           (strcmp(value, "stopped") == 0 && status == CONTAINER_EXITED);
+    *ret =
+        strcmp(container_state_word(s), value) == 0 || (strcmp(value, "stopped") == 0 && s->status == CONTAINER_EXITED);
     return NULL;
 }
 
@@ -192,7 +192,7 @@ static fallible matches(const struct subject *s, const char *key, const char *va
     else if (strcmp(key, "ancestor") == 0)
         *ret = ancestor_matches(s->c, value);
     else if (strcmp(key, "status") == 0)
-        return status_matches(s->state->status, value, ret);
+        return status_matches(s->state, value, ret);
     else if (strcmp(key, "exited") == 0) {
         TRY(parse_i64(value, 0, 255, &n));
         *ret = s->state->status == CONTAINER_EXITED && s->state->exit_code == n;
@@ -304,6 +304,8 @@ static fallible consider(struct container *c, const struct list_options *o, stru
         return NULL;
     }
     bool any_state = o->all || o->last || has_status_filter(o->filters);
+    if (!any_state && state->waits)
+        return NULL;
     if (!any_state && state->status != CONTAINER_RUNNING && state->status != CONTAINER_PAUSED &&
         state->status != CONTAINER_RESTARTING)
         return NULL;

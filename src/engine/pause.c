@@ -7,7 +7,7 @@ static fallible freeze(struct container *c, enum container_status from, const ch
     struct container_state s = { 0 };
     bool pause = from == CONTAINER_RUNNING;
     TRY(container_state(c, &s));
-    enum container_status status = s.status;
+    enum container_status status = s.waits ? CONTAINER_CREATED : s.status;
     container_state_clear(&s);
     if (status != from && (status == CONTAINER_RUNNING || status == CONTAINER_PAUSED))
         return err_new(ERR_CONFLICT, "container '%s' is %s", c->row.name, pause ? "paused already" : "not paused");

@@ -164,9 +164,10 @@ const char *pod_status(const struct pod_members *m)
         if (m->items[i]->config->init_ctr || (m->items[i]->config->infra && m->n > 1 && paused_any))
             continue; /* nothing of the infra's can be frozen */
         counted++;
-        running += m->states[i].status == CONTAINER_RUNNING || m->states[i].status == CONTAINER_RESTARTING;
+        running += (m->states[i].status == CONTAINER_RUNNING && !m->states[i].waits) ||
+                   m->states[i].status == CONTAINER_RESTARTING;
         paused += m->states[i].status == CONTAINER_PAUSED;
-        created += m->states[i].status == CONTAINER_CREATED;
+        created += m->states[i].status == CONTAINER_CREATED || m->states[i].waits;
     }
     if (created == counted)
         return "Created";

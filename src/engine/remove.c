@@ -34,7 +34,7 @@ static fallible must_not_run(struct container *c, bool force)
     TRY(container_state(c, &s));
     bool runs = s.status == CONTAINER_RUNNING || s.status == CONTAINER_PAUSED;
     bool restarts = s.status == CONTAINER_RESTARTING;
-    if ((runs || restarts) && !force) {
+    if ((runs || restarts) && !force && !s.waits) {
         container_state_clear(&s);
         return still_runs(c, restarts);
     }
@@ -108,6 +108,7 @@ fallible container_removal(struct container *c, bool force, bool volumes, struct
     TRY(container_state(c, &s));
     bool runs = s.status == CONTAINER_RUNNING || s.status == CONTAINER_PAUSED;
     bool restarts = s.status == CONTAINER_RESTARTING;
+    runs &= !s.waits; /* nothing is lost that has not begun */
     container_state_clear(&s);
     if ((runs || restarts) && !force)
         return still_runs(c, restarts);

@@ -24,7 +24,7 @@ static bool is_among(const struct container_state *s, enum select_among among)
     case SELECT_PAUSED:
         return s->status == CONTAINER_PAUSED;
     case SELECT_NOT_RUNNING:
-        return s->status == CONTAINER_CREATED || s->status == CONTAINER_EXITED;
+        return s->status == CONTAINER_CREATED || s->status == CONTAINER_EXITED || s->waits;
     }
     return false;
 }

@@ -19,6 +19,7 @@
 #include "engine/log_words.h"
 #include "engine/paths.h"
 #include "engine/pod.h"
+#include "monitor/attach.h"
 #include "monitor/monitor.h"
 #include "monitor/restart.h"
 #include "os/fs.h"
@@ -297,6 +298,29 @@ static fallible inside_another(err *e)
     return e;
 }
 
+/* The last step, of one that waits for it. */
+static fallible start_waiting(struct container *c, int *ret_sock)
+{
+    own_fd int sock = -1;
+    TRY(image_admit_container(c));
+    if (ret_sock) /* before: nothing that it prints is missed */
+        TRY(attach_connect(c->state_dir, &sock));
+    TRY_AS(runtime_start(c->state_dir), "start container");
+    container_say(c, "start", NULL);
+    if (ret_sock)
+        *ret_sock = take_fd(&sock);
+    container_unlock(c);
+    return NULL;
+}
+
+fallible container_init(struct container *c)
+{
+    c->waits = true;
+    err *e = container_start(c, NULL);
+    c->waits = false;
+    return e;
+}
+
 fallible container_start(struct container *c, int *ret_sock)
 {
     struct container_state s = { 0 };
@@ -305,7 +329,15 @@ fallible container_start(struct container *c, int *ret_sock)
         return err_new(ERR_CORRUPT, "container '%s' has lost its folder: remove it", c->row.name);
     TRY(container_state(c, &s));
     enum container_status status = s.status;
+    bool waits = s.waits;
     container_state_clear(&s);
+    if (waits && c->waits)
+        return err_new(ERR_UNCHANGED, "container '%s' is initialized already", c->row.name);
+    if (waits)
+        return start_waiting(c, ret_sock);
+    if (c->waits && (status == CONTAINER_RUNNING || status == CONTAINER_PAUSED))
+        return err_new(ERR_CONFLICT, "container '%s' is running: only one that does not run can be initialized",
+                       c->row.name);
     if (status == CONTAINER_RUNNING || status == CONTAINER_PAUSED)
         return err_new(ERR_UNCHANGED, "container '%s' is running already", c->row.name);
     if (status == CONTAINER_RESTARTING && !c->restarts) { /* somebody does not want to wait */

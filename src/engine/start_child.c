@@ -87,13 +87,13 @@ static fallible become_monitor(const struct start_child *s, struct runtime_creat
     plan.cgroup_text = created->cgroup_text;
     plan.hold = s->plan->network.hold;
     plan.names_fd = s->plan->network.dns_sock > 0 ? s->plan->network.dns_sock : 0;
-    plan.stdin_once = c->config->stdin_open && s->client_fd >= 0;
+    plan.stdin_once = c->config->stdin_open && (s->client_fd >= 0 || c->waits);
     fds->pidfd = created->pidfd;
     fds->client_fd = s->client_fd;
     keep_times(c, &created->times);
     write_pid(c->config->pidfile, created->init.pid);
     write_pid(c->config->monitor_pidfile, getpid()); /* it is what this process becomes */
-    container_say(c, "start", NULL);
+    container_say(c, c->waits ? "init" : "start", NULL);
     if (write(s->answer_fd, &(char){ START_RUNS }, 1) !=
         1) /* the command is gone; the container is wanted all the same */
         log_debug("start: nobody waits for the answer");
@@ -104,6 +104,7 @@ static fallible start(const struct start_child *s)
 {
     const struct container *c = s->container;
     struct runtime_create create = s->plan->create;
+    create.wait_for_start = c->waits;
     struct runtime_created created = { .pidfd = -1 };
     struct monitor_fds fds = MONITOR_FDS_NONE;
     if (c->config->tty)

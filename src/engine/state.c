@@ -27,6 +27,11 @@ const char *container_status_word(enum container_status s)
     return words[s];
 }
 
+const char *container_state_word(const struct container_state *s)
+{
+    return s->waits ? "initialized" : container_status_word(s->status);
+}
+
 void container_state_clear(struct container_state *s)
 {
     free(s->error);
@@ -116,7 +121,8 @@ fallible container_state(const struct container *c, struct container_state *ret)
         s.status = CONTAINER_RESTARTING;
     if (!recorded) {
         err_ignore(runtime_state_read(c->state_dir, &r), "no run-time state: it does not run");
-        bool runs = r && (r->status == RUNTIME_RUNNING || r->status == RUNTIME_PAUSED);
+        s.waits = r && r->status == RUNTIME_CREATED;
+        bool runs = r && (s.waits || r->status == RUNTIME_RUNNING || r->status == RUNTIME_PAUSED);
         /* Dead, and its monitor is about to say how: it runs until that is said. The record may be there by now. */
         ending = r && !runs && (monitor_alive(c->state_dir) || is_busy(c));
         if (!runs && !ending)

@@ -41,8 +41,8 @@ static fallible stop_running(struct container *c, const struct container_state *
     TRY(stop_signal(config, &signal));
     if (o->signal)
         signal = o->signal;
-    int patience = timeout_ms(config, o);
-    if (s->status == CONTAINER_PAUSED) { /* a frozen process receives nothing */
+    int patience = s->waits ? 0 : timeout_ms(config, o); /* what waits to be the program hears no other signal */
+    if (s->status == CONTAINER_PAUSED) {                 /* a frozen process receives nothing */
         TRY(send_one(c, o, signal, 0, 0));
         TRY(runtime_resume(c->state_dir));
     } else if (patience != 0) {

@@ -274,7 +274,10 @@ fallible container_why(struct container *c, struct why **ret)
     if (!failed)
         switch (e.state.status) {
         case CONTAINER_RUNNING:
-            running(&e, w);
+            if (e.state.waits)
+                why_headline(w, "%s is initialized: its program waits for husk start %s", e.name, e.name);
+            else
+                running(&e, w);
             break;
         case CONTAINER_PAUSED:
             paused(&e, w);

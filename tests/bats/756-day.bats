@@ -1,15 +1,26 @@
 #!/usr/bin/env bats
 # The lines of a day: lists by template, commands that are elsewhere, completions.
-# shellcheck disable=SC2016,SC2154 # dollars and braces are for husk; bats sets the others
+# shellcheck disable=SC2016,SC2086,SC2154 # $how is words; dollars and braces are for husk; bats sets the others
 
 load helpers
 
 setup_file() {
     husk_setup_file
     load_busybox
+    as_user load_busybox
     husk create --name box --network none --label app=web --label 'of=a b' busybox sh -c 'exit 3' aa
     husk volume create --label tier=data --label x=y vol
     husk network create --label net=yes lan
+}
+
+root_husk() { "$HUSK" "$@"; }
+user_husk() { as_user husk "$@"; }
+each_user() { # FUNCTION: with $h the way to husk
+    local h
+    h=root_husk
+    "$1"
+    h=user_husk
+    "$1"
 }
 
 @test "lists answer docker's and podman's placeholders, under docker's headers" {
@@ -92,3 +103,60 @@ ASK
     [[ $(husk pod stats --no-stream --format '{{.Pod}} {{.Name}} {{.PIDS}}') == "$(husk pod ps -q) more 1" ]]
     husk pod rm -f pea
 }
+
+# ---- init ----
+
+without_box() { husk rm -f box >/dev/null 2>&1 || :; }
+
+initialized() {
+    local pid
+    $h create -i --name one --network none busybox sh -c 'cat; echo over; exit 5'
+    [[ $($h init one) == one ]]
+    [[ $($h ps -q) == '' && $($h ps -aq --filter status=initialized) && $($h ps -q --filter status=running) == '' ]]
+    [[ $($h ps -a --format '{{.State}} {{.Status}}') == 'initialized Initialized' ]]
+    pid=$($h inspect -f '{{.State.Pid}}' one)
+    [[ $(readlink "/proc/$pid/ns/uts") != "$(readlink /proc/self/ns/uts)" ]]
+    $h init one # it is as it was asked to be
+    [[ $($h inspect -f '{{.State.Status}} {{.State.Running}} {{.State.Pid}}' one) == "initialized false $pid" ]]
+    [[ $($h cp one:/etc/hostname - | tar xO) == "$($h inspect -f '{{slice .Id 0 12}}' one)" ]]
+    run $h exec one true
+    expect 1 "container 'one' is only initialized: husk start one starts it"
+    run $h pause one
+    expect 1 "container 'one' is not running"
+    [[ $($h logs one) == '' && $($h why one) == *'waits for husk start one'* ]]
+    run $h start -ai one <<<typed
+    expect 5 =typed$'\n'over
+    run $h init nobody
+    expect 125 "no such container: 'nobody'"
+    $h rm one
+}
+@test "init makes all of a container but its program, which start lets go" { without_box; each_user initialized; }
+
+initialized_ends() {
+    local how id monitor
+    for how in 'stop -t 100' 'kill' 'rm' 'rm -f'; do
+        id=$($h create --name one --network none --health-cmd true --health-interval 1s busybox sleep 1234)
+        $h init one
+        $h $how one
+        [[ $how == rm* ]] || { wait_until 5 gone_by_kill; $h rm one; }
+    done
+    id=$($h create --name one --network none busybox sleep 1234) # whose monitor is killed: the next command gives another
+    $h init one
+    monitor=$(pgrep -f "^husk-monitor id=$id")
+    kill -9 "$monitor"
+    wait_until 5 no_process "$monitor"
+    [[ $($h ps -a --format '{{.State}}') == initialized ]]
+    $h start one
+    run $h init one
+    expect 125 "container 'one' is running: only one that does not run can be initialized"
+    $h stop -t 0 one
+    $h init --all
+    [[ $($h ps -a --format '{{.State}}') == initialized ]] # and once more after its end
+    $h start --all
+    [[ $($h ps --format '{{.State}}') == running ]]
+    $h rm -f one
+    [[ $($h system check) == 'no problems' ]]
+}
+gone_by_kill() { [[ $($h inspect -f '{{.State.Status}} {{.State.ExitCode}}' one) == 'exited 137' ]]; }
+no_process() { [[ ! -e /proc/$1/ns/pid || $(</proc/"$1"/stat) == *') Z '* ]]; }
+@test "what waits for its start can be stopped, killed and removed, and outlives its monitor" { without_box; each_user initialized_ends; }
