@@ -8,10 +8,14 @@
 
 struct create_opts {
     struct create_options create;
+    struct strv attach;
 };
 
 #define T struct create_opts
-static const struct opt create_options[] = { CREATE_OPTIONS(T), CREATE_MORE_OPTIONS(T), OPT_END };
+static const struct opt create_options[] = {
+    CREATE_OPTIONS(T), CREATE_MORE_OPTIONS(T),
+    OPT_STRS('a', "attach", T, attach, "STREAM", "Refused: see `husk start --attach`"), OPT_END
+};
 #undef T
 
 static fallible create_run(const void *opts_, struct args args)
@@ -19,6 +23,8 @@ static fallible create_run(const void *opts_, struct args args)
     const struct create_opts *o = opts_;
     own(engine) struct engine *engine = NULL;
     own(container) struct container *c = NULL;
+    if (o->attach.n)
+        return err_new(ERR_UNSUPPORTED, "--attach: nothing is attached before it runs: say `husk start --attach`");
     if (!o->create.rootfs && args.n < 1)
         return err_new(ERR_INVALID, "needs IMAGE, or --rootfs DIR: see '--help'");
     TRY(engine_open(&engine));

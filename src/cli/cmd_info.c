@@ -22,7 +22,8 @@ enum { OS_RELEASE_MAX = 65536 };
 
 struct info_opts {
     const char *format;
-    bool repair;
+    bool repair, quick, force;
+    const char *max;
 };
 
 #define T struct info_opts
@@ -31,7 +32,11 @@ static const struct opt format_options[] = {
     OPT_END,
 };
 static const struct opt check_options[] = {
-    OPT_FLAG(0, "repair", T, repair, "Repair what is found"),
+    OPT_FLAG('r', "repair", T, repair, "Repair what is found"),
+    OPT_GROUP("Refused"),
+    OPT_FLAG('q', "quick", T, quick, "Refused: no file's bytes are read anyway"),
+    OPT_FLAG('f', "force", T, force, "Refused: no container is removed"),
+    OPT_STR('m', "max", T, max, "DURATION", "Refused: see `husk image prune`"),
     OPT_END,
 };
 #undef T
@@ -212,6 +217,14 @@ static fallible check_cmd_run(const void *opts_, struct args args)
     own(engine) struct engine *engine = NULL;
     struct check_result r;
     size_t left = 0;
+    if (o->quick)
+        return err_new(ERR_UNSUPPORTED, "--quick: the check reads no file's bytes as it is, which `husk verify` does: "
+                                        "leave it out");
+    if (o->force)
+        return err_new(ERR_UNSUPPORTED, "--force: a repair removes no container that somebody made: `husk rm` does");
+    if (o->max)
+        return err_new(ERR_UNSUPPORTED, "--max: layers that no image needs are no damage: `husk image prune` removes "
+                                        "them");
     TRY(engine_open(&engine));
     TRY(check_run(engine, o->repair ? CHECK_REPAIR : CHECK_LOOK, &r));
     for (size_t i = 0; i < r.n; i++) {

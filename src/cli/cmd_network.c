@@ -24,7 +24,8 @@ struct network_opts {
     struct opt_bool ipv4;
     struct strv filter, alias, dns_add, dns_drop, link, link_local_ip, driver_opt;
     const char *format, *ip, *ip6, *mac, *interface;
-    bool quiet, force, all, no_trunc, attachable, verbose, no_heading, dry_run;
+    bool quiet, force, all, no_trunc, attachable, verbose, no_heading, dry_run, latest;
+    struct opt_i64 time;
 };
 
 #define T struct network_opts
@@ -73,6 +74,7 @@ static const struct opt inspect_options[] = {
 };
 static const struct opt rm_options[] = {
     OPT_FLAG('f', "force", T, force, "Disconnect what is on it; a missing one is no error"),
+    OPT_I64('t', "time", T, time, "SECONDS", "Refused: no container is stopped for it"),
     OPT_END,
 };
 static const struct opt prune_options[] = {
@@ -104,6 +106,7 @@ static const struct opt update_options[] = {
 };
 static const struct opt reload_options[] = {
     OPT_FLAG('a', "all", T, all, "As without a name: of all"),
+    OPT_FLAG('l', "latest", T, latest, "The container that was made last: all networks are made anew anyway"),
     OPT_END,
 };
 static const struct opt exists_options[] = { OPT_END };
@@ -340,6 +343,10 @@ static fallible rm_run(const void *opts_, struct args args)
 {
     const struct network_opts *o = opts_;
     own(engine) struct engine *engine = NULL;
+    if (o->time.set)
+        return err_new(ERR_UNSUPPORTED,
+                       "--time: what is on a network is disconnected (--force) and not stopped: stop it "
+                       "first with `husk stop --time`");
     TRY(engine_open(&engine));
     return command_each("husk network rm", args, rm_one, &(struct each){ engine, o, NULL });
 }
@@ -455,6 +462,8 @@ static fallible update_run(const void *opts_, struct args args)
 
 static fallible reload_run(const void *opts_, struct args args)
 {
+    const struct network_opts *o = opts_;
+    own_mem char *latest = NULL;
     own(engine) struct engine *engine = NULL;
     own_str struct str obstacles = { 0 };
     struct network_list l = { 0 };
@@ -464,6 +473,8 @@ static fallible reload_run(const void *opts_, struct args args)
         own(container) struct container *c = NULL;
         TRY(container_find(engine, args.v[i], &c));
     }
+    if (o->latest)
+        TRY(only_one(engine, true, &args, &latest));
     TRY(network_reload(engine));
     TRY(network_cni_reload(engine));
     TRY(network_settle_all(engine, true, &finished));

@@ -8,6 +8,7 @@
 struct pod_create_opts {
     struct pod_options pod;
     struct create_options create;
+    const char *gpus, *infra_image, *infra_command, *shm_size_systemd;
 };
 
 static const char *const words_exit[] = { "continue", "stop", NULL };
@@ -72,9 +73,33 @@ static const struct opt pod_create_options[] = {
     OPT_STRS(0, "device-write-bps", T, create.device_write_bps, "DEVICE:BYTES", "Bytes written a second"),
     OPT_STR(0, "cgroup-parent", T, create.cgroup_parent, "GROUP", "Their control group is made in this one"),
     OPT_SWITCH(0, "share-parent", T, pod.share_parent, "Whether they have a control group together (default: true)"),
+    OPT_GROUP("Refused"),
+    OPT_STR(0, "infra-image", T, infra_image, "IMAGE", "Refused: what holds the namespaces has no image"),
+    OPT_STR(0, "infra-command", T, infra_command, "COMMAND", "Refused: what holds the namespaces is husk's own"),
+    OPT_STR(0, "gpus", T, gpus, "REQUEST", "Refused: see --device"),
+    OPT_STR(0, "shm-size-systemd", T, shm_size_systemd, "BYTES", "Refused: it is for containers"),
     OPT_END,
 };
 #undef T
+
+static fallible check_refused(const struct pod_create_opts *o)
+{
+    const struct {
+        const char *value, *why;
+    } refused[] = {
+        { o->infra_image, "--infra-image: what holds a pod's namespaces is husk-init, which needs no image: leave it "
+                          "out" },
+        { o->infra_command, "--infra-command: what holds a pod's namespaces only holds them: run a program as a "
+                            "container of the pod, with --init-ctr when it is to end before the others start" },
+        { o->gpus, "--gpus: name the devices with --device, such as --device /dev/dri" },
+        { o->shm_size_systemd, "--shm-size-systemd: no systemd runs in what holds a pod's namespaces: give it to "
+                               "`husk create --pod`" },
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
+        if (refused[i].value)
+            return err_new(ERR_UNSUPPORTED, "%s", refused[i].why);
+    return NULL;
+}
 
 static fallible create_run(const void *opts_, struct args args)
 {
@@ -82,6 +107,7 @@ static fallible create_run(const void *opts_, struct args args)
     own(engine) struct engine *engine = NULL;
     own(pod) struct pod *p = NULL;
     struct create_options create = o->create;
+    TRY(check_refused(o));
     if (args.n && create.name)
         return err_new(ERR_INVALID, "the pod's name twice: '%s' and --name '%s'", args.v[0], create.name);
     if (args.n)

@@ -19,7 +19,7 @@ struct volume_opts {
     struct strv label, filter, opt;
     bool quiet, force, all, dry_run, no_trash, ignore, noheading;
     const char *format, *output, *driver, *name;
-    struct opt_i64 uid, gid;
+    struct opt_i64 uid, gid, time;
 };
 
 #define T struct volume_opts
@@ -53,6 +53,7 @@ static const struct opt inspect_options[] = {
 static const struct opt rm_options[] = {
     OPT_FLAG('f', "force", T, force, "A missing one is no error"),
     OPT_FLAG('a', "all", T, all, "All that no container uses"),
+    OPT_I64('t', "time", T, time, "SECONDS", "Refused: no container is stopped for it"),
     OPT_FLAG(0, "dry-run", T, dry_run, "Only say what would be removed, and its size"),
     TRASH_OPTION(T),
     OPT_END,
@@ -309,6 +310,9 @@ static fallible rm_run(const void *opts_, struct args args)
     struct trash trash;
     if (o->all == (args.n > 0))
         return err_new(ERR_INVALID, "which volume? Name some, or say --all");
+    if (o->time.set)
+        return err_new(ERR_UNSUPPORTED, "--time: a volume in use is not removed, so nothing is stopped for it: remove "
+                                        "the container first (husk rm -f)");
     TRY(engine_open(&engine));
     TRY(trash_begin(engine, "volume rm", o->no_trash, &trash));
     err *e = o->all ? rm_all(engine, o->dry_run, &trash)
