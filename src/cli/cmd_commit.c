@@ -3,13 +3,15 @@
  * Compatible with: docker commit, podman commit.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <string.h>
+
 #include "cli/cli.h"
 #include "engine/commit.h"
 
 struct commit_opts {
-    const char *author, *message, *pause, *iidfile;
+    const char *author, *message, *pause, *iidfile, *config, *format;
     struct strv change;
-    bool quiet, volumes;
+    bool quiet, volumes, squash, no_pause;
 };
 
 #define T struct commit_opts
@@ -20,6 +22,11 @@ static const struct opt commit_options[] = {
     OPT_STR('p', "pause", T, pause, "BOOL", "Pause the container meanwhile (default true)"),
     OPT_FLAG(0, "include-volumes", T, volumes, "The container's volumes become volumes of the image"),
     OPT_STR(0, "iidfile", T, iidfile, "FILE", "Write the image's ID to a file"),
+    OPT_STR(0, "config", T, config, "FILE",
+            "A configuration in JSON, which goes over the container's; '-': from input"),
+    OPT_FLAG(0, "no-pause", T, no_pause, "The same as --pause=false"),
+    OPT_STR('f', "format", T, format, "oci", "Refused but for oci: `husk push --format` makes others"),
+    OPT_FLAG('s', "squash", T, squash, "Refused: `husk export` and `husk import` make one layer"),
     OPT_FLAG('q', "quiet", T, quiet, "With --iidfile: do not print the ID"),
     OPT_END,
 };
@@ -39,7 +46,21 @@ static fallible commit_run(const void *opts_, struct args args)
         .quiet = o->quiet,
         .volumes = o->volumes,
         .iidfile = o->iidfile,
+        .config = o->config,
     };
+    if (o->squash)
+        return err_new(ERR_UNSUPPORTED,
+                       "--squash: a layer on top of the image's is what a commit is: `husk export %s | "
+                       "husk import -` makes an image of one layer",
+                       args.v[0]);
+    if (o->format && strcmp(o->format, "oci") != 0)
+        return err_new(ERR_UNSUPPORTED,
+                       "--format: '%s': images are kept as OCI has them: `husk push --format` makes "
+                       "docker's on the way to a registry",
+                       o->format);
+    if (o->pause && o->no_pause)
+        return err_new(ERR_INVALID, "--pause and --no-pause exclude each other");
+    commit.pause = !o->no_pause;
     if (o->pause)
         TRY_AS(parse_bool(o->pause, &commit.pause), "--pause");
     TRY(engine_open(&engine));

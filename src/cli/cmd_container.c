@@ -34,6 +34,7 @@ static const struct command cmd_container_exists = {
 
 static const struct command *const container_commands[] = {
     &cmd_attach,
+    &cmd_container_clone,
     &cmd_commit,
     &cmd_cp,
     &cmd_create,

@@ -12,6 +12,8 @@
 #include "engine/userns.h"
 #include "os/fs.h"
 
+enum { CONFIG_MAX = 1 << 20 };
+
 static void fill_run(const struct container_config *k, bool volumes, struct oci_image_run *run)
 {
     strv_copy(&run->env, k->env.items, k->env.n);
@@ -26,6 +28,58 @@ static void fill_run(const struct container_config *k, bool volumes, struct oci_
     run->user = mem_strdup(k->user);
     run->working_dir = mem_strdup(k->workdir);
     run->stop_signal = mem_strdup(k->stop_signal);
+}
+
+/* Variables by their names, since a list of them that replaced the other would lose $PATH. */
+static void merge_env(json_t *env, const json_t *said)
+{
+    for (size_t i = 0; i < json_array_size(said); i++) {
+        const char *text = json_string_value(json_array_get(said, i));
+        size_t n = text ? strcspn(text, "=") : 0, at = 0;
+        while (text && at < json_array_size(env)) {
+            const char *had = json_string_value(json_array_get(env, at));
+            if (had && strncmp(had, text, n) == 0 && (had[n] == '=' || !had[n]))
+                break;
+            at++;
+        }
+        if (at < json_array_size(env))
+            (void)json_array_set(env, at, json_array_get(said, i));
+        else
+            (void)json_array_append(env, json_array_get(said, i));
+    }
+}
+
+/* --config: maps (Labels, Volumes, ExposedPorts) grow, all else that is named is as it says. Source: podman-commit(1).
+ */
+static fallible merge_config(const char *text, size_t len, struct oci_image_run **run)
+{
+    void *checked = NULL, *merged = NULL;
+    json_error_t e;
+    TRY(bind_read(&oci_image_run_type, text, len, &checked)); /* says what is of the wrong kind, and where */
+    bind_free(&oci_image_run_type, checked);
+    own_json json_t *said = json_loadb(text, len, 0, &e);
+    own_json json_t *doc = bind_write_json(&oci_image_run_type, *run);
+    if (!said)
+        return err_new(ERR_INVALID, "%s", e.text);
+    json_t *env = json_object_get(said, "Env");
+    if (json_is_array(env) && json_object_get(doc, "Env")) {
+        merge_env(json_object_get(doc, "Env"), env);
+        (void)json_object_del(said, "Env");
+    }
+    (void)json_object_update_recursive(doc, said);
+    TRY(bind_read_json(&oci_image_run_type, doc, &merged));
+    bind_free(&oci_image_run_type, *run);
+    *run = merged;
+    return NULL;
+}
+
+static fallible read_config(const char *path, struct oci_image_run **run)
+{
+    own_mem char *text = NULL;
+    size_t len = 0;
+    TRY(str_eq(path, "-") ? fs_read_fd(STDIN_FILENO, "standard input", CONFIG_MAX, &text, &len)
+                          : fs_read_at(AT_FDCWD, path, CONFIG_MAX, &text, &len));
+    return merge_config(text, len, run);
 }
 
 static char *command_text(const struct container_config *k)
@@ -65,6 +119,8 @@ static fallible make_plan(struct container *c, const struct commit_options *o, s
     container_diff_skip(k, &p->skip);
     strv_copy(&p->changes, o->changes->items, o->changes->n);
     fill_run(k, o->volumes, p->run);
+    if (o->config)
+        TRY_AS(read_config(o->config, &p->run), "--config '%s'", o->config);
     *ret = take(p);
     return NULL;
 }

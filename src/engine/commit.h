@@ -18,6 +18,8 @@ struct commit_options {
     bool quiet;
     bool volumes; /* what a volume is mounted at becomes a volume of the image, not only the image's own */
     const char *iidfile;
+    const char *config; /* a JSON file of a configuration (docker's and OCI's "config") that goes over the container's;
+                           "-": standard input */
 };
 /* Prints the new image's ID on our standard output. UNSUPPORTED for a container with a directory as its root. */
 fallible container_commit(struct container *c, const struct commit_options *o);

@@ -44,6 +44,9 @@ void container_note_sender(struct container *c, const char *verb, int signal, in
  * wrong is in the debug log: the container is then as it was. Not with the lock held. mend.c. */
 void container_mend(struct container *c);
 
+/* What was said, over what was; INVALID where the two do not fit. update.c */
+fallible container_merge_limits(struct container_resources *to, const struct container_resources *said);
+
 /* Restart policies: restart.c. */
 /* How often one that has no exit record has been restarted. */
 int64_t container_restarts_running(const struct container *c);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "engine/clone.h"
 #include "engine/container_parts.h"
 #include "engine/grammar.h"
 #include "engine/image_mount.h"
@@ -369,6 +370,11 @@ static fallible show_stopped(struct container *c, const char *id)
 static fallible configure(struct container *c, const struct create_options *o, const struct image *image,
                           char *const *args, size_t args_n)
 {
+    if (o->clone_of) {
+        TRY(clone_configure(c, o, image));
+        TRY(check_layers(c->engine, c->config));
+        return choose_storage(c);
+    }
     TRY(options_merge(o, image, args, args_n, &c->config));
     if (image && o->policy && !(c->config->signature_policy = realpath(o->policy, NULL)))
         return err_sys(errno, "find '%s'", o->policy);
@@ -416,6 +422,8 @@ static void hint_once(struct engine *e)
 /* A jail has the host's network, as was said when it was configured. */
 static fallible plan_networks(struct container *c, const struct create_options *o, struct network_wishes *ret)
 {
+    if (o->clone_of)
+        return clone_networks(o->clone_of, ret);
     if (c->config->network)
         return NULL;
     TRY(network_wishes_read(o, &c->config->exposed, ret));
@@ -472,7 +480,7 @@ fallible container_create(struct engine *e, const struct create_options *o, char
     TRY_AS(platform_of_words(o->os, o->arch, o->variant, &platform), "--arch");
     if (o->platform)
         TRY_AS(platform_parse(o->platform, &platform), "--platform");
-    if (!o->rootfs && !o->infra_of) {
+    if (!o->rootfs && !o->infra_of && (!o->clone_of || args_n)) {
         struct image_wish wish = { .name = args[0],
                                    .platform = platform,
                                    .pull = o->pull,
@@ -488,7 +496,7 @@ fallible container_create(struct engine *e, const struct create_options *o, char
         args++;
         args_n--;
     }
-    if (store_lock < 0 && o->mount.n) { /* of images, perhaps */
+    if (store_lock < 0 && (o->mount.n || o->clone_of)) { /* of images, perhaps */
         struct layout *l;
         TRY(engine_layout(e, &l));
         TRY(layout_lock(l, LAYOUT_ADDING, &store_lock));
@@ -507,6 +515,15 @@ fallible container_create(struct engine *e, const struct create_options *o, char
     if (o->infra_of) {
         struct pod *made_for = (struct pod *)o->infra_of;
         made_for->row.infra = mem_strdup(id);
+    }
+    if (o->clone_of) {
+        const struct db_container *other = &o->clone_of->row;
+        row.pod = mem_strdup(other->pod);
+        if (!image) {
+            row.image = mem_strdup(other->image);
+            row.image_id = mem_strdup(other->image_id);
+            row.manifest = mem_strdup(other->manifest);
+        }
     }
     own(container) struct container *c = container_new(e, &row);
     own(network_wishes) struct network_wishes networks = { 0 };

@@ -70,7 +70,7 @@ static fallible mend_locked(struct container *c)
     if (has_record(c)) /* what is left of it can only be a restart that did not come: its monitor waited for it */
         return container_may_restart(c) ? container_restart_again(c) : NULL;
     err_ignore(runtime_state_read(c->state_dir, &r), "none: the start did not come so far");
-    if (r && (r->status == RUNTIME_RUNNING || r->status == RUNTIME_PAUSED))
+    if (r && (r->status == RUNTIME_CREATED || r->status == RUNTIME_RUNNING || r->status == RUNTIME_PAUSED))
         return container_adopt(c);
     TRY(container_forget_cgroup(c));
     TRY(container_settle(c, -1));

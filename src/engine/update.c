@@ -99,6 +99,12 @@ static fallible check(const struct container_resources *r)
     return NULL;
 }
 
+fallible container_merge_limits(struct container_resources *to, const struct container_resources *said)
+{
+    merge(to, said);
+    return check(to);
+}
+
 /* pids: its limit is among them, if only that which every container has. */
 static fallible apply(const struct container *c, const struct container_resources *r, bool pids)
 {

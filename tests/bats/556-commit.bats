@@ -75,3 +75,24 @@ TABLE
     expect 1 "use \`husk export\` and \`husk import\`"
     rm -rf "$T/tmp/rootfs"
 }
+
+@test "commit --config puts a configuration over the container's, and --format and --squash say what to use" {
+    husk create --name one --network none -e A=old -e KEEP=yes --label a=b busybox sh -c 'echo hi'
+    printf '{"Env": ["A=new", "B=2"], "Cmd": ["env"], "Labels": {"c": "d"}, "User": "7"}' >"$T/tmp/config"
+    husk commit --config "$T/tmp/config" one configured
+    [[ $(husk image inspect -f '{{.Config.Cmd}} {{.Config.User}} {{.Config.Labels.a}}{{.Config.Labels.c}}' configured) == '[env] 7 bd' ]]
+    [[ $(husk image inspect -f '{{join .Config.Env " "}}' configured) == 'PATH='*' A=new KEEP=yes B=2' ]]
+    husk commit --config - --format oci --no-pause one <"$T/tmp/config"
+    printf '{"Env": "A"}' >"$T/tmp/config"
+    run husk commit --config "$T/tmp/config" one
+    expect 1 "--config '$T/tmp/config': "
+    [[ $output == *Env* ]]
+    run husk commit --config "$T/tmp/nothing" one
+    expect 1 'No such file'
+    run husk commit --squash one
+    expect 1 '`husk export one | husk import -`'
+    run husk commit -f docker one
+    expect 1 "--format: 'docker'"
+    husk rm one
+    husk rmi configured
+}

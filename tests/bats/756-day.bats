@@ -13,6 +13,8 @@ setup_file() {
     husk network create --label net=yes lan
 }
 
+teardown() { [[ $BATS_TEST_NUMBER -lt 6 ]] || remove_all_containers; }
+
 root_husk() { "$HUSK" "$@"; }
 user_husk() { as_user husk "$@"; }
 each_user() { # FUNCTION: with $h the way to husk
@@ -160,3 +162,64 @@ initialized_ends() {
 gone_by_kill() { [[ $($h inspect -f '{{.State.Status}} {{.State.ExitCode}}' one) == 'exited 137' ]]; }
 no_process() { [[ ! -e /proc/$1/ns/pid || $(</proc/"$1"/stat) == *') Z '* ]]; }
 @test "what waits for its start can be stopped, killed and removed, and outlives its monitor" { without_box; each_user initialized_ends; }
+
+# ---- clone ----
+
+cloned() {
+    local id
+    $h volume create named >/dev/null
+    $h create --name one --network none --env A=b --label x=y -v named:/data -v /anon --init busybox sh -c 'echo "$A"; sleep 1235'
+    $h start one
+    id=$($h container clone one)
+    [[ $($h ps -aq --no-trunc --filter name=one-clone) == "$id" ]]
+    [[ $($h inspect -f '{{.State.Status}} {{.Config.Env}} {{.Config.Labels}} {{.Config.Cmd}} {{.HostConfig.Init}} {{(index .Mounts 0).Name}}' "$id") == \
+        "created $($h inspect -f '{{.Config.Env}} {{.Config.Labels}} {{.Config.Cmd}} {{.HostConfig.Init}} {{(index .Mounts 0).Name}}' one)" ]]
+    [[ $($h inspect -f '{{(index .Mounts 1).Name}}' one) != "$($h inspect -f '{{(index .Mounts 1).Name}}' "$id")" ]]
+    $h exec one touch /written
+    $h start "$id"
+    run $h exec "$id" ls /written
+    expect 1 'No such file'
+    [[ $($h logs "$id") == b ]]
+    [[ $($h ps -aq --no-trunc --filter name=one-clone1) == "" ]]
+    $h container clone --run one >/dev/null
+    [[ $($h ps --filter name=one-clone1 --format '{{.State}}') == running ]]
+    run $h container clone --destroy one two
+    expect 125 "--destroy: container 'one' is running: stop it first, or force with -f"
+    run $h container exists two
+    expect 1 =
+    $h container clone --destroy --force one two >/dev/null
+    run $h container exists one
+    expect 1 =
+    run $h container clone two one-clone
+    expect 125 "the name 'one-clone' is taken"
+    run $h container clone --pod x two
+    expect 125 '--pod: a clone of a pod'
+    [[ $($h system check) == 'no problems' ]]
+}
+@test "container clone makes another of the same configuration, with files and anonymous volumes of its own" { without_box; each_user cloned; }
+
+@test "container clone takes other limits, another image, published ports but no fixed address, and stays in a pod" {
+    without_box
+    husk network create --subnet 10.77.0.0/24 fixed
+    husk create --name one -m 64m --network fixed --ip 10.77.0.9 -p 18080:80 busybox sleep 1235
+    husk container clone --memory 32m one two
+    [[ $(husk inspect -f '{{.HostConfig.Memory}} {{(index (index .HostConfig.PortBindings "80/tcp") 0).HostPort}}' two) == '33554432 18080' ]]
+    run husk container clone --memory 1m one
+    expect 125 '--memory: less than 6m'
+    husk start one
+    run husk start two
+    expect 1 '18080'
+    husk stop -t 0 one
+    husk start two
+    [[ $(husk inspect -f '{{.NetworkSettings.Networks.fixed.IPAddress}}' two) != 10.77.0.9 ]]
+    husk tag busybox other
+    husk container clone two three other
+    [[ $(husk inspect -f '{{.Config.Image}}' three) == other ]]
+    husk pod create --name pea
+    husk create --pod pea --name in busybox sleep 1235
+    husk container clone in
+    [[ $(husk pod ps --ctr-names --format '{{.ContainerNames}}') == *,in,in-clone ]]
+    run husk container clone "$(husk pod inspect -f '{{.InfraContainerID}}' pea)"
+    expect 125 'holds the namespaces of its pod'
+    husk pod rm -f pea
+}
