@@ -275,10 +275,17 @@ static const struct command system_check = {
     .run = check_cmd_run,
 };
 
-static const struct command *const system_commands[] = {
-    &system_check,         &cmd_system_df,     &cmd_events,         &cmd_system_prune,         &cmd_info,
-    &elsewhere_connection, &elsewhere_migrate, &elsewhere_renumber, &elsewhere_system_service, NULL
-};
+static const struct command *const system_commands[] = { &system_check,
+                                                         &cmd_system_df,
+                                                         &cmd_events,
+                                                         &cmd_system_prune,
+                                                         &cmd_info,
+                                                         &cmd_system_reset,
+                                                         &elsewhere_connection,
+                                                         &elsewhere_migrate,
+                                                         &elsewhere_renumber,
+                                                         &elsewhere_system_service,
+                                                         NULL };
 
 const struct command cmd_system = {
     .name = "system",
