@@ -402,7 +402,8 @@ fallible network_remove(struct engine *e, struct network *n, bool force)
     if (there)
         forget_names(e, n);
     fault_here(FAULT_NAMES_GONE);
-    TRY(forget_network(e, n));
+    if (there) /* else the namespace that it was in is gone, and the one that we are in is not an ordinary user's */
+        TRY(forget_network(e, n));
     fault_here(FAULT_NETWORK_GONE);
     return db_network_remove(db, n->row.id, n->row.name, DB_MUST_BE_UNUSED);
 }
