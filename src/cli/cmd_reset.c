@@ -78,22 +78,11 @@ static fallible remove_containers(struct engine *e)
     return failed;
 }
 
-static fallible remove_networks(struct engine *e)
-{
-    struct network_list list = { 0 };
-    err *failed = NULL;
-    TRY(network_list(e, &list));
-    for (size_t i = 0; i < list.n && !failed; i++)
-        failed = gone_is_fine(network_remove(e, list.items[i], true));
-    network_list_clear(&list);
-    return failed;
-}
-
-/* What is mounted has to be unmounted before its folder goes: commands of ours know how. */
+/* What is mounted, or is in an ordinary user's network namespace, goes by commands of ours that know how. */
 static fallible run_self(const char *const *words)
 {
     own_mem char *self = NULL;
-    char *argv[5] = { NULL };
+    char *argv[6] = { NULL };
     int status = 0;
     TRY(self_path(&self));
     argv[0] = self;
@@ -102,6 +91,17 @@ static fallible run_self(const char *const *words)
     struct spawn s = { .argv = argv, .stdin_fd = -1, .stdout_fd = STDERR_FILENO, .stderr_fd = STDERR_FILENO };
     TRY(spawn_wait(&s, &status));
     return proc_exit_code(status) ? err_exit(1) : NULL; /* it has said why */
+}
+
+static fallible remove_networks(struct engine *e)
+{
+    struct network_list list = { 0 };
+    err *failed = NULL;
+    TRY(network_list(e, &list));
+    for (size_t i = 0; i < list.n && !failed; i++)
+        failed = run_self((const char *const[]){ "network", "rm", "--force", list.items[i]->row.name, NULL });
+    network_list_clear(&list);
+    return failed;
 }
 
 static fallible remove_files(const char *dir, const char *const *names, size_t n)
@@ -124,7 +124,8 @@ static fallible remove_what_lives(struct engine *e)
     TRY(remove_pods(e));
     TRY(remove_containers(e));
     TRY(run_self((const char *const[]){ "unmount", "--all", NULL }));
-    TRY(run_self((const char *const[]){ "image", "unmount", "--all", NULL }));
+    if (geteuid() == 0) /* an ordinary user mounts them inside `husk unshare` alone, where he is root */
+        TRY(run_self((const char *const[]){ "image", "unmount", "--all", NULL }));
     TRY(volume_prune(e, &(struct volume_prune_options){ .all = true }, &removed, &bytes)); /* unmounts those that are */
     return remove_networks(e);
 }
