@@ -86,7 +86,7 @@ void state_clear(struct runtime_state *s);
 /* runtime_update_rdt() with the mounted file system, or a test's directory, given. */
 fallible state_update_rdt(int resctrl_fd, const char *state_dir, const struct runtime_rdt *rdt);
 enum scope_manager state_manager(const struct runtime_state *s);
-/* Whether a child can be cloned right into the group: not into a scope of a user who is in a login session. */
+/* Whether a child can be cloned right into the group: not by a user in a login session into what his systemd has. */
 bool state_clones_into(const struct runtime_state *s);
 /* Where the container's first process is now, below the container's own group: "/init.scope". NULL: in that itself, or
  * elsewhere. Caller frees. */

@@ -146,11 +146,25 @@ enum scope_manager state_manager(const struct runtime_state *s)
     return s->scope_user ? SCOPE_USER : SCOPE_SYSTEM;
 }
 
+/* "user@1000.service" of "/user.slice/user-1000.slice/user@1000.service/husk/ID", and in *ret_below "/husk/ID". NULL:
+ * it is not below a user's systemd. */
+static char *users_systemd(const char *path, const char **ret_below)
+{
+    const char *at = path ? strstr(path, "/user@") : NULL;
+    size_t n = at ? strcspn(at + 1, "/") : 0;
+    own_mem char *unit = at ? mem_strndup(at + 1, n) : NULL;
+    if (!unit || !str_ends(unit, ".service"))
+        return NULL;
+    *ret_below = at + 1 + n;
+    return take(unit);
+}
+
 bool state_clones_into(const struct runtime_state *s)
 {
     own(cgroup_host) struct cgroup_host *host = NULL;
-    const char *why = NULL;
-    if (!s->scope || !s->cgroup_path)
+    const char *why = NULL, *below;
+    own_mem char *unit = users_systemd(s->cgroup_path, &below);
+    if (!s->cgroup_path || (!s->scope && !unit))
         return true;
     err *e = cgroup_host_open(&host);
     bool can = !e && cgroup_host_usable(host, &why) && str_starts(s->cgroup_path, cgroup_host_base(host));
@@ -192,13 +206,20 @@ static char *group_in_scope(const struct runtime_state *s, const struct cgroup *
 
 fallible state_join(const struct runtime_state *s, const struct cgroup *g, pid_t pid)
 {
+    const char *rest = NULL;
     err *e = cgroup_add(g, pid);
-    /* From a user's login session into the scope: the group above both is root's, and systemd must do it. */
-    if (!s->scope || !err_is(e, ERR_DENIED))
+    if (!err_is(e, ERR_DENIED))
+        return e;
+    /* From a user's login session into what his systemd has: the group above both is root's, and systemd must do it. */
+    own_mem char *unit = s->scope ? NULL : users_systemd(cgroup_path(g), &rest);
+    if (!s->scope && !unit)
         return e;
     err_free(e);
-    own_mem char *below = group_in_scope(s, g);
-    return scope_attach(state_manager(s), s->scope, below, pid);
+    own_mem char *below = s->scope ? group_in_scope(s, g) : state_group_of_init(s, g);
+    if (s->scope)
+        return scope_attach(state_manager(s), s->scope, below, pid);
+    own_mem char *whole = mem_printf("%s%s", rest, below ? below : "");
+    return scope_attach(SCOPE_SYSTEM, unit, whole, pid);
 }
 
 /* *ret_g: the container's group when it had to be opened to know; else it stays NULL. */
