@@ -91,7 +91,7 @@ static fallible history_run(const void *opts_, struct args args)
     struct layout *layout;
     TRY(engine_open(&engine));
     TRY(engine_layout(engine, &layout));
-    TRY(image_find(layout, args.v[0], o->platform, &image));
+    TRY(image_find_here(layout, args.v[0], o->platform, &image));
     own_json json_t *rows = make_rows(layout, image, o);
     for (size_t i = 0; o->quiet && !o->format && i < json_array_size(rows); i++)
         printf("%s\n", json_string_value(json_object_get(json_array_get(rows, i), "ID")));

@@ -131,7 +131,7 @@ static err *inspect_one(const char *arg, void *ctx)
     own(image) struct image *image = NULL;
     json_t *doc = NULL;
     TRY(engine_layout(each->engine, &layout));
-    TRY(image_find(layout, arg, each->opts->platform, &image));
+    TRY(image_find_here(layout, arg, each->opts->platform, &image));
     TRY(inspect_image(layout, image, &doc));
     (void)json_array_append_new(each->docs, doc);
     return NULL;
@@ -159,7 +159,7 @@ static fallible exists_run(const void *opts_, struct args args)
     (void)opts_;
     TRY(engine_open(&engine));
     TRY(engine_layout(engine, &layout));
-    err *e = image_find(layout, args.v[0], NULL, &image);
+    err *e = image_find_name(layout, args.v[0], &image);
     if (!err_is(e, ERR_NOT_FOUND))
         return e;
     err_free(e);

@@ -72,7 +72,7 @@ static fallible add_image(struct inspect *i, const char *name)
     own(image) struct image *image = NULL;
     json_t *doc = NULL;
     TRY(engine_layout(i->engine, &layout));
-    TRY(other_kind(i, image_find(layout, name, NULL, &image)));
+    TRY(other_kind(i, image_find_here(layout, name, NULL, &image)));
     if (!image)
         return NULL;
     TRY(inspect_image(layout, image, &doc));

@@ -14,6 +14,7 @@
 #include "cli/image_outfile.h"
 #include "cli/image_pack.h"
 #include "cli/image_places.h"
+#include "layers/restore.h"
 
 struct save_opts {
     const char *output, *format, *platform;
@@ -89,6 +90,19 @@ static void tell_of_zstd(const struct save_opts *o, const struct image *image, c
                  name);
 }
 
+/* Packing is not repeated byte for byte: that makes another manifest, which must be asked for. */
+static fallible or_otherwise_packed(err *take_e, struct layout *l, const struct image *image)
+{
+    own(err) err *e = take_e;
+    const struct strv *ids = &image->config->rootfs->diff_ids;
+    bool possible = err_is(e, ERR_NOT_FOUND);
+    for (size_t i = 0; possible && i < ids->n; i++)
+        possible = layout_has_blob(l, image->manifest->layers[i].digest, -1) || restore_possible(l, ids->items[i]);
+    if (!possible)
+        return take(e);
+    return err_new(ERR_NOT_FOUND, "%s; or save it with --uncompressed, under another manifest digest", err_text(e));
+}
+
 static fallible save_one(struct layout *l, const struct save_opts *o, const struct image *image, struct sink *to,
                          const struct copy_options *copying)
 {
@@ -99,14 +113,15 @@ static fallible save_one(struct layout *l, const struct save_opts *o, const stru
     TRY(source_image(l, image, &plain));
     if (is_changed(o))
         TRY(source_repacked(take(plain), l, &how, &repacked));
-    return copy_image(repacked ? repacked : plain, to, copying, NULL);
+    err *e = copy_image(repacked ? repacked : plain, to, copying, NULL);
+    return e && !repacked ? or_otherwise_packed(e, l, image) : e;
 }
 
 /* All are looked for first: an archive without one of them is none. */
 static fallible find_all(struct layout *l, const struct save_opts *o, struct args args, struct image **images)
 {
     for (int i = 0; i < args.n; i++)
-        TRY(image_find(l, args.v[i], o->platform, &images[i]));
+        TRY(image_find_here(l, args.v[i], o->platform, &images[i]));
     return NULL;
 }
 

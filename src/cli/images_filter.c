@@ -48,7 +48,7 @@ static fallible time_of(struct engine *engine, const char *what, struct opt_i64 
     own(image) struct image *image = NULL;
     struct layout *layout;
     TRY(engine_layout(engine, &layout));
-    TRY(image_find(layout, what, NULL, &image));
+    TRY(image_find_here(layout, what, NULL, &image));
     *ret = (struct opt_i64){ true, images_created_ns(image->config->created) };
     return NULL;
 }

@@ -48,7 +48,7 @@ static fallible names_of(struct layout *l, const struct image *image, json_t *ta
         own(image) struct image *found = NULL;
         if (!full)
             continue;
-        err *e = image_find(l, full, NULL, &found);
+        err *e = image_find_here(l, full, NULL, &found);
         if (e)
             err_ignore(e, "another image, and its own command will say what is wrong with it");
         else if (strcmp(found->id, image->id) == 0)

@@ -8,12 +8,27 @@
 #include "image/ref.h"
 #include "monitor/events.h"
 
-fallible image_names(struct engine *e, const char *id, struct strv *ret)
+/* Of an index of which nothing is here: it is in no list of images. */
+static fallible names_of_index(struct engine *e, const char *digest, struct strv *ret)
+{
+    own(oci_index) struct oci_index *index = NULL;
+    TRY(layout_read_index(e->layout, &index));
+    for (size_t i = 0; i < index->manifests_n; i++) {
+        own_mem char *name = image_name_of(&index->manifests[i]);
+        if (name && str_eq(index->manifests[i].digest, digest))
+            strv_add(ret, name);
+    }
+    return NULL;
+}
+
+fallible image_names(struct engine *e, const struct image *image, struct strv *ret)
 {
     own(image_rows) struct image_rows *images = NULL;
+    if (!image->manifest)
+        return names_of_index(e, image->manifest_digest, ret);
     TRY(image_rows(e, &images));
     for (size_t i = 0; i < images->n; i++)
-        if (images->rows[i].name && strcmp(images->rows[i].id, id) == 0)
+        if (images->rows[i].name && strcmp(images->rows[i].id, image->id) == 0)
             strv_add(ret, images->rows[i].name);
     return NULL;
 }
@@ -80,7 +95,7 @@ fallible image_tag(struct engine *e, const char *what, const char *name)
         return err_new(ERR_INVALID, "'%s': a digest cannot be given, only a name and a tag", name);
     TRY(engine_layout(e, &l));
     TRY(layout_lock(l, LAYOUT_ADDING, &lock));
-    TRY(image_find(l, what, NULL, &image));
+    TRY(image_find_name(l, what, &image));
     TRY(target_of(l, image, &made, &index, &target));
     own_mem char *full = ref_full(r);
     TRY(layout_set_name(l, full, target));
@@ -111,10 +126,15 @@ fallible image_untag(struct engine *e, const char *what, char *const *names, siz
     own_fd int lock = -1;
     TRY(engine_layout(e, &l));
     TRY(layout_lock(l, LAYOUT_ADDING, &lock));
-    TRY(image_find(l, what, NULL, &image));
-    TRY(image_names(e, image->id, &has));
+    TRY(image_find_name(l, what, &image));
+    TRY(image_names(e, image, &has));
     TRY(full_names(names, n, &has, what, &going));
     const struct strv *list = n ? &going : &has;
+    if (!image->manifest && list->n >= has.n)
+        return err_new(ERR_CONFLICT,
+                       "'%s' is a list of images that are elsewhere: without a name nothing would lead to it; "
+                       "remove it with 'husk rmi'",
+                       what);
     for (size_t i = 0; i < list->n; i++) {
         TRY(layout_unname(l, list->items[i]));
         TRY(image_say_untagged(list->items[i], ret_lines));

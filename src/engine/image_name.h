@@ -16,8 +16,8 @@ fallible image_tag(struct engine *e, const char *what, const char *name);
  * Errors: NOT_FOUND; INVALID for a name that is another image's: then none is removed.
  */
 fallible image_untag(struct engine *e, const char *what, char *const *names, size_t n, struct strv *ret_lines);
-/* All full names in the store that lead to the image with this ID. */
-fallible image_names(struct engine *e, const char *id, struct strv *ret);
+/* All full names in the store that lead to this image. */
+fallible image_names(struct engine *e, const struct image *image, struct strv *ret);
 /* The digests by which index.json has it without a name: several where it came in several forms. */
 fallible image_unnamed(struct engine *e, const char *id, struct strv *ret);
 /* "Untagged: busybox:latest" of a full name. */

@@ -246,8 +246,8 @@ static fallible plan_removal(struct engine *e, const char *what, bool force, str
     own(image) struct image *image = NULL;
     own_strv struct strv names = { 0 };
     TRY(engine_layout(e, &l));
-    TRY(image_find(l, what, NULL, &image));
-    TRY(image_names(e, image->id, &names));
+    TRY(image_find_name(l, what, &image));
+    TRY(image_names(e, image, &names));
     *ret_last = !image->name || names.n <= 1;
     if (!image->name && names.n > 1 && !force)
         return err_new(ERR_CONFLICT, "image '%s' has %zu names: remove them by name, or all with -f", what, names.n);
@@ -389,9 +389,13 @@ static fallible prune_one(struct prune *p, const struct image *image)
         return NULL;
     if (image->name)
         return prune_name(p, image);
-    strv_add(&p->without, image->manifest_digest);
-    if (!p->o->dry_run)
-        TRY(remove_unnamed(p->l, p->o->trash, image->id, image->manifest_digest));
+    own_strv struct strv unnamed = { 0 };
+    TRY(image_unnamed(p->e, image->id, &unnamed));
+    for (size_t i = 0; i < unnamed.n; i++) {
+        strv_add(&p->without, unnamed.items[i]);
+        if (!p->o->dry_run)
+            TRY(remove_unnamed(p->l, p->o->trash, image->id, unnamed.items[i]));
+    }
     strv_add_printf(p->lines, "Deleted: %s", image->id);
     return NULL;
 }

@@ -127,7 +127,15 @@ static fallible check_platform(const struct image *i, const char *platform)
     return err_new(ERR_NOT_FOUND, "not for platform %s but for %.100s", platform, text);
 }
 
-static fallible resolve(struct layout *l, const struct oci_descriptor *d, const char *platform, struct image **ret)
+/* What a user may not type stands for "whichever is here", and for "even if none is". */
+static const char here[] = "\1", name_alone[] = "\2";
+
+static const char *said(const char *platform)
+{
+    return platform == here || platform == name_alone ? NULL : platform;
+}
+
+static fallible resolve_for(struct layout *l, const struct oci_descriptor *d, const char *platform, struct image **ret)
 {
     own(image) struct image *i = NULL;
     own(oci_index) struct oci_index *index = NULL;
@@ -139,6 +147,37 @@ static fallible resolve(struct layout *l, const struct oci_descriptor *d, const 
         TRY(load(l, d, &i));
         TRY(check_platform(i, platform));
     }
+    *ret = take(i);
+    return NULL;
+}
+
+fallible image_of_descriptor(struct layout *l, const struct oci_descriptor *d, struct image **ret)
+{
+    err *e = resolve_for(l, d, NULL, ret);
+    if (!err_is(e, ERR_NOT_FOUND) || !media_is_index(d->media_type))
+        return e;
+    own(oci_index) struct oci_index *index = NULL;
+    err_ignore(read_sub_index(l, d, &index), "the first says more");
+    for (size_t i = 0; index && i < index->manifests_n; i++) {
+        if (!is_here(l, &index->manifests[i]))
+            continue;
+        err_free(e);
+        return load(l, &index->manifests[i], ret);
+    }
+    return e;
+}
+
+static fallible resolve(struct layout *l, const struct oci_descriptor *d, const char *platform, struct image **ret)
+{
+    if (platform != here && platform != name_alone)
+        return resolve_for(l, d, platform, ret);
+    err *e = image_of_descriptor(l, d, ret);
+    if (platform == here || !err_is(e, ERR_NOT_FOUND) || !media_is_index(d->media_type))
+        return e;
+    err_ignore(e, "its name is enough");
+    own(image) struct image *i = mem_zalloc(sizeof *i);
+    i->id = mem_strdup(d->digest);
+    i->manifest_digest = mem_strdup(d->digest);
     *ret = take(i);
     return NULL;
 }
@@ -300,7 +339,7 @@ static fallible try_ids_of(struct id_search *s, const struct oci_descriptor *d)
 static fallible find_by_id(struct layout *l, const struct oci_index *index, const char *digits, const char *platform,
                            struct image **ret)
 {
-    struct id_search s = { .l = l, .digits = digits, .platform = platform };
+    struct id_search s = { .l = l, .digits = digits, .platform = said(platform) };
     for (size_t i = 0; i < index->manifests_n; i++) {
         err *e = try_ids_of(&s, &index->manifests[i]);
         if (err_is(e, ERR_CORRUPT)) { /* another image's trouble must not hide this one */
@@ -332,35 +371,34 @@ static fallible find(struct layout *l, const struct ref *ref, const char *digits
     return find_by_id(l, index, digits, platform, ret);
 }
 
-fallible image_find(struct layout *l, const char *what, const char *platform, struct image **ret)
+static fallible find_typed(struct layout *l, const char *what, const char *platform, struct image **ret)
 {
-    own_mem char *wanted = NULL;
     own(ref) struct ref *ref = NULL;
     const char *digits = id_digits(what);
-    if (platform)
-        TRY(platform_parse(platform, &wanted));
     err *e = ref_parse(what, &ref);
     if (e && !digits)
         return e;
     err_ignore(e, "it may be an ID");
-    TRY_AS(find(l, ref, digits, wanted, ret), "image '%.300s'", what);
+    TRY_AS(find(l, ref, digits, platform, ret), "image '%.300s'", what);
     return NULL;
 }
 
-fallible image_of_descriptor(struct layout *l, const struct oci_descriptor *d, struct image **ret)
+fallible image_find(struct layout *l, const char *what, const char *platform, struct image **ret)
 {
-    err *e = resolve(l, d, NULL, ret);
-    if (!err_is(e, ERR_NOT_FOUND) || !media_is_index(d->media_type))
-        return e;
-    own(oci_index) struct oci_index *index = NULL;
-    err_ignore(read_sub_index(l, d, &index), "the first says more");
-    for (size_t i = 0; index && i < index->manifests_n; i++) {
-        if (!is_here(l, &index->manifests[i]))
-            continue;
-        err_free(e);
-        return load(l, &index->manifests[i], ret);
-    }
-    return e;
+    own_mem char *wanted = NULL;
+    if (platform)
+        TRY(platform_parse(platform, &wanted));
+    return find_typed(l, what, wanted, ret);
+}
+
+fallible image_find_here(struct layout *l, const char *what, const char *platform, struct image **ret)
+{
+    return platform ? image_find(l, what, platform, ret) : find_typed(l, what, here, ret);
+}
+
+fallible image_find_name(struct layout *l, const char *what, struct image **ret)
+{
+    return find_typed(l, what, name_alone, ret);
 }
 
 fallible image_list_of(struct layout *l, const struct oci_index *index, struct image ***ret, size_t *ret_n,

@@ -108,6 +108,11 @@ OWN_TYPE(image, struct image *, image_free)
  * Errors: NOT_FOUND, CONFLICT (several IDs match), CORRUPT.
  */
 fallible image_find(struct layout *l, const char *what, const char *platform, struct image **ret);
+/* For those who look at an image and run nothing: with platform NULL this machine's, or else the first that is here. */
+fallible image_find_here(struct layout *l, const char *what, const char *platform, struct image **ret);
+/* For those who want its name alone: an index of which nothing is here (a list made by hand, of images elsewhere) is an
+ * image without manifest and config; id and manifest_digest are the index's own then. */
+fallible image_find_name(struct layout *l, const char *what, struct image **ret);
 /* What a descriptor of index.json points at: for this machine's platform, or the first that is here. It has no name. */
 fallible image_of_descriptor(struct layout *l, const struct oci_descriptor *d, struct image **ret);
 /* The full name that a descriptor of index.json gives its image, or NULL. Caller frees. */

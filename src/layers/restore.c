@@ -36,15 +36,20 @@ struct restoring {
     int64_t size;
 };
 
-static fallible fill(struct blob *blob, struct stream_source from)
+static fallible send_all(struct stream_source from, err *(*use)(void *ctx, const void *bytes, size_t n), void *ctx)
 {
     own_mem char *buf = mem_alloc(CHUNK);
     for (size_t n = 1; n > 0;) {
         TRY(from.read(from.ctx, buf, CHUNK, &n));
         if (n)
-            TRY(blob_add(blob, buf, n));
+            TRY(use(ctx, buf, n));
     }
     return NULL;
+}
+
+static err *add_to_blob(void *blob, const void *bytes, size_t n)
+{
+    return blob_add(blob, bytes, n);
 }
 
 static fallible make_blob(struct restoring *r, struct stream_source from)
@@ -55,7 +60,7 @@ static fallible make_blob(struct restoring *r, struct stream_source from)
         return NULL;
     err *e = blob_restart(blob);
     if (!e)
-        e = fill(blob, from);
+        e = send_all(from, add_to_blob, blob);
     if (!e)
         e = blob_end(blob);
     if (e)
@@ -102,6 +107,12 @@ static err *restore(void *ctx)
     return err_new(ERR_NOT_FOUND, "its packed bytes are not kept here: pull, load or import the image again");
 }
 
+bool restore_possible(struct layout *l, const char *diff_id)
+{
+    own_mem char *split = mem_printf("layers/%s/split", digest_hex(diff_id));
+    return layer_form_of(l, diff_id) == LAYER_EROFS || faccessat(l->fd, split, F_OK, 0) == 0;
+}
+
 fallible restore_open(struct layout *l, const char *digest, int64_t size, int *ret_fd)
 {
     struct restoring r = { l, digest, size };
@@ -111,4 +122,22 @@ fallible restore_open(struct layout *l, const char *digest, int64_t size, int *r
     err_ignore(e, "it is made, where that can be done");
     TRY(userns_call(restore, &r));
     return layout_open_blob(l, digest, size, ret_fd);
+}
+
+fallible restore_send(struct layout *l, const char *diff_id, err *(*use)(void *ctx, const void *bytes, size_t n),
+                      void *ctx)
+{
+    own_mem char *path = mem_printf("layers/%s", digest_hex(diff_id));
+    own_fd int dir = openat(l->fd, path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), fd = -1;
+    int64_t size = 0;
+    struct reading reading = { .tar.fd = -1 };
+    if (dir >= 0 && layer_is_erofs(dir)) {
+        TRY(layer_tar_open(dir, &reading.tar));
+        err *e = send_all((struct stream_source){ read_tar, &reading }, use, ctx);
+        (void)close(reading.tar.fd);
+        return e;
+    }
+    TRY(layer_size(l, diff_id, &size));
+    TRY(restore_open(l, diff_id, size, &fd));
+    return send_all(stream_source_fd(&fd), use, ctx);
 }

@@ -21,4 +21,10 @@ fallible restore_keep(struct layout *l, const char *diff_id, int record_fd);
  */
 fallible restore_open(struct layout *l, const char *digest, int64_t size, int *ret_fd);
 
+/* Can a layer's plain tar be had from what is here, without its blob? */
+bool restore_possible(struct layout *l, const char *diff_id);
+/* That tar, piece by piece; what EROFS has is read where it is, and becomes no blob. */
+fallible restore_send(struct layout *l, const char *diff_id, err *(*use)(void *ctx, const void *bytes, size_t n),
+                      void *ctx);
+
 #endif

@@ -11,6 +11,7 @@
 #include "codec/digest.h"
 #include "codec/stream.h"
 #include "layers/layer.h"
+#include "layers/restore.h"
 #include "os/fs.h"
 #include "transport/repack.h"
 
@@ -19,7 +20,8 @@
 enum { CHUNK = 256 << 10, DOCUMENT_MAX = 4 << 20 };
 
 struct repacked {
-    char *digest;              /* what it is now */
+    char *digest; /* what it is now */
+    char *diff_id;
     struct oci_descriptor old; /* borrowed from the manifest */
     int fd;                    /* where it lies; -1: it is unpacked when it is sent */
 };
@@ -102,11 +104,15 @@ static err *unpack_from(void *ctx, int fd, int64_t offset)
     }
 }
 
-/* A file of the store, or what a registry sends. */
-static fallible unpack(struct repack_source *s, const struct oci_descriptor *old, plain_use *use, void *ctx)
+/* A file of the store, or what a registry sends. Packed bytes that are not kept are not missed where the tar is. */
+static fallible unpack(struct repack_source *s, const struct repacked *r, plain_use *use, void *ctx)
 {
     struct unpacking u = { use, ctx };
-    return source_with_blob(s->inner, old, unpack_from, &u);
+    err *e = source_with_blob(s->inner, &r->old, unpack_from, &u);
+    if (!err_is(e, ERR_NOT_FOUND) || !restore_possible(s->l, r->diff_id))
+        return e;
+    err_ignore(e, "it is made of the layer");
+    return restore_send(s->l, r->diff_id, use, ctx);
 }
 
 struct plain {
@@ -133,7 +139,7 @@ static fallible pack(struct repack_source *s, enum stream_form form, const char 
     struct packing p = { tmp, digest, 0 };
     TRY(packer_new(form, s->how.level, add_packed, &p, &packer));
     TRY(digest_new(NULL, &plain));
-    TRY(unpack(s, &r->old, add_plain, &(struct plain){ packer, plain }));
+    TRY(unpack(s, r, add_plain, &(struct plain){ packer, plain }));
     TRY(packer_end(packer));
     own_mem char *found = digest_end(plain);
     if (!str_eq(found, diff_id)) /* it may have come from a registry just now */
@@ -152,6 +158,7 @@ static fallible repack_layer(struct repack_source *s, struct oci_descriptor *lay
     s->list = mem_array(s->list, s->n + 1, sizeof *s->list);
     struct repacked *r = &s->list[s->n++];
     *r = (struct repacked){ .old = { .media_type = layer->media_type, .digest = layer->digest, .size = layer->size },
+                            .diff_id = mem_strdup(diff_id),
                             .fd = -1 };
     if (to == REPACK_PLAIN) {
         layer->digest = mem_strdup(diff_id);
@@ -274,7 +281,7 @@ static fallible repack_send(struct source *s_, const struct oci_descriptor *d, i
     const struct repacked *r = find(s, d);
     if (!r)
         return s->inner->ops->send(s->inner, d, out_fd);
-    return unpack(s, &r->old, write_plain, &out_fd);
+    return unpack(s, r, write_plain, &out_fd);
 }
 
 static void repack_free(struct source *s_)
@@ -285,6 +292,7 @@ static void repack_free(struct source *s_)
     registry_manifest_free(s->doc);
     for (size_t i = 0; i < s->n; i++) {
         free(s->list[i].digest);
+        free(s->list[i].diff_id);
         free(s->list[i].old.digest);
         free(s->list[i].old.media_type);
         close_now(&s->list[i].fd);

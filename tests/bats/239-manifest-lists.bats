@@ -266,3 +266,61 @@ manifest add --artifact --artifact-subject $REGISTRY/nosuch:1 l:1 one.txt | 1 | 
 ROWS
     [[ $(inspect l:1 | jq '.manifests | length') == 0 ]]
 }
+
+@test "names of an index that has nothing for this machine: tagged, untagged, looked at, saved and removed like any other" {
+    local list=$REGISTRY/app:1 other=$REGISTRY/multi:1 digest id
+    export HUSK_ROOT=$T/tmp/store
+    # pulled for another platform only: its image stands for the name
+    "$HUSK" pull -q --platform linux/sparc64 "$other"
+    run "$HUSK" image exists "$other"
+    expect 0
+    "$HUSK" tag "$other" sparc:2
+    [[ $("$HUSK" image inspect "$other" | jq -c '.[0] | [.Architecture, (.RepoTags | sort)]') == \
+        "[\"sparc64\",[\"$other\",\"sparc:2\"]]" ]]
+    run "$HUSK" history sparc:2
+    expect 0
+    "$HUSK" save -o saved.tar sparc:2
+    [[ $(tar -xOf saved.tar manifest.json | jq -c '.[0].RepoTags') == '["sparc:2"]' ]]
+    run "$HUSK" rmi --no-trash "$other"
+    expect 0 "=Untagged: $other"
+    id=$("$HUSK" image inspect --format '{{.Id}}' sparc:2)
+    run "$HUSK" untag sparc:2
+    expect 0 "Untagged: sparc:2"
+    [[ $("$HUSK" images -q --no-trunc) == "$id" ]]
+    run "$HUSK" rmi --no-trash "$id"
+    expect 0 "=Deleted: $id"
+    # a list of a registry's images: of those only the documents are here
+    "$HUSK" manifest create --insecure "$list" "$REGISTRY/src-other:1"
+    "$HUSK" tag "$list" again:1
+    run "$HUSK" rmi --no-trash "$list" again:1
+    expect 0 "Untagged: again:1"
+    # a list with nothing in it: there is a name and its document
+    digest=$("$HUSK" manifest create "$list")
+    run "$HUSK" image exists "$list"
+    expect 0
+    "$HUSK" tag "$list" again:1
+    run "$HUSK" untag "$list" again:1
+    expect 0 "=Untagged: again:1"
+    run "$HUSK" untag "$list"
+    expect 1 "remove it with 'husk rmi'"
+    "$HUSK" tag "$list" again:1
+    run "$HUSK" rmi --dry-run "$list"
+    expect 0 "Untagged: $list"
+    [[ $output != *Deleted* ]]
+    run "$HUSK" rmi "$list"
+    expect 0 "=Untagged: $list"
+    run "$HUSK" rmi again:1
+    expect 0 "=Untagged: again:1"$'\n'"Deleted: $digest"
+    run "$HUSK" image exists "$list"
+    expect 1
+    "$HUSK" undo # the list is back, whole
+    inspect again:1 | jq -e '.manifests == []'
+    "$HUSK" manifest rm again:1
+    "$HUSK" trash empty
+    "$HUSK" image prune
+    run "$HUSK" system check
+    expect 0 "no problems"
+    [[ ! $(names) && ! $(ls "$HUSK_ROOT/blobs/sha256" "$HUSK_ROOT/layers" | grep -E '^[0-9a-f]{64}$') ]]
+    run "$HUSK" rmi nothing:1
+    expect 1 "no such image"
+}

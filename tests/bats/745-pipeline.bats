@@ -158,3 +158,25 @@ go_on() {
     store_is_sound "$HUSK_ROOT"
     names_are_whole "$HUSK_ROOT"
 }
+
+@test "an image whose packed bytes are not kept, in EROFS's form: saved as it came it is refused, with --uncompressed not" {
+    local major minor id
+    IFS=.- read -r major minor _ < <(uname -r)
+    # shellcheck disable=SC2016 # expands inside
+    skip_unless_kernel "EROFS mounted from files (6.12)" bash -c 'grep -qw erofs /proc/filesystems && (($1 * 100 + $2 >= 612))' - "$major" "$minor"
+    printf '[storage]\nkeep_blobs = no\nlayers = erofs\n' >"$T/erofs.conf"
+    export HUSK_CONF=$T/erofs.conf
+    "$HUSK" pull -q "$(registry zstd)/honest"
+    "$HUSK" image prune
+    id=$("$HUSK" image inspect --format '{{.Id}}' "$(registry zstd)/honest")
+    run "$HUSK" save -o "$T/tmp/a.tar" "$(registry zstd)/honest"
+    expect 1 "its packed bytes are not kept here: pull, load or import the image again; or save it with --uncompressed"
+    [[ ! -e $T/tmp/a.tar ]]
+    "$HUSK" save --uncompressed -o "$T/tmp/a.tar" "$(registry zstd)/honest"
+    [[ $(du -sb "$HUSK_ROOT/blobs" | cut -f1) -lt 100000 ]] # no blob was made for it
+    export HUSK_ROOT=$T/store-$BATS_TEST_NUMBER/other
+    "$HUSK" load -q -i "$T/tmp/a.tar"
+    [[ $("$HUSK" images -q --no-trunc) == "$id" ]]
+    run "$HUSK" verify --all
+    expect 0 "all good"
+}
