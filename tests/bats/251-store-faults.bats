@@ -7,7 +7,7 @@ load helpers
 setup_file() {
     husk_setup_file
     start_registry
-    "$HUSK_TOP/tests/bats/make-oci.py" "$T/oci" a=gzip:base,gzip:a b=gzip:base,zstd:b c=plain:c,gzip:base
+    "$HUSK_TOP/tests/bats/make-oci.py" "$T/oci" a=gzip:base,gzip:mid b=gzip:base,zstd:b c=plain:c,gzip:base
     local name
     for name in a b c; do
         skopeo copy --quiet --preserve-digests --dest-tls-verify=false "oci:$T/oci:$name" "docker://$REGISTRY/store:$name"

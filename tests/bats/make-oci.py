@@ -4,7 +4,7 @@
 
 SPEC is NAME=LAYER,LAYER,...[@PLATFORM] or, for an index, NAME=+OTHER,OTHER,... of names made before it.
 LAYER is FORM:TEXT: FORM gzip, zstd or plain; the layer holds the file /TEXT with TEXT in it, and for TEXT "big" 8 MiB
-that do not compress. PLATFORM defaults to this machine's.
+that do not compress, for "mid" one and a half. PLATFORM defaults to this machine's.
 """
 import gzip
 import hashlib
@@ -32,7 +32,7 @@ def blob(folder, data, media_type):
 def tar_of(text):
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as tar:
-        data = random.Random(text).randbytes(8 << 20) if text.startswith("big") else text.encode()
+        data = random.Random(text).randbytes({"big": 8 << 20, "mid": 3 << 19}[text[:3]]) if text[:3] in ("big", "mid") else text.encode()
         info = tarfile.TarInfo(text)
         info.size = len(data)
         info.mtime = 1700000000
