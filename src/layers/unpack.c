@@ -39,6 +39,7 @@ struct work {
     err *not_erofs;          /* why the layer must be files after all */
     struct extents *extents; /* NULL: none are shared */
     struct untar_limits limits;
+    bool as_files;    /* whatever the store's setting */
     char **ret_aside; /* NULL: to be put in place */
     int *ret_aside_fd;
 
@@ -279,7 +280,7 @@ static fallible fill_erofs(struct work *w, int stage_fd, char **ret_diff_id)
 
 static fallible fill_staging(struct work *w, int stage_fd, char **ret_diff_id)
 {
-    if (w->layout->erofs && !w->u->origin)
+    if (w->layout->erofs && !w->u->origin && !w->as_files)
         return fill_erofs(w, stage_fd, ret_diff_id);
     own_fd int fs_fd = -1;
     TRY(open_fs(w, stage_fd, &fs_fd));
@@ -420,13 +421,15 @@ fallible layer_unpack(struct layout *l, const struct unpack *u, char **ret_diff_
     return NULL;
 }
 
-fallible layer_unpack_aside(struct layout *l, const char *blob_digest, const char *diff_id, char **ret_name,
-                            int *ret_fd)
+fallible layer_unpack_aside(struct layout *l, const char *blob_digest, const char *diff_id, enum unpack_form form,
+                            char **ret_name, int *ret_fd)
 {
     own_fd int fd = -1;
     TRY(layout_open_blob(l, blob_digest, -1, &fd));
     struct unpack u = { .source = stream_source_fd(&fd), .diff_id = diff_id };
-    struct work w = { .layout = l, .u = &u, .ret_aside = ret_name, .ret_aside_fd = ret_fd };
+    struct work w = {
+        .layout = l, .u = &u, .as_files = form == UNPACK_FILES, .ret_aside = ret_name, .ret_aside_fd = ret_fd
+    };
     return unpack_with(&w, NULL);
 }
 

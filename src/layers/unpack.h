@@ -41,10 +41,12 @@ fallible layer_unpack_blob(struct layout *l, const char *blob_digest, const char
 
 /**
  * layer_unpack_aside - the same into staging, and no further: to compare with what is there, or to take its place.
+ * @form: UNPACK_FILES: of files whatever the store's new layers are; UNPACK_AS_SET: as those are.
  * @ret_name: "tmp/...", caller frees, and removes the tree unless it was renamed. @ret_fd: holds it; fs/ is in it.
  */
-fallible layer_unpack_aside(struct layout *l, const char *blob_digest, const char *diff_id, char **ret_name,
-                            int *ret_fd);
+enum unpack_form { UNPACK_AS_SET, UNPACK_FILES };
+fallible layer_unpack_aside(struct layout *l, const char *blob_digest, const char *diff_id, enum unpack_form form,
+                            char **ret_name, int *ret_fd);
 
 /* A staged directory with all that a layer has (fs/, size), synced, is put in place: one that was made elsewhere.
  * *ret_ours false: another process was first with the same layer, and the staged one is still there. */

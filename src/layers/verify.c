@@ -250,7 +250,7 @@ static fallible compare_erofs(struct verify *v, const char *blob, const char *di
         free(c->is);
         c->is = mem_strdup("an index of something else");
     }
-    return v->o->repair && blob ? layer_unpack_aside(v->l, blob, diff_id, &c->staged, &c->fd) : NULL;
+    return v->o->repair && blob ? layer_unpack_aside(v->l, blob, diff_id, UNPACK_AS_SET, &c->staged, &c->fd) : NULL;
 }
 
 static fallible compare(struct verify *v, const char *blob, const char *diff_id, int layer_fd, struct comparison *c)
@@ -264,7 +264,7 @@ static fallible compare(struct verify *v, const char *blob, const char *diff_id,
     if (!blob)
         return NULL;
     /* Not known, or different: the blob has the last word. */
-    TRY(layer_unpack_aside(v->l, blob, diff_id, &c->staged, &c->fd));
+    TRY(layer_unpack_aside(v->l, blob, diff_id, UNPACK_FILES, &c->staged, &c->fd));
     free(take(c->want));
     return tree_of(v, c->fd, &c->want);
 }

@@ -84,6 +84,12 @@ go_on() {
     expect 0 "all good"
 }
 
+@test "layers of files are verified as files where new ones are to be EROFS" {
+    "$HUSK" pull -q "$(registry gzip)/honest"
+    run env HUSK_LAYERS=erofs "$HUSK" verify --all
+    expect 0 "all good"
+}
+
 @test "a connection that is lost: the transfer goes on by a range, and the unpacking where it was" {
     begin gzip held-cut
     wait_until 30 some_is_unpacked
