@@ -512,7 +512,9 @@ static fallible split_dest(struct copy_target *t, const char *dest, const struct
     own_mem char *link = at.link;
     if (at.kind != AT_LINK)
         return NULL;
-    own_mem char *next = link[0] == '/' ? mem_strdup(link) : mem_printf("/%s/%s", p->base, link);
+    own_mem char *next = link[0] == '/'              ? mem_strdup(link)
+                         : strcmp(p->base, ".") == 0 ? mem_printf("/%s", link)
+                                                     : mem_printf("/%s/%s", p->base, link);
     size_t depth = strlen(dest) + 1;
     if (depth > 4096 || str_eq(next, dest))
         return err_new(ERR_INVALID, "'%s' is a link to itself", dest);

@@ -1,0 +1,4 @@
+FROM busybox
+ARG WHERE
+COPY package.json ${WHERE}
+#> fails 3: COPY: the destination is empty: expected a path
