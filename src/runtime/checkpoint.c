@@ -149,7 +149,7 @@ static void add_descriptors(int images_fd, struct str *o)
 static const struct {
     uint64_t flag;
     const char *type, *file, *key;
-} outside[] = { { CLONE_NEWNET, "network", "net", "extRootNetNS" } };
+} outside[] = { { CLONE_NEWNET, "network", "net", "extRootNetNS" }, { CLONE_NEWPID, "pid", "pid", "extRootPidNS" } };
 
 static fallible add_outside(const struct runtime_state *s, struct str *o)
 {

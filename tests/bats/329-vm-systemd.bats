@@ -20,7 +20,7 @@ teardown() {
     echo "$output"
     ((status == 0))
     [[ $output != *"not ok"* ]]
-    (($(grep -c '^ok' <<<"$output") >= 156))
+    (($(grep -c '^ok' <<<"$output") >= 162))
 }
 
 @test "without systemd the driver is refused, and nothing is left" {

@@ -47,14 +47,18 @@ ok "a label that the policy refuses starts nothing" says "Permission denied" oci
 bundle '.process.selinuxLabel = "nobody:knows:this_t:s0"'
 ok "a label that the policy does not know is told" says "nobody:knows:this_t:s0" oci run -b /tmp/bundle c1
 
-bundle ".process.selinuxLabel = \"$process\" | .linux.mountLabel = \"$file\" | .process.args = [\"sleep\", \"1000\"]"
+mkdir -p /tmp/lower /tmp/upper /tmp/work
+bundle ".process.selinuxLabel = \"$process\" | .linux.mountLabel = \"$file\" | .process.args = [\"sleep\", \"1000\"]
+    | .mounts += [{destination: \"/over\", type: \"overlay\", source: \"overlay\", options: [\"lowerdir=/tmp/lower\", \"upperdir=/tmp/upper\", \"workdir=/tmp/work\"]}]"
 ok "a container with both labels" sh -c '"$0" --root /run/husk-oci run -d -b /tmp/bundle c2 >/dev/null 2>/tmp/error </dev/null || { cat /tmp/error; exit 1; }' "$build/bin/husk-oci"
 pid=$(pid_of c2)
-for place in dev dev/shm dev/null dev/pts dev/mqueue; do
+for place in dev dev/shm dev/null dev/pts dev/mqueue over; do
     ok "linux.mountLabel on /$place" says "$file" label_of "/proc/$pid/root/$place"
 done
 ok "its process" says "$process" cat "/proc/$pid/attr/current"
 ok "exec has the container's label" says "$process" oci exec c2 cat /proc/self/attr/current
 ok "exec --process-label" says "container_t:s0:c3" oci exec --process-label system_u:system_r:container_t:s0:c3 c2 cat /proc/self/attr/current
 ok "delete" oci delete --force c2
+bundle ".linux.mountLabel = \"$file\" | .annotations[\"run.oci.mount_context_type\"] = \"rootcontext\" | .process.args = [\"cat\", \"/proc/mounts\"]"
+ok "run.oci.mount_context_type: rootcontext" says "rootcontext=\"$file\"" oci run -b /tmp/bundle c3
 exit $failed

@@ -229,7 +229,18 @@ ok "restore into the network of others" restore
 ok "it runs and counts" counts_on "$before"
 ok "it is in that network" says mark plain exec counter ls /sys/class/net
 ok "delete it, and the network stays" sh -c '"$0" --root /run/husk-oci delete --force counter && ip -n others link show mark' "$build/bin/husk-oci"
+# The processes of others: the first of a pod's containers has the pid namespace.
 edit 'del(.linux.namespaces[] | select(.type == "network"))'
+ok "a pod's first" sh -c '"$0" --root /run/husk-oci run -d -b "$1" first >/dev/null 2>&1 </dev/null' "$build/bin/husk-oci" $bundle
+edit "(.linux.namespaces[] | select(.type == \"pid\")).path = \"/proc/$(plain state first | jq .pid)/ns/pid\""
+ok "another in its pid namespace" sh -c '"$0" --root /run/husk-oci run -d -b "$1" second >/dev/null 2>&1 </dev/null' "$build/bin/husk-oci" $bundle
+ok "checkpoint of the second" plain checkpoint --image-path /tmp/second-images second
+restore_second() { plain restore -d --image-path /tmp/second-images -b $bundle second </dev/null >/dev/null 2>/tmp/restore.err || { cat /tmp/restore.err; grep -B3 -m3 Error /tmp/second-images/restore.log; return 1; }; }
+ok "restore of the second" restore_second
+same_pids() { [[ $(readlink "/proc/$(plain state second | jq .pid)/ns/pid") == "$(readlink "/proc/$(plain state first | jq .pid)/ns/pid")" ]]; }
+ok "is in the first's pid namespace" same_pids
+ok "delete both" sh -c '"$0" --root /run/husk-oci delete --force second && "$0" --root /run/husk-oci delete --force first' "$build/bin/husk-oci"
+edit '(.linux.namespaces[] | select(.type == "pid")) |= del(.path)'
 # A terminal: its master is made anew, and goes to who asks for it.
 edit '.process.terminal = true | .process.args = ["sh", "-c", "i=0; while :; do i=$((i + 1)); echo $i >/tmp/count; echo tick $i; sleep 0.2; done"]'
 rm -f $bundle/rootfs/tmp/count
