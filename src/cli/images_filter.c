@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "cli/images_filter.h"
 
+#include <fnmatch.h>
 #include <string.h>
 
 #include "base/parse.h"
@@ -15,14 +16,10 @@ int64_t images_created_ns(const char *text)
     return created;
 }
 
-/* '*' for any text, '?' for one letter. */
-static bool glob(const char *pattern, const char *text)
+/* As docker's: '*' and '?' stand for no '/'. */
+static bool glob(const char *pattern, const char *name)
 {
-    if (*pattern == '*')
-        return glob(pattern + 1, text) || (*text && glob(pattern, text + 1));
-    if (!*pattern || !*text)
-        return *pattern == *text;
-    return (*pattern == '?' || *pattern == *text) && glob(pattern + 1, text + 1);
+    return fnmatch(pattern, name, FNM_PATHNAME) == 0;
 }
 
 bool images_filter_reference(const struct image_row *image, const char *pattern)

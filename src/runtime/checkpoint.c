@@ -315,6 +315,22 @@ static fallible call_restore(struct start *s, const struct runtime_criu *asked, 
     return r->pid > 0 ? NULL : err_new(ERR_UNAVAILABLE, "restore: criu named no process");
 }
 
+/* A CRIU that was built without libselinux (Debian's) restores a process under its own label, and says nothing. */
+static fallible check_label(const struct start *s)
+{
+    const char *label = s->c->spec->process->selinux_label;
+    own_mem char *path = mem_printf("/proc/%d/attr/current", s->state.init.pid), *now = NULL;
+    if (!label || !*label)
+        return NULL;
+    TRY_AS(fs_read_at(AT_FDCWD, path, 4096, &now, NULL), "label of the restored process");
+    now[strcspn(now, "\n")] = '\0';
+    return str_eq(now, label) ? NULL
+                              : err_new(ERR_UNSUPPORTED,
+                                        "restore: CRIU gave the process the SELinux label '%s', not "
+                                        "process.selinuxLabel '%s': this needs a CRIU that is built with libselinux",
+                                        now, label);
+}
+
 static fallible restore(struct start *s, const struct runtime_criu *how, struct restore *r)
 {
     own_mem char *root = NULL;
@@ -330,6 +346,7 @@ static fallible restore(struct start *s, const struct runtime_criu *how, struct 
     TRY(e);
     TRY(proc_identify(r->pid, &s->state.init));
     TRY(proc_pidfd(r->pid, &s->run.pidfd));
+    TRY(check_label(s));
     s->state.status = RUNTIME_RUNNING;
     return state_write(s->dir_fd, &s->state);
 }

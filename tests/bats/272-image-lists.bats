@@ -43,7 +43,8 @@ names() { "$HUSK" images --format '{{.Repository}}:{{.Tag}}' "$@"; }
     [[ $(names --filter label=kind) == app:latest ]]
     [[ $(names --filter label=kind=app) == app:latest ]]
     [[ -z $(names --filter label=kind=other) ]]
-    [[ $(names --filter 'reference=*:v1') == localhost/team/base:v1 ]]
+    [[ $(names --filter 'reference=localhost/*/*:v1') == localhost/team/base:v1 ]]
+    [[ ! $(names --filter 'reference=*:v1') ]] # as in docker, '*' stands for no '/'
     [[ $(names --filter 'reference=app' --filter 'reference=other') == "$(printf '%s\n' app:latest other:latest)" ]]
     [[ $(names 'localhost/team/*') == localhost/team/base:v1 ]]
     # podman's

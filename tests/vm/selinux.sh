@@ -61,4 +61,11 @@ ok "exec --process-label" says "container_t:s0:c3" oci exec --process-label syst
 ok "delete" oci delete --force c2
 bundle ".linux.mountLabel = \"$file\" | .annotations[\"run.oci.mount_context_type\"] = \"rootcontext\" | .process.args = [\"cat\", \"/proc/mounts\"]"
 ok "run.oci.mount_context_type: rootcontext" says "rootcontext=\"$file\"" oci run -b /tmp/bundle c3
+# Debian's CRIU is built without libselinux: what it restores would run without the label, so nothing does.
+bundle ".process.selinuxLabel = \"$process\" | .process.args = [\"sleep\", \"1000\"]"
+ok "a container to write down" sh -c '"$0" --root /run/husk-oci run -d -b /tmp/bundle c4 >/dev/null 2>&1 </dev/null' "$build/bin/husk-oci"
+ok "checkpoint" oci checkpoint --image-path /tmp/images c4
+ok "a restore that would lose the label is refused" says "built with libselinux" oci restore -d --image-path /tmp/images -b /tmp/bundle c4
+gone() { ! oci state c4; }
+ok "and leaves nothing" gone
 exit $failed
