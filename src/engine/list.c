@@ -66,8 +66,8 @@ static fallible one_of(const char *value, const char *const *words, size_t n)
 /* No container of husk's is ever removing or dead; the words are docker's all the same. */
 static fallible status_matches(const struct container_state *s, const char *value, bool *ret)
 {
-    static const char *const words[] = { "created", "initialized", "running",    "paused",  "exited",
-                                         "stopped", "dead",        "restarting", "removing" };
+    static const char *const words[] = { "created", "running",    "paused",   "exited",     "stopped",
+                                         "dead",    "restarting", "removing", "initialized" };
     TRY(one_of(value, words, ARRAY_SIZE(words)));
     *ret =
         strcmp(container_state_word(s), value) == 0 || (strcmp(value, "stopped") == 0 && s->status == CONTAINER_EXITED);
