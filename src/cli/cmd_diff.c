@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -71,8 +72,9 @@ static fallible export_to(struct container *c, const char *path)
     if (fd < 0)
         return err_sys(errno, "--output: open '%s'", path);
     err *e = container_export(c, fd);
-    if (e)
-        (void)unlink(path); /* half an archive is none */
+    struct stat st;
+    if (e && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) /* never a device: /dev/null is one */
+        (void)unlink(path);                              /* half an archive is none */
     return e;
 }
 

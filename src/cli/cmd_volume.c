@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -356,8 +357,9 @@ static fallible export_run(const void *opts_, struct args args)
     if (file && fd < 0)
         return err_sys(errno, "--output: open '%s'", o->output);
     err *e = volume_export(engine, args.v[0], file ? fd : STDOUT_FILENO);
-    if (e && file)
-        (void)unlink(o->output); /* half an archive is none */
+    struct stat st;
+    if (e && file && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) /* never a device: /dev/null is one */
+        (void)unlink(o->output);                                 /* half an archive is none */
     return e;
 }
 

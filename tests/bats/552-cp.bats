@@ -226,3 +226,17 @@ TABLE
         done
     done
 }
+
+@test "export and volume export to a device that takes nothing leave the device there" {
+    ((EUID == 0)) || skip "kernel: only root makes devices"
+    husk create --name out --network none -v outv:/v busybox true
+    mknod "$T/tmp/full" c 1 7
+    run husk export -o "$T/tmp/full" out
+    expect 1 "No space left on device"
+    run husk volume export -o "$T/tmp/full" outv
+    expect 1 "No space left on device"
+    [[ -c $T/tmp/full ]]
+    rm "$T/tmp/full"
+    husk rm out
+    husk volume rm outv
+}
