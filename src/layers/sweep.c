@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -336,6 +337,13 @@ static fallible empty_staging(void *ctx)
     return layout_sweep_staging(s->layout, STAGING_KEPT_SECONDS);
 }
 
+/* Whose command was killed: nobody holds it. */
+static bool is_abandoned(int dir_fd, const char *name)
+{
+    own_fd int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) == 0;
+}
+
 /* Nothing that killed commands left, and nothing of ours: no need to become root of anything. */
 static bool staging_is_clean(struct layout *l)
 {
@@ -343,7 +351,8 @@ static bool staging_is_clean(struct layout *l)
     err *e = open_list(l, "tmp", &dir);
     err_ignore(e, "then the sweep says so");
     for (struct dirent *entry; !e && dir && (entry = readdir(dir));)
-        if (entry->d_name[0] != '.' && !str_starts(entry->d_name, "blob-") && !str_starts(entry->d_name, "adding-"))
+        if (entry->d_name[0] != '.' && !str_starts(entry->d_name, "blob-") &&
+            (!str_starts(entry->d_name, "adding-") || is_abandoned(dirfd(dir), entry->d_name)))
             return false;
     return !e;
 }

@@ -251,3 +251,15 @@ many_layers() {
     clean
 }
 @test "an image of 301 layers runs" { each_user many_layers; }
+
+@test "system check --repair: what a killed pull, load or commit held by goes, though nothing else is in staging" {
+    load_busybox
+    : >"$HUSK_ROOT/tmp/adding-0123456789abcdef"
+    as_if_older
+    run husk system check
+    expect 1 "1 pieces of work that was cut short in staging"
+    husk system check --repair
+    [[ ! -e $HUSK_ROOT/tmp/adding-0123456789abcdef ]]
+    run husk system check
+    expect 0 "=no problems"
+}
