@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# Containers with systemd as PID 1, husk autostart and the journald log driver: in a virtual machine with systemd and
-# journald. See tests/vm/README.md.
+# Containers with systemd as PID 1, the journald log driver, and husk autostart over a reboot: in a virtual machine with
+# systemd and journald. See tests/vm/README.md.
 load helpers
 
 setup_file() {
@@ -14,15 +14,15 @@ pack_debian() { # DIR TAR
         --exclude='./var/lib/dpkg' --exclude='./var/lib/apt' --exclude=./var/cache --exclude=./etc/apparmor.d --exclude='./dev/*' -cf "$2" .
 }
 
-@test "vm: systemd as PID 1 of root's and a user's container, autostart under systemd, the real journald" {
+@test "vm: systemd as PID 1 of root's and a user's container, the real journald, and after a reboot what restart policies want" {
     ((EUID == 0)) || skip "kernel: only root can lend the host's / to a virtual machine"
     local debian=${HUSK_VM_CACHE:-/var/tmp/husk-vm}/systemd-1
     [[ -d $debian ]] || "$HUSK_TOP/tests/vm/run" --systemd --make
     cp "$IMAGES/rootfs.tar" "$T/"
     pack_debian "$debian" "$T/debian.tar"
-    run "$HUSK_TOP/tests/vm/run" --systemd "$HUSK_TOP/tests/vm/life.sh" "$HUSK_BUILD" "$T/rootfs.tar" "$T/debian.tar" "$debian"
+    run "$HUSK_TOP/tests/vm/run" --systemd --disk "$HUSK_TOP/tests/vm/life.sh" "$HUSK_BUILD" "$T/rootfs.tar" "$T/debian.tar" "$debian"
     echo "$output"
     ((status == 0))
     [[ $output != *"not ok"* ]]
-    (($(grep -c '^ok' <<<"$output") >= 42))
+    (($(grep -c '^ok' <<<"$output") >= 55))
 }
