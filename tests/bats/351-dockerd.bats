@@ -93,6 +93,36 @@ END
 }
 is_healthy() { [[ $(docker inspect -f '{{.State.Health.Status}}' health) == healthy ]]; }
 
+# Its directory is a shared mount, and the root that it gives is mounted there: a start with a user namespace parts from it.
+@test "dockerd: --userns-remap gives every container a user namespace" {
+    peer_spawn dockerd-remap dockerd --config-file "$T/daemon.json" --data-root "$T/docker-remap" --exec-root /run/remap \
+        --pidfile /run/remap.pid --host unix:///run/remap.sock --bridge none --iptables=false --ip6tables=false \
+        --ip-forward=false --ip-masq=false --userland-proxy=false --storage-driver overlay2 \
+        --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "/$PEER_GROUP" \
+        --add-runtime "husk=$HUSK_OCI" --default-runtime husk --userns-remap "$HUSK_USER"
+    wait_until 90 remapped version || { cat "$T/dockerd-remap.log"; return 1; }
+    remapped load --quiet --input "$IMAGES/busybox.tar" >/dev/null
+    local first
+    first=$(awk -F: -v user="$HUSK_USER" '$1 == user { print $2; exit }' /etc/subuid)
+    try() { remapped run --rm --network none "$@"; }
+    check_table try <<END
+-v volume:/v busybox sh -c 'touch /v/a /b && echo \$(stat -c %u /v/a /b) \$(cat /proc/self/uid_map)' | 0 | =0 0 0 $first 65536
+--memory 30m --pids-limit 20 --sysctl kernel.shmmax=1111111 --read-only --tmpfs /t busybox sh -c 'touch /t/a && cat /proc/sys/kernel/shmmax' | 0 | =1111111
+-t busybox sh -c 'tty; echo x >/dev/console'        | 0   | /dev/pts/0
+--userns host busybox grep -c 4294967295 /proc/self/uid_map | 0 | =1
+END
+    remapped run -d --name up --network none busybox sleep 1000 >/dev/null
+    run remapped exec -u nobody up id -u
+    expect 0 =65534
+    remapped pause up
+    remapped unpause up
+    remapped restart --time 0 up
+    remapped rm -f up
+    in_world bash -c 'kill $(</run/remap.pid)'
+    wait_until 60 test ! -e "/proc/$WORLD/root/run/remap.pid"
+}
+remapped() { in_world /usr/bin/docker --config "$T/docker-config" --host unix:///run/remap.sock "$@"; }
+
 @test "dockerd: a container that it finds again after its own restart" {
     docker run -d --name kept --network none --restart always busybox sleep 1000 >/dev/null
     in_world bash -c 'kill $(</run/docker.pid)'
