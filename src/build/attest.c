@@ -314,7 +314,7 @@ static fallible write_json(const char *option, const char *path, json_t *take_do
     own_mem char *text = doc ? json_dumps(doc, JSON_INDENT(2)) : NULL;
     if (!text)
         return err_new(ERR_INVALID, "%s: a name in it is no UTF-8", option);
-    return err_wrap(fs_replace_at(AT_FDCWD, path, text, strlen(text), 0644, FS_SYNC_NONE), "%s", option);
+    return err_wrap(fs_write_out(AT_FDCWD, path, text, strlen(text)), "%s", option);
 }
 
 fallible attest_files(struct build *b)

@@ -460,7 +460,7 @@ static fallible write_metadata(const struct build *b, const char *id, const stru
     if (names)
         json_object_set_new(doc, "image.name", json_string(names));
     own_mem char *text = json_dumps(doc, JSON_INDENT(2));
-    TRY_AS(fs_replace_at(AT_FDCWD, b->o->metadata_file, text, strlen(text), 0644, FS_SYNC_NONE), "--metadata-file");
+    TRY_AS(fs_write_out(AT_FDCWD, b->o->metadata_file, text, strlen(text)), "--metadata-file");
     return NULL;
 }
 

@@ -142,7 +142,7 @@ fallible build_output(struct build *b, char **ret_id)
     }
     TRY(name_it(b, &target));
     if (b->o->iidfile)
-        TRY_AS(fs_replace_at(AT_FDCWD, b->o->iidfile, id, strlen(id), 0644, FS_SYNC_NONE), "--iidfile");
+        TRY_AS(fs_write_out(AT_FDCWD, b->o->iidfile, id, strlen(id)), "--iidfile");
     TRY(manifest_add(b, &target));
     TRY(attest_files(b));
     TRY(share_export(b));

@@ -187,7 +187,7 @@ static fallible pause_it(struct container *c, bool asked, bool *ret_paused)
 
 static fallible write_iidfile(const char *path, const char *id)
 {
-    return path ? fs_replace_at(AT_FDCWD, path, id, strlen(id), 0644, FS_SYNC_NONE) : NULL;
+    return path ? fs_write_out(AT_FDCWD, path, id, strlen(id)) : NULL;
 }
 
 fallible container_commit(struct container *c, const struct commit_options *o)

@@ -174,6 +174,15 @@ static fallible make_room(const struct copier *c, int dir, const char *name)
     return fs_remove_tree_at(dir, name);
 }
 
+/* `husk cp C:/file /dev/null` as root is no wish for a machine without one. */
+static fallible spare_device(int dir, const char *name)
+{
+    struct stat st;
+    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !(S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)))
+        return NULL;
+    return err_new(ERR_CONFLICT, "a device is there, and a file does not take its place: name another, or remove it");
+}
+
 static fallible write_pieces(struct tar *tar, int fd, uint64_t size)
 {
     for (;;) {
@@ -200,6 +209,7 @@ static fallible write_pieces(struct tar *tar, int fd, uint64_t size)
 static fallible make_file(struct copier *c, struct tar *tar, const struct tar_entry *t, int dir, const char *name)
 {
     const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = t->mtime_s, .tv_nsec = t->mtime_ns } };
+    TRY(spare_device(dir, name));
     TRY(make_room(c, dir, name));
     own_fd int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)

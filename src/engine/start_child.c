@@ -27,7 +27,7 @@ static void write_pid(const char *path, pid_t pid)
     own_mem char *text = mem_printf("%d\n", (int)pid);
     if (!path)
         return;
-    err *e = fs_replace_at(AT_FDCWD, path, text, strlen(text), 0644, FS_SYNC_NONE);
+    err *e = fs_write_out(AT_FDCWD, path, text, strlen(text));
     if (e)
         log_warn("pid file: %s", err_text(e));
     err_ignore(e, "the container runs all the same");

@@ -113,7 +113,7 @@ fallible oci_write_pid_file(const char *path, pid_t pid)
                                          : mem_strdup(".");
     int n = snprintf(text, sizeof text, "%d", (int)pid);
     TRY_AS(fs_open_dir_at(AT_FDCWD, folder, FS_MUST_EXIST, &dir), "--pid-file");
-    return err_wrap(fs_replace_at(dir, slash ? slash + 1 : path, text, (size_t)n, 0644, FS_SYNC_NONE), "--pid-file");
+    return err_wrap(fs_write_out(dir, slash ? slash + 1 : path, text, (size_t)n), "--pid-file");
 }
 
 fallible oci_check_preserved(struct opt_i64 preserve_fds, int *ret_n)

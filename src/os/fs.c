@@ -134,6 +134,15 @@ fallible fs_replace_at(int dir_fd, const char *name, const void *bytes, size_t n
     return NULL;
 }
 
+fallible fs_write_out(int dir_fd, const char *path, const void *bytes, size_t n)
+{
+    struct stat st;
+    if (fstatat(dir_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0 || S_ISREG(st.st_mode))
+        return fs_replace_at(dir_fd, path, bytes, n, 0644, FS_SYNC_NONE);
+    own_fd int fd = openat(dir_fd, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0644);
+    return fd < 0 ? err_sys(errno, "open '%s'", path) : fs_write_fd(fd, bytes, n, path);
+}
+
 fallible fs_mkdirs_at(int dir_fd, const char *path, mode_t mode)
 {
     if (mkdirat(dir_fd, path, mode) == 0 || errno == EEXIST)

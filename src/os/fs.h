@@ -28,6 +28,10 @@ enum fs_sync { FS_SYNC_NONE, FS_SYNC_DISK };
 /* Replaces a file by write, [fsync], rename: readers see the old or the new, never half. */
 fallible fs_replace_at(int dir_fd, const char *name, const void *bytes, size_t n, mode_t mode, enum fs_sync sync);
 
+/* A file that a user has named: as fs_replace_at() where there is none, or a regular one; else (a device, a FIFO, a
+ * link) it is written into, and stays. */
+fallible fs_write_out(int dir_fd, const char *path, const void *bytes, size_t n);
+
 /* mkdir -p; what exists already is fine. */
 fallible fs_mkdirs_at(int dir_fd, const char *path, mode_t mode);
 /* An O_PATH|O_DIRECTORY descriptor; makes the directory (and parents) first when make is set. */

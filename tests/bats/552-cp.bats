@@ -227,16 +227,26 @@ TABLE
     done
 }
 
-@test "export and volume export to a device that takes nothing leave the device there" {
+@test "a device that an output names stays one, whether it takes all or nothing" {
     ((EUID == 0)) || skip "kernel: only root makes devices"
     husk create --name out --network none -v outv:/v busybox true
     mknod "$T/tmp/full" c 1 7
+    mknod "$T/tmp/null" c 1 3
     run husk export -o "$T/tmp/full" out
     expect 1 "No space left on device"
     run husk volume export -o "$T/tmp/full" outv
     expect 1 "No space left on device"
-    [[ -c $T/tmp/full ]]
-    rm "$T/tmp/full"
+    husk save -o "$T/tmp/null" busybox
+    husk commit -q --iidfile "$T/tmp/null" out given
+    mkdir "$T/tmp/given"
+    echo 'FROM given' >"$T/tmp/given/Dockerfile"
+    husk build -q --iidfile "$T/tmp/null" --metadata-file "$T/tmp/null" "$T/tmp/given"
+    husk run --rm --network none --pidfile "$T/tmp/null" busybox true
+    run husk cp out:/bin/busybox "$T/tmp/null"
+    expect 1 "a device is there"
+    [[ -c $T/tmp/full && -c $T/tmp/null ]]
+    rm -r "$T/tmp/full" "$T/tmp/null" "$T/tmp/given"
     husk rm out
     husk volume rm outv
+    husk rmi given
 }
