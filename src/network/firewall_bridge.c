@@ -21,7 +21,7 @@ static const struct nft_set sets[] = {
     { "own6", { NFT_TYPE_IFNAME, NFT_TYPE_IP6 } },
 };
 
-enum { IFNAME = 16, BEFORE_ALL = -300 };
+enum { BEFORE_ALL = -300 };
 /* linux/netfilter_bridge.h, which clashes with libc: NF_BR_PRE_ROUTING, NF_BR_LOCAL_IN */
 static const struct nft_chain chains[] = { { "ports", "filter", 0, BEFORE_ALL }, { "host", "filter", 1, BEFORE_ALL } };
 

@@ -6,9 +6,19 @@
 #define HUSK_NETWORK_FIREWALL_PARTS_H
 
 #include <linux/netfilter/nf_tables.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "network/firewall.h"
+
+enum { IFNAME = 16 };
+
+/* Another field of an element's key: each begins at a multiple of 4 bytes. */
+static inline void add_field(uint8_t *key, size_t *len, const void *bytes, size_t n)
+{
+    memcpy(key + *len, bytes, n);
+    *len += NLA_ALIGN(n);
+}
 
 static inline void is_family(struct nft *n, int family) /* meta nfproto ... */
 {

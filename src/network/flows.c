@@ -12,7 +12,7 @@
 
 #include "network/firewall_parts.h"
 
-enum { IFNAME = 16, ATTEMPTS = 10 };
+enum { ATTEMPTS = 10 };
 
 #define COUNTS(word, ip)                                                                                               \
     {                                                                                                                  \
