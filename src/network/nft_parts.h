@@ -1,0 +1,28 @@
+/*
+ * nft_parts.h: what the files behind nft.h share: objects and elements (nft.c), rules (nft_rule.c), questions
+ * (nft_ask.c). For these only.
+ */
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef HUSK_NETWORK_NFT_PARTS_H
+#define HUSK_NETWORK_NFT_PARTS_H
+
+#include <endian.h>
+#include <linux/netfilter/nfnetlink.h>
+
+#include "network/nft.h"
+
+/* The type of a message of nf_tables: NFT_MSG_*. */
+#define NFT_MESSAGE(message) ((uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | (message)))
+
+/* Begins a message of the batch. what: is named when the kernel refuses it. */
+void nft_message(struct nft *n, const char *what, uint16_t message, uint16_t flags);
+
+/* Numbers of nf_tables are in network order. */
+static inline void nft_add_number(struct nft *n, uint16_t attribute, uint32_t v)
+{
+    netlink_batch_add_u32(&n->batch, attribute, htobe32(v));
+}
+/* The bytes of a key, of data or of a constant, as they are. */
+void nft_add_value(struct nft *n, uint16_t attribute, const void *bytes, size_t len);
+
+#endif
