@@ -237,6 +237,12 @@ struct build_made {
 };
 /* The platform that was asked for, or NULL: none was. */
 const char *build_wanted_platform(const struct build *b);
+void build_choose_platform(struct build *b, const char *platform);
+/* options.c: what was asked for, into b; INVALID names the option. Afterwards: --build-arg that no instruction took. */
+fallible build_read_options(struct build *b);
+void build_warn_unused(struct build *b);
+/* walk.c: all steps that the wanted stage needs. */
+fallible build_walk(struct build *b);
 
 /* final.c: what the options say of the image that comes out. INVALID, UNSUPPORTED. */
 fallible final_check(const struct build_options *o);
