@@ -179,7 +179,8 @@ static fallible prepare_root(const struct rootfs *r, int userns_fd, int *ret_mou
 {
     own_fd int fd = -1;
     TRY(source_mount(r->source, userns_fd, false, mount_label(r), &fd));
-    TRY(part_from_host(r, fd));
+    if (!r->source->fuse) /* which is new, so nobody's peer, and where an ordinary user may not change it */
+        TRY(part_from_host(r, fd));
     *ret_mount_fd = take_fd(&fd);
     return NULL;
 }

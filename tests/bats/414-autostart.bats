@@ -145,6 +145,7 @@ reboot() {
     cat >"$T/tmp/script" <<'END'
 set -e
 mount -t tmpfs tmpfs /tmp
+[[ ! -d /run/user ]] || mount -t tmpfs tmpfs /run/user
 chmod 1777 /tmp
 cron() { as_user env -u HUSK_RUN -u XDG_RUNTIME_DIR "$HUSK" "$@"; }
 login() { as_user env -u HUSK_RUN XDG_RUNTIME_DIR="$T/xdg" "$HUSK" "$@"; }

@@ -158,7 +158,8 @@ END
     expect 0 "=web"
     check_table <<'END'
 port rm web 8080:80    | 1 | container 'web' has not published 80/tcp so
-port add web 8081:81   | 0 |
+port add web 8081:81   | 1 | port 8081/tcp of the host is taken by container 'web' itself, for its port 80
+port add web 8082:81   | 0 |
 END
 }
 
