@@ -79,10 +79,12 @@ static bool is_lsm(const char *line, struct kernel_entry *e)
         e->kind = KERNEL_APPARMOR;
         copy_value(line, "operation=", " ", e->what, sizeof e->what);
     } else if (denied) {
-        size_t n = strcspn(denied + 16, "}");
+        const char *what = denied + strlen("avc:  denied  {");
+        what += *what == ' ';
+        size_t n = strcspn(what, "}");
         e->kind = KERNEL_SELINUX;
         n = n < sizeof e->what ? n : sizeof e->what - 1;
-        memcpy(e->what, denied + 16, strnlen(denied + 16, n));
+        memcpy(e->what, what, n);
         while (n && e->what[n - 1] == ' ')
             e->what[--n] = '\0';
     } else {
