@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # The systemd cgroup driver, AppArmor and CRIU: in a virtual machine with systemd as PID 1. See tests/vm/README.md. And what
 # the driver says where no systemd runs.
+# long: more than a minute, most of it in the machine
 # shellcheck disable=SC2154
 
 load helpers

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # Containers with systemd as PID 1, the journald log driver, and husk autostart over a reboot: in a virtual machine with
 # systemd and journald. See tests/vm/README.md.
+# long: more than a minute, most of it in the machine
 load helpers
 
 setup_file() {

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # What this machine's kernel may not show, in a virtual machine with Debian's own: see tests/vm/run.
+# long: half a minute, most of it in the machine
 load helpers
 
 setup_file() {
