@@ -16,15 +16,6 @@ setup_file() {
 
 teardown() { remove_all_containers; }
 
-root_husk() { "$HUSK" "$@"; }
-user_husk() { as_user husk "$@"; }
-each_user() { # FUNCTION: with $h the way to husk and $root its store
-    local h root
-    h=root_husk root=$HUSK_ROOT
-    "$1" # no ||: what fails in it has to end the test
-    h=user_husk root=$USER_HOME/root
-    "$1"
-}
 # shellcheck disable=SC2046 # IDs are words
 clean() { $h rmi --no-trash -f $($h images -q --no-trunc | sort -u) >/dev/null 2>&1 || true; }
 

@@ -20,9 +20,6 @@ teardown() {
     umount "$T/disk" 2>/dev/null || true
 }
 
-root_husk() { "$HUSK" "$@"; }
-user_husk() { as_user husk "$@"; }
-
 # Where what was written becomes true, is moved, or goes.
 STEPS=rename,renameat,renameat2,fsync,fdatasync,syncfs,unlink,unlinkat,mkdirat
 BARRIERS=rename,renameat,renameat2,fsync,fdatasync,syncfs

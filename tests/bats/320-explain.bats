@@ -66,8 +66,6 @@ compare() { # HUSK OPTIONS...
     ! compgen -G "$T/tmp/tmp.*"
 }
 
-user_husk() { as_user husk "$@"; }
-
 @test "explain --script: the script's container is the same, as root" {
     compare husk --hostname scripted --network none -e A=1 -w /tmp --memory 64m --pids-limit 50
 }

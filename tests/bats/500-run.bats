@@ -10,8 +10,6 @@ setup_file() {
     as_user load_busybox
 }
 
-user_husk() { as_user husk "$@"; }
-
 # The same table as root and as the user. Nothing may be left behind by either.
 both() {
     local table

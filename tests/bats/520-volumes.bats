@@ -23,7 +23,6 @@ setup_file() {
     as_user husk import --change 'VOLUME /own' "$T/img.tar" withdata
 }
 
-user_husk() { as_user husk "$@"; }
 WHO="husk user_husk"
 as() { # HUSK CMD...: as the one who owns the store of HUSK
     local h=$1

@@ -11,7 +11,6 @@ setup_file() {
     as_user load_busybox
 }
 
-user_husk() { as_user husk "$@"; }
 WHO="husk user_husk"
 as() { # HUSK CMD...: as the one who owns the store of HUSK
     local h=$1

@@ -12,8 +12,6 @@ setup_file() {
     as_user load_busybox
 }
 
-user_husk() { as_user husk "$@"; }
-
 teardown() {
     remove_all_containers
 }

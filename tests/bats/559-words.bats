@@ -11,16 +11,6 @@ setup_file() {
 }
 teardown() { remove_all_containers; }
 
-root_husk() { "$HUSK" "$@"; }
-user_husk() { as_user husk "$@"; }
-each_user() { # FUNCTION: with $h the way to husk
-    local h
-    h=root_husk
-    "$1"
-    h=user_husk
-    "$1"
-}
-
 exist() {
     $h create --name there --network none busybox true
     run $h container exists there

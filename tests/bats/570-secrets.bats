@@ -10,7 +10,6 @@ setup_file() {
     as_user load_busybox
 }
 
-user_husk() { as_user husk "$@"; }
 WHO="husk user_husk"
 store() { if [[ $1 == husk ]]; then echo "$HUSK_ROOT"; else echo "$USER_HOME/root"; fi; }
 runtime() { if [[ $1 == husk ]]; then echo "$HUSK_RUN"; else echo "$USER_RUN/husk"; fi; }

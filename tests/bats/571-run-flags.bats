@@ -13,7 +13,6 @@ setup_file() {
     as_user husk commit --change 'ENV ONE=1 TWO=2' --change 'VOLUME /vol' "$(as_user husk create busybox true)" env
 }
 
-user_husk() { as_user husk "$@"; }
 WHO="husk user_husk"
 
 teardown() {

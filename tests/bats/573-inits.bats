@@ -26,7 +26,6 @@ setup_file() {
     as_user husk import "$T/inits.tar" inits
 }
 
-user_husk() { as_user husk "$@"; }
 WHO="husk user_husk"
 
 teardown() {

@@ -19,7 +19,6 @@ setup_file() {
     as_user husk import "$T/bare.tar" bare
 }
 
-user_husk() { as_user husk "$@"; }
 WHO="husk user_husk"
 
 teardown() {

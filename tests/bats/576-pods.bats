@@ -10,7 +10,6 @@ setup_file() {
     as_user load_busybox
 }
 
-user_husk() { as_user husk "$@"; }
 WHO="husk user_husk"
 
 teardown() {

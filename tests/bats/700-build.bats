@@ -11,7 +11,6 @@ setup_file() {
     mkdir -m 755 "$T/c"
 }
 
-user_husk() { as_user husk "$@"; }
 WHO="husk user_husk"
 
 # A directory of its own, in $C.

@@ -100,5 +100,4 @@ after() { echo $(($1 + 1 + $1 / ${2:-6})); }
         expect 0 'no problems'
     done
 }
-user_husk() { as_user husk "$@"; }
 none_runs() { ! pgrep -f 'sleep 70101$' >/dev/null; }

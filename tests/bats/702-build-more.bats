@@ -15,7 +15,6 @@ teardown_file() {
     husk_teardown_file
 }
 
-user_husk() { as_user husk "$@"; }
 WHO="husk user_husk"
 C=
 

@@ -40,7 +40,6 @@ teardown_file() {
     husk_teardown_file
 }
 
-user_husk() { as_user husk "$@"; }
 WHO="husk user_husk"
 setup() {
     umask 022

@@ -15,7 +15,6 @@ setup_file() {
     printf 'FROM busybox AS tools\nRUN mkdir /d && echo made >/d/made && rm /bin/vi\nCOPY f /d/\nFROM scratch AS files\nCOPY --from=tools /d /d\n' >"$T/c/Dockerfile"
 }
 
-user_husk() { as_user husk "$@"; }
 WHO="husk user_husk"
 
 setup() { umask 022; }

@@ -21,7 +21,6 @@ RUN --network=none cat /proc/sys/kernel/random/uuid >/here
 D
 }
 
-user_husk() { as_user husk "$@"; }
 WHO="husk user_husk"
 
 # What the one who has no cache of their own any more makes, and how many steps of it were done.

@@ -30,7 +30,6 @@ P
     chmod 755 "$T/c/arm64"
 }
 
-user_husk() { as_user husk "$@"; }
 WHO="husk user_husk"
 ALL=linux/amd64,linux/arm64,linux/arm/v7
 

@@ -22,7 +22,6 @@ RUN --network=none true
 D
 }
 
-user_husk() { as_user husk "$@"; }
 WHO="husk user_husk"
 
 @test "build --debug: a step that fails is opened, with its files, variables and directory, and the build fails as it did" {

@@ -23,7 +23,6 @@ COPY os-release /etc/os-release
 D
 }
 
-user_husk() { as_user husk "$@"; }
 WHO="husk user_husk"
 D= # a layout on disk
 blob() { cat "$D/blobs/${1/://}"; }

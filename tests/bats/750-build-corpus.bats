@@ -21,8 +21,6 @@ setup_file() {
     make_context "$T/c"
 }
 
-user_husk() { as_user husk "$@"; }
-
 # The same bytes and times on every machine.
 make_context() { # DIR
     mkdir -p "$1"/{app/lib,src/sub,etc,empty} "$T/tmp/site/www"

@@ -15,16 +15,6 @@ setup_file() {
 
 teardown() { [[ $BATS_TEST_NUMBER -lt 6 ]] || remove_all_containers; }
 
-root_husk() { "$HUSK" "$@"; }
-user_husk() { as_user husk "$@"; }
-each_user() { # FUNCTION: with $h the way to husk
-    local h
-    h=root_husk
-    "$1"
-    h=user_husk
-    "$1"
-}
-
 @test "lists answer docker's and podman's placeholders, under docker's headers" {
     check_table <<'TABLE'
 ps -a --format 'table {{.Names}}\t{{.CreatedAt}}\t{{.LocalVolumes}}' | 0 | NAMES   CREATED AT                      LOCAL VOLUMES

@@ -11,16 +11,6 @@ setup_file() {
 }
 teardown() { remove_all_containers; }
 
-root_husk() { "$HUSK" "$@"; }
-user_husk() { as_user husk "$@"; }
-each_user() { # FUNCTION: with $h the way to husk
-    local h
-    h=root_husk
-    "$1"
-    h=user_husk
-    "$1"
-}
-
 filled() {
     $h run -d --name runs --network none -v named:/data busybox sleep 1236
     $h create --name mounted --network none busybox true

@@ -6,16 +6,6 @@ load helpers
 
 teardown() { remove_all_containers; }
 
-root_husk() { "$HUSK" "$@"; }
-user_husk() { as_user husk "$@"; }
-each_user() { # FUNCTION: with $h the way to husk and $root its store
-    local h root
-    h=root_husk root=$HUSK_ROOT
-    "$1"
-    h=user_husk root=$USER_HOME/root
-    "$1"
-}
-
 # All that a removal could take away.
 everything() {
     { $h ps -a --no-trunc -q; $h images --no-trunc; $h volume ls -q; $h network ls -q; $h pod ps -q; } | sort

@@ -15,16 +15,6 @@ teardown() {
     as_user husk trash empty >/dev/null
 }
 
-root_husk() { "$HUSK" "$@"; }
-user_husk() { as_user husk "$@"; }
-each_user() { # FUNCTION: with $h the way to husk and $root its store
-    local h root
-    h=root_husk root=$HUSK_ROOT
-    "$1"
-    h=user_husk root=$USER_HOME/root
-    "$1"
-}
-
 there_and_back() {
     local id
     $h volume create data

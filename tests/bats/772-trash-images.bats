@@ -20,15 +20,6 @@ teardown() {
     as_user load_busybox >/dev/null
 }
 
-root_husk() { "$HUSK" "$@"; }
-user_husk() { as_user husk "$@"; }
-each_user() { # FUNCTION: with $h the way to husk and $root its store
-    local h root
-    h=root_husk root=$HUSK_ROOT
-    "$1"
-    h=user_husk root=$USER_HOME/root
-    "$1"
-}
 # The rows of df add up to what du says.
 df_is_du() {
     local du sum

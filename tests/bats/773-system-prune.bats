@@ -13,8 +13,6 @@ teardown() {
     remove_all_containers
     "$HUSK" network prune -f >/dev/null
 }
-root_husk() { "$HUSK" "$@"; }
-user_husk() { as_user husk "$@"; }
 # same_as_said ARGS...: the real one says what --dry-run said; $said has it.
 same_as_said() {
     local real

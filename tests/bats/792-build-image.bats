@@ -23,7 +23,6 @@ D
     printf '[storage]\ndriver = "vfs"\n' >"$T/storage.conf"
 }
 
-user_husk() { as_user husk "$@"; }
 buildah() { CONTAINERS_STORAGE_CONF=$T/storage.conf command buildah --root "$TRUN/peer" --runroot "$TRUN/peer-run" --storage-driver vfs "$@"; }
 WHO="husk user_husk"
 

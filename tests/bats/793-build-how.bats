@@ -15,7 +15,6 @@ setup_file() {
     printf 'FROM scratch\nCOPY f /\n' >"$T/c/Dockerfile"
 }
 
-user_husk() { as_user husk "$@"; }
 WHO="husk user_husk"
 
 # root_of WHO: the store.

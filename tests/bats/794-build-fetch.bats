@@ -26,7 +26,6 @@ teardown() {
     [[ ! ${PROXY-} ]] || kill "$PROXY"
 }
 fetches_nothing() { ! pgrep -f "pull.*$AT/one" >/dev/null; }
-user_husk() { as_user husk "$@"; }
 
 @test "build: the base images of two stages are fetched side by side, each once, whatever --pull says" {
     local h

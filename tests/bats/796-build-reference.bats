@@ -18,7 +18,6 @@ teardown_file() {
     husk_teardown_file
 }
 
-user_husk() { as_user husk "$@"; }
 WHO="husk user_husk"
 # build NAME ARGS...: what is on standard input, by $h.
 build() { "$h" build -q --network none -t "r:$1" -f - "${@:2}" "$T/c"; }

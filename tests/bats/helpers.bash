@@ -312,6 +312,18 @@ names_are_whole() { # STORE
     done < <(names "$1")
 }
 
+# The two ways to husk, and what is to hold for both: with $h the way and $root its store.
+root_husk() { "$HUSK" "$@"; }
+user_husk() { as_user husk "$@"; }
+each_user() { # FUNCTION
+    # shellcheck disable=SC2034 # FUNCTION reads them
+    local h root
+    h=root_husk root=$HUSK_ROOT
+    "$1" # no ||: what fails in it has to end the test
+    h=user_husk root=$USER_HOME/root
+    "$1"
+}
+
 # ---- nothing is left -----------------------------------------------------------------------------------------------
 
 remove_all_containers() {
