@@ -4,6 +4,7 @@
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "cli/cli.h"
+#include "cli/limit_options.h"
 
 struct clone_opts {
     struct create_options create;
@@ -18,22 +19,7 @@ static const struct opt clone_options[] = {
     OPT_FLAG('f', "force", T, force, "With --destroy: also when it runs"),
     OPT_STR(0, "pod", T, create.pod, "POD", "Refused: see `husk create --pod`"),
     OPT_GROUP("Other limits than the other's"),
-    OPT_BYTES('m', "memory", T, create.memory, "BYTES", "Memory; -1: no limit"),
-    OPT_BYTES(0, "memory-swap", T, create.memory_swap, "BYTES", "Memory and swap together; -1: swap without limit"),
-    OPT_BYTES(0, "memory-reservation", T, create.memory_reservation, "BYTES", "Memory that it gets under pressure"),
-    OPT_I64(0, "memory-swappiness", T, create.memory_swappiness, "N", "How readily it swaps: 0 to 100"),
-    OPT_STR(0, "cpus", T, create.cpus, "N", "Processors, such as 1.5"),
-    OPT_I64('c', "cpu-shares", T, create.cpu_shares, "N", "Its weight among others (docker's 1024 is 1)"),
-    OPT_I64(0, "cpu-period", T, create.cpu_period, "MICROSECONDS", "Period of the CPU quota"),
-    OPT_I64(0, "cpu-quota", T, create.cpu_quota, "MICROSECONDS", "Time it may run in each period; -1: no limit"),
-    OPT_I64(0, "cpu-rt-period", T, create.cpu_rt_period, "MICROSECONDS", "Period of real-time (cgroup v1)"),
-    OPT_I64(0, "cpu-rt-runtime", T, create.cpu_rt_runtime, "MICROSECONDS", "Real-time in each (cgroup v1)"),
-    OPT_STR(0, "cpuset-cpus", T, create.cpuset_cpus, "LIST", "The processors it may run on: 0-3,7"),
-    OPT_STR(0, "cpuset-mems", T, create.cpuset_mems, "LIST", "The memory nodes it may use"),
-    OPT_I64(0, "blkio-weight", T, create.blkio_weight, "N", "Its share of disks: 10 to 1000"),
-    OPT_STRS(0, "blkio-weight-device", T, create.blkio_weight_device, "DEVICE:N", "Its share of one disk"),
-    OPT_STRS(0, "device-read-bps", T, create.device_read_bps, "DEVICE:BYTES", "Bytes read a second"),
-    OPT_STRS(0, "device-write-bps", T, create.device_write_bps, "DEVICE:BYTES", "Bytes written a second"),
+    LIMIT_OPTIONS(T),
     OPT_END,
 };
 #undef T

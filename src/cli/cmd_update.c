@@ -4,6 +4,7 @@
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "cli/cli.h"
+#include "cli/limit_options.h"
 
 static const char *const words_unhealthy[] = { "none", "restart", "stop", "kill", NULL };
 
@@ -14,27 +15,12 @@ struct update_opts {
 
 #define T struct update_opts
 static const struct opt update_options[] = {
-    OPT_BYTES('m', "memory", T, create.memory, "BYTES", "Memory; -1: no limit"),
-    OPT_BYTES(0, "memory-swap", T, create.memory_swap, "BYTES", "Memory and swap together; -1: swap without limit"),
-    OPT_BYTES(0, "memory-reservation", T, create.memory_reservation, "BYTES", "Memory that it gets under pressure"),
-    OPT_I64(0, "memory-swappiness", T, create.memory_swappiness, "N", "How readily it swaps: 0 to 100"),
-    OPT_STR(0, "cpus", T, create.cpus, "N", "Processors, such as 1.5"),
-    OPT_I64('c', "cpu-shares", T, create.cpu_shares, "N", "Its weight among others (docker's 1024 is 1)"),
-    OPT_I64(0, "cpu-period", T, create.cpu_period, "MICROSECONDS", "Period of the CPU quota"),
-    OPT_I64(0, "cpu-quota", T, create.cpu_quota, "MICROSECONDS", "Time it may run in each period; -1: no limit"),
-    OPT_STR(0, "cpuset-cpus", T, create.cpuset_cpus, "LIST", "The processors it may run on: 0-3,7"),
-    OPT_STR(0, "cpuset-mems", T, create.cpuset_mems, "LIST", "The memory nodes it may use"),
+    LIMIT_OPTIONS(T),
     OPT_I64(0, "pids-limit", T, create.pids_limit, "N", "Processes; -1: no limit"),
     OPT_STR(0, "restart", T, create.restart, "POLICY",
             "When it ends, start it again: no, on-failure[:N], always, unless-stopped"),
-    OPT_I64(0, "blkio-weight", T, create.blkio_weight, "N", "Its share of disks: 10 to 1000"),
-    OPT_STRS(0, "blkio-weight-device", T, create.blkio_weight_device, "DEVICE:N", "Its share of one disk"),
-    OPT_STRS(0, "device-read-bps", T, create.device_read_bps, "DEVICE:BYTES", "Bytes read a second"),
-    OPT_STRS(0, "device-write-bps", T, create.device_write_bps, "DEVICE:BYTES", "Bytes written a second"),
     OPT_STRS(0, "device-read-iops", T, create.device_read_iops, "DEVICE:N", "Reads a second"),
     OPT_STRS(0, "device-write-iops", T, create.device_write_iops, "DEVICE:N", "Writes a second"),
-    OPT_I64(0, "cpu-rt-period", T, create.cpu_rt_period, "MICROSECONDS", "Period of real-time (cgroup v1)"),
-    OPT_I64(0, "cpu-rt-runtime", T, create.cpu_rt_runtime, "MICROSECONDS", "Real-time in each (cgroup v1)"),
     OPT_GROUP("Health"),
     OPT_STR(0, "health-cmd", T, create.health.cmd, "COMMAND", "A shell's command, or a JSON list; 'none' for none"),
     OPT_STR(0, "health-interval", T, create.health.interval, "DURATION",

@@ -24,24 +24,6 @@ static bool is_text(const struct nlattr *a, size_t len)
     return a && len && memchr(a + 1, '\0', len);
 }
 
-/* An attribute within another; NULL: not there. */
-static const struct nlattr *find_in(const struct nlattr *in, uint16_t attribute, size_t *ret_len)
-{
-    const char *at = (const char *)(in + 1), *end = (const char *)in + in->nla_len;
-    while (end - at >= (ptrdiff_t)sizeof(struct nlattr)) {
-        const struct nlattr *a = (const void *)at;
-        if (a->nla_len < NLA_HDRLEN || a->nla_len > end - at)
-            break;
-        if ((a->nla_type & NLA_TYPE_MASK) == attribute) {
-            *ret_len = (size_t)a->nla_len - NLA_HDRLEN;
-            return a;
-        }
-        size_t step = NLA_ALIGN((size_t)a->nla_len);
-        at = step > (size_t)(end - at) ? end : at + step;
-    }
-    return NULL;
-}
-
 static err *read_generation(void *ctx, const struct nlmsghdr *m)
 {
     size_t len = 0;
@@ -98,7 +80,7 @@ static uint64_t long_of(const struct nlattr *in, uint16_t attribute)
 {
     uint64_t v = 0;
     size_t len = 0;
-    const struct nlattr *a = in ? find_in(in, attribute, &len) : NULL;
+    const struct nlattr *a = in ? netlink_find_in(in, attribute, &len) : NULL;
     if (a && len >= sizeof v)
         memcpy(&v, a + 1, sizeof v);
     return be64toh(v);
@@ -107,11 +89,11 @@ static uint64_t long_of(const struct nlattr *in, uint16_t attribute)
 static void read_counter(const struct nlattr *item, struct nft_element *e)
 {
     size_t len = 0;
-    const struct nlattr *expression = find_in(item, NFTA_SET_ELEM_EXPR, &len);
-    const struct nlattr *name = expression ? find_in(expression, NFTA_EXPR_NAME, &len) : NULL;
+    const struct nlattr *expression = netlink_find_in(item, NFTA_SET_ELEM_EXPR, &len);
+    const struct nlattr *name = expression ? netlink_find_in(expression, NFTA_EXPR_NAME, &len) : NULL;
     if (!is_text(name, name ? len : 0) || strcmp((const char *)(name + 1), "counter") != 0)
         return;
-    const struct nlattr *data = find_in(expression, NFTA_EXPR_DATA, &len);
+    const struct nlattr *data = netlink_find_in(expression, NFTA_EXPR_DATA, &len);
     e->packets = long_of(data, NFTA_COUNTER_PACKETS);
     e->bytes = long_of(data, NFTA_COUNTER_BYTES);
 }
@@ -120,7 +102,7 @@ static void read_counter(const struct nlattr *item, struct nft_element *e)
 static const char *comment_of(const struct nlattr *item)
 {
     size_t len = 0;
-    const struct nlattr *a = find_in(item, NFTA_SET_ELEM_USERDATA, &len);
+    const struct nlattr *a = netlink_find_in(item, NFTA_SET_ELEM_USERDATA, &len);
     const unsigned char *bytes = a ? (const void *)(a + 1) : NULL;
     bool fits = bytes && len >= 3 && bytes[0] == 0 && (size_t)bytes[1] + 2 <= len && bytes[1];
     return fits && bytes[1 + bytes[1]] == '\0' ? (const char *)bytes + 2 : NULL;
@@ -130,12 +112,12 @@ static err *read_element(const struct each *each, const struct nlattr *item)
 {
     struct nft_element e = { 0 };
     size_t len = 0, end_len = 0;
-    const struct nlattr *key = find_in(item, NFTA_SET_ELEM_KEY, &len);
-    const struct nlattr *last = find_in(item, NFTA_SET_ELEM_KEY_END, &len);
-    const struct nlattr *data = find_in(item, NFTA_SET_ELEM_DATA, &len);
-    const struct nlattr *k = key ? find_in(key, NFTA_DATA_VALUE, &e.key_len) : NULL;
-    const struct nlattr *l = last ? find_in(last, NFTA_DATA_VALUE, &end_len) : NULL;
-    const struct nlattr *d = data ? find_in(data, NFTA_DATA_VALUE, &e.data_len) : NULL;
+    const struct nlattr *key = netlink_find_in(item, NFTA_SET_ELEM_KEY, &len);
+    const struct nlattr *last = netlink_find_in(item, NFTA_SET_ELEM_KEY_END, &len);
+    const struct nlattr *data = netlink_find_in(item, NFTA_SET_ELEM_DATA, &len);
+    const struct nlattr *k = key ? netlink_find_in(key, NFTA_DATA_VALUE, &e.key_len) : NULL;
+    const struct nlattr *l = last ? netlink_find_in(last, NFTA_DATA_VALUE, &end_len) : NULL;
+    const struct nlattr *d = data ? netlink_find_in(data, NFTA_DATA_VALUE, &e.data_len) : NULL;
     if (!k || (l && end_len != e.key_len))
         return NULL;
     e.key = k + 1;
@@ -193,7 +175,7 @@ static err *read_chain(void *ctx, const struct nlmsghdr *m)
     const struct nlattr *policy = netlink_find(m, fixed, NFTA_CHAIN_POLICY, &policy_len);
     if (!hook || !policy || !is_text(table, table_len) || !is_text(chain, chain_len))
         return NULL;
-    const struct nlattr *number = find_in(hook, NFTA_HOOK_HOOKNUM, &len);
+    const struct nlattr *number = netlink_find_in(hook, NFTA_HOOK_HOOKNUM, &len);
     return each->fn(each->ctx, head->nfgen_family, (const char *)(table + 1), (const char *)(chain + 1),
                     number_of(number, len), number_of(policy, policy_len));
 }

@@ -153,9 +153,8 @@ fallible netlink_ask(int sock, struct netlink_request *r, netlink_answer *answer
     return NULL;
 }
 
-const struct nlattr *netlink_find(const struct nlmsghdr *m, size_t fixed, uint16_t attribute, size_t *ret_len)
+static const struct nlattr *find_between(const char *at, const char *end, uint16_t attribute, size_t *ret_len)
 {
-    const char *at = (const char *)m + NLMSG_HDRLEN + NLMSG_ALIGN(fixed), *end = (const char *)m + m->nlmsg_len;
     while (at < end && (size_t)(end - at) >= sizeof(struct nlattr)) {
         const struct nlattr *a = (const void *)at;
         if (a->nla_len < NLA_HDRLEN || a->nla_len > end - at)
@@ -170,6 +169,17 @@ const struct nlattr *netlink_find(const struct nlmsghdr *m, size_t fixed, uint16
         at += step;
     }
     return NULL;
+}
+
+const struct nlattr *netlink_find(const struct nlmsghdr *m, size_t fixed, uint16_t attribute, size_t *ret_len)
+{
+    return find_between((const char *)m + NLMSG_HDRLEN + NLMSG_ALIGN(fixed), (const char *)m + m->nlmsg_len, attribute,
+                        ret_len);
+}
+
+const struct nlattr *netlink_find_in(const struct nlattr *in, uint16_t attribute, size_t *ret_len)
+{
+    return find_between((const char *)(in + 1), (const char *)in + in->nla_len, attribute, ret_len);
 }
 
 /* ---- batches --------------------------------------------------------------------------------------------------- */

@@ -57,6 +57,8 @@ typedef err *netlink_answer(void *ctx, const struct nlmsghdr *m);
 fallible netlink_ask(int sock, struct netlink_request *r, netlink_answer *answer, void *ctx);
 /* An attribute of a message behind a fixed part of that size; NULL: not there. */
 const struct nlattr *netlink_find(const struct nlmsghdr *m, size_t fixed, uint16_t attribute, size_t *ret_len);
+/* The same among those in a nest; NULL: not there. */
+const struct nlattr *netlink_find_in(const struct nlattr *in, uint16_t attribute, size_t *ret_len);
 
 /*
  * Several requests in one message to the kernel. Route requests are carried out one after the other, each with its own
