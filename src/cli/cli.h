@@ -49,6 +49,11 @@ fallible each_container(const char *command, struct args args, container_fn *fn,
 /* The same for commands that may say --all, --latest, --filter, --cidfile and --ignore instead. */
 fallible each_selected(const char *command, const struct container_selection *selection, enum select_among among,
                        struct args args, container_fn *fn, const void *ctx);
+/* And all of them at the same time: for what waits. fn prints nothing. */
+fallible each_selected_at_once(const char *command, const struct container_selection *selection,
+                               enum select_among among, struct args args, container_fn *fn, const void *ctx);
+/* The same when the names are known; quietly: they are not printed. */
+fallible each_at_once(const char *command, struct args args, container_fn *fn, const void *ctx, bool quietly);
 /* Rows for it; the letters of --all and --filter are not free in every command. */
 #define SELECT_OPTIONS(T, all_letter, all_help, filter_letter)                                                         \
     OPT_FLAG(all_letter, "all", T, select.all, all_help),                                                              \

@@ -77,10 +77,10 @@ static fallible remove_run(const void *opts, struct args args)
     return failed;
 }
 
-typedef err *wanted_fn(struct container *c, enum container_status status);
+typedef err *wanted_fn(struct container *c, enum container_status status, void *ctx);
 
 /* Those that their policies want; goes on after a failure, reports each, answers the first. */
-static fallible each_wanted(struct engine *e, const char *command, wanted_fn *fn)
+static fallible each_wanted(struct engine *e, const char *command, wanted_fn *fn, void *ctx)
 {
     struct container_list list = { 0 };
     err *first = NULL;
@@ -90,7 +90,7 @@ static fallible each_wanted(struct engine *e, const char *command, wanted_fn *fn
         bool wanted = false;
         err *failed = autostart_wanted(c, &wanted);
         if (!failed && wanted)
-            failed = fn(c, list.states[i - 1].status);
+            failed = fn(c, list.states[i - 1].status, ctx);
         if (failed)
             fprintf(stderr, "%s: container '%s': %s\n", command, c->row.name, err_text(failed));
         if (failed && !first)
@@ -101,7 +101,7 @@ static fallible each_wanted(struct engine *e, const char *command, wanted_fn *fn
     return first;
 }
 
-static err *print_wanted(struct container *c, enum container_status status)
+static err *print_wanted(struct container *c, enum container_status status, void *ctx)
 {
     printf("  %s (%s): %s\n", c->row.name, c->config->restart, container_status_word(status));
     return NULL;
@@ -123,10 +123,10 @@ static fallible status_run(const void *opts, struct args args)
     autostart_unit_clear(&u);
     TRY(failed);
     printf("After a reboot it starts:\n");
-    return each_wanted(e, "husk autostart status", print_wanted);
+    return each_wanted(e, "husk autostart status", print_wanted, NULL);
 }
 
-static err *start_one(struct container *c, enum container_status status)
+static err *start_one(struct container *c, enum container_status status, void *ctx)
 {
     if (status != CONTAINER_CREATED && status != CONTAINER_EXITED)
         return NULL;
@@ -141,23 +141,30 @@ static fallible run_run(const void *opts, struct args args)
 {
     own(engine) struct engine *e = NULL;
     TRY(engine_open(&e));
-    return each_wanted(e, "husk autostart run", start_one);
+    return each_wanted(e, "husk autostart run", start_one, NULL);
 }
 
 /* The machine goes down: they end as with husk stop, and are started again when it comes up. */
-static err *stop_one(struct container *c, enum container_status status)
+static err *stop_one(struct container *c, const void *ctx)
 {
     static const struct stop_options how = { .verb = "autostart stop", .stays_wanted = true };
-    if (status == CONTAINER_CREATED || status == CONTAINER_EXITED)
-        return NULL;
-    return container_stop(c, &how);
+    return err_wrap(container_stop(c, &how), "container '%s'", c->row.name);
+}
+
+static err *note_up(struct container *c, enum container_status status, void *ctx)
+{
+    if (status != CONTAINER_CREATED && status != CONTAINER_EXITED)
+        strv_add(ctx, c->row.id);
+    return NULL;
 }
 
 static fallible stop_run(const void *opts, struct args args)
 {
     own(engine) struct engine *e = NULL;
+    own_strv struct strv up = { 0 };
     TRY(engine_open(&e));
-    return each_wanted(e, "husk autostart stop", stop_one);
+    TRY(each_wanted(e, "husk autostart stop", note_up, &up));
+    return each_at_once("husk autostart stop", (struct args){ up.items, (int)up.n }, stop_one, NULL, true);
 }
 
 #define AUTOSTART(word, what, options)                                                                                 \

@@ -57,7 +57,7 @@ static fallible stop_run(const void *opts_, struct args args)
     const struct stop_opts *o = opts_;
     struct stop_options stop;
     TRY(how(o, &stop));
-    return each_selected("husk stop", &o->select, SELECT_RUNNING, args, stop_one, &stop);
+    return each_selected_at_once("husk stop", &o->select, SELECT_RUNNING, args, stop_one, &stop);
 }
 
 static fallible restart_run(const void *opts_, struct args args)
@@ -78,5 +78,5 @@ static fallible restart_run(const void *opts_, struct args args)
         .opts_size = sizeof(struct stop_opts), .max_args = -1, .complete_args = COMPLETE_CONTAINER, .fail_exit = 1,    \
         .run = verb##_run,                                                                                             \
     }
-const struct command cmd_stop = STOP_COMMAND("stop", "Stop containers: their stop signal, then KILL", stop);
+const struct command cmd_stop = STOP_COMMAND("stop", "Stop containers: their stop signal, then KILL; several at the same time", stop);
 const struct command cmd_restart = STOP_COMMAND("restart", "Stop containers and start them again", restart);

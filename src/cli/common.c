@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "engine/apart.h"
 #include "engine/chain.h"
 #include "monitor/attach.h"
 #include "os/proc.h"
@@ -54,6 +55,59 @@ fallible each_selected(const char *command, const struct container_selection *se
     each.engine = engine;
     TRY(container_select(engine, selection, among, args.v, (size_t)args.n, &names));
     return command_each(command, (struct args){ names.items, (int)names.n }, on_each, &each);
+}
+
+/* Many wait at the same time, but not so many that a thousand processes are begun. */
+enum { AT_ONCE = 50 };
+
+struct at_once {
+    struct apart work[AT_ONCE];
+    struct args args;
+    container_fn *fn;
+    const void *ctx;
+    int begun, ended;
+    bool quietly;
+};
+
+static err *on_end(const char *arg, void *ctx)
+{
+    struct at_once *a = ctx;
+    err *e = NULL;
+    while (!e && a->begun < a->args.n && a->begun - a->ended < AT_ONCE) {
+        e = apart_begin(a->args.v[a->begun], a->fn, a->ctx, &a->work[a->begun % AT_ONCE]);
+        a->begun += !e;
+    }
+    if (e && a->begun > a->ended) { /* no room for one more just now: what runs makes some */
+        err_free(e);
+        e = NULL;
+    }
+    if (e) { /* not even one could be begun */
+        a->begun++;
+        a->ended++;
+        return e;
+    }
+    TRY(apart_end(&a->work[a->ended++ % AT_ONCE]));
+    if (!a->quietly)
+        printf("%s\n", arg);
+    return NULL;
+}
+
+fallible each_at_once(const char *command, struct args args, container_fn *fn, const void *ctx, bool quietly)
+{
+    struct at_once a = { .args = args, .fn = fn, .ctx = ctx, .quietly = quietly };
+    return command_each(command, args, on_end, &a);
+}
+
+fallible each_selected_at_once(const char *command, const struct container_selection *selection,
+                               enum select_among among, struct args args, container_fn *fn, const void *ctx)
+{
+    own_strv struct strv names = { 0 };
+    own(engine) struct engine *engine = NULL;
+    TRY(engine_open(&engine));
+    TRY(container_select(engine, selection, among, args.v, (size_t)args.n, &names));
+    struct args found = { names.items, (int)names.n };
+    struct each each = { .engine = engine, .fn = fn, .ctx = ctx };
+    return found.n == 1 ? command_each(command, found, on_each, &each) : each_at_once(command, found, fn, ctx, false);
 }
 
 fallible only_one(struct engine *e, bool latest, struct args *args, char **ret_latest)

@@ -10,11 +10,11 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "cgroup/cgroup.h"
+#include "engine/apart.h"
 #include "engine/chain.h"
 #include "engine/container_parts.h"
 #include "engine/paths.h"
@@ -254,45 +254,25 @@ fallible pod_start(struct pod *p)
     return NULL;
 }
 
-/* A child stops one, so that their patience runs at the same time. */
-static fallible stop_apart(const char *id, const struct stop_options *o, pid_t *ret)
+static err *stop_one(struct container *c, const void *how)
 {
-    (void)fflush(NULL);
-    pid_t pid = fork();
-    if (pid < 0)
-        return err_sys(errno, "fork");
-    if (pid > 0) {
-        *ret = pid;
-        return NULL;
-    }
-    own(engine) struct engine *engine = NULL;
-    own(container) struct container *c = NULL;
-    err *e = engine_open(&engine);
-    if (!e)
-        e = container_find(engine, id, &c);
-    if (!e)
-        e = container_stop(c, o);
-    if (e && !err_is(e, ERR_NOT_FOUND))
-        fprintf(stderr, "husk: container %.12s: %s\n", id, err_text(e));
-    _exit(e && !err_is(e, ERR_NOT_FOUND) ? 1 : 0);
+    return container_stop(c, how);
 }
 
-static fallible stop_members(const struct pod *p, const struct pod_members *m, const struct stop_options *o)
+static fallible stop_members(const struct pod_members *m, const struct stop_options *o)
 {
-    own_mem pid_t *pids = mem_zalloc((m->n + 1) * sizeof *pids);
-    bool failed = false;
+    own_mem struct apart *work = mem_zalloc((m->n + 1) * sizeof *work);
     err *first = NULL;
     for (size_t i = 0; i < m->n; i++)
         if (!m->items[i]->config->infra && lives(&m->states[i]))
-            keep_first(&first, stop_apart(m->items[i]->row.id, o, &pids[i]));
+            keep_first(&first, apart_begin(m->items[i]->row.id, stop_one, o, &work[i]));
     for (size_t i = 0; i < m->n; i++) {
-        int status = 0;
-        while (pids[i] && waitpid(pids[i], &status, 0) < 0 && errno == EINTR)
-            ;
-        failed |= status != 0;
+        err *e = apart_end(&work[i]);
+        if (err_is(e, ERR_NOT_FOUND)) /* another's rm was faster */
+            err_free(e);
+        else
+            keep_first(&first, err_wrap(e, "container '%s'", m->items[i]->row.name));
     }
-    if (failed)
-        keep_first(&first, err_new(ERR_UNAVAILABLE, "not every container of pod '%s' could be stopped", p->row.name));
     for (size_t i = 0; i < m->n; i++)
         if (m->items[i]->config->infra)
             keep_first(&first, container_stop(m->items[i], o));
@@ -303,7 +283,7 @@ static fallible stop_locked(struct pod *p, const struct stop_options *o)
 {
     own(pod_members) struct pod_members m = { 0 };
     TRY(pod_members(p, &m));
-    TRY(stop_members(p, &m, o));
+    TRY(stop_members(&m, o));
     fault_here(FAULT_POD_STOPPED);
     remove_group(p);
     pod_say(p, "stop");

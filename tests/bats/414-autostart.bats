@@ -116,7 +116,7 @@ reboot() {
             fails) policy=on-failure ;;
             none) policy=no ;;
             esac
-            $h run -d --name "$name" --restart "$policy" --network none busybox sleep 1000 >/dev/null
+            $h run -d --name "$name" --restart "$policy" --stop-signal KILL --network none busybox sleep 1000 >/dev/null
         done
         $h stop -t 0 always-stopped unless-stopped
         run $h autostart status --init cron

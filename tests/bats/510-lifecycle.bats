@@ -80,6 +80,33 @@ status_of() { # HUSK NAME
     done
 }
 
+@test "lifecycle: several that are stopped hear it at the same time, and their patience runs at the same time" {
+    local h name
+    for h in $WHO; do
+        # the first goes only when the second has heard it too; one after the other it would be killed
+        mkdir -p "$T/heard"
+        chmod 777 "$T/heard"
+        $h run -d --name first -v "$T/heard:/heard" busybox sh -c 'trap "until [ -e /heard/second ]; do sleep 0.05; done; exit 7" TERM; echo ready; while :; do sleep 0.05; done'
+        $h run -d --name second -v "$T/heard:/heard" busybox sh -c 'trap "touch /heard/second; exit 8" TERM; echo ready; while :; do sleep 0.05; done'
+        for name in first second; do
+            wait_until 10 eval "$h logs $name | grep -q ready"
+        done
+        run $h stop -t 30 first nobody second nobody2
+        expect 1
+        [[ $output == *first*second* && $output == *"husk stop: no such container: 'nobody'"* && $output == *"husk stop: no such container: 'nobody2'"* ]] || { echo "$output"; return 1; }
+        [[ $(status_of $h first) == "exited 7" && $(status_of $h second) == "exited 8" ]]
+        $h start first second
+        rm "$T/heard/second"
+        for name in first second; do
+            wait_until 10 eval "[[ \$($h logs $name | grep -c ready) == 2 ]]"
+        done
+        $h stop -a -t 30
+        [[ $(status_of $h first) == "exited 7" && $(status_of $h second) == "exited 8" ]]
+        $h rm first second
+        rm -r "$T/heard"
+    done
+}
+
 @test "lifecycle: kill, restart, and several at once" {
     local h
     for h in $WHO; do
