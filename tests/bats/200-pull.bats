@@ -240,7 +240,7 @@ with_hosts() { # CMD...
         [[ $lie ]] || continue
         rows=$((rows + 1))
         rm -rf "$HUSK_ROOT"
-        run "$HUSK" pull --timeout 1s "$LIAR/$lie"
+        run "$HUSK" pull --timeout 1s --retry-delay 20ms "$LIAR/$lie"
         if [[ $status != 1 || $(grep -c '^husk pull: ' <<<"$output") != 1 || $output != *"$words"* ]] ||
             [[ $(names) ]] || [[ $(ls "$HUSK_ROOT/layers") ]] || ! store_is_sound "$HUSK_ROOT" 'blob-*'; then
             wrong=$((wrong + 1))

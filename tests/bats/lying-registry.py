@@ -500,7 +500,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if lie.startswith("held") and name == self.image.manifest["layers"][0]["digest"]:
             return self.hold(lie, status, rest, headers, data)
         if lie == "late":  # slow, so that it can be killed in the middle
-            return self.slowly(status, rest, headers, 0.03, len(rest))
+            return self.slowly(status, rest, headers, 0.008, len(rest))
         if lie in ("cut", "no-range", "wrong-range", "cut-always", "stall"):
             most = 100 if lie in ("cut-always", "stall") else len(data) // 3 + 1
             if lie == "no-range" and self.count(lie) > 1:
