@@ -231,10 +231,10 @@ static void not_started(const struct evidence *e, struct why *w)
         return;
     }
     int64_t code = e->record ? e->record->exit_code : 125;
-    const char *program = e->config->entrypoint.n ? e->config->entrypoint.items[0]
-                          : e->config->cmd.n      ? e->config->cmd.items[0]
-                                                  : "";
+    const char *program = why_command(e);
     why_fact(w, "the reason", "%s", e->state.error);
+    if (why_program(e, code, w))
+        return;
     if (code == 127) {
         why_headline(w, "%s could not be started: its command '%s' is not in it", e->name, program);
         strv_add_printf(&w->cures,
@@ -243,11 +243,7 @@ static void not_started(const struct evidence *e, struct why *w)
                         e->c->row.image ? e->c->row.image : "IMAGE");
     } else if (code == 126) {
         why_headline(w, "%s could not be started: its command '%s' is there but cannot be run", e->name, program);
-        if (strstr(e->state.error, "xec format"))
-            strv_add_printf(&w->cures, "husk pull --platform linux/... %s    when the image is of another machine",
-                            e->c->row.image ? e->c->row.image : "IMAGE");
-        else
-            strv_add_printf(&w->cures, "chmod +x on the file when the image is built, or another --user or command");
+        strv_add_printf(&w->cures, "chmod +x on the file when the image is built, or another --user or command");
     } else {
         why_headline(w, "%s could not be started", e->name);
     }

@@ -68,8 +68,9 @@ static bool rule_restart_failed(const struct evidence *e, struct why *w)
 {
     if (!e->record || !e->record->error || e->record->started_ns)
         return false;
-    why_headline(w, "%s could not be started again", e->name);
     why_fact(w, "the reason", "%s", e->record->error);
+    if (!why_program(e, e->record->exit_code, w))
+        why_headline(w, "%s could not be started again", e->name);
     return true;
 }
 
@@ -77,8 +78,8 @@ static bool rule_timeout(const struct evidence *e, struct why *w)
 {
     if (!e->record->timed_out)
         return false;
-    why_headline(w, "%s was killed: it ran longer than its --timeout of %lld seconds", e->name,
-                 (long long)e->config->timeout_s);
+    why_headline(w, "%s was killed: it ran longer than its --timeout of %lld second%s", e->name,
+                 (long long)e->config->timeout_s, e->config->timeout_s == 1 ? "" : "s");
     strv_add_printf(&w->cures, "husk run --timeout %lld ...    gives it more time; 0 any",
                     (long long)e->config->timeout_s * 2);
     return true;

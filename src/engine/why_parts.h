@@ -31,6 +31,11 @@ void why_headline(struct why *w, const char *format, ...) __attribute__((format(
 
 /* Why it ended: for one that has. */
 void why_ended(const struct evidence *e, struct why *w);
+/* Its first program's name, "" for none. why_program.c */
+const char *why_command(const struct evidence *e);
+/* The headline for a command that could not be run (code 126, 127), and the cure, where its file tells more than the
+ * start's error did. */
+bool why_program(const struct evidence *e, int64_t code, struct why *w);
 /* What the program's last lines remind of. */
 void why_lines(const struct evidence *e, struct why *w);
 /* The first entry of the kind about its first process; or, with any, about another in its time. NULL: none. */

@@ -51,13 +51,44 @@ why() { # CONTAINER WORDS...: all of them are said
     run -127 husk run --name gone busybox nope
     why gone "its command 'nope' is not in it" 'not in $PATH' '--entrypoint'
     run husk run --name dir busybox /etc
-    why dir "its command '/etc' is there but cannot be run"
+    why dir "its command '/etc' is there but cannot be run: it is a directory"
     mkdir -p "$T/tmp/src"
     husk create --name mnt --mount "type=bind,source=$T/tmp/src,target=/x" busybox true
     rmdir "$T/tmp/src"
     run husk start mnt
     why mnt 'mnt could not be started' 'the reason'
 }
+
+# What a command that cannot be run is, by its file: on the path, in a volume, as root and as a user.
+unrunnable() {
+    local d=$T/tmp/programs f
+    mkdir -p "$d"
+    printf '#!/bin/bash -e\n' >"$d/script"
+    printf '#!/bin/sh\r\necho hi\r\n' >"$d/dos"
+    printf 'echo hi\n' >"$d/plain"
+    printf '#!/bin/sh\n' >"$d/closed"
+    cp /bin/true "$d/other"
+    cp /bin/true "$d/foreign"
+    printf '\xb7\0' | dd of="$d/foreign" bs=1 seek=18 conv=notrunc status=none # e_machine: arm64's
+    head -c 70 /bin/true >"$d/cut"
+    chmod 755 "$d"/*
+    chmod 644 "$d/closed"
+    for f in script dos plain closed foreign cut; do
+        ! $h run --name "$f" --network none -v "$d:/s:ro" busybox "/s/$f" 2>/dev/null || return 1
+    done
+    ! $h run --name other --network none -v "$d:/s:ro" -e PATH=/none:/s busybox other 2>/dev/null || return 1
+    why script "its command '/s/script' is a script for '/bin/bash', which is not in it" '#!/bin/sh'
+    why dos "ends with a carriage return, as on Windows" "'/bin/sh\r' is looked for"
+    why plain "is no program, and has no first line (#!)" "--entrypoint /bin/sh busybox /s/plain"
+    why closed "its file is not executable" 'chmod +x'
+    why foreign "is a program for arm64, and this machine is amd64" '--platform linux/amd64'
+    why cut "is a damaged program"
+    why other "its command '/s/other' is loaded by '/lib64/ld-linux-x86-64.so.2', which is not in it" 'glibc'
+    ! $h start script 2>/dev/null || return 1 # a container that has run is told the same
+    why script "is a script for '/bin/bash'"
+    $h rm script dos plain closed foreign cut other
+}
+@test "why: what is wrong with the file of a command that cannot be run" { each_user unrunnable; }
 
 @test "why: who sent the signal, when husk did, and that nobody knows when it did not" {
     local h
@@ -79,7 +110,7 @@ why() { # CONTAINER WORDS...: all of them are said
         why s4 's4 was killed by SIGKILL, which husk did not send' 'who sent it'
         $h run -d --name s5 --timeout 1 busybox sleep 1000
         $h wait s5
-        why s5 'it ran longer than its --timeout of 1 seconds' '--timeout 2'
+        why s5 'it ran longer than its --timeout of 1 second.' '--timeout 2'
     done
 }
 
@@ -121,7 +152,7 @@ why() { # CONTAINER WORDS...: all of them are said
     run husk run --name ro --read-only busybox sh -c 'touch /x'
     why ro 'its root, which is read-only (--read-only)' '--tmpfs DIR'
     run husk run --name net --network none busybox nc 192.0.2.1 80
-    why net 'it connects to others' '--network host'
+    why net 'it connects to others' 'without --network none'
     run husk run --name nofile --ulimit nofile=6:6 busybox sh -c 'exec 3</ 4</ 5</ 6</ 7</'
     why nofile 'nofile ended by itself'
 }
