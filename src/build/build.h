@@ -83,8 +83,10 @@ fallible build_usage(struct engine *e, struct build_usage *ret);
 struct build_prune_wish {
     bool steps, mounts; /* entries of the cache, cache mounts that nobody uses now */
     bool dry_run;
-    int64_t unused_since_s;    /* only what no build used since then; 0: all */
-    struct opt_i64 keep_bytes; /* the longest unused go, until no more than this is left */
+    int64_t unused_since_s; /* only what no build used since then; 0: all */
+    /* The longest unused go, until no more than max_used is left and min_free is free on the store's file system, but
+     * no more than that leaves reserved; with none of them all go. Bytes. */
+    struct opt_i64 max_used, min_free, reserved;
 };
 /* Their layers go with the next sweep, if no image has them. */
 fallible build_prune(struct engine *e, const struct build_prune_wish *wish, struct build_usage *ret_removed);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/statvfs.h>
 
 #include "base/log.h"
 #include "build/build.h"
@@ -141,19 +142,39 @@ static void count(struct pruning *p, const struct item *item)
     }
 }
 
+/* How much of it is to stay: of BuildKit's three bounds, as its garbage collection has them. */
+static fallible to_keep(const struct pruning *p, uint64_t all, uint64_t *ret)
+{
+    const struct build_prune_wish *w = p->wish;
+    uint64_t keep = w->max_used.set ? (uint64_t)w->max_used.v : w->min_free.set ? all : 0;
+    struct statvfs fs;
+    if (w->min_free.set) {
+        if (statvfs(p->engine->root, &fs) < 0)
+            return err_sys(errno, "look how much is free for '%s'", p->engine->root);
+        uint64_t is_free = (uint64_t)fs.f_bavail * fs.f_frsize, wish = (uint64_t)w->min_free.v;
+        uint64_t lacks = wish > is_free ? wish - is_free : 0, may = lacks < all ? all - lacks : 0;
+        keep = may < keep ? may : keep;
+    }
+    *ret = w->reserved.set && (uint64_t)w->reserved.v > keep ? (uint64_t)w->reserved.v : keep;
+    return NULL;
+}
+
 static fallible choose(struct pruning *p, struct layout *l)
 {
     const struct build_prune_wish *w = p->wish;
-    uint64_t left = 0;
+    bool bounded = w && (w->max_used.set || w->min_free.set || w->reserved.set);
+    uint64_t left = 0, keep = 0;
     qsort(p->items, p->n, sizeof *p->items, longest_unused_first);
     for (size_t i = 0; i < p->n; i++)
         left += p->items[i].bytes;
+    if (bounded)
+        TRY(to_keep(p, left, &keep));
     for (size_t i = 0; i < p->n; i++) {
         const struct item *item = &p->items[i];
         bool gone = !w || w->dry_run;
         if (w && w->unused_since_s && item->used_s >= w->unused_since_s)
             continue;
-        if (w && w->keep_bytes.set && left <= (uint64_t)w->keep_bytes.v)
+        if (bounded && left <= keep)
             break;
         if (!gone)
             TRY(remove_item(l, item, &gone));

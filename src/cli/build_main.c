@@ -163,14 +163,17 @@ BUILD_COMMAND(cmd_build, "build");
 struct prune_opts {
     bool all, force, dry_run;
     struct strv filter;
-    struct opt_i64 keep;
+    struct opt_i64 max_used, min_free, reserved;
 };
 #define T struct prune_opts
 static const struct opt prune_options[] = {
     OPT_FLAG('a', "all", T, all, "Cache mounts (RUN --mount=type=cache) too"),
     OPT_STRS(0, "filter", T, filter, "KEY=VALUE",
              "Only what no build used for so long: until=24h; or of one type: regular (steps), exec.cachemount"),
-    OPT_BYTES(0, "keep-storage", T, keep, "BYTES", "Leave so much, of what was used last"),
+    OPT_BYTES(0, "max-used-space", T, max_used, "BYTES", "Only until no more than this is left: the longest unused go"),
+    OPT_BYTES(0, "min-free-space", T, min_free, "BYTES", "Only until this is free on the store's file system"),
+    OPT_BYTES(0, "reserved-space", T, reserved, "BYTES", "Leave so much in any case, of what was used last"),
+    OPT_BYTES(0, "keep-storage", T, reserved, "BYTES", "The same as --reserved-space"),
     OPT_FLAG('f', "force", T, force, "Do not ask"),
     OPT_FLAG(0, "dry-run", T, dry_run, "Only say what would be forgotten, and the room that would make"),
     OPT_END,
@@ -200,9 +203,19 @@ static fallible read_filter(const char *text, struct build_prune_wish *w)
 
 static fallible read_wish(const struct prune_opts *o, struct build_prune_wish *ret)
 {
-    *ret = (struct build_prune_wish){ .steps = true, .mounts = o->all, .dry_run = o->dry_run, .keep_bytes = o->keep };
-    if (o->keep.set && o->keep.v < 0)
-        return err_new(ERR_INVALID, "--keep-storage: expected 0 or more");
+    *ret = (struct build_prune_wish){ .steps = true, .mounts = o->all, .dry_run = o->dry_run };
+    const struct {
+        const char *name;
+        const struct opt_i64 *said;
+        struct opt_i64 *to;
+    } bounds[] = { { "--max-used-space", &o->max_used, &ret->max_used },
+                   { "--min-free-space", &o->min_free, &ret->min_free },
+                   { "--reserved-space", &o->reserved, &ret->reserved } };
+    for (size_t i = 0; i < ARRAY_SIZE(bounds); i++) {
+        if (bounds[i].said->set && bounds[i].said->v < 0)
+            return err_new(ERR_INVALID, "%s: expected 0 or more", bounds[i].name);
+        *bounds[i].to = *bounds[i].said;
+    }
     for (size_t i = 0; i < o->filter.n; i++)
         TRY(read_filter(o->filter.items[i], ret));
     return NULL;
@@ -213,7 +226,7 @@ static fallible say_prune(struct engine *e, const struct build_prune_wish *w)
     struct build_usage u = { 0 };
     uint64_t layers = 0;
     char bytes[32];
-    bool all = w->steps && !w->unused_since_s && !w->keep_bytes.set;
+    bool all = w->steps && !w->unused_since_s && !w->max_used.set && !w->min_free.set && !w->reserved.set;
     TRY(build_prune(e, w, &u));
     TRY(image_sweep_of_builds(e, &layers));
     printf("steps\t%zu\n", u.entries);

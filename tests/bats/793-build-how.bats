@@ -266,8 +266,13 @@ EOF
         "$h" builder prune --force --filter type=exec.cachemount --filter unused-for=2h
         [[ $("$h" builder du | awk '/^steps|^cache mounts/ { print $(NF - 1) }' | xargs) == *" "* && $("$h" builder du | awk '/^cache mounts/ { print $3 }') == 0 ]]
         "$h" builder prune --force --all --keep-storage 1m
+        "$h" builder prune --force --all --max-used-space 1m
+        "$h" builder prune --force --all --max-used-space 1k --reserved-space 1m
+        "$h" builder prune --force --all --min-free-space 1k # so much is free
+        [[ $("$h" builder prune --dry-run --min-free-space 1000t | head -n 1) == steps$'\t'2 ]]
+        [[ $("$h" builder prune --dry-run --min-free-space 1000t --reserved-space 400k | head -n 1) == steps$'\t'1 ]]
         [[ $("$h" builder du | awk '/^steps/ { print $2 }') == 2 ]]
-        "$h" builder prune --force --keep-storage 400k
+        "$h" builder prune --force --max-used-space 400k
         [[ $("$h" builder du | awk '/^steps/ { print $2 }') == 1 ]]
         run "$h" build --progress plain --network none -f - "$T/c" <<<$'FROM busybox\nRUN head -c 300000 /dev/urandom >/two'
         [[ $output == *CACHED* ]] # it was the other one that went
@@ -277,7 +282,9 @@ EOF
     check_table husk builder prune --force <<'EOF'
 --filter label=x | 1 | expected until=DURATION, type=regular or type=exec.cachemount
 --filter until=x | 1 | --filter until=x
---keep-storage -1 | 1 | --keep-storage: expected 0 or more
+--keep-storage -1 | 1 | --reserved-space: expected 0 or more
+--max-used-space -1 | 1 | --max-used-space: expected 0 or more
+--min-free-space much | 1 | --min-free-space
 EOF
 }
 
