@@ -24,7 +24,7 @@ static const struct opt events_options[] = {
     OPT_STR(0, "since", T, since, "TIME", "Those that happened since a time, or as long ago (10m), too"),
     OPT_STR(0, "until", T, until, "TIME", "End at a time; in the past: only what happened before"),
     OPT_STRS('f', "filter", T, filter, "KEY=VALUE",
-             "container, image, volume, network, pod, event, type, label, scope"),
+             "container, image, volume, network, pod, secret, event, type, label, scope"),
     OPT_STR(0, "format", T, format, "FORMAT", "json, or a template such as '{{.Action}} {{.Actor.ID}}'"),
     OPT_SWITCH(0, "no-trunc", T, no_trunc, "Whole IDs (default: true); false: their first 12 digits"),
     OPT_STR(0, "stream", T, stream, "BOOL", "false: end after the last one there is"),

@@ -144,11 +144,7 @@ static fallible inspect_run(const void *opts_, struct args args)
     own_json json_t *docs = json_array();
     TRY(engine_open(&engine));
     err *e = command_each("husk image inspect", args, inspect_one, &(struct each){ engine, o, docs, NULL });
-    err *printed = inspect_print(docs, o->format); /* of those that are there, as docker does */
-    if (!e)
-        return printed;
-    err_ignore(printed, "the first error is what went wrong");
-    return e;
+    return inspect_print(docs, o->format, e);
 }
 
 static fallible exists_run(const void *opts_, struct args args)

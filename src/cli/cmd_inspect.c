@@ -1,5 +1,5 @@
 /*
- * husk inspect, husk container inspect: everything about containers, images, volumes, networks and pods.
+ * husk inspect, husk container inspect: everything about containers, images, volumes, networks, pods and secrets.
  * Compatible with: docker inspect, podman inspect.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
@@ -14,12 +14,12 @@ struct inspect_opts {
     bool size, latest;
 };
 
-static const char *const words_type[] = { "container", "image", "volume", "network", "pod", NULL };
+static const char *const words_type[] = { "container", "image", "volume", "network", "pod", "secret", "all", NULL };
 
 #define T struct inspect_opts
 static const struct opt inspect_options[] = {
     OPT_STR('f', "format", T, format, "FORMAT", "json, or a template such as '{{.State.Pid}}'"),
-    OPT_STR('t', "type", T, type, "TYPE", "Only a thing of that kind", .words = words_type),
+    OPT_STR('t', "type", T, type, "TYPE", "Only a thing of that kind; all (default)", .words = words_type),
     OPT_FLAG('s', "size", T, size, "With how much a container has written: SizeRw and SizeRootFs"),
     OPT_FLAG('l', "latest", T, latest, "The container that was made last"),
     OPT_END,
@@ -117,16 +117,23 @@ static fallible add_pod(struct inspect *i, const char *name)
     return NULL;
 }
 
+static fallible add_secret(struct inspect *i, const char *name)
+{
+    own(secret) struct secret s = { 0 };
+    err *e = secret_find(i->engine, name, &s);
+    if (e)
+        return other_kind(i, e);
+    (void)json_array_append_new(i->docs, inspect_secret(&s));
+    return NULL;
+}
+
 static err *inspect_one(const char *name, void *ctx)
 {
     static const struct {
         const char *type;
         err *(*add)(struct inspect *i, const char *name);
-    } kinds[] = { { "container", add_container },
-                  { "image", add_image },
-                  { "volume", add_volume },
-                  { "network", add_network },
-                  { "pod", add_pod } };
+    } kinds[] = { { "container", add_container }, { "image", add_image }, { "volume", add_volume },
+                  { "network", add_network },     { "pod", add_pod },     { "secret", add_secret } };
     struct inspect *i = ctx;
     size_t had = json_array_size(i->docs);
     for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
@@ -136,7 +143,7 @@ static err *inspect_one(const char *name, void *ctx)
         if (json_array_size(i->docs) > had)
             return NULL;
     }
-    return err_new(ERR_NOT_FOUND, "no container, image, volume, network or pod is called '%s'", name);
+    return err_new(ERR_NOT_FOUND, "no container, image, volume, network, pod or secret is called '%s'", name);
 }
 
 static fallible inspect_all(const struct inspect_opts *o, const char *type, struct args args)
@@ -152,17 +159,13 @@ static fallible inspect_all(const struct inspect_opts *o, const char *type, stru
     if (latest)
         args = (struct args){ &latest, 1 };
     err *e = command_each("husk inspect", args, inspect_one, &i);
-    err *printed = inspect_print(docs, o->format);
-    if (!e)
-        return printed;
-    err_ignore(printed, "the first error is what went wrong");
-    return e;
+    return inspect_print(docs, o->format, e);
 }
 
 static fallible inspect_run(const void *opts_, struct args args)
 {
     const struct inspect_opts *o = opts_;
-    return inspect_all(o, o->type, args);
+    return inspect_all(o, o->type && strcmp(o->type, "all") != 0 ? o->type : NULL, args);
 }
 
 static fallible container_inspect_run(const void *opts_, struct args args)
@@ -173,7 +176,7 @@ static fallible container_inspect_run(const void *opts_, struct args args)
 const struct command cmd_inspect = {
     .name = "inspect",
     .args = "[NAME...]",
-    .summary = "Show everything about containers, images, volumes, networks and pods",
+    .summary = "Show everything about containers, images, volumes, networks, pods and secrets",
     .opts = inspect_options,
     .opts_size = sizeof(struct inspect_opts),
     .max_args = -1,

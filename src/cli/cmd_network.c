@@ -12,6 +12,7 @@
 #include "cli/table.h"
 #include "engine/container_parts.h"
 #include "engine/db_trash.h"
+#include "engine/filter.h"
 #include "engine/link.h"
 #include "engine/network.h"
 #include "engine/network_door.h"
@@ -25,7 +26,7 @@ struct network_opts {
     struct strv filter, alias, dns_add, dns_drop, link, link_local_ip, driver_opt;
     const char *format, *ip, *ip6, *mac, *interface;
     bool quiet, force, all, no_trunc, attachable, verbose, no_heading, dry_run, latest;
-    struct opt_i64 time;
+    struct opt_i64 time, gw_priority;
 };
 
 #define T struct network_opts
@@ -75,6 +76,7 @@ static const struct opt inspect_options[] = {
 static const struct opt rm_options[] = {
     OPT_FLAG('f', "force", T, force, "Disconnect what is on it; a missing one is no error"),
     OPT_I64('t', "time", T, time, "SECONDS", "Refused: no container is stopped for it"),
+    OPT_FLAG(0, "dry-run", T, dry_run, "Only say what would be removed"),
     OPT_END,
 };
 static const struct opt prune_options[] = {
@@ -89,6 +91,8 @@ static const struct opt connect_options[] = {
     OPT_STRS(0, "link-local-ip", T, link_local_ip, "IP", "A further address: of 169.254.0.0/16 or fe80::/10"),
     OPT_STRS(0, "driver-opt", T, driver_opt, "KEY=VALUE",
              "com.docker.network.endpoint.ifname=NAME: the interface's name"),
+    OPT_I64(0, "gw-priority", T, gw_priority, "N",
+            "The default route leads through the network with the highest (default 0; of equal ones the first)"),
     OPT_STR(0, "ip", T, ip, "IP", "Its IPv4 address there"),
     OPT_STR(0, "ip6", T, ip6, "IP", "Its IPv6 address there"),
     OPT_STR(0, "mac-address", T, mac, "MAC", "Its hardware address there"),
@@ -166,70 +170,55 @@ static fallible is_used(struct engine *e, const struct network *n, bool *ret)
     return is_used_but(e, n, NULL, ret);
 }
 
-static bool has_label(const struct network *n, const char *wish)
-{
-    size_t len = strcspn(wish, "=");
-    own_mem char *key = mem_strndup(wish, len);
-    const char *value = strmap_get(&n->config->labels, key);
-    return value && (!wish[len] || str_eq(value, wish + len + 1));
-}
+struct subject {
+    struct engine *e;
+    const struct network *n;
+};
 
-static fallible passes_one(struct engine *e, const struct network *n, const char *key, const char *value, bool *ret)
+static err *fits(void *ctx, const char *key, const char *value, bool *ret)
 {
+    const struct subject *s = ctx;
+    const struct network *n = s->n;
     int64_t when;
     bool yes, used;
-    if (str_eq(key, "name")) {
-        *ret = strstr(n->row.name, value) != NULL;
-    } else if (str_eq(key, "id")) {
+    if (str_eq(key, "name"))
+        return filter_name(n->row.name, value, ret);
+    if (str_eq(key, "id")) {
         *ret = str_starts(n->row.id, value);
     } else if (str_eq(key, "driver")) {
         *ret = str_eq(n->row.driver, value);
     } else if (str_eq(key, "label")) {
-        *ret = has_label(n, value);
+        *ret = filter_label(&n->config->labels, value);
     } else if (str_eq(key, "label!")) {
-        *ret = !has_label(n, value);
+        *ret = !filter_label(&n->config->labels, value);
     } else if (str_eq(key, "type")) {
-        if (!str_eq(value, "builtin") && !str_eq(value, "custom"))
-            return err_new(ERR_INVALID, "--filter type: '%s' is not one of builtin, custom", value);
         *ret = str_eq(n->row.name, NETWORK_DEFAULT) == str_eq(value, "builtin");
     } else if (str_eq(key, "scope")) {
         *ret = str_eq(value, "local");
     } else if (str_eq(key, "dangling")) {
-        TRY_AS(parse_bool(value, &yes), "--filter dangling");
-        TRY(is_used(e, n, &used));
+        TRY(parse_bool(value, &yes));
+        TRY(is_used(s->e, n, &used));
         *ret = used != yes;
-    } else if (str_eq(key, "until")) {
-        TRY_AS(parse_when_ns(value, &when), "--filter until");
+    } else { /* until */
+        TRY(parse_when_ns(value, &when));
         *ret = n->row.created_ns < when;
-    } else {
-        return err_new(ERR_INVALID,
-                       "--filter: '%s' is not one of name, id, driver, label, type, scope, dangling, until", key);
     }
     return NULL;
 }
 
-/* As docker: of one key one value must fit, and of all keys each; labels must all fit. */
+static const char *const words_type[] = { "builtin", "custom", NULL }, *const words_scope[] = { "local", "global",
+                                                                                                "swarm", NULL };
+static const struct filter_key keys[] = {
+    { "name", NULL, filter_regex }, { "id", NULL, NULL },
+    { "driver", NULL, NULL },       { "label", NULL, NULL },
+    { "label!", NULL, NULL },       { "type", words_type, NULL },
+    { "scope", words_scope, NULL }, { "dangling", NULL, filter_bool },
+    { "until", NULL, filter_when }, { 0 },
+};
+
 static fallible passes(struct engine *e, const struct network *n, const struct strv *filters, bool *ret)
 {
-    *ret = true;
-    for (size_t i = 0; i < filters->n; i++) {
-        const char *equals = strchr(filters->items[i], '=');
-        bool any = false;
-        if (!equals)
-            return err_new(ERR_INVALID, "--filter: '%s' is not KEY=VALUE", filters->items[i]);
-        size_t len = (size_t)(equals - filters->items[i]);
-        own_mem char *key = mem_strndup(filters->items[i], len);
-        bool all = str_starts(key, "label");
-        for (size_t j = 0; j < filters->n; j++) {
-            bool one = false;
-            if (all ? i != j : strncmp(filters->items[j], filters->items[i], len + 1) != 0)
-                continue;
-            TRY(passes_one(e, n, key, filters->items[j] + len + 1, &one));
-            any |= one;
-        }
-        *ret &= any;
-    }
-    return NULL;
+    return filters_pass(filters, keys, fits, &(struct subject){ e, n }, ret);
 }
 
 static json_t *row_of(const struct network *n, bool no_trunc)
@@ -258,6 +247,7 @@ static fallible ls_run(const void *opts_, struct args args)
     own(engine) struct engine *engine = NULL;
     struct network_list l = { 0 };
     own_json json_t *rows = json_array();
+    TRY(filters_check(&o->filter, keys));
     TRY(engine_open(&engine));
     TRY(network_list(engine, &l));
     err *e = NULL;
@@ -302,11 +292,7 @@ static fallible inspect_run(const void *opts_, struct args args)
     own_json json_t *docs = json_array();
     TRY(engine_open(&engine));
     err *e = command_each("husk network inspect", args, inspect_one, &(struct each){ engine, o, docs });
-    err *printed = inspect_print(docs, o->format);
-    if (!e)
-        return printed;
-    err_ignore(printed, "the first error says what went wrong");
-    return e;
+    return inspect_print(docs, o->format, e);
 }
 
 static fallible exists_run(const void *opts_, struct args args)
@@ -334,7 +320,8 @@ static err *rm_one(const char *name, void *ctx)
         return NULL;
     }
     TRY(e);
-    TRY(network_remove(each->engine, n, each->opts->force));
+    TRY(each->opts->dry_run ? network_removal(each->engine, n, each->opts->force)
+                            : network_remove(each->engine, n, each->opts->force));
     printf("%s\n", name);
     return NULL;
 }
@@ -376,6 +363,7 @@ fallible network_prune_unused(struct engine *e, const struct network_pruning *p,
 {
     struct network_list l = { 0 };
     err *failed = NULL;
+    TRY(filters_check(p->filters, keys));
     TRY(network_list(e, &l));
     for (size_t i = 0; i < l.n && !failed; i++)
         failed = prune_one(e, l.items[i], p, ret);
@@ -417,6 +405,8 @@ static fallible connect_run(const void *opts_, struct args args)
     for (size_t i = 0; i < ARRAY_SIZE(words); i++)
         if (words[i][1])
             str_printf(&text, ",%s=%s", words[i][0], words[i][1]);
+    if (o->gw_priority.set)
+        str_printf(&text, ",gw-priority=%lld", (long long)o->gw_priority.v);
     TRY(network_wish_parse(text.text, &at));
     err *e = engine_open(&engine);
     if (!e)

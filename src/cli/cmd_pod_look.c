@@ -11,6 +11,7 @@
 #include "cli/inspect_docs.h"
 #include "cli/pod.h"
 #include "cli/table.h"
+#include "engine/filter.h"
 #include "engine/top.h"
 #include "os/proc.h"
 
@@ -26,8 +27,10 @@ static const char *const words_sort[] = { "created", "id", "name", "number", "st
 #define T struct pod_ps_opts
 static const struct opt ps_options[] = {
     OPT_FLAG('q', "quiet", T, quiet, "Only IDs"),
-    OPT_STRS('f', "filter", T, filter, "KEY=VALUE",
-             "id, name, label, status, ctr-ids, ctr-names, ctr-number, ctr-status, network, until"),
+    OPT_STRS(
+        'f', "filter", T, filter, "KEY=VALUE",
+        "id, name (a regular expression), label, label!, status, ctr-ids, ctr-names, ctr-number, ctr-status, network, "
+        "until"),
     OPT_STR(0, "format", T, format, "FORMAT", "table, json, or a template such as '{{.Id}} {{.Name}}'"),
     OPT_FLAG('l', "latest", T, latest, "Only the one that was made last"),
     OPT_FLAG(0, "no-trunc", T, no_trunc, "Whole IDs"),
@@ -80,14 +83,6 @@ static fallible look_at(const struct pod *p, bool whole, struct pod_look *ret)
     return NULL;
 }
 
-static bool has_label(const struct pod *p, const char *wish)
-{
-    size_t n = strcspn(wish, "=");
-    own_mem char *key = mem_strndup(wish, n);
-    const char *value = strmap_get(&p->config->labels, key);
-    return value && (!wish[n] || strcmp(value, wish + n + 1) == 0);
-}
-
 static fallible on_network(const struct pod_look *l, const char *name, bool *ret)
 {
     struct container_list list = { 0 };
@@ -103,40 +98,76 @@ static fallible on_network(const struct pod_look *l, const char *name, bool *ret
     return NULL;
 }
 
-static fallible passes_one(const struct pod *p, const struct pod_look *l, const char *filter, bool *ret)
+struct subject {
+    const struct pod *p;
+    const struct pod_look *l;
+};
+
+static fallible any_member(const struct pod_look *l, const char *key, const char *value, bool *ret)
 {
-    const char *value = strchr(filter, '=');
-    int64_t n;
     *ret = false;
-    if (!value)
-        return err_new(ERR_INVALID, "--filter: '%s': it is KEY=VALUE", filter);
-    own_mem char *key = mem_strndup(filter, (size_t)(value++ - filter));
-    if (strcmp(key, "id") == 0)
-        *ret = str_starts(p->row.id, value);
-    else if (strcmp(key, "name") == 0)
-        *ret = strstr(p->row.name, value) != NULL;
-    else if (strcmp(key, "label") == 0)
-        *ret = has_label(p, value);
-    else if (strcmp(key, "status") == 0)
-        *ret = strcasecmp(pod_status(&l->m), value) == 0;
-    else if (strcmp(key, "ctr-number") == 0) {
-        TRY_AS(parse_i64(value, 0, INT64_MAX, &n), "--filter ctr-number");
-        *ret = (size_t)n == l->m.n;
-    } else if (strcmp(key, "ctr-status") == 0)
-        *ret = strv_has(&l->states, value);
-    else if (strcmp(key, "network") == 0)
-        return on_network(l, value, ret);
-    else if (strcmp(key, "until") == 0) {
-        TRY_AS(parse_when_ns(value, &n), "--filter until");
-        *ret = p->row.created_ns < n;
-    } else if (strcmp(key, "ctr-ids") == 0 || strcmp(key, "ctr-names") == 0) {
-        for (size_t i = 0; i < l->m.n; i++)
-            *ret |= key[4] == 'i' ? str_starts(l->m.items[i]->row.id, value)
-                                  : strstr(l->m.items[i]->row.name, value) != NULL;
-    } else
-        return err_new(ERR_INVALID, "--filter: unknown key '%s'", key);
+    for (size_t i = 0; i < l->m.n && !*ret; i++)
+        if (strcmp(key, "ctr-ids") == 0)
+            *ret = str_starts(l->m.items[i]->row.id, value);
+        else
+            TRY(filter_name(l->m.items[i]->row.name, value, ret));
     return NULL;
 }
+
+static err *fits(void *ctx, const char *key, const char *value, bool *ret)
+{
+    const struct subject *s = ctx;
+    int64_t n;
+    if (strcmp(key, "id") == 0)
+        *ret = str_starts(s->p->row.id, value);
+    else if (strcmp(key, "name") == 0)
+        return filter_name(s->p->row.name, value, ret);
+    else if (strcmp(key, "label") == 0)
+        *ret = filter_label(&s->p->config->labels, value);
+    else if (strcmp(key, "label!") == 0)
+        *ret = !filter_label(&s->p->config->labels, value);
+    else if (strcmp(key, "status") == 0)
+        *ret = strcasecmp(pod_status(&s->l->m), value) == 0 ||
+               (strcmp(value, "stopped") == 0 && strcmp(pod_status(&s->l->m), "Exited") == 0);
+    else if (strcmp(key, "ctr-number") == 0) {
+        TRY(parse_i64(value, 0, INT64_MAX, &n));
+        *ret = (size_t)n == s->l->m.n;
+    } else if (strcmp(key, "ctr-status") == 0)
+        *ret = strv_has(&s->l->states, strcmp(value, "stopped") == 0 ? "exited" : value);
+    else if (strcmp(key, "network") == 0)
+        return on_network(s->l, value, ret);
+    else if (strcmp(key, "until") == 0) {
+        TRY(parse_when_ns(value, &n));
+        *ret = s->p->row.created_ns < n;
+    } else
+        return any_member(s->l, key, value, ret);
+    return NULL;
+}
+
+static fallible check_number(const char *value)
+{
+    int64_t unused;
+    return parse_i64(value, 0, INT64_MAX, &unused);
+}
+
+static const char *const words_status[] = { "created", "running", "degraded", "exited",
+                                            "stopped", "paused",  "dead",     NULL },
+                         *const words_member[] = { "created", "running",     "exited", "stopped",
+                                                   "paused",  "initialized", NULL };
+static const struct filter_key filter_keys[] = {
+    { "id", NULL, NULL },
+    { "name", NULL, filter_regex },
+    { "label", NULL, NULL },
+    { "label!", NULL, NULL },
+    { "status", words_status, NULL },
+    { "ctr-ids", NULL, NULL },
+    { "ctr-names", NULL, filter_regex },
+    { "ctr-number", NULL, check_number },
+    { "ctr-status", words_member, NULL },
+    { "network", NULL, NULL },
+    { "until", NULL, filter_when },
+    { 0 },
+};
 
 static long long restarts_of(const struct pod_members *m)
 {
@@ -162,13 +193,11 @@ static fallible add_row(const struct pod *p, const struct pod_ps_opts *o, json_t
 {
     own(pod_look) struct pod_look l = { 0 };
     char when[96], iso[40];
+    bool wanted;
     TRY(look_at(p, o->no_trunc, &l));
-    for (size_t i = 0; i < o->filter.n; i++) {
-        bool passes;
-        TRY(passes_one(p, &l, o->filter.items[i], &passes));
-        if (!passes)
-            return NULL;
-    }
+    TRY(filters_pass(&o->filter, filter_keys, fits, &(struct subject){ p, &l }, &wanted));
+    if (!wanted)
+        return NULL;
     json_t *row = json_object();
     put_take(row, "Id", mem_printf(o->no_trunc ? "%s" : SHORT_ID, p->row.id));
     put_take(row, "ID", mem_printf(o->no_trunc ? "%s" : SHORT_ID, p->row.id));
@@ -232,6 +261,7 @@ static fallible ps_run(const void *opts_, struct args args)
         { "CREATED", "Created" }, { "INFRA ID", "InfraId" },
     };
     size_t n = 5;
+    TRY(filters_check(&o->filter, filter_keys));
     TRY(engine_open(&engine));
     TRY(pod_list(engine, &list));
     for (size_t i = 0; i < list.n && (!o->latest || i == 0); i++)
@@ -333,6 +363,22 @@ fallible pod_inspect(const struct pod *p, json_t **ret)
     return NULL;
 }
 
+struct inspecting {
+    struct engine *engine;
+    json_t *docs;
+};
+
+static err *inspect_one(const char *name, void *ctx)
+{
+    const struct inspecting *i = ctx;
+    own(pod) struct pod *p = NULL;
+    json_t *doc = NULL;
+    TRY(pod_find(i->engine, name, &p));
+    TRY(pod_inspect(p, &doc));
+    (void)json_array_append_new(i->docs, doc);
+    return NULL;
+}
+
 static fallible inspect_run(const void *opts_, struct args args)
 {
     const struct pod_inspect_opts *o = opts_;
@@ -341,14 +387,9 @@ static fallible inspect_run(const void *opts_, struct args args)
     own_json json_t *docs = json_array();
     TRY(engine_open(&engine));
     TRY(pod_select(engine, &(struct pod_selection){ .latest = o->latest }, args, &names));
-    for (size_t i = 0; i < names.n; i++) {
-        own(pod) struct pod *p = NULL;
-        json_t *doc = NULL;
-        TRY(pod_find(engine, names.items[i], &p));
-        TRY(pod_inspect(p, &doc));
-        (void)json_array_append_new(docs, doc);
-    }
-    return inspect_print(docs, o->format);
+    err *e = command_each("husk pod inspect", (struct args){ names.items, (int)names.n }, inspect_one,
+                          &(struct inspecting){ engine, docs });
+    return inspect_print(docs, o->format, e);
 }
 
 /* ---- what goes to the commands about containers ------------------------------------------------------------------ */

@@ -11,13 +11,14 @@
 #include "cli/cli.h"
 #include "cli/inspect_docs.h"
 #include "cli/table.h"
+#include "engine/filter.h"
 #include "engine/grammar.h"
 #include "engine/secret.h"
 #include "os/fs.h"
 
 struct secret_opts {
     struct strv label, filter, driver_opts;
-    bool replace, ignore, env, quiet, noheading, all, showsecret, pretty;
+    bool replace, ignore, dry_run, env, quiet, noheading, all, showsecret, pretty;
     const char *driver, *format;
 };
 
@@ -32,7 +33,7 @@ static const struct opt create_options[] = {
     OPT_END,
 };
 static const struct opt ls_options[] = {
-    OPT_STRS('f', "filter", T, filter, "KEY=VALUE", "name=TEXT, id=PREFIX, label=KEY[=VALUE]"),
+    OPT_STRS('f', "filter", T, filter, "KEY=VALUE", "name=TEXT, id=PREFIX, label=KEY[=VALUE], driver=NAME"),
     OPT_STR(0, "format", T, format, "FORMAT", "table, json, or a template such as '{{.Name}}'"),
     OPT_FLAG('q', "quiet", T, quiet, "Only IDs"),
     OPT_FLAG('n', "noheading", T, noheading, "No line of headings"),
@@ -47,6 +48,7 @@ static const struct opt inspect_options[] = {
 static const struct opt rm_options[] = {
     OPT_FLAG('a', "all", T, all, "All secrets"),
     OPT_FLAG('i', "ignore", T, ignore, "A missing one is no error"),
+    OPT_FLAG(0, "dry-run", T, dry_run, "Only say what would be removed"),
     OPT_END,
 };
 static const struct opt exists_options[] = { OPT_END };
@@ -116,37 +118,29 @@ static json_t *map_doc(const struct strmap *m)
     return o;
 }
 
-static json_t *inspect_doc(const struct secret *s, bool show)
+json_t *inspect_secret(const struct secret *s)
 {
     char created[40], updated[40];
-    json_t *o = json_pack("{s:s, s:s, s:s, s:{s:s, s:{s:s, s:{}}, s:o}}", "ID", s->id, "CreatedAt",
-                          format_time_ns(s->created_ns, created), "UpdatedAt", format_time_ns(s->updated_ns, updated),
-                          "Spec", "Name", s->name, "Driver", "Name", "file", "Options", "Labels", map_doc(&s->labels));
-    if (show)
-        (void)json_object_set_new(o, "SecretData", json_stringn_nocheck(s->data, s->len));
-    return o;
+    return json_pack("{s:s, s:s, s:s, s:{s:s, s:{s:s, s:{}}, s:o}}", "ID", s->id, "CreatedAt",
+                     format_time_ns(s->created_ns, created), "UpdatedAt", format_time_ns(s->updated_ns, updated),
+                     "Spec", "Name", s->name, "Driver", "Name", "file", "Options", "Labels", map_doc(&s->labels));
 }
 
-static fallible passes(const struct secret *s, const struct strv *filters, bool *ret)
+static err *fits(void *ctx, const char *key, const char *value, bool *ret)
 {
-    *ret = true;
-    for (size_t i = 0; *ret && i < filters->n; i++) {
-        const char *f = filters->items[i];
-        if (str_starts(f, "name=")) {
-            *ret = strstr(s->name, f + 5) != NULL;
-        } else if (str_starts(f, "id=")) {
-            *ret = str_starts(s->id, f + 3);
-        } else if (str_starts(f, "label=")) {
-            size_t n = strcspn(f + 6, "=");
-            own_mem char *key = mem_strndup(f + 6, n);
-            const char *value = strmap_get(&s->labels, key);
-            *ret = value && (!f[6 + n] || strcmp(value, f + 6 + n + 1) == 0);
-        } else {
-            return err_new(ERR_INVALID, "--filter: '%s' is not one of name=, id=, label=", f);
-        }
-    }
+    const struct secret *s = ctx;
+    if (str_eq(key, "name"))
+        return filter_name(s->name, value, ret);
+    if (str_eq(key, "driver"))
+        *ret = str_eq(value, "file");
+    else
+        *ret = str_eq(key, "id") ? str_starts(s->id, value) : filter_label(&s->labels, value);
     return NULL;
 }
+
+static const struct filter_key keys[] = {
+    { "name", NULL, filter_regex }, { "id", NULL, NULL }, { "label", NULL, NULL }, { "driver", NULL, NULL }, { 0 }
+};
 
 static fallible ls_rows(struct engine *engine, const struct secret_opts *o, json_t *rows)
 {
@@ -157,7 +151,7 @@ static fallible ls_rows(struct engine *engine, const struct secret_opts *o, json
         char created[96], updated[96];
         bool wanted;
         TRY(secret_find(engine, names.items[i], &s));
-        TRY(passes(&s, &o->filter, &wanted));
+        TRY(filters_pass(&o->filter, keys, fits, &s, &wanted));
         if (wanted)
             (void)json_array_append_new(rows, json_pack("{s:s, s:s, s:s, s:s, s:s}", "ID", s.id, "Name", s.name,
                                                         "Driver", "file", "CreatedAt", ago(s.created_ns, created),
@@ -177,6 +171,7 @@ static fallible ls_run(const void *opts_, struct args args)
     const struct secret_opts *o = opts_;
     own(engine) struct engine *engine = NULL;
     own_json json_t *rows = json_array();
+    TRY(filters_check(&o->filter, keys));
     TRY(engine_open(&engine));
     TRY(ls_rows(engine, o, rows));
     if (o->quiet)
@@ -197,7 +192,10 @@ static err *inspect_one(const char *name, void *ctx)
     char created[40], updated[40];
     TRY(secret_find(each->engine, name, &s));
     if (!each->opts->pretty) {
-        (void)json_array_append_new(each->docs, inspect_doc(&s, each->opts->showsecret));
+        json_t *doc = inspect_secret(&s);
+        if (each->opts->showsecret)
+            (void)json_object_set_new(doc, "SecretData", json_stringn_nocheck(s.data, s.len));
+        (void)json_array_append_new(each->docs, doc);
         return NULL;
     }
     printf("ID:              %s\nName:            %s\nLabels:\n", s.id, s.name);
@@ -214,14 +212,15 @@ static fallible inspect_run(const void *opts_, struct args args)
     own(engine) struct engine *engine = NULL;
     own_json json_t *docs = json_array();
     TRY(engine_open(&engine));
-    TRY(command_each("husk secret inspect", args, inspect_one, &(struct each){ engine, o, docs }));
-    return o->pretty ? NULL : inspect_print(docs, o->format);
+    err *e = command_each("husk secret inspect", args, inspect_one, &(struct each){ engine, o, docs });
+    return o->pretty ? e : inspect_print(docs, o->format, e);
 }
 
 static err *rm_one(const char *name, void *ctx)
 {
     const struct each *each = ctx;
-    err *e = secret_remove(each->engine, name);
+    own(secret) struct secret s = { 0 };
+    err *e = each->opts->dry_run ? secret_find(each->engine, name, &s) : secret_remove(each->engine, name);
     if (each->opts->ignore && err_is(e, ERR_NOT_FOUND)) {
         err_free(e);
         return NULL;
@@ -272,7 +271,7 @@ static fallible exists_run(const void *opts_, struct args args)
 SECRET_COMMAND(create, "create", "Keep a secret from a file or standard input", "NAME [FILE|-]", 1, 2);
 SECRET_COMMAND(ls, "ls", "List secrets", NULL, 0, 0);
 SECRET_COMMAND(inspect, "inspect", "Show what is known about secrets, without them", "SECRET...", 1, -1);
-SECRET_COMMAND(rm, "rm", "Remove secrets", "[SECRET...]", 0, -1);
+SECRET_COMMAND(rm, "rm", "Remove secrets for good", "[SECRET...]", 0, -1);
 SECRET_COMMAND(exists, "exists", "Say by the exit status whether there is such a secret", "SECRET", 1, 1);
 
 static const struct command *const secret_commands[] = { &cmd_secret_create, &cmd_secret_exists, &cmd_secret_inspect,

@@ -133,6 +133,7 @@ static fallible ls_rows(struct engine *engine, const struct volume_opts *o, json
     struct db_volume *volumes = NULL;
     size_t n = 0;
     err *first = NULL;
+    TRY(volume_filters_check(&o->filter));
     TRY(engine_db_if_there(engine, &db));
     if (db)
         TRY(db_volume_list(db, &volumes, &n));
@@ -212,8 +213,8 @@ static fallible inspect_run(const void *opts_, struct args args)
     TRY(engine_open(&engine));
     if (o->all)
         TRY(ls_rows(engine, o, docs));
-    TRY(command_each("husk volume inspect", args, inspect_one, &(struct each){ engine, o, docs }));
-    return inspect_print(docs, o->format);
+    err *e = command_each("husk volume inspect", args, inspect_one, &(struct each){ engine, o, docs });
+    return inspect_print(docs, o->format, e);
 }
 
 static err *rm_one(const char *name, void *ctx)

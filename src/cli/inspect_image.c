@@ -151,7 +151,7 @@ json_t *inspect_volume(const struct engine *e, const struct db_volume *v)
     return o;
 }
 
-fallible inspect_print(const json_t *docs, const char *format)
+static fallible print_docs(const json_t *docs, const char *format)
 {
     if (!format || strcmp(format, "json") == 0) {
         own_mem char *whole = json_dumps(docs, JSON_INDENT(4));
@@ -166,4 +166,13 @@ fallible inspect_print(const json_t *docs, const char *format)
         printf("%s\n", line.text ? line.text : "");
     }
     return NULL;
+}
+
+fallible inspect_print(const json_t *docs, const char *format, err *take_missing)
+{
+    err *e = print_docs(docs, format);
+    if (!take_missing)
+        return e;
+    err_ignore(e, "the first error is what went wrong");
+    return take_missing;
 }

@@ -5,12 +5,14 @@
 #include <time.h>
 
 #include "engine/container.h"
+#include "engine/filter.h"
 #include "monitor/events.h"
 
 struct reader {
     struct engine *engine;
     const struct events_wish *wish;
-    json_t *known; /* container ID -> its latest whole attributes */
+    json_t *known; /* container ID -> image, name and, once its "create" was seen, labels */
+    json_t *whole; /* those of which that was seen */
     int64_t began_ns;
 };
 
@@ -29,10 +31,42 @@ static const char *text_of(const json_t *o, const char *key)
 
 /* ---- what the writer did not know ---- */
 
+static void add(json_t *attributes, const char *key, const char *value)
+{
+    (void)json_object_set_new(attributes, key, json_string(value));
+}
+
 static void add_missing(json_t *attributes, const char *key, const char *value)
 {
     if (value && !json_object_get(attributes, key))
-        (void)json_object_set_new(attributes, key, json_string(value));
+        add(attributes, key, value);
+}
+
+/* "create" has image, name and labels, and nothing of its own; what others have may be about what they tell. */
+static void keep(struct reader *r, const char *id, const char *action, const json_t *attributes)
+{
+    json_t *known = json_object_get(r->known, id);
+    if (!known)
+        (void)json_object_set_new(r->known, id, known = json_object());
+    if (strcmp(action, "create") == 0) {
+        (void)json_object_update(known, (json_t *)attributes);
+        (void)json_object_set_new(r->whole, id, json_true());
+    }
+    add(known, "image", text_of(attributes, "image"));
+    add(known, "name", text_of(attributes, "name"));
+}
+
+static fallible add_from_rows(struct reader *r, const char *id, json_t *attributes)
+{
+    own(container) struct container *c = NULL;
+    const struct container_config *config;
+    TRY(container_find(r->engine, id, &c));
+    add_missing(attributes, "image", c->row.image);
+    add_missing(attributes, "name", c->row.name);
+    TRY(container_config(c, &config));
+    for (size_t i = 0; i < config->labels.n; i++)
+        add_missing(attributes, config->labels.items[i].key, config->labels.items[i].value);
+    return NULL;
 }
 
 static void complete(struct reader *r, const json_t *doc)
@@ -42,49 +76,38 @@ static void complete(struct reader *r, const json_t *doc)
     if (strcmp(text_of(doc, "Type"), "container") != 0 || !json_is_object(attributes))
         return;
     if (json_object_get(attributes, "name")) {
-        json_t *kept =
-            json_pack("{s:s, s:s}", "image", text_of(attributes, "image"), "name", text_of(attributes, "name"));
-        (void)json_object_set_new(r->known, id, kept);
+        keep(r, id, text_of(doc, "Action"), attributes);
         return;
     }
-    const json_t *known = json_object_get(r->known, id);
-    if (known) {
-        add_missing(attributes, "image", text_of(known, "image"));
-        add_missing(attributes, "name", text_of(known, "name"));
-        return;
-    }
-    own(container) struct container *c = NULL;
-    err *e = container_find(r->engine, id, &c);
-    if (!e) {
-        add_missing(attributes, "image", c->row.image);
-        add_missing(attributes, "name", c->row.name);
-    }
-    err_ignore(e, "it is gone, and its name with it");
+    json_t *known = json_object_get(r->known, id);
+    (void)json_object_update_missing(attributes, known);
+    if (!json_object_get(r->whole, id))
+        err_ignore(add_from_rows(r, id, attributes), "it is gone, and its name with it");
 }
 
 /* ---- filters ---- */
 
-static const char *const keys[] = {
-    "container", "image", "volume", "network", "pod", "event", "type", "label", "scope"
+/* Types of docker's and podman's that husk never has an event of are asked for in vain, and that is no mistake. */
+static const char *const words_type[] = { "container", "image",   "volume",  "network", "pod",
+                                          "secret",    "builder", "config",  "daemon",  "machine",
+                                          "node",      "plugin",  "service", "system",  NULL },
+                         *const words_scope[] = { "local", "swarm", NULL };
+static const struct filter_key keys[] = {
+    { "container", NULL, NULL }, { "image", NULL, NULL },
+    { "volume", NULL, NULL },    { "network", NULL, NULL },
+    { "pod", NULL, NULL },       { "secret", NULL, NULL },
+    { "event", NULL, NULL },     { "type", words_type, NULL },
+    { "label", NULL, NULL },     { "scope", words_scope, NULL },
+    { "config", NULL, NULL },    { "daemon", NULL, NULL },
+    { "node", NULL, NULL },      { "plugin", NULL, NULL },
+    { "service", NULL, NULL },   { 0 },
 };
 
-static fallible check_filters(const struct strv *filters)
+/* A name with its tag, or without it as docker has it. */
+static bool is_image(const char *name, const char *value)
 {
-    for (size_t i = 0; filters && i < filters->n; i++) {
-        const char *f = filters->items[i];
-        size_t n = strcspn(f, "=");
-        bool known = false;
-        if (!f[n])
-            return err_new(ERR_INVALID, "--filter: '%s': it is KEY=VALUE", f);
-        for (size_t k = 0; k < ARRAY_SIZE(keys); k++)
-            known |= strlen(keys[k]) == n && strncmp(keys[k], f, n) == 0;
-        if (!known)
-            return err_new(ERR_INVALID,
-                           "--filter: '%.*s' is not one of container, image, volume, network, pod, event, type, label, "
-                           "scope",
-                           (int)n, f);
-    }
-    return NULL;
+    size_t n = strlen(value);
+    return strcmp(name, value) == 0 || (strncmp(name, value, n) == 0 && name[n] == ':' && !strchr(name + n, '/'));
 }
 
 static bool is_object(const json_t *doc, const char *type, const char *value)
@@ -92,8 +115,9 @@ static bool is_object(const json_t *doc, const char *type, const char *value)
     const json_t *actor = json_object_get(doc, "Actor"), *attributes = json_object_get(actor, "Attributes");
     const char *id = text_of(actor, "ID"), *name = text_of(attributes, "name");
     if (strcmp(text_of(doc, "Type"), type) != 0)
-        return strcmp(type, "image") == 0 && strcmp(text_of(attributes, "image"), value) == 0;
-    return strcmp(name, value) == 0 || strcmp(id, value) == 0 || (strlen(value) >= 4 && str_starts(id, value));
+        return strcmp(type, "image") == 0 && is_image(text_of(attributes, "image"), value);
+    return strcmp(name, value) == 0 || (strcmp(type, "image") == 0 && is_image(name, value)) ||
+           strcmp(id, value) == 0 || (strlen(value) >= 4 && str_starts(id, value));
 }
 
 static bool has_label(const json_t *doc, const char *wish)
@@ -105,40 +129,29 @@ static bool has_label(const json_t *doc, const char *wish)
     return value && (!wish[n] || strcmp(value, wish + n + 1) == 0);
 }
 
-static bool matches(const json_t *doc, const char *key, const char *value)
+/* "health_status" is any of "health_status: healthy" and so on, as with docker. */
+static bool is_action(const char *action, const char *value)
 {
-    if (strcmp(key, "event") == 0) {
-        const char *action = text_of(doc, "Action");
-        return strcmp(action, value) == 0 || (strcmp(value, "died") == 0 && strcmp(action, "die") == 0) ||
-               (strcmp(value, "remove") == 0 && strcmp(action, "destroy") == 0);
-    }
-    if (strcmp(key, "type") == 0)
-        return strcmp(text_of(doc, "Type"), value) == 0;
-    if (strcmp(key, "scope") == 0)
-        return strcmp(text_of(doc, "scope"), value) == 0;
-    if (strcmp(key, "label") == 0)
-        return has_label(doc, value);
-    return is_object(doc, key, value);
+    size_t n = strlen(value);
+    return strcmp(action, value) == 0 || (strncmp(action, value, n) == 0 && action[n] == ':') ||
+           (strcmp(value, "died") == 0 && strcmp(action, "die") == 0) ||
+           (strcmp(value, "remove") == 0 && strcmp(action, "destroy") == 0);
 }
 
-/* Several of one key: any of them, but every label; different keys: all of them. */
-static bool passes(const json_t *doc, const struct strv *filters)
+static err *matches(void *ctx, const char *key, const char *value, bool *ret)
 {
-    for (size_t k = 0; filters && k < ARRAY_SIZE(keys); k++) {
-        bool asked = false, any = false, all = true;
-        for (size_t i = 0; i < filters->n; i++) {
-            size_t n = strlen(keys[k]);
-            if (strncmp(filters->items[i], keys[k], n) != 0 || filters->items[i][n] != '=')
-                continue;
-            bool hit = matches(doc, keys[k], filters->items[i] + n + 1);
-            asked = true;
-            any |= hit;
-            all &= hit;
-        }
-        if (asked && !(strcmp(keys[k], "label") == 0 ? all : any))
-            return false;
-    }
-    return true;
+    const json_t *doc = ctx;
+    if (strcmp(key, "event") == 0)
+        *ret = is_action(text_of(doc, "Action"), value);
+    else if (strcmp(key, "type") == 0)
+        *ret = strcmp(text_of(doc, "Type"), value) == 0;
+    else if (strcmp(key, "scope") == 0)
+        *ret = strcmp(text_of(doc, "scope"), value) == 0;
+    else if (strcmp(key, "label") == 0)
+        *ret = has_label(doc, value);
+    else
+        *ret = is_object(doc, key, value);
+    return NULL;
 }
 
 /* ---- reading ---- */
@@ -167,7 +180,10 @@ static fallible consider(struct reader *r, const char *line, events_fn *fn, void
         *ret_past = true;
         return NULL;
     }
-    if (at < from || !passes(doc, w->filters))
+    bool wanted = at >= from;
+    if (wanted)
+        TRY(filters_pass(w->filters, keys, matches, doc, &wanted));
+    if (!wanted)
         return NULL;
     add_old_names(doc);
     return fn(ctx, doc);
@@ -198,9 +214,9 @@ static fallible read_all(struct reader *r, struct events *events, events_fn *fn,
 fallible engine_events(struct engine *e, const struct events_wish *w, events_fn *fn, void *ctx)
 {
     own(events) struct events *events = NULL;
-    own_json json_t *known = json_object();
-    struct reader r = { e, w, known, now_ns() };
-    TRY(check_filters(w->filters));
+    own_json json_t *known = json_object(), *whole = json_object();
+    struct reader r = { e, w, known, whole, now_ns() };
+    TRY(filters_check(w->filters, keys));
     if (w->until_ns && w->since_ns > w->until_ns)
         return err_new(ERR_INVALID, "--until is before --since");
     TRY(events_open(e->run, w->so_far ? EVENTS_SO_FAR : EVENTS_FOLLOW, &events));

@@ -15,7 +15,7 @@ struct events_wish {
     int64_t since_ns, until_ns; /* since 0: from now on, unless until is set; until 0: for ever */
     bool so_far;                /* end after the last one there is */
     int reader_fd;              /* where fn writes: a pipe that nobody reads any more ends it; -1: nowhere */
-    const struct strv *filters; /* container, image, volume, network, event, type, label, scope: KEY=VALUE */
+    const struct strv *filters; /* container, image, volume, network, pod, event, type, label ...: KEY=VALUE */
 };
 /* doc: docker's message, with status, id and from of older clients. Borrowed. */
 typedef err *events_fn(void *ctx, const json_t *doc);

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include <regex.h>
 #include <string.h>
 
 #include "base/log.h"
-#include "base/opt.h"
 #include "engine/container_parts.h"
+#include "engine/filter.h"
 #include "engine/health.h"
 #include "engine/network.h"
 #include "engine/network_wish.h"
@@ -27,51 +26,10 @@ static fallible other_created(struct engine *e, const char *what, int64_t *ret)
     return NULL;
 }
 
-static bool label_matches(const struct container_config *config, const char *wish)
+static bool status_matches(const struct container_state *s, const char *value)
 {
-    size_t n = strcspn(wish, "=");
-    own_mem char *key = mem_strndup(wish, n);
-    const char *value = strmap_get(&config->labels, key);
-    return value && (!wish[n] || strcmp(value, wish + n + 1) == 0);
-}
-
-/* Docker's name filter is a regular expression, over the name with and without its slash. What is none of those that
- * have signs in them is looked for as it stands, which costs less. */
-static fallible name_matches(const char *name, const char *wish, bool *ret)
-{
-    regex_t expression;
-    if (!strpbrk(wish, "^$.*+?()[]{}|\\")) {
-        *ret = strstr(name, wish[0] == '/' ? wish + 1 : wish) != NULL;
-        return NULL;
-    }
-    if (regcomp(&expression, wish, REG_EXTENDED | REG_NOSUB) != 0)
-        return err_new(ERR_INVALID, "'%s' is no regular expression", wish);
-    own_mem char *slashed = mem_printf("/%s", name);
-    *ret = regexec(&expression, name, 0, NULL, 0) == 0 || regexec(&expression, slashed, 0, NULL, 0) == 0;
-    regfree(&expression);
-    return NULL;
-}
-
-static fallible one_of(const char *value, const char *const *words, size_t n)
-{
-    own_str struct str all = { 0 };
-    for (size_t i = 0; i < n; i++) {
-        if (strcmp(words[i], value) == 0)
-            return NULL;
-        str_printf(&all, "%s%s", i ? ", " : "", words[i]);
-    }
-    return err_new(ERR_INVALID, "'%s' is not one of %s", value, all.text);
-}
-
-/* No container of husk's is ever removing or dead; the words are docker's all the same. */
-static fallible status_matches(const struct container_state *s, const char *value, bool *ret)
-{
-    static const char *const words[] = { "created", "running",    "paused",   "exited",     "stopped",
-                                         "dead",    "restarting", "removing", "initialized" };
-    TRY(one_of(value, words, ARRAY_SIZE(words)));
-    *ret =
-        strcmp(container_state_word(s), value) == 0 || (strcmp(value, "stopped") == 0 && s->status == CONTAINER_EXITED);
-    return NULL;
+    return strcmp(container_state_word(s), value) == 0 ||
+           (strcmp(value, "stopped") == 0 && s->status == CONTAINER_EXITED);
 }
 
 static bool volume_matches(const struct container_config *config, const char *wish)
@@ -171,18 +129,19 @@ static fallible pod_matches(struct container *c, const char *value, bool *ret)
     return NULL;
 }
 
-static fallible matches(const struct subject *s, const char *key, const char *value, bool *ret)
+static err *matches(void *ctx, const char *key, const char *value, bool *ret)
 {
+    const struct subject *s = ctx;
     struct engine *e = s->c->engine;
     int64_t n;
     if (strcmp(key, "id") == 0)
         *ret = str_starts(s->c->row.id, value);
     else if (strcmp(key, "name") == 0)
-        return name_matches(s->c->row.name, value, ret);
+        return filter_name(s->c->row.name, value, ret);
     else if (strcmp(key, "label") == 0)
-        *ret = label_matches(s->config, value);
+        *ret = filter_label(&s->config->labels, value);
     else if (strcmp(key, "label!") == 0)
-        *ret = !label_matches(s->config, value);
+        *ret = !filter_label(&s->config->labels, value);
     else if (strcmp(key, "network") == 0)
         return network_matches(s->c, s->config, value, ret);
     else if (strcmp(key, "volume") == 0)
@@ -192,7 +151,7 @@ static fallible matches(const struct subject *s, const char *key, const char *va
     else if (strcmp(key, "ancestor") == 0)
         *ret = ancestor_matches(s->c, value);
     else if (strcmp(key, "status") == 0)
-        return status_matches(s->state, value, ret);
+        *ret = status_matches(s->state, value);
     else if (strcmp(key, "exited") == 0) {
         TRY(parse_i64(value, 0, 255, &n));
         *ret = s->state->status == CONTAINER_EXITED && s->state->exit_code == n;
@@ -206,15 +165,12 @@ static fallible matches(const struct subject *s, const char *key, const char *va
         TRY(parse_when_ns(value, &n));
         *ret = s->c->row.created_ns < n;
     } else if (strcmp(key, "health") == 0) {
-        static const char *const words[] = { "none", "starting", "healthy", "unhealthy" };
-        TRY(one_of(value, words, ARRAY_SIZE(words)));
         *ret = strcmp(value, health_word(s->c)) == 0;
     } else if (strcmp(key, "is-task") == 0) {
         bool task;
         TRY(parse_bool(value, &task));
         *ret = !task;
     } else if (strcmp(key, "publish") == 0 || strcmp(key, "expose") == 0) {
-        TRY(check_port(value));
         return port_matches(s->c, s->config, key, value, ret);
     } else if (strcmp(key, "before") == 0) {
         TRY(other_created(e, value, &n));
@@ -226,46 +182,52 @@ static fallible matches(const struct subject *s, const char *key, const char *va
     return NULL;
 }
 
-static const char *const keys[] = {
-    "id",    "name",  "label",  "label!",  "volume",  "ancestor", "status",  "exited",         "before",
-    "since", "until", "health", "network", "publish", "expose",   "is-task", "restart-policy", "pod",
-};
-
-static fallible check_filter(const char *text, size_t *ret_key_len)
+static fallible check_exited(const char *value)
 {
-    size_t n = strcspn(text, "=");
-    if (!text[n])
-        return err_new(ERR_INVALID, "--filter: '%s': it is KEY=VALUE", text);
-    own_mem char *key = mem_strndup(text, n);
-    for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
-        if (strcmp(key, keys[i]) == 0) {
-            *ret_key_len = n;
-            return NULL;
-        }
-    const char *near = nearest_word(key, keys, ARRAY_SIZE(keys));
-    return near ? err_new(ERR_INVALID, "--filter: unknown key '%s': did you mean '%s'?", key, near)
-                : err_new(ERR_INVALID, "--filter: unknown key '%s'", key);
+    int64_t unused;
+    return parse_i64(value, 0, 255, &unused);
 }
 
-/* Several of one key: any of them, but every label; different keys: all of them. As docker has it. */
-static fallible passes(const struct subject *s, const struct strv *filters, bool *ret)
+static fallible check_policy(const char *value)
 {
-    *ret = true;
-    for (size_t k = 0; *ret && k < ARRAY_SIZE(keys); k++) {
-        bool asked = false, any = false, all = true;
-        for (size_t i = 0; i < filters->n; i++) {
-            size_t n;
-            bool hit = false;
-            TRY(check_filter(filters->items[i], &n));
-            if (strlen(keys[k]) != n || strncmp(filters->items[i], keys[k], n) != 0)
-                continue;
-            TRY_AS(matches(s, keys[k], filters->items[i] + n + 1, &hit), "--filter %s", keys[k]);
-            asked = true;
-            any |= hit;
-            all &= hit;
-        }
-        if (asked)
-            *ret = str_starts(keys[k], "label") ? all : any;
+    struct restart unused = { 0 };
+    return restart_parse(value, &unused);
+}
+
+/* No container of husk's is ever removing or dead; the words are docker's all the same. */
+static const char *const words_status[] = { "created", "running",    "paused",   "exited",      "stopped",
+                                            "dead",    "restarting", "removing", "initialized", NULL },
+                         *const words_health[] = { "none", "starting", "healthy", "unhealthy", NULL };
+static const struct filter_key keys[] = {
+    { "id", NULL, NULL },
+    { "name", NULL, filter_regex },
+    { "label", NULL, NULL },
+    { "label!", NULL, NULL },
+    { "volume", NULL, NULL },
+    { "ancestor", NULL, NULL },
+    { "status", words_status, NULL },
+    { "exited", NULL, check_exited },
+    { "before", NULL, NULL },
+    { "since", NULL, NULL },
+    { "until", NULL, filter_when },
+    { "health", words_health, NULL },
+    { "network", NULL, NULL },
+    { "publish", NULL, check_port },
+    { "expose", NULL, check_port },
+    { "is-task", NULL, filter_bool },
+    { "restart-policy", NULL, check_policy },
+    { "pod", NULL, NULL },
+    { 0 },
+};
+
+/* What has to be there though no container is held against it. */
+static fallible check_others(struct engine *e, const struct strv *filters)
+{
+    for (size_t i = 0; filters && i < filters->n; i++) {
+        const char *f = filters->items[i];
+        int64_t unused;
+        if (str_starts(f, "before=") || str_starts(f, "since="))
+            TRY_AS(other_created(e, strchr(f, '=') + 1, &unused), "--filter %.*s", (int)strcspn(f, "="), f);
     }
     return NULL;
 }
@@ -314,7 +276,7 @@ static fallible consider(struct container *c, const struct list_options *o, stru
         return NULL;
     }
     TRY(container_config(c, &s.config));
-    return passes(&s, o->filters, ret);
+    return filters_pass(o->filters, keys, matches, &s, ret);
 }
 
 void container_list_clear(struct container_list *l)
@@ -351,9 +313,9 @@ fallible container_list(struct engine *e, const struct list_options *o, struct c
     struct db *db = NULL;
     struct db_container *rows = NULL;
     struct container_list l = { 0 };
-    size_t n = 0, unused;
-    for (size_t i = 0; o->filters && i < o->filters->n; i++)
-        TRY(check_filter(o->filters->items[i], &unused));
+    size_t n = 0;
+    TRY(filters_check(o->filters, keys));
+    TRY(check_others(e, o->filters));
     TRY(engine_db_if_there(e, &db));
     if (db)
         TRY(db_container_list(db, &rows, &n));

@@ -74,6 +74,8 @@ struct network_options {
 fallible network_create(struct engine *e, const char *name, const struct network_options *o, struct network **ret);
 /* CONFLICT while a container is on it, unless force: then they are disconnected. */
 fallible network_remove(struct engine *e, struct network *n, bool force);
+/* What would forbid that: CONFLICT. */
+fallible network_removal(struct engine *e, struct network *n, bool force);
 fallible network_set_dns(struct engine *e, struct network *n, const struct strv *add, const struct strv *drop);
 /* Makes the network's part of the kernel, as it is when a container needs it. */
 struct network_kernel {

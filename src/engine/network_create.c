@@ -8,6 +8,7 @@
 #include "engine/network_lease.h"
 #include "engine/network_parts.h"
 #include "engine/network_wish.h"
+#include "monitor/events.h"
 #include "network/connect.h"
 #include "os/fs.h"
 
@@ -421,6 +422,7 @@ fallible network_create(struct engine *e, const char *name, const struct network
         .config = bind_write(&network_config_type, n->config, BIND_COMPACT),
     };
     TRY(db_network_add(db, &n->row));
+    event_say(e->run, "network", "create", n->row.id, "name", name, "type", driver, NULL);
     *ret = take(n);
     return NULL;
 }

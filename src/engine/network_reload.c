@@ -9,6 +9,7 @@
 #include "engine/network_policy.h"
 #include "engine/network_start.h"
 #include "engine/resolver.h"
+#include "monitor/events.h"
 #include "network/acl.h"
 #include "os/fault.h"
 
@@ -388,6 +389,11 @@ static fallible disconnect_all(struct engine *e, struct network *n)
     return NULL;
 }
 
+fallible network_removal(struct engine *e, struct network *n, bool force)
+{
+    return force ? NULL : must_be_unused(e, n);
+}
+
 /* The kernel's part first: killed in between, the row is still there to say what it was, and a start makes it again. */
 fallible network_remove(struct engine *e, struct network *n, bool force)
 {
@@ -405,5 +411,7 @@ fallible network_remove(struct engine *e, struct network *n, bool force)
     if (there) /* else the namespace that it was in is gone, and the one that we are in is not an ordinary user's */
         TRY(forget_network(e, n));
     fault_here(FAULT_NETWORK_GONE);
-    return db_network_remove(db, n->row.id, n->row.name, DB_MUST_BE_UNUSED);
+    TRY(db_network_remove(db, n->row.id, n->row.name, DB_MUST_BE_UNUSED));
+    event_say(e->run, "network", "destroy", n->row.id, "name", n->row.name, "type", n->row.driver, NULL);
+    return NULL;
 }

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "engine/filter.h"
 #include "engine/grammar.h"
 #include "engine/trash.h"
 #include "monitor/events.h"
@@ -237,50 +238,74 @@ static fallible used_by_others(struct db *db, const struct db_volume *v, const s
     return NULL;
 }
 
-static fallible passes_one(struct db *db, const struct db_volume *v, const char *f, bool *ret)
+struct subject {
+    struct db *db;
+    const struct db_volume *v;
+};
+
+static fallible is_later(struct db *db, const struct db_volume *v, const char *than, bool *ret)
 {
+    struct db_volume other;
+    TRY(db_volume_find(db, than, &other));
+    *ret = v->created_ns > other.created_ns;
+    db_volume_clear(&other);
+    return NULL;
+}
+
+static err *fits(void *ctx, const char *key, const char *value, bool *ret)
+{
+    const struct subject *s = ctx;
     bool wish, used;
     int64_t until;
-    if (str_starts(f, "name=")) {
-        *ret = strstr(v->name, f + 5) != NULL;
-    } else if (str_starts(f, "label!=")) {
-        *ret = !map_matches(v->labels, f + 7);
-    } else if (str_starts(f, "label=")) {
-        *ret = map_matches(v->labels, f + 6);
-    } else if (str_starts(f, "dangling=")) {
-        TRY_AS(parse_bool(f + 9, &wish), "--filter dangling");
-        TRY(is_used(db, v, &used));
+    if (strcmp(key, "name") == 0)
+        return filter_name(s->v->name, value, ret);
+    if (strcmp(key, "label!") == 0) {
+        *ret = !map_matches(s->v->labels, value);
+    } else if (strcmp(key, "label") == 0) {
+        *ret = map_matches(s->v->labels, value);
+    } else if (strcmp(key, "dangling") == 0) {
+        TRY(parse_bool(value, &wish));
+        TRY(is_used(s->db, s->v, &used));
         *ret = used != wish;
-    } else if (str_starts(f, "anonymous=")) {
-        TRY_AS(parse_bool(f + 10, &wish), "--filter anonymous");
-        *ret = v->anonymous == wish;
-    } else if (str_starts(f, "until=")) {
-        TRY_AS(parse_when_ns(f + 6, &until), "--filter until");
-        *ret = v->created_ns < until;
-    } else if (str_starts(f, "since=") || str_starts(f, "after=")) {
-        struct db_volume other;
-        TRY_AS(db_volume_find(db, f + 6, &other), "--filter since");
-        *ret = v->created_ns > other.created_ns;
-        db_volume_clear(&other);
-    } else if (str_starts(f, "driver=") || str_starts(f, "scope=")) {
-        *ret = strcmp(strchr(f, '=') + 1, "local") == 0;
-    } else if (str_starts(f, "opt=")) {
-        *ret = map_matches(v->options, f + 4);
-    } else {
-        return err_new(ERR_INVALID,
-                       "--filter: '%s' is not one of name=, label=, label!=, dangling=, anonymous=, until=, since=, "
-                       "after=, driver=, scope=, opt=",
-                       f);
+    } else if (strcmp(key, "anonymous") == 0) {
+        TRY(parse_bool(value, &wish));
+        *ret = s->v->anonymous == wish;
+    } else if (strcmp(key, "until") == 0) {
+        TRY(parse_when_ns(value, &until));
+        *ret = s->v->created_ns < until;
+    } else if (strcmp(key, "since") == 0 || strcmp(key, "after") == 0) {
+        return is_later(s->db, s->v, value, ret);
+    } else if (strcmp(key, "opt") == 0) {
+        *ret = map_matches(s->v->options, value);
+    } else { /* driver, scope */
+        *ret = strcmp(value, "local") == 0;
     }
     return NULL;
 }
 
+static const struct filter_key keys[] = {
+    { "name", NULL, filter_regex },
+    { "label", NULL, NULL },
+    { "label!", NULL, NULL },
+    { "dangling", NULL, filter_bool },
+    { "anonymous", NULL, filter_bool },
+    { "until", NULL, filter_when },
+    { "since", NULL, NULL },
+    { "after", NULL, NULL },
+    { "driver", NULL, NULL },
+    { "scope", NULL, NULL },
+    { "opt", NULL, NULL },
+    { 0 },
+};
+
+fallible volume_filters_check(const struct strv *filters)
+{
+    return filters_check(filters, keys);
+}
+
 fallible volume_passes(struct db *db, const struct db_volume *v, const struct strv *filters, bool *ret)
 {
-    *ret = true;
-    for (size_t i = 0; *ret && filters && i < filters->n; i++)
-        TRY(passes_one(db, v, filters->items[i], ret));
-    return NULL;
+    return filters_pass(filters, keys, fits, &(struct subject){ db, v }, ret);
 }
 
 static fallible prune_one(struct engine *e, const struct db_volume *v, const struct volume_prune_options *o,
@@ -314,6 +339,7 @@ fallible volume_prune(struct engine *e, const struct volume_prune_options *o, st
     struct db_volume *rows = NULL;
     size_t n = 0;
     *ret_bytes = 0;
+    TRY(filters_check(o->filters, keys));
     TRY(engine_db_if_there(e, &db));
     if (!db)
         return NULL;

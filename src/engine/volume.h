@@ -42,8 +42,9 @@ fallible volume_unmount(struct engine *e, const char *name);
 /* Its content as a tar; a tar into it, over what is there. NOT_FOUND. */
 fallible volume_export(struct engine *e, const char *name, int fd);
 fallible volume_import(struct engine *e, const char *name, int fd);
-/* --filter: name=TEXT, label=KEY[=VALUE], label!=..., dangling=BOOL, anonymous=BOOL, until=TIME, since=VOLUME,
- * driver=, opt=KEY[=VALUE]: all of them. */
+/* --filter: name, label, label!, dangling, anonymous, until, since, driver, opt: engine/filter.h says how they go
+ * together. Checked first: */
+fallible volume_filters_check(const struct strv *filters);
 fallible volume_passes(struct db *db, const struct db_volume *v, const struct strv *filters, bool *ret);
 struct volume_prune_options {
     bool all;            /* those with names too */

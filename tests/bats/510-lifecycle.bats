@@ -39,7 +39,7 @@ status_of() { # HUSK NAME
         [[ $($h system check) == "no problems" ]]
         [[ $($h rm life) == life ]]
         run $h inspect life
-        expect 1 "no container, image, volume, network or pod is called 'life'"
+        expect 1 "no container, image, volume, network, pod or secret is called 'life'"
     done
 }
 

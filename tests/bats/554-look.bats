@@ -111,7 +111,7 @@ teardown() {
         [[ $($h events --since "$began" --stream=false --filter event=die --format '{{.Actor.Attributes.exitCode}} {{.Actor.Attributes.name}} {{.from}}') == "3 evented busybox" ]]
         [[ $($h events --since "$began" --until "$(date +%s.%N)" --filter type=volume --format '{{.Action}} {{.ID}}' 2>&1) == *"no field 'ID'"* ]]
         [[ $($h events --since "$began" --until "$(date +%s.%N)" --filter type=volume --format '{{.Action}} {{.Actor.ID}}' | paste -sd,) == "create evol,destroy evol" ]]
-        [[ $($h events --since "$began" --stream=false --filter label=tier=front --format '{{.Action}}' | sort | paste -sd,) == create,destroy,rename,start ]]
+        [[ $($h events --since "$began" --stream=false --filter label=tier=front --format '{{.Action}}' | sort | paste -sd,) == create,destroy,die,rename,start ]]
         [[ $($h events --since "$began" --stream=false --filter volume=evol | head -n 1) =~ ^20[0-9-]+T[0-9:.]+[+-][0-9:]+\ volume\ create\ evol\ \(driver=local\)$ ]]
         [[ $($h events --since "$began" --stream=false --format json --filter event=start | jq -r '.status + .Type + .scope') == startcontainerlocal ]]
         [[ $($h events --since "$began" --stream=false --no-trunc=false --filter event=start) == *"container start ${id:0:12} ("* ]]
@@ -122,7 +122,8 @@ teardown() {
         check_table $h <<'TABLE'
 events --since never                    | 1 | --since: 'never' is neither a time
 events --since 1m --until 2m            | 1 | --until is before --since
-events --filter colour=red --stream=no  | 1 | 'colour' is not one of
+events --filter colour=red --stream=no  | 1 | --filter: unknown key 'colour': it is one of container, image
+events --filter type=nope --stream=no   | 1 | --filter type: 'nope' is not one of container, image
 events --filter colour --stream=no      | 1 | it is KEY=VALUE
 TABLE
         # and while it happens; the follower ends when nobody reads it any more

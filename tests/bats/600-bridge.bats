@@ -242,7 +242,7 @@ network create --subnet 10.9.0.0/24 --gateway 10.8.0.1 xx   | 1 | --gateway: '10
 network create --opt com.docker.network.bridge.name=mybr xx | 1 | the bridge 'mybr' is that of network 'front'
 network ls --filter label=a=b --format '{{.Name}}'         | 0 | =front
 network ls --filter driver=macvlan -q                      | 0 | =
-network ls --filter nope=1                                 | 1 | --filter: 'nope' is not one of
+network ls --filter nope=1                                 | 1 | --filter: unknown key 'nope': 
 network inspect --format '{{.MTU}} {{.NetworkInterface}}' front | 0 | =1400 mybr
 inspect --format {{.Driver}} front                              | 0 | =bridge
 network inspect nope                                       | 1 | no such network: 'nope'
