@@ -5,6 +5,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "cli/cli.h"
 #include "cli/limit_options.h"
+#include "engine/clone.h"
 
 struct clone_opts {
     struct create_options create;
@@ -23,22 +24,6 @@ static const struct opt clone_options[] = {
     OPT_END,
 };
 #undef T
-
-/* "NAME-clone", "NAME-clone1" ...: the first that is free. */
-static fallible free_name(struct engine *e, const char *name, char **ret)
-{
-    for (unsigned i = 0;; i++) {
-        own(container) struct container *taken = NULL;
-        own_mem char *wish = i ? mem_printf("%s-clone%u", name, i) : mem_printf("%s-clone", name);
-        err *missing = container_find(e, wish, &taken);
-        if (err_is(missing, ERR_NOT_FOUND)) {
-            err_free(missing);
-            *ret = take(wish);
-            return NULL;
-        }
-        TRY(missing);
-    }
-}
 
 static fallible clone_run(const void *opts_, struct args args)
 {
@@ -65,7 +50,7 @@ static fallible clone_run(const void *opts_, struct args args)
     if (args.n > 1)
         create.name = args.v[1];
     if (!create.name) {
-        TRY(free_name(engine, from->row.name, &name));
+        TRY(clone_name(engine, from->row.name, &name));
         create.name = name;
     }
     create.clone_of = from;

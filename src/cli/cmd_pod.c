@@ -46,6 +46,7 @@ static const struct opt rm_options[] = {
     IGNORE(T),
     OPT_FLAG('f', "force", T, force, "Kill what runs in it first; a missing one is no error"),
     OPT_I64('t', "time", T, time, "SECONDS", "With --force: stop it gently first, for as long"),
+    OPT_FLAG(0, "dry-run", T, dry_run, "Only say what would be removed"),
     TRASH_OPTION(T),
     OPT_END,
 };
@@ -97,6 +98,48 @@ struct each {
     struct trash trash;
 };
 
+/* Nameless volumes of its containers that no other has: nobody is left to use them. */
+static fallible print_volumes(struct db *db, const struct pod_members *m)
+{
+    own_strv struct strv ids = { 0 }, seen = { 0 };
+    for (size_t i = 0; i < m->n; i++)
+        strv_add(&ids, m->items[i]->row.id);
+    for (size_t i = 0; i < m->n; i++)
+        for (size_t k = 0; k < m->items[i]->config->mounts_n; k++) {
+            const struct container_mount *mount = &m->items[i]->config->mounts[k];
+            own_strv struct strv users = { 0 };
+            bool others = false;
+            if (!mount->anonymous || !mount->source || strv_has(&seen, mount->source))
+                continue;
+            strv_add(&seen, mount->source);
+            TRY(db_volume_users(db, mount->source, &users));
+            for (size_t u = 0; u < users.n; u++)
+                others |= !strv_has(&ids, users.items[u]);
+            if (!others)
+                printf("volume %s\n", mount->source);
+        }
+    return NULL;
+}
+
+/* What `rm --dry-run` says: the pod, its containers, and what they wrote. */
+static fallible print_removal(const struct pod *p, bool force)
+{
+    own(pod_members) struct pod_members m = { 0 };
+    struct db *db;
+    TRY(pod_removal(p, force, &m));
+    printf("%s\t%s\n", p->row.id, p->row.name);
+    for (size_t i = 0; i < m.n; i++) {
+        struct removal r = { 0 };
+        char size[32];
+        if (m.items[i]->config->infra) /* it has nothing of its own, and goes with the pod */
+            continue;
+        TRY(container_removal(m.items[i], force, false, &r));
+        printf("container %s\t%s\t%s\n", m.items[i]->row.id, m.items[i]->row.name, format_bytes(r.bytes, size));
+    }
+    TRY(engine_db(p->engine, &db));
+    return print_volumes(db, &m);
+}
+
 static err *on_each(const char *name, void *ctx)
 {
     struct each *each = ctx;
@@ -107,6 +150,8 @@ static err *on_each(const char *name, void *ctx)
         return NULL;
     }
     TRY(e);
+    if (each->opts->dry_run)
+        return print_removal(p, each->opts->force);
     TRY(each->fn(p, each->opts, &each->trash));
     printf("%s\n", name);
     return NULL;
@@ -124,7 +169,7 @@ static fallible each_pod(const char *command, const struct pod_opts *o, struct a
     if (fn == rm_one)
         TRY(trash_begin(engine, "pod rm", o->no_trash, &each.trash));
     err *e = command_each(command, (struct args){ names.items, (int)names.n }, on_each, &each);
-    if (fn == rm_one)
+    if (fn == rm_one && !o->dry_run)
         err_ignore(trash_end(&each.trash), "what was asked is done; the next removal tries again");
     return e;
 }
@@ -264,6 +309,7 @@ POD_COMMAND(prune, "prune", "Remove every pod that does not run, with its contai
 
 static const struct command *const pod_commands[] = {
     // clang-format off: one a line
+    &cmd_pod_clone,
     &cmd_pod_create,
     &cmd_pod_exists,
     &cmd_pod_inspect,

@@ -4,13 +4,14 @@
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "cli/cli.h"
+#include "cli/elsewhere.h"
 #include "engine/chain.h"
 #include "monitor/attach.h"
 
 struct start_opts {
     struct container_selection select;
     bool attach, interactive;
-    const char *detach_keys, *sig_proxy;
+    const char *detach_keys, *sig_proxy, *checkpoint, *checkpoint_dir;
 };
 
 #define T struct start_opts
@@ -22,6 +23,9 @@ static const struct opt start_options[] = {
     OPT_FLAG(0, "all", T, select.all, "Every one that does not run"),
     OPT_FLAG('l', "latest", T, select.latest, "The one that was made last"),
     OPT_STRS('f', "filter", T, select.filter, "KEY=VALUE", "Those that `husk ps --filter` shows"),
+    OPT_GROUP("Refused"),
+    OPT_STR(0, "checkpoint", T, checkpoint, "NAME", "Refused: `husk-oci restore` restores OCI bundles"),
+    OPT_STR(0, "checkpoint-dir", T, checkpoint_dir, "DIR", "Refused, as --checkpoint"),
     OPT_END,
 };
 #undef T
@@ -61,6 +65,8 @@ static fallible start_attached(const struct start_opts *o, const char *name)
 static fallible start_run(const void *opts_, struct args args)
 {
     const struct start_opts *o = opts_;
+    if (o->checkpoint || o->checkpoint_dir)
+        return err_new(ERR_UNSUPPORTED, "--%s: " CHECKPOINTS, o->checkpoint ? "checkpoint" : "checkpoint-dir");
     if (!o->attach && !o->interactive)
         return each_selected("husk start", &o->select, SELECT_NOT_RUNNING, args, start_one, NULL);
     if (args.n > 1 || o->select.all || o->select.filter.n)

@@ -13,4 +13,9 @@ extern const struct command elsewhere_swarm, elsewhere_node, elsewhere_service, 
     elsewhere_checkpoint, elsewhere_restore, elsewhere_runlabel, elsewhere_cleanup, elsewhere_scp, elsewhere_connection,
     elsewhere_system_service, elsewhere_migrate, elsewhere_renumber;
 
+/* Why: docs/adr/0061. */
+#define CHECKPOINTS                                                                                                    \
+    "husk's own containers are not checkpointed: 'husk-oci checkpoint' and 'husk-oci restore' do it for OCI bundles, " \
+    "'husk commit' keeps a container's files"
+
 #endif

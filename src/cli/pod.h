@@ -9,8 +9,8 @@
 #include "codec/bind.h"
 #include "engine/pod.h"
 
-extern const struct command cmd_pod_create, cmd_pod_ps, cmd_pod_ls, cmd_pod_inspect, cmd_pod_logs, cmd_pod_top,
-    cmd_pod_stats;
+extern const struct command cmd_pod_clone, cmd_pod_create, cmd_pod_ps, cmd_pod_ls, cmd_pod_inspect, cmd_pod_logs,
+    cmd_pod_top, cmd_pod_stats;
 
 /* Which pods a command is about. */
 struct pod_selection {

@@ -373,6 +373,7 @@ static fallible configure(struct container *c, const struct create_options *o, c
     if (o->clone_of) {
         TRY(clone_configure(c, o, image));
         TRY(check_layers(c->engine, c->config));
+        TRY(join_userns(c));
         return choose_storage(c);
     }
     TRY(options_merge(o, image, args, args_n, &c->config));
@@ -518,7 +519,8 @@ fallible container_create(struct engine *e, const struct create_options *o, char
     }
     if (o->clone_of) {
         const struct db_container *other = &o->clone_of->row;
-        row.pod = mem_strdup(other->pod);
+        if (!row.pod)
+            row.pod = mem_strdup(other->pod);
         if (!image) {
             row.image = mem_strdup(other->image);
             row.image_id = mem_strdup(other->image_id);

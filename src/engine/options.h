@@ -66,7 +66,9 @@ struct create_options {
     const struct pod *member_of;      /* engine/pod.h */
     const struct pod *infra_of;       /* this is the infra of a new pod, whose row is made with its own */
     const struct container *clone_of; /* engine/clone.h */
-    const char *debug_of;             /* husk debug: the ID of a stopped container, whose root is shown at /container */
+    const struct strmap
+        *clone_ids;       /* containers and anonymous volumes of a pod -> those that were made in their place */
+    const char *debug_of; /* husk debug: the ID of a stopped container, whose root is shown at /container */
     struct opt_i64 shm_size_systemd;
     struct opt_i64 blkio_weight, cpu_rt_period, cpu_rt_runtime;
     struct opt_bool read_only_tmpfs, passwd;

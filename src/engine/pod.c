@@ -35,7 +35,7 @@ static const struct bind_field fields[] = {
     BIND_END,
 };
 #undef T
-static const struct bind_type pod_config_type = { "pod", sizeof(struct pod_config), fields, false };
+const struct bind_type pod_config_type = { "pod", sizeof(struct pod_config), fields, false };
 
 void pod_free(struct pod *p)
 {
@@ -142,7 +142,7 @@ static fallible must_share(const struct pod_config *c, const char *kind, const c
                : NULL;
 }
 
-static bool any_limit(const struct create_options *o)
+bool pod_says_limits(const struct create_options *o)
 {
     return o->memory.set || o->memory_swap.set || o->memory_reservation.set || o->cpus || o->cpu_period.set ||
            o->cpu_quota.set || o->cpu_shares.set || o->cpuset_cpus || o->cpuset_mems || o->pids_limit.set ||
@@ -181,9 +181,9 @@ static fallible configure(const struct pod_options *p, const struct create_optio
     bool parent = !p->share_parent.set || p->share_parent.v;
     if (parent)
         c->cgroup = mem_printf("%s/pod-%s", limits->cgroup_parent ? limits->cgroup_parent : "husk", id);
-    if (any_limit(o) && !parent)
+    if (pod_says_limits(o) && !parent)
         return err_new(ERR_INVALID, "--share-parent=false: without a control group for all there is none to limit");
-    if (any_limit(o)) {
+    if (pod_says_limits(o)) {
         c->resources = limits->resources;
         limits->resources = NULL;
     }
@@ -252,7 +252,7 @@ static fallible create_infra(struct pod *p, const struct pod_options *po, const 
     return container_create(p->engine, &infra, args, ARRAY_SIZE(args), ret);
 }
 
-static fallible name_of(struct engine *e, const char *wish, char **ret)
+fallible pod_name(struct engine *e, const char *wish, char **ret)
 {
     if (wish) {
         TRY_AS(grammar_name("pod name", wish), "--name");
@@ -293,39 +293,45 @@ static fallible write_id(const char *path, const char *id)
     return fd < 0 ? err_sys(errno, "--pod-id-file: make '%s'", path) : fs_write_fd(fd, id, strlen(id), path);
 }
 
-fallible pod_create(struct engine *e, const struct pod_options *po, const struct create_options *o, struct pod **ret)
+fallible pod_name_is_free(struct db *db, const char *name)
 {
-    own(pod) struct pod *p = mem_zalloc(sizeof *p);
-    own(container) struct container *infra = NULL;
+    struct db_pod there = { 0 };
+    err *e = db_pod_find(db, name, &there);
+    bool taken = !e && str_eq(there.name, name);
+    db_pod_clear(&there);
+    err_ignore(e, "nobody has it; asked again in the transaction");
+    return taken ? err_new(ERR_EXISTS, "there already is a pod '%s': remove it, or choose another name", name) : NULL;
+}
+
+void pod_begin(struct engine *e, struct pod *p)
+{
     struct timespec now = { 0 };
-    struct db *db;
     char id[65];
-    bool with_infra = !po->infra.set || po->infra.v;
-    if (o->replace && !o->name)
-        return err_new(ERR_INVALID, "--replace: it is for a pod with a name: give --name");
-    if (o->replace)
-        TRY_AS(remove_old(e, o->name), "--replace");
     random_hex(id, 32);
     (void)clock_gettime(CLOCK_REALTIME, &now);
     p->engine = e;
     p->row.id = mem_strdup(id);
     p->row.created_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-    TRY(name_of(e, o->name, &p->row.name));
+}
+
+fallible pod_create(struct engine *e, const struct pod_options *po, const struct create_options *o, struct pod **ret)
+{
+    own(pod) struct pod *p = mem_zalloc(sizeof *p);
+    own(container) struct container *infra = NULL;
+    struct db *db;
+    bool with_infra = !po->infra.set || po->infra.v;
+    if (o->replace && !o->name)
+        return err_new(ERR_INVALID, "--replace: it is for a pod with a name: give --name");
+    if (o->replace)
+        TRY_AS(remove_old(e, o->name), "--replace");
+    pod_begin(e, p);
+    TRY(pod_name(e, o->name, &p->row.name));
     p->config = mem_zalloc(sizeof *p->config);
-    TRY(configure(po, o, id, with_infra, p->config));
+    TRY(configure(po, o, p->row.id, with_infra, p->config));
     TRY(engine_db(e, &db));
-    struct db_pod taken;
-    err *free_name = db_pod_find(db, p->row.name, &taken);
-    bool is_taken = !free_name;
-    if (is_taken)
-        is_taken = str_eq(taken.name, p->row.name);
-    if (!free_name)
-        db_pod_clear(&taken);
-    err_ignore(free_name, "asked again in the transaction");
-    if (is_taken)
-        return err_new(ERR_EXISTS, "there already is a pod '%s': remove it, or choose another name", p->row.name);
+    TRY(pod_name_is_free(db, p->row.name));
     if (po->id_file)
-        TRY(write_id(po->id_file, id));
+        TRY(write_id(po->id_file, p->row.id));
     p->row.config = bind_write(&pod_config_type, p->config, BIND_COMPACT);
     err *failed = with_infra ? create_infra(p, po, o, &infra) : db_pod_add(db, &p->row);
     if (failed && po->id_file)

@@ -52,6 +52,12 @@ struct pod_options {
 };
 /* Of *o: name, labels, limits, networks, ports, names, volumes and what else the infra or all members get. */
 fallible pod_create(struct engine *e, const struct pod_options *p, const struct create_options *o, struct pod **ret);
+/**
+ * pod_clone - another pod like one that there is, with clones of its containers (engine/clone.h). pod_clone.c
+ * @o: its name, labels, limits, control group and host name, over what the other has.
+ * On an error nothing of it is left.
+ */
+fallible pod_clone(const struct pod *from, const struct create_options *o, const char *infra_name, struct pod **ret);
 /* container_create() with --pod, --pod-id-file or --init-ctr. */
 fallible pod_create_member(struct engine *e, const struct create_options *o, char *const *args, size_t args_n,
                            struct container **ret);
@@ -83,6 +89,8 @@ enum pod_freeze { POD_PAUSE, POD_UNPAUSE };
 fallible pod_freeze(struct pod *p, enum pod_freeze how);
 /* With its containers. CONFLICT when one runs, unless force. */
 fallible pod_remove(struct pod *p, const struct remove_options *o);
+/* What would forbid that: CONFLICT. ret: what it has. */
+fallible pod_removal(const struct pod *p, bool force, struct pod_members *ret);
 /* A container of it has ended: stops a pod whose policy is to stop with the last. No such pod is no error. */
 fallible pod_settle(struct engine *e, const char *id);
 /* Before a member starts: the pod's control group with its limits is there. */

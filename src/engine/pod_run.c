@@ -333,6 +333,17 @@ static fallible must_not_run(const struct pod *p, const struct pod_members *m)
     return NULL;
 }
 
+fallible pod_removal(const struct pod *p, bool force, struct pod_members *ret)
+{
+    own(pod_members) struct pod_members m = { 0 };
+    TRY(pod_members(p, &m));
+    if (!force)
+        TRY(must_not_run(p, &m));
+    *ret = m;
+    m = (struct pod_members){ 0 };
+    return NULL;
+}
+
 /* Its own, and those of pods whose removal was killed just before this. */
 static void remove_locks(struct engine *e)
 {
@@ -367,9 +378,7 @@ fallible pod_remove(struct pod *p, const struct remove_options *o)
     struct remove_options member = *o;
     struct db *db;
     TRY(lock(p, &held));
-    TRY(pod_members(p, &m));
-    if (!o->force)
-        TRY(must_not_run(p, &m));
+    TRY(pod_removal(p, o->force, &m));
     member.volumes = true; /* as podman: nobody is left to use what nobody named */
     for (size_t i = m.n; i-- > 0;) {
         if (m.items[i]->config->infra)
