@@ -98,10 +98,11 @@ static const char *const words_unhealthy[] = { "none", "restart", "stop", "kill"
         OPT_STRS(0, "device", T, create.device, "HOST[:PATH][:rwm]", "A device of the host"),                          \
         OPT_STRS(0, "device-cgroup-rule", T, create.device_rule, "RULE", "Allow devices: 'c 1:3 rwm'"),                \
         OPT_GROUP("Network and namespaces"),                                                                           \
-        OPT_STRS(0, "network", T, create.network, "NETWORK[:KEY=VALUE,...]",                                           \
-                 "A network's name, once or several times, with ip=, ip6=, mac=, alias=, interface=; bridge "          \
-                 "(default), host, none (an ordinary user's default without pasta), pasta[:OPTION,...], "              \
-                 "container:NAME, ns:PATH, cni:NAME (/etc/cni/net.d)"),                                                \
+        OPT_STRS(                                                                                                      \
+            0, "network", T, create.network, "NETWORK[:KEY=VALUE,...]",                                                \
+            "A network's name, once or several times, with ip=, ip6=, mac=, alias=, interface=, gw-priority=; bridge " \
+            "(default), host, none (an ordinary user's default without pasta), pasta[:OPTION,...], "                   \
+            "container:NAME, ns:PATH, cni:NAME (/etc/cni/net.d)"),                                                     \
         OPT_STRS(0, "net", T, create.net, "NETWORK", "The same as --network"),                                         \
         OPT_STRS(0, "network-alias", T, create.network_alias, "NAME", "Another name of it on its networks"),           \
         OPT_STRS(0, "link", T, create.link, "CONTAINER[:ALIAS]",                                                       \

@@ -139,6 +139,7 @@ static json_t *link_doc(const struct network_link *l, const struct db_endpoint *
     const struct network_link *now = connected ? l : &none;
     json_t *o = json_pack("{s:o, s:o, s:s, s:s, s:s}", "IPAMConfig", ipam, "Aliases", aliases, "NetworkID", at->network,
                           "MacAddress", mac, "InterfaceName", at->interface);
+    put(o, "GwPriority", json_integer(network_gateway_priority(at)));
     put(o, "Gateway", ip_doc(&now->gateway4));
     put(o, "IPAddress", ip_doc(&now->ip4.ip));
     put(o, "IPPrefixLen", json_integer(ip_is_set(&now->ip4.ip) ? now->ip4.len : 0));

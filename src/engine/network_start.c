@@ -11,6 +11,7 @@
 #include "engine/network_lease.h"
 #include "engine/network_parts.h"
 #include "engine/network_policy.h"
+#include "engine/network_wish.h"
 #include "engine/resolver.h"
 #include "network/cni.h"
 #include "network/egress.h"
@@ -281,12 +282,8 @@ static fallible prepare_link(struct engine *e, struct db_endpoint *at, const cha
         TRY(network_ensure(e, n, &kernel));
         TRY(network_flows_meet(e, n, at));
     }
-    bool first = true;
-    for (size_t i = 0; i < p->links_n; i++)
-        first &= !ip_is_set(&p->links[i].gateway4) && !ip_is_set(&p->links[i].gateway6);
     p->links = mem_array(p->links, p->links_n + 1, sizeof *p->links);
-    TRY(network_link_of(n, at, kernel.index, first ? NETWORK_DEFAULT_ROUTE : NETWORK_NO_DEFAULT_ROUTE,
-                        &p->links[p->links_n]));
+    TRY(network_link_of(n, at, kernel.index, NETWORK_DEFAULT_ROUTE, &p->links[p->links_n]));
     p->links_n++;
     TRY(how == PREPARE_MAKE ? network_policy_prepare(e, n, at, p) : network_policy_look(e, n, at, p));
     if (rate)
@@ -373,14 +370,43 @@ static fallible prepare_port(struct container *c, struct db_port *p, const struc
     return NULL;
 }
 
-/* The first bridge that leads beyond itself. */
+static struct ip *gateway_of(struct network_link *l, int family)
+{
+    return family == AF_INET ? &l->gateway4 : &l->gateway6;
+}
+
+/* Each link knows its network's gateway: of each family one keeps it, and its default route. */
+static void choose_gateway(const struct db_endpoints *endpoints, int family, struct network_plan *p)
+{
+    size_t best = p->links_n;
+    int64_t highest = 0;
+    bool said = false;
+    for (size_t i = 0; i < p->links_n; i++) {
+        int64_t priority = network_gateway_priority(&endpoints->items[i]);
+        said |= priority != 0;
+        if (!ip_is_set(gateway_of(&p->links[i], family)) || (best < p->links_n && priority <= highest))
+            continue;
+        best = i;
+        highest = priority;
+    }
+    for (size_t i = 0; i < p->links_n; i++)
+        if (i == best)
+            p->links[i].preferred = said;
+        else
+            *gateway_of(&p->links[i], family) = (struct ip){ 0 };
+}
+
+/* The bridge that leads beyond itself: answers go the same way. */
 static struct network_link *published_link(const struct network_plan *p)
 {
-    for (size_t i = 0; i < p->links_n; i++)
-        if (p->links[i].kind == NETWORK_BRIDGE &&
-            (ip_is_set(&p->links[i].gateway4) || ip_is_set(&p->links[i].gateway6)))
-            return &p->links[i];
-    return NULL;
+    struct network_link *found = NULL;
+    for (size_t i = p->links_n; i > 0; i--) {
+        struct network_link *l = &p->links[i - 1];
+        if (l->kind == NETWORK_BRIDGE &&
+            (ip_is_set(&l->gateway4) || (ip_is_set(&l->gateway6) && (!found || !ip_is_set(&found->gateway4)))))
+            found = l;
+    }
+    return found;
 }
 
 static fallible prepare_ports(struct container *c, enum prepare how, struct container_network *ret)
@@ -511,6 +537,8 @@ static fallible prepare(struct container *c, enum prepare how, struct container_
     err *e = NULL;
     for (size_t i = 0; !e && i < endpoints.n; i++)
         e = prepare_link(c->engine, &endpoints.items[i], config->net_rate, how, &n);
+    choose_gateway(&endpoints, AF_INET, &n.plan);
+    choose_gateway(&endpoints, AF_INET6, &n.plan);
     if (!e)
         e = prepare_ports(c, how, &n);
     if (!e)

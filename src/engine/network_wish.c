@@ -149,6 +149,23 @@ fallible network_want_link_local(const char *text, struct db_endpoint *e)
     return NULL;
 }
 
+int64_t network_gateway_priority(const struct db_endpoint *e)
+{
+    own_json json_t *o = e->options ? json_loads(e->options, 0, NULL) : NULL;
+    return json_integer_value(json_object_get(o, "gwPriority"));
+}
+
+static fallible want_priority(const char *text, struct db_endpoint *e)
+{
+    own_json json_t *o = e->options ? json_loads(e->options, 0, NULL) : json_object();
+    int64_t n;
+    TRY_AS(parse_i64(text, INT32_MIN, INT32_MAX, &n), "gw-priority");
+    (void)json_object_set_new(o, "gwPriority", json_integer(n));
+    free(e->options);
+    e->options = json_text(o, BIND_COMPACT);
+    return NULL;
+}
+
 static fallible want_alias(const char *text, struct db_endpoint *e)
 {
     TRY(network_alias_check(text));
@@ -178,6 +195,8 @@ static fallible set_wish(struct db_endpoint *e, const char *key, const char *val
         return want_alias(value, e);
     if (str_eq(key, "link-local-ip")) /* docker's word, of an option that is a list */
         return network_want_link_local(value, e);
+    if (str_eq(key, "gw-priority"))
+        return want_priority(value, e);
     if (str_eq(key, "driver-opt")) {
         static const char docker_name[] = "com.docker.network.endpoint.ifname=";
         if (!str_starts(value, docker_name))
@@ -191,7 +210,8 @@ static fallible set_wish(struct db_endpoint *e, const char *key, const char *val
         e->interface = mem_strdup(value);
         return NULL;
     }
-    return err_new(ERR_INVALID, "'%s' is not one of ip, ip6, mac, alias, interface, link-local-ip, driver-opt", key);
+    return err_new(ERR_INVALID,
+                   "'%s' is not one of ip, ip6, mac, alias, interface, gw-priority, link-local-ip, driver-opt", key);
 }
 
 fallible network_wish_parse(const char *text, struct db_endpoint *ret)

@@ -28,6 +28,8 @@ fallible network_want_link_local(const char *text, struct db_endpoint *e);
 /* What the endpoint's options have of them. */
 enum { NETWORK_LINK_LOCALS = 4 };
 size_t network_link_locals(const struct db_endpoint *e, struct prefix ret[NETWORK_LINK_LOCALS]);
+/* Whose gateway the default routes lead through: the highest's, of equal ones the first network's. */
+int64_t network_gateway_priority(const struct db_endpoint *e);
 /* A name that others may have for a container. INVALID. */
 fallible network_alias_check(const char *text);
 /* The name of "cni:NAME"; NULL: it is another mode. */
@@ -44,7 +46,8 @@ bool network_pasta(const char *mode, struct strv *ret_options);
  */
 fallible network_wishes_read(const struct create_options *o, const struct strv *exposed, struct network_wishes *ret);
 
-/* One --network: "NAME", "NAME:ip=,ip6=,mac=,alias=,interface=", or docker's "name=NAME,ip=,alias=,...". */
+/* One --network: "NAME", "NAME:ip=,ip6=,mac=,alias=,interface=,gw-priority=", or docker's "name=NAME,ip=,alias=,...".
+ */
 fallible network_wish_parse(const char *text, struct db_endpoint *ret);
 /* "[IP:][HOST[-LAST]:]CONTAINER[-LAST][/tcp|udp|sctp]": one row for each port. */
 fallible network_port_parse(const char *text, struct db_ports *add_to);

@@ -193,8 +193,8 @@ static fallible set_port(int host, const struct network_link *l)
     return netlink_batch_ask(host, &b);
 }
 
-static void add_route(struct netlink_batch *b, unsigned index, const struct prefix *to, const struct ip *via,
-                      uint32_t metric)
+static void add_route(struct netlink_batch *b, uint16_t how, unsigned index, const struct prefix *to,
+                      const struct ip *via, uint32_t metric)
 {
     const struct rtmsg r = {
         .rtm_family = (unsigned char)via->family,
@@ -204,7 +204,7 @@ static void add_route(struct netlink_batch *b, unsigned index, const struct pref
         .rtm_type = RTN_UNICAST,
         .rtm_flags = RTNH_F_ONLINK, /* a gateway may be outside of the subnet */
     };
-    netlink_batch_begin(b, "add a route", RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, &r, sizeof r);
+    netlink_batch_begin(b, "add a route", RTM_NEWROUTE, NLM_F_CREATE | how, &r, sizeof r);
     if (to)
         netlink_batch_add(b, RTA_DST, to->ip.bytes, ip_size(&to->ip));
     netlink_batch_add(b, RTA_GATEWAY, via->bytes, ip_size(via));
@@ -224,11 +224,11 @@ static fallible configure_inside(int inside, const struct network_link *l)
     for (size_t i = 0; i < l->further_n; i++)
         network_add_address(&b, index, &l->further[i]);
     if (ip_is_set(&l->gateway4))
-        add_route(&b, index, NULL, &l->gateway4, 0);
+        add_route(&b, NLM_F_EXCL, index, NULL, &l->gateway4, 0);
     if (ip_is_set(&l->gateway6))
-        add_route(&b, index, NULL, &l->gateway6, 0);
+        add_route(&b, NLM_F_EXCL, index, NULL, &l->gateway6, 0);
     for (size_t i = 0; i < l->routes_n; i++)
-        add_route(&b, index, &l->routes[i].to, &l->routes[i].via, l->routes[i].metric);
+        add_route(&b, NLM_F_EXCL, index, &l->routes[i].to, &l->routes[i].via, l->routes[i].metric);
     return netlink_batch_ask(inside, &b);
 }
 
@@ -279,12 +279,12 @@ fallible network_link_remove(const char *name, pid_t pid)
     return link_remove(inside, name);
 }
 
-static fallible add_default(int inside, unsigned index, const struct ip *gateway)
+static fallible add_default(int inside, unsigned index, const struct ip *gateway, bool preferred)
 {
     own(netlink_batch) struct netlink_batch b = { 0 };
     if (!ip_is_set(gateway))
         return NULL;
-    add_route(&b, index, NULL, gateway, 0);
+    add_route(&b, preferred ? NLM_F_REPLACE : NLM_F_EXCL, index, NULL, gateway, 0);
     err *e = netlink_batch_ask(inside, &b);
     if (err_errno(e) != EEXIST)
         return e;
@@ -301,8 +301,8 @@ fallible network_link_routes(const struct network_link *l, pid_t pid)
     TRY(link_index(inside, l->name, &index));
     if (!index)
         return NULL;
-    TRY(add_default(inside, index, &l->gateway4));
-    return add_default(inside, index, &l->gateway6);
+    TRY(add_default(inside, index, &l->gateway4, l->preferred));
+    return add_default(inside, index, &l->gateway6, l->preferred);
 }
 
 fallible network_link_hairpin(const struct network_link *l)

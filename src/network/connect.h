@@ -79,6 +79,7 @@ struct network_link {
     struct prefix further[NETWORK_FURTHER]; /* addresses beside it */
     size_t further_n;
     struct ip gateway4, gateway6; /* of default routes; none: no such route */
+    bool preferred;               /* they take the place of what is there */
     struct network_route *routes;
     size_t routes_n;
     int mtu;
@@ -122,7 +123,7 @@ fallible network_link_make(const struct network_link *l, pid_t pid);
 /* Takes an interface out of a namespace; a missing one is no error. */
 fallible network_link_remove(const char *name, pid_t pid);
 
-/* Its default routes, where the namespace has none. */
+/* Its default routes: where the namespace has none, or those of a preferred one in the place of others. */
 fallible network_link_routes(const struct network_link *l, pid_t pid);
 /* A bridge's port: it may reach itself from now on. */
 fallible network_link_hairpin(const struct network_link *l);

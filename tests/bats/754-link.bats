@@ -69,3 +69,33 @@ network connect --driver-opt a=b back late                         | 1   | no op
 network connect --link nobody back late                            | 1   | nobody
 END
 }
+
+way_out() { husk exec "$1" ip route | awk '$1 == "default" { print $5 }'; } # the interface of its default route
+
+@test "--gw-priority: the default route leads through the network with the highest, and follows when networks come and go" {
+    husk network create left >/dev/null
+    husk network create right >/dev/null
+    husk network create --internal inner >/dev/null
+    husk run -d --name two --network left:interface=lef --network right:interface=rig,gw-priority=1 -p 127.0.0.1:8099:80 busybox sleep 1000 >/dev/null
+    [[ $(way_out two) == rig && $(husk inspect two | jq -c '.[0].NetworkSettings.Networks | [.left.GwPriority, .right.GwPriority]') == '[0,1]' ]]
+    [[ $(husk inspect two | jq -r '.[0].NetworkSettings.Networks | "\(.left.Gateway)|\(.right.Gateway)"') == "|"* ]]
+    [[ $(published) == *"$(ip_of two right)"* && $(published) != *"$(ip_of two left)"* ]] # answers go where questions came from
+    husk network connect --gw-priority 9 --interface bac back two
+    [[ $(way_out two) == bac && $(published) == *"$(ip_of two back)"* ]]
+    husk restart -t 0 two >/dev/null
+    [[ $(way_out two) == bac ]]
+    husk network disconnect back two
+    [[ $(way_out two) == rig ]]
+    husk network disconnect right two
+    [[ $(way_out two) == lef ]]
+    husk network connect --gw-priority 99 inner two # leads nowhere
+    [[ $(way_out two) == lef ]]
+    husk run -d --name last --network left:interface=lef,gw-priority=-1 --network inner --network right:interface=rig busybox sleep 1000 >/dev/null
+    [[ $(way_out last) == rig && $(husk exec last ip route | grep -c default) == 1 ]]
+    husk network connect --interface bac back last # of equal ones the first
+    [[ $(way_out last) == rig ]]
+    check_table <<'END'
+run --rm --network back:gw-priority=high busybox true | 125 | --network: gw-priority: 'high'
+network connect --gw-priority x back last             | 1   | --gw-priority
+END
+}

@@ -47,8 +47,8 @@ TEST(what_is_no_port_is_refused)
 TEST(a_network_is_read_as_docker_and_as_podman_write_it)
 {
     static const char *const texts[] = {
-        "net:ip=10.0.0.5,mac=02:00:00:00:00:05,alias=web,alias=www,interface=lan",
-        "name=net,ip=10.0.0.5,mac-address=02:00:00:00:00:05,alias=web,alias=www,interface_name=lan"
+        "net:ip=10.0.0.5,mac=02:00:00:00:00:05,alias=web,alias=www,interface=lan,gw-priority=-3",
+        "name=net,ip=10.0.0.5,mac-address=02:00:00:00:00:05,alias=web,alias=www,interface_name=lan,gw-priority=-3"
     };
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
         struct db_endpoint e;
@@ -56,6 +56,7 @@ TEST(a_network_is_read_as_docker_and_as_podman_write_it)
         assert_string_equal(e.network, "net");
         assert_string_equal(e.interface, "lan");
         assert_string_equal(e.want_mac, "02:00:00:00:00:05");
+        CHECK(network_gateway_priority(&e) == -3);
         CHECK(e.aliases.n == 2 && ip4_number(&e.want_ip4) == 0x0a000005);
         db_endpoint_clear(&e);
     }
@@ -63,8 +64,10 @@ TEST(a_network_is_read_as_docker_and_as_podman_write_it)
 
 TEST(what_is_no_network_is_refused)
 {
-    static const char *const wrong[] = { "",          ":ip=10.0.0.1",      "net:ip", "net:ip=x", "net:nope=1",
-                                         "net:mac=x", "net:interface=a/b", "name=" };
+    static const char *const wrong[] = {
+        "",          ":ip=10.0.0.1",      "net:ip", "net:ip=x",         "net:nope=1",
+        "net:mac=x", "net:interface=a/b", "name=",  "net:gw-priority=", "net:gw-priority=1x"
+    };
     for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
         struct db_endpoint e;
         CHECK_ERR(network_wish_parse(wrong[i], &e), ERR_INVALID);
