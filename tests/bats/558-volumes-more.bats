@@ -59,7 +59,7 @@ TABLE
         [[ $($h volume prune -a --filter label=keep=no | head -n 1) == gone ]]
         [[ $($h volume ls -q --filter until=2000-01-01) == '' ]]
         run $h volume prune --filter colour=red -a
-        expect 1 "is not one of name="
+        expect 1 "unknown key 'colour': it is one of name"
         $h rm -v box
         $h volume rm used kept
         [[ ! $($h volume ls -q) ]]
