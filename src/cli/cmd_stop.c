@@ -78,5 +78,6 @@ static fallible restart_run(const void *opts_, struct args args)
         .opts_size = sizeof(struct stop_opts), .max_args = -1, .complete_args = COMPLETE_CONTAINER, .fail_exit = 1,    \
         .run = verb##_run,                                                                                             \
     }
-const struct command cmd_stop = STOP_COMMAND("stop", "Stop containers: their stop signal, then KILL; several at the same time", stop);
+const struct command cmd_stop =
+    STOP_COMMAND("stop", "Stop containers: their stop signal, then KILL; several at the same time", stop);
 const struct command cmd_restart = STOP_COMMAND("restart", "Stop containers and start them again", restart);
