@@ -13,25 +13,33 @@
 #include "cli/image_remote.h"
 #include "image/auth.h"
 #include "os/fs.h"
+#include "os/proc.h"
 
 enum { SECRET_MAX = 64 << 10 };
 
 struct login_opts {
-    const char *username, *password;
-    bool password_stdin, get_login;
+    const char *username, *password, *secret, *compat_auth_file;
+    bool password_stdin, get_login, verbose;
     struct remote_opts remote;
 };
 struct logout_opts {
-    const char *authfile;
+    const char *authfile, *compat_auth_file;
     bool all;
 };
 
+#define COMPAT_AUTH_FILE(T)                                                                                            \
+    OPT_STR(0, "compat-auth-file", T, compat_auth_file, "FILE", "As --authfile, for docker: no HOST/PATH in it")
+
 #define T struct login_opts
 static const struct opt login_rows[] = {
+    COMPAT_AUTH_FILE(T),
     OPT_FLAG(0, "get-login", T, get_login, "Print the user's name that is stored, and do nothing else"),
-    OPT_STR('p', "password", T, password, "PASSWORD", "The password; others may see it in the list of processes"),
+    OPT_STR('p', "password", T, password, "PASSWORD", "The password; others may see it in the list of processes",
+            .exclusive = "password"),
     OPT_FLAG(0, "password-stdin", T, password_stdin, "Read the password from standard input", .exclusive = "password"),
+    OPT_STR(0, "secret", T, secret, "SECRET", "The password is in this secret of husk's", .exclusive = "password"),
     OPT_STR('u', "username", T, username, "NAME", "The user's name"),
+    OPT_FLAG('v', "verbose", T, verbose, "Print which file is used, too"),
     REMOTE_OPTIONS(T),
     OPT_END,
 };
@@ -40,6 +48,7 @@ static const struct opt login_rows[] = {
 static const struct opt logout_rows[] = {
     OPT_FLAG('a', "all", T, all, "Forget all registries"),
     OPT_STR(0, "authfile", T, authfile, "FILE", "Credentials are in this file"),
+    COMPAT_AUTH_FILE(T),
     OPT_END,
 };
 #undef T
@@ -91,6 +100,22 @@ static fallible read_stdin_secret(char **ret)
     return NULL;
 }
 
+/* What keeps secrets is husk itself: this program has none of its database. */
+static fallible read_secret(const char *name, char **ret)
+{
+    own_mem char *husk = NULL;
+    own_mem char *format = mem_strdup("--format={{.SecretData}}");
+    own_mem char *what = mem_strdup(name);
+    TRY(self_find_program("husk-image", &husk));
+    char *libexec = strstr(husk, "libexec/husk/husk-image");
+    own_mem char *program = libexec ? mem_printf("%.*sbin/husk", (int)(libexec - husk), husk) : mem_strdup("husk");
+    char *argv[] = { program, (char *)"secret", (char *)"inspect", (char *)"--showsecret", format, (char *)"--", what,
+                     NULL };
+    TRY_AS(spawn_output(argv, SECRET_MAX, ret), "--secret");
+    (*ret)[strcspn(*ret, "\r\n")] = '\0';
+    return **ret ? NULL : err_new(ERR_INVALID, "--secret: '%s' has an empty first line", name);
+}
+
 /* From the terminal itself, whatever standard input and output are. */
 static fallible ask(const char *question, bool secret, char **ret)
 {
@@ -124,10 +149,41 @@ static fallible ask(const char *question, bool secret, char **ret)
 static fallible find_stored(const struct login_opts *o, const char *registry, const char *below,
                             struct credentials **ret)
 {
-    err *e = credentials_find(o->remote.authfile, registry, below, ret);
+    err *e = credentials_find(o->remote.authfile, registry, below, o->remote.timeout.v, ret);
     if (!err_is(e, ERR_NOT_FOUND))
         return e;
     err_ignore(e, "nobody has logged in yet");
+    return NULL;
+}
+
+/* usual: who it was until now, or NULL: an empty answer means them. */
+static fallible ask_user(const char *usual, char **ret)
+{
+    own_mem char *question = usual ? mem_printf("Username (%s): ", usual) : mem_strdup("Username: ");
+    TRY(ask(question, false, ret));
+    if (usual && !**ret) {
+        free(*ret);
+        *ret = mem_strdup(usual);
+    }
+    return NULL;
+}
+
+static fallible new_credentials(const struct login_opts *o, const char *usual, struct credentials **ret)
+{
+    own(credentials) struct credentials *c = mem_zalloc(sizeof *c);
+    c->user = mem_strdup(o->username);
+    c->password = mem_strdup(o->password);
+    if (!c->user)
+        TRY(ask_user(usual, &c->user));
+    if (o->password_stdin)
+        TRY(read_stdin_secret(&c->password));
+    else if (o->secret)
+        TRY(read_secret(o->secret, &c->password));
+    else if (!c->password)
+        TRY(ask("Password: ", true, &c->password));
+    if (!*c->user || strchr(c->user, ':'))
+        return err_new(ERR_INVALID, "'%.100s' is no user name: it is empty or has a colon", c->user);
+    *ret = take(c);
     return NULL;
 }
 
@@ -135,32 +191,17 @@ static fallible find_stored(const struct login_opts *o, const char *registry, co
 static fallible get_credentials(const struct login_opts *o, const char *registry, const char *below,
                                 struct credentials **ret, bool *ret_known)
 {
-    own(credentials) struct credentials *c = NULL;
     *ret_known = false;
     TRY(remote_given(&o->remote, ret));
     if (*ret)
         return NULL;
-    if (o->password_stdin && !o->username)
-        return err_new(ERR_INVALID, "--password-stdin needs --username");
+    if ((o->password_stdin || o->secret) && !o->username)
+        return err_new(ERR_INVALID, "--%s needs --username", o->secret ? "secret" : "password-stdin");
     if (!o->username && !o->password) {
-        TRY(find_stored(o, registry, below, &c));
-        *ret_known = c != NULL;
+        TRY(find_stored(o, registry, below, ret));
+        *ret_known = *ret != NULL;
     }
-    if (!c) {
-        c = mem_zalloc(sizeof *c);
-        c->user = mem_strdup(o->username);
-        c->password = mem_strdup(o->password);
-        if (!c->user)
-            TRY(ask("Username: ", false, &c->user));
-        if (o->password_stdin)
-            TRY(read_stdin_secret(&c->password));
-        else if (!c->password)
-            TRY(ask("Password: ", true, &c->password));
-        if (!*c->user || strchr(c->user, ':'))
-            return err_new(ERR_INVALID, "'%.100s' is no user name: it is empty or has a colon", c->user);
-    }
-    *ret = take(c);
-    return NULL;
+    return *ret ? NULL : new_credentials(o, NULL, ret);
 }
 
 /* ---- the check ---- */
@@ -229,33 +270,78 @@ static fallible print_login(const struct login_opts *o, const char *registry, co
     return NULL;
 }
 
+static fallible check_with(const struct login_opts *o, const char *registry, const struct credentials *c,
+                           char **ret_identity)
+{
+    own(remote) struct remote *remote = NULL;
+    TRY(remote_prepare_login(&o->remote, registry, c, &remote));
+    TRY_AS(check(registry, &remote->options, ret_identity), "log in to %s", registry);
+    return NULL;
+}
+
+static bool has_terminal(void)
+{
+    own_fd int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+    return fd >= 0;
+}
+
+/* Stored ones that are not valid any more are asked for anew, where there is somebody to ask. */
+static fallible find_valid(const struct login_opts *o, const char *registry, const char *below,
+                           struct credentials **ret, bool *ret_known)
+{
+    own_mem char *identity = NULL;
+    TRY(get_credentials(o, registry, below, ret, ret_known));
+    err *e = check_with(o, registry, *ret, &identity);
+    if (*ret_known && err_is(e, ERR_UNAUTHENTICATED) && has_terminal()) {
+        own(credentials) struct credentials *old = take(*ret);
+        fprintf(stderr, "The stored credentials are not valid any more: %s\n", err_text(e));
+        err_ignore(e, "asked for anew");
+        *ret_known = false;
+        TRY(new_credentials(o, old->user, ret));
+        e = check_with(o, registry, *ret, &identity);
+    }
+    if (!e && identity && !*ret_known)
+        (*ret)->identity_token = take(identity);
+    return e;
+}
+
+/* --compat-auth-file is --authfile, but for what docker's form has no place for. */
+static fallible compat_file(const char *compat, const char *below, const char **authfile)
+{
+    if (!compat)
+        return NULL;
+    if (*authfile)
+        return err_new(ERR_INVALID, "--authfile and --compat-auth-file exclude each other");
+    if (*below)
+        return err_new(ERR_INVALID, "--compat-auth-file: docker's file knows registries alone, without '/%s'", below);
+    *authfile = compat;
+    return NULL;
+}
+
 static fallible login_run(const void *opts_, struct args args)
 {
-    const struct login_opts *o = opts_;
+    struct login_opts o = *(const struct login_opts *)opts_;
     own_mem char *registry = NULL;
     own_mem char *below = NULL;
-    own_mem char *identity = NULL;
     own_mem char *where = NULL;
     own(credentials) struct credentials *c = NULL;
-    own(remote) struct remote *remote = NULL;
     bool known = false;
     TRY(read_registry(args, &registry, &below));
-    if (o->get_login)
-        return print_login(o, registry, below);
-    TRY(get_credentials(o, registry, below, &c, &known));
-    TRY(remote_prepare_login(&o->remote, registry, c, &remote));
-    if (o->password)
+    TRY(compat_file(o.compat_auth_file, below, &o.remote.authfile));
+    if (o.get_login)
+        return print_login(&o, registry, below);
+    if (o.password)
         fputs("husk login: others may see --password in the list of processes: --password-stdin is safer\n", stderr);
-    TRY_AS(check(registry, &remote->options, &identity), "log in to %s", registry);
+    TRY(find_valid(&o, registry, below, &c, &known));
     if (known) {
         printf("Already logged in to %s: the stored credentials are valid\n", registry);
         return NULL;
     }
-    if (identity)
-        c->identity_token = take(identity);
     own_mem char *name = mem_printf("%s%s%s", registry, *below ? "/" : "", below);
-    TRY_AS(credentials_save(o->remote.authfile, name, c, &where), "keep the credentials");
+    TRY_AS(credentials_save(o.remote.authfile, name, c, o.remote.timeout.v, &where), "keep the credentials");
     fprintf(stderr, "The credentials are kept in %s\n", where);
+    if (o.verbose)
+        printf("Used: %s\n", where);
     printf("Login Succeeded\n");
     return NULL;
 }
@@ -263,14 +349,16 @@ static fallible login_run(const void *opts_, struct args args)
 static fallible logout_run(const void *opts_, struct args args)
 {
     const struct logout_opts *o = opts_;
+    const char *authfile = o->authfile;
     own_mem char *registry = NULL;
     own_mem char *below = NULL;
     bool found = false;
     if (o->all && args.n)
         return err_new(ERR_INVALID, "--all and '%s' exclude each other", args.v[0]);
     TRY(read_registry(args, &registry, &below));
+    TRY(compat_file(o->compat_auth_file, below, &authfile));
     own_mem char *name = mem_printf("%s%s%s", registry, *below ? "/" : "", below);
-    TRY(credentials_erase(o->authfile, o->all ? NULL : name, &found));
+    TRY(credentials_erase(authfile, o->all ? NULL : name, &found));
     if (o->all)
         printf("Removed login credentials for all registries\n");
     else
@@ -289,7 +377,7 @@ const struct command cmd_login = {
         "already, else in $DOCKER_CONFIG/config.json or ~/.docker/config.json, by the credential helper\n"
         "(credHelpers, credsStore) that it names, if any. A registry that gives identity tokens has one kept instead "
         "of\n"
-        "the password. What was missing is asked for on the terminal.\n"
+        "the password. What is missing, or stored and not valid any more, is asked for on the terminal.\n"
         "\n" REMOTE_DETAIL,
     .opts = login_rows,
     .opts_size = sizeof(struct login_opts),

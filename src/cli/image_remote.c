@@ -40,11 +40,11 @@ static fallible find_credentials(const struct remote_opts *opts, const struct re
         TRY(remote_given(opts, ret));
     if (*ret)
         return NULL;
-    TRY(credentials_find(opts->authfile, place->registry, place->repository, ret));
+    TRY(credentials_find(opts->authfile, place->registry, place->repository, opts->timeout.v, ret));
     const struct strv *helpers = registries_helpers(r);
     for (size_t i = 0; !*ret && i < helpers->n; i++)
         if (strcmp(helpers->items[i], "containers-auth.json") != 0)
-            TRY(credentials_from_helper(helpers->items[i], place->registry, ret));
+            TRY(credentials_from_helper(helpers->items[i], place->registry, opts->timeout.v, ret));
     return NULL;
 }
 

@@ -74,7 +74,7 @@ static fallible find_origins(struct run *run, struct layout *l)
         run->origins = mem_array(run->origins, run->n + 1, sizeof *run->origins);
         struct origin *o = &run->origins[run->n++];
         *o = (struct origin){ .name = mem_strdup(name) };
-        err_ignore(credentials_find(NULL, ref->registry, ref->repository, &o->auth),
+        err_ignore(credentials_find(NULL, ref->registry, ref->repository, 0, &o->auth),
                    "then without; the registry says so");
     }
     return NULL;

@@ -132,7 +132,7 @@ fallible credentials_in_file(const char *text, size_t len, const char *registry,
 }
 
 /* must: who named the file meant it. */
-static fallible find_in(const char *path, bool must, const char *registry, const char *repository,
+static fallible find_in(const char *path, bool must, const char *registry, const char *repository, uint64_t wait_ns,
                         struct credentials **ret)
 {
     own_mem char *text = NULL;
@@ -149,15 +149,15 @@ static fallible find_in(const char *path, bool must, const char *registry, const
     TRY_AS(credentials_in_file(text, len, registry, repository, ret, &helper), "%s", path);
     if (!helper)
         return NULL;
-    own(err) err *failed = helper_get(helper, registry, ret);
+    own(err) err *failed = helper_get(helper, registry, wait_ns, ret);
     if (failed)
         log_warn("%s names a credential helper: going on without credentials: %s", path, err_text(failed));
     return NULL;
 }
 
-fallible credentials_from_helper(const char *name, const char *registry, struct credentials **ret)
+fallible credentials_from_helper(const char *name, const char *registry, uint64_t wait_ns, struct credentials **ret)
 {
-    own(err) err *failed = helper_get(name, registry, ret);
+    own(err) err *failed = helper_get(name, registry, wait_ns, ret);
     if (failed)
         log_warn("registries.conf names a credential helper: going on without it: %s", err_text(failed));
     return NULL;
@@ -181,7 +181,8 @@ void auth_default_files(struct strv *files)
         strv_add_printf(files, "%s/.docker/config.json", home);
 }
 
-fallible credentials_find(const char *file, const char *registry, const char *repository, struct credentials **ret)
+fallible credentials_find(const char *file, const char *registry, const char *repository, uint64_t wait_ns,
+                          struct credentials **ret)
 {
     own_strv struct strv files = { 0 };
     const char *only = file ? file : getenv("REGISTRY_AUTH_FILE");
@@ -191,6 +192,6 @@ fallible credentials_find(const char *file, const char *registry, const char *re
     else
         auth_default_files(&files);
     for (size_t i = 0; i < files.n && !*ret; i++)
-        TRY_AS(find_in(files.items[i], only && *only, registry, repository, ret), "look for credentials");
+        TRY_AS(find_in(files.items[i], only && *only, registry, repository, wait_ns, ret), "look for credentials");
     return NULL;
 }

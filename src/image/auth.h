@@ -13,6 +13,7 @@
 #define HUSK_IMAGE_AUTH_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 
@@ -25,12 +26,14 @@ OWN_TYPE(credentials, struct credentials *, credentials_free)
 
 /* "USER:PASSWORD" */
 fallible credentials_parse(const char *pair, struct credentials **ret);
-/* *ret is NULL when nobody knows the registry: anonymous. Runs docker-credential-* programs. */
-/* @file: look only there; NULL: where the header says. NOT_FOUND: it, or $REGISTRY_AUTH_FILE, is not there. */
-fallible credentials_find(const char *file, const char *registry, const char *repository, struct credentials **ret);
+/* *ret is NULL when nobody knows the registry: anonymous. Runs docker-credential-* programs, each for at most wait_ns
+ * (0: two minutes); one that fails is warned of.
+ * @file: look only there; NULL: where the header says. NOT_FOUND: it, or $REGISTRY_AUTH_FILE, is not there. */
+fallible credentials_find(const char *file, const char *registry, const char *repository, uint64_t wait_ns,
+                          struct credentials **ret);
 
 /* Of docker-credential-NAME; *ret NULL: it does not know. */
-fallible credentials_from_helper(const char *name, const char *registry, struct credentials **ret);
+fallible credentials_from_helper(const char *name, const char *registry, uint64_t wait_ns, struct credentials **ret);
 
 /* One file's answer, for credentials_find() and tests. *ret_helper: name of the program to ask ("pass" for
  * docker-credential-pass), or NULL. Both NULL: the file does not know. */
@@ -44,7 +47,8 @@ fallible credentials_in_file(const char *text, size_t len, const char *registry,
  * @ret_where: the file, for a message; caller frees.
  * Errors: INVALID (the file is not what it should be: it stays as it is), DENIED, UNAVAILABLE (the helper).
  */
-fallible credentials_save(const char *file, const char *registry, const struct credentials *c, char **ret_where);
+fallible credentials_save(const char *file, const char *registry, const struct credentials *c, uint64_t wait_ns,
+                          char **ret_where);
 /* Forgets a registry, or all (NULL), in every file that knows it, and in the helpers that they name. */
 fallible credentials_erase(const char *file, const char *registry, bool *ret_found);
 

@@ -23,11 +23,12 @@ json_t *auth_longest_match(json_t *map, const char *full);
 /* The files that are looked through, in order. */
 void auth_default_files(struct strv *files);
 
-/* Programs docker-credential-NAME. Source: docker-credential-helpers' README. INVALID: a path. */
+/* Programs docker-credential-NAME. Source: docker-credential-helpers' README. INVALID: a path.
+ * wait_ns: one that takes longer is killed: TIMEOUT; 0: two minutes, since it may ask a person. */
 fallible helper_check_name(const char *name);
 /* *ret NULL: it does not know the registry. */
-fallible helper_get(const char *name, const char *registry, struct credentials **ret);
-fallible helper_store(const char *name, const char *registry, const struct credentials *c);
+fallible helper_get(const char *name, const char *registry, uint64_t wait_ns, struct credentials **ret);
+fallible helper_store(const char *name, const char *registry, const struct credentials *c, uint64_t wait_ns);
 fallible helper_erase(const char *name, const char *registry);
 
 #endif

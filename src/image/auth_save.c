@@ -158,7 +158,8 @@ static json_t *entry_of(const struct credentials *c)
     return entry;
 }
 
-fallible credentials_save(const char *file, const char *registry, const struct credentials *c, char **ret_where)
+fallible credentials_save(const char *file, const char *registry, const struct credentials *c, uint64_t wait_ns,
+                          char **ret_where)
 {
     own(auth_file) struct auth_file f = { .dir = -1 };
     own_mem char *path = NULL;
@@ -172,7 +173,7 @@ fallible credentials_save(const char *file, const char *registry, const struct c
                        "log in to '%.*s', or name another file with --authfile",
                        path, helper, (int)strcspn(registry, "/"), registry);
     if (helper)
-        TRY(helper_store(helper, registry, c));
+        TRY(helper_store(helper, registry, c, wait_ns));
     json_t *auths = object_at(f.doc, "auths");
     remove_keys(auths, registry);
     json_object_set_new(auths, strcmp(registry, "docker.io") == 0 ? AUTH_HUB_SERVER : registry,
@@ -199,7 +200,7 @@ static fallible erase_with_helpers(json_t *doc, const char *registry, bool *ret_
         const char *helper = helper_of(doc, names.items[i]);
         if (!helper || strchr(names.items[i], '/'))
             continue;
-        TRY(helper_get(helper, names.items[i], &c));
+        TRY(helper_get(helper, names.items[i], 0, &c));
         if (!c)
             continue;
         TRY(helper_erase(helper, names.items[i]));

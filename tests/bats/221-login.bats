@@ -40,6 +40,16 @@ erase) rm -f "$dir/$(name "$(cat)")" ;;
 esac
 END
     printf '#!/bin/bash\necho the keychain is locked\nexit 1\n' >"$T/bin/docker-credential-broken"
+    printf '#!/bin/bash\nexec sleep 600\n' >"$T/bin/docker-credential-hangs"
+    printf '#!/bin/bash\nexec cat /dev/zero\n' >"$T/bin/docker-credential-endless"
+    printf '#!/bin/bash\necho "<html>not json"\n' >"$T/bin/docker-credential-rubbish"
+    # what it leaves running has its standard output, as an agent may
+    cat >"$T/bin/docker-credential-agent" <<'END'
+#!/bin/bash
+sleep 600 2>/dev/null &
+echo $! >>"$HELPER_DIR/agents"
+echo '{"Username":"u","Secret":"p"}'
+END
     chmod 755 "$T/bin" "$T/bin"/*
 }
 
@@ -213,6 +223,59 @@ END
     printf '{"credsStore":"missing"}' >"$CONFIG"
     run login "$REGISTRY"
     expect 1 "docker-credential-missing"
+}
+
+@test "a helper that hangs, talks without end, talks rubbish or leaves an agent behind keeps nobody waiting" {
+    local agent
+    mkdir -p "$HOME/.docker"
+    while IFS='|' read -r name words; do
+        printf '{"credsStore":"%s"}' "$name" >"$CONFIG"
+        run timeout 60 "$HUSK" image tags --timeout 300ms "$REGISTRY/x"
+        expect 1 "names a credential helper: going on without credentials: docker-credential-$name get: $words"
+        [[ $output == *"needs a user name and a password"* ]]
+    done <<'END'
+hangs|it has not ended after 0.3 s, and is stopped
+endless|its answer is longer than 1048576 bytes
+rubbish|its answer: 
+END
+    printf '{"credsStore":"hangs"}' >"$CONFIG"
+    run login --timeout 300ms "$REGISTRY"
+    expect 1 "docker-credential-hangs store: it has not ended after 0.3 s, and is stopped"
+    printf '{"credsStore":"agent"}' >"$CONFIG"
+    run timeout 60 "$HUSK" image tags "$REGISTRY/x"
+    expect 0 =latest
+    while read -r agent; do kill "$agent"; done <"$HELPER_DIR/agents"
+}
+
+@test "podman's flags: a password out of a secret, docker's file by name, and which one was used" {
+    printf 'p\n' | "$HUSK" secret create pass -
+    printf 'wrong' | "$HUSK" secret create other -
+    run "$HUSK" login -u u --secret pass --verbose --compat-auth-file "$HOME/c/config.json" "$REGISTRY" </dev/null
+    expect 0 "Used: $HOME/c/config.json"
+    [[ $(jq -r ".auths[\"$REGISTRY\"].auth" "$HOME/c/config.json") == dTpw && ! -e $CONFIG ]]
+    run "$HUSK" login --get-login --compat-auth-file "$HOME/c/config.json" "$REGISTRY"
+    expect 0 =u
+    check_table <<END
+login -u u --secret other $REGISTRY                            | 1 | refuses the credentials
+login -u u --secret none $REGISTRY                             | 1 | --secret: 
+login --secret pass $REGISTRY                                  | 1 | --secret needs --username
+login -u u -p x --password-stdin $REGISTRY                     | 1 | exclude each other
+login --compat-auth-file $HOME/c/x --authfile y $REGISTRY      | 1 | exclude each other
+login -u u -p p --compat-auth-file $HOME/c/x $REGISTRY/team    | 1 | docker's file knows registries alone
+logout --compat-auth-file $HOME/c/config.json $REGISTRY        | 0 | Removed login credentials for $REGISTRY
+logout --compat-auth-file $HOME/c/config.json $REGISTRY        | 0 | Not logged in to $REGISTRY
+END
+}
+
+@test "stored credentials that are not valid any more are asked for anew, by the name that there was" {
+    mkdir -p "$HOME/.docker"
+    printf '{"auths":{"%s":{"auth":"dTpvbGQ="}}}' "$REGISTRY" >"$CONFIG"
+    run setsid "$HUSK" login "$REGISTRY" </dev/null
+    expect 1 "refuses the credentials"
+    run script -qec "'$HUSK' login '$REGISTRY'" /dev/null <<<$'\np\n'
+    expect 0 "Login Succeeded"
+    [[ $output == *"The stored credentials are not valid any more"*"Username (u): "*"Password: "* ]]
+    [[ $(jq -r ".auths[\"$REGISTRY\"].auth" "$CONFIG") == dTpw ]]
 }
 
 @test "a registry that gives identity tokens: the token is kept, not the password, and is what pull shows" {

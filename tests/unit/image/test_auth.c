@@ -87,8 +87,8 @@ TEST(a_credential_helper_is_asked_by_dockers_protocol)
 
     own(credentials) struct credentials *known = NULL;
     own(credentials) struct credentials *unknown = NULL;
-    err *e = credentials_find(NULL, "x.io", "a", &known);
-    err *e2 = credentials_find(NULL, "y.io", "a", &unknown);
+    err *e = credentials_find(NULL, "x.io", "a", 0, &known);
+    err *e2 = credentials_find(NULL, "y.io", "a", 0, &unknown);
     setenv("PATH", old_path, 1);
     unsetenv("REGISTRY_AUTH_FILE");
     unlink(program);
