@@ -83,7 +83,7 @@ fallible remote_search_list(struct strv *ret_registries);
     "/etc/containers/certs.d or\n"                                                                                     \
     "/etc/docker/certs.d.\n"                                                                                           \
     "\n"                                                                                                               \
-    "SSL_CERT_FILE and SSL_CERT_DIR (folders with names as 'openssl rehash' makes them) name other certificate\n"      \
+    "SSL_CERT_FILE and SSL_CERT_DIR (folders; all files in them) name other certificate\n"                             \
     "authorities than the system's; HTTP_PROXY, HTTPS_PROXY and NO_PROXY (hosts, domains, networks, each also with\n"  \
     "a port) are followed."
 

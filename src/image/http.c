@@ -9,12 +9,16 @@
 
 #include "base/log.h"
 #include "base/parse.h"
+#include "image/authorities.h"
 #include "image/proxy.h"
 
 enum { SHELF = 8, REDIRECTS_MAX = 8, CONNECT_MS_MAX = 30000, HEADER_MAX = 16384 };
 
 struct http {
     struct http_options options;
+    char *named;        /* texts of the authorities that the environment names; NULL: files say all */
+    char *all;          /* these and the registry's own; NULL: there are none of either */
+    bool other_folders; /* the environment names them: the system's does not count */
     pthread_mutex_t mutex;
     CURL *idle[SHELF];
     size_t idle_n;
@@ -26,12 +30,28 @@ static void init_curl(void)
         abort();
 }
 
+/* Whom we believe. A text given to libcurl takes the place of the file of authorities, not of the folder, where the
+ * system's are a second time. So that file is part of the text where another folder is named. */
+static void find_authorities(struct http *h)
+{
+    const char *file = getenv("SSL_CERT_FILE"), *folders = getenv("SSL_CERT_DIR");
+    const char *own = h->options.certs ? h->options.certs->authorities : NULL;
+    bool file_named = file && *file;
+    h->other_folders = folders && *folders;
+    if (h->other_folders || (file_named && own))
+        h->named = authorities_of_folders(h->other_folders ? folders : "",
+                                          file_named ? file : curl_version_info(CURLVERSION_NOW)->cainfo);
+    if (h->named || own)
+        h->all = mem_printf("%s%s%s", own ? own : "", own ? "\n" : "", h->named ? h->named : "");
+}
+
 fallible http_new(const struct http_options *options, struct http **ret)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, init_curl);
     struct http *h = mem_zalloc(sizeof *h);
     h->options = *options;
+    find_authorities(h);
     pthread_mutex_init(&h->mutex, NULL);
     *ret = h;
     return NULL;
@@ -44,6 +64,8 @@ void http_free(struct http *h)
     while (h->idle_n)
         curl_easy_cleanup(h->idle[--h->idle_n]);
     pthread_mutex_destroy(&h->mutex);
+    free(h->named);
+    free(h->all);
     free(h);
 }
 
@@ -427,22 +449,25 @@ static void set_certs(const struct http_certs *certs, CURL *curl)
 {
     if (!certs)
         return;
-    set_blob(curl, CURLOPT_CAINFO_BLOB, certs->authorities); /* the system's are in CURLOPT_CAPATH, which stays */
     set_blob(curl, CURLOPT_SSLCERT_BLOB, certs->certificate);
     set_blob(curl, CURLOPT_SSLKEY_BLOB, certs->key);
 }
 
-/* Whom we believe: see certs.h. For a proxy that speaks TLS as well, though what is of one registry is not of it. */
-static void set_authorities(CURL *curl)
+/* For a proxy that speaks TLS as well, though what is of one registry is not of it. */
+static void set_authorities(const struct http *h, CURL *curl)
 {
-    const char *file = getenv("SSL_CERT_FILE"), *folders = getenv("SSL_CERT_DIR");
-    if (file && *file) {
+    const char *file = getenv("SSL_CERT_FILE");
+    if (h->all && *h->all)
+        set_blob(curl, CURLOPT_CAINFO_BLOB, h->all);
+    else if (file && *file)
         curl_easy_setopt(curl, CURLOPT_CAINFO, file);
+    if (h->named && *h->named)
+        set_blob(curl, CURLOPT_PROXY_CAINFO_BLOB, h->named);
+    else if (file && *file)
         curl_easy_setopt(curl, CURLOPT_PROXY_CAINFO, file);
-    }
-    if (folders && *folders) {
-        curl_easy_setopt(curl, CURLOPT_CAPATH, folders);
-        curl_easy_setopt(curl, CURLOPT_PROXY_CAPATH, folders);
+    if (h->other_folders) {
+        curl_easy_setopt(curl, CURLOPT_CAPATH, NULL);
+        curl_easy_setopt(curl, CURLOPT_PROXY_CAPATH, NULL);
     }
 }
 
@@ -465,7 +490,7 @@ static void set_options(const struct transfer *t, CURL *curl, char *said)
         curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
         curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
     }
-    set_authorities(curl);
+    set_authorities(t->h, curl);
     set_certs(o->certs, curl);
 }
 

@@ -100,9 +100,18 @@ teardown() { rm -rf "$HUSK_ROOT" "$HOME"; }
     expect 0
     mkdir "$HOME/authorities"
     cp "$T/pki/ca.crt" "$HOME/authorities/"
+    printf -- '-----BEGIN CERTIFICATE-----\nbroken\n-----END CERTIFICATE-----\n' >"$HOME/authorities/a-broken.pem"
+    head -c 2000 /dev/urandom >"$HOME/authorities/noise"
+    run env SSL_CERT_DIR="/nowhere:$HOME/authorities" "$HUSK" pull -q registry.test/x # as Go's programs read it
+    expect 0
     openssl rehash "$HOME/authorities"
     run env SSL_CERT_DIR="/nowhere:$HOME/authorities" "$HUSK" pull -q registry.test/x
     expect 0
+    run env SSL_CERT_FILE="$T/pki/ca.crt" "$HUSK" pull -q --cert-dir "$T/pki/other" registry.test/x # besides, not instead
+    expect 0
+    mkdir "$HOME/none"
+    run env SSL_CERT_DIR="$HOME/none" "$HUSK" pull -q registry.test/x
+    expect 1 "registry.test:443 cannot prove who it is"
     mkdir -p "$HOME/.config/containers/certs.d/registry.test"
     cp "$T/pki/ca.crt" "$HOME/.config/containers/certs.d/registry.test/"
     run "$HUSK" pull -q registry.test/x
