@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "codec/bind.h"
 #include "codec/toml.h"
 #include "os/fs.h"
+#include "os/ids.h"
 
 enum { FILE_SIZE_MAX = 1 << 20, ENTRIES_MAX = 5000 };
 
@@ -310,6 +312,17 @@ static char *user_folder(void)
     return home && *home ? mem_printf("%s/.config/containers", home) : NULL;
 }
 
+/* What podman has asked a person, and noted: it goes before what the other files say. Caller frees; or NULL. */
+static char *noted_aliases(void)
+{
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (geteuid() == 0 && !ids_in_userns())
+        return mem_strdup("/var/cache/containers/short-name-aliases.conf");
+    if (cache && *cache)
+        return mem_printf("%s/containers/short-name-aliases.conf", cache);
+    return home && *home ? mem_printf("%s/.cache/containers/short-name-aliases.conf", home) : NULL;
+}
+
 fallible registries_load(struct registries **ret)
 {
     own(registries) struct registries *r = registries_new();
@@ -332,6 +345,9 @@ fallible registries_load(struct registries **ret)
         own_mem char *dir = mem_printf("%s/registries.conf.d", user);
         TRY(add_drop_ins(r, dir));
     }
+    own_mem char *noted = noted_aliases();
+    if (noted)
+        TRY(add_file(r, noted, &there));
     *ret = take(r);
     return NULL;
 }

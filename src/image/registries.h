@@ -5,8 +5,9 @@
  * Read: $CONTAINERS_REGISTRIES_CONF, else ~/.config/containers/registries.conf, else /etc/containers/registries.conf;
  * then the drop-ins *.conf of /etc/containers/registries.conf.d and ~/.config/containers/registries.conf.d, in the
  * order of their names, each overriding what came before: a [[registry]] with the same prefix, an alias, the search
- * list. Strict: version 2 alone, unknown keys are refused with the nearest known one. Without any file nothing is
- * rewritten, and a name without a registry is Docker Hub's.
+ * list. Last the aliases that podman noted when it asked somebody which registry is meant: ~/.cache/containers/
+ * short-name-aliases.conf, root's in /var/cache/containers. Strict: version 2 alone, unknown keys are refused with the
+ * nearest known one. Without any file nothing is rewritten, and a name without a registry is Docker Hub's.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #ifndef HUSK_IMAGE_REGISTRIES_H

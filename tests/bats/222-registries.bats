@@ -45,6 +45,18 @@ teardown() { rm -rf "$HUSK_ROOT" "$HOME"; }
     expect 1 "no such image"
 }
 
+@test "an alias that podman noted when it asked somebody goes before the others" {
+    as_user mkdir -p "$USER_HOME/.cache/containers" "$USER_HOME/.config/containers"
+    printf '[aliases]\n"noted" = "%s/team/x"\n' "$REGISTRY" | as_user tee "$USER_HOME/.cache/containers/short-name-aliases.conf" >/dev/null
+    printf '[aliases]\n"noted" = "127.0.0.1:1/team/x"\n' | as_user tee "$USER_HOME/.config/containers/registries.conf" >/dev/null
+    run as_user husk pull -q noted:1
+    expect 0 "=$REGISTRY/team/x:1"
+    run as_user husk image inspect noted:1
+    expect 0
+    as_user rm "$USER_HOME/.cache/containers/short-name-aliases.conf" "$USER_HOME/.config/containers/registries.conf"
+    as_user husk rmi "$REGISTRY/team/x:1"
+}
+
 @test "a name without a registry is searched for in order" {
     printf 'unqualified-search-registries = ["127.0.0.1:1", "%s", "never.invalid"]\n' "$REGISTRY" >"$CONF"
     run "$HUSK" pull -q solo
