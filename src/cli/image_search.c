@@ -12,7 +12,7 @@
 #include "image/search.h"
 
 struct search_opts {
-    bool no_trunc, list_tags;
+    bool no_trunc, list_tags, compatible;
     const char *format;
     struct strv filters;
     struct opt_i64 limit;
@@ -22,7 +22,9 @@ enum { LIMIT_DEFAULT = 25, LIMIT_MAX = 100, DESCRIPTION_WIDTH = 45 };
 
 #define T struct search_opts
 static const struct opt search_rows[] = {
-    OPT_STRS('f', "filter", T, filters, "KEY=VALUE", "Only those with is-official=true|false, stars=NUMBER or more"),
+    OPT_FLAG(0, "compatible", T, compatible, "With the column AUTOMATED, as docker once had it: no registry says it"),
+    OPT_STRS('f', "filter", T, filters, "KEY=VALUE",
+             "Only those with is-official=true|false, stars=NUMBER or more, is-automated=true|false (none is)"),
     OPT_STR(0, "format", T, format, "json|TEMPLATE", "Print this for each"),
     OPT_I64(0, "limit", T, limit, "NUMBER", "At most so many of each registry, 1 to 100 (default 25)"),
     OPT_FLAG(0, "list-tags", T, list_tags, "The tags of a repository instead"),
@@ -92,6 +94,7 @@ static fallible tags_run(const void *opts_, struct args args)
 struct filter {
     int64_t stars;
     int official; /* -1: either */
+    bool automated;
 };
 
 static fallible read_filters(const struct strv *words, struct filter *ret)
@@ -105,8 +108,13 @@ static fallible read_filters(const struct strv *words, struct filter *ret)
         } else if (str_starts(word, "is-official=")) {
             TRY_AS(parse_bool(word + strlen("is-official="), &yes), "--filter is-official");
             ret->official = yes;
+        } else if (str_starts(word, "is-automated=")) {
+            TRY_AS(parse_bool(word + strlen("is-automated="), &ret->automated), "--filter is-automated");
         } else {
-            return err_new(ERR_INVALID, "--filter '%.100s' is not one of is-official=true|false, stars=NUMBER", word);
+            return err_new(ERR_INVALID,
+                           "--filter '%.100s' is not one of is-official=true|false, is-automated=true|false, "
+                           "stars=NUMBER",
+                           word);
         }
     }
     return NULL;
@@ -119,7 +127,7 @@ static void keep_rows(json_t *rows, const struct filter *f, bool whole, const ch
         bool official = json_is_true(json_object_get(row, "IsOfficial"));
         const char *text = json_string_value(json_object_get(row, "Description"));
         if (json_integer_value(json_object_get(row, "StarCount")) < f->stars ||
-            (f->official >= 0 && official != (f->official == 1))) {
+            (f->official >= 0 && official != (f->official == 1)) || f->automated) {
             json_array_remove(rows, i);
             continue;
         }
@@ -132,12 +140,21 @@ static void keep_rows(json_t *rows, const struct filter *f, bool whole, const ch
             json_object_set_new(row, "Name", json_string(full));
         }
         json_object_set_new(row, "Official", json_string(official ? "[OK]" : ""));
+        /* docker's and podman's other names */
+        json_object_set_new(row, "Index", json_string(registry));
+        json_object_set(row, "Stars", json_object_get(row, "StarCount"));
+        json_object_set_new(row, "Automated", json_string(""));
+        json_object_set_new(row, "IsAutomated", json_false());
     }
 }
 
 static const struct table_column search_columns[] = {
     { "NAME", "Name" }, { "DESCRIPTION", "Description" }, { "STARS", "StarCount" }, { "OFFICIAL", "Official" },
     { NULL, NULL },
+};
+static const struct table_column compatible_columns[] = {
+    { "NAME", "Name" },         { "DESCRIPTION", "Description" }, { "STARS", "StarCount" },
+    { "OFFICIAL", "Official" }, { "AUTOMATED", "Automated" },     { NULL, NULL },
 };
 
 struct target {
@@ -203,7 +220,7 @@ static fallible search_all(const struct search_opts *o, const struct target *tar
         keep_rows(rows, &filter, o->no_trunc, targets[i].registry);
         json_array_extend(all, rows);
     }
-    return table_print(search_columns, all, o->format);
+    return table_print(o->compatible ? compatible_columns : search_columns, all, o->format);
 }
 
 static fallible search_run(const void *opts_, struct args args)

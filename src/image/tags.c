@@ -5,15 +5,27 @@
 
 enum { PAGES_MAX = 1000 };
 
+/* RFC 8288: <URL>; rel="next", <URL>; rel="last". Caller frees the URL; NULL: there is no next page. */
+static char *next_link(const char *links)
+{
+    for (const char *open = strchr(links, '<'), *close; open; open = strchr(close, '<')) {
+        close = strchr(open, '>');
+        if (!close)
+            break;
+        own_mem char *words = mem_strndup(close, strcspn(close, "<"));
+        if (strstr(words, "next"))
+            return mem_strndup(open + 1, (size_t)(close - open - 1));
+    }
+    return NULL;
+}
+
+/* The path alone counts: behind a proxy a registry often does not know the name and the scheme that it is asked by. */
 char *registry_next_page(const struct server *s, const struct http_answer *a)
 {
-    const char *open = a->link ? strchr(a->link, '<') : NULL, *close = open ? strchr(open, '>') : NULL;
-    if (!close || !strstr(close, "next"))
-        return NULL;
-    own_mem char *target = mem_strndup(open + 1, (size_t)(close - open - 1));
-    if (target[0] == '/' && target[1] != '/')
-        return mem_printf("%s%s", s->base, target);
-    return http_same_origin(target, s->base) ? take(target) : NULL;
+    own_mem char *target = a->link ? next_link(a->link) : NULL;
+    const char *scheme = target ? strstr(target, "://") : NULL;
+    const char *path = scheme ? strchr(scheme + 3, '/') : target;
+    return path && path[0] == '/' && path[1] != '/' ? mem_printf("%s%s", s->base, path) : NULL;
 }
 
 static fallible read_tags(const struct http_answer *a, struct strv *tags)
@@ -35,8 +47,10 @@ fallible registry_list_tags(struct registry *r, struct strv *ret_tags)
         own(http_answer) struct http_answer *a = NULL;
         TRY(server_get(s, target, "application/json", REGISTRY_MANIFEST_MAX, &a));
         TRY_AS(read_tags(a, ret_tags), "registry '%s'", s->registry);
-        free(target);
+        own_mem char *before = take(target);
         target = registry_next_page(s, a);
+        if (target && (page + 1 == PAGES_MAX || strcmp(target, before) == 0))
+            return err_new(ERR_CORRUPT, "registry '%s': its list of tags has no end", s->registry);
     }
     return NULL;
 }

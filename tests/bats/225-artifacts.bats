@@ -127,6 +127,13 @@ END
     expect 0 "$REGISTRY/team/x=1"
     run "$HUSK" search --list-tags "$REGISTRY/team/x"
     expect 0 "~NAME +TAG"
+    local lie
+    for lie in pages pages-elsewhere; do # page by page, at the registry itself, whatever it is called inside
+        run "$HUSK" image tags "$LIAR/$lie"
+        expect 0 "=$(printf '%s\n' 0-a 0-b 1-a 1-b 2-a 2-b)"
+    done
+    run "$HUSK" image tags "$LIAR/pages-endless"
+    expect 1 "its list of tags has no end"
     run "$HUSK" image tags "$REGISTRY/nothing"
     expect 1 "tags of '$REGISTRY/nothing': registry '$REGISTRY' has no such image"
     run "$HUSK" image tags "$REGISTRY/team/x:1"
@@ -142,6 +149,12 @@ END
     expect 0 "=$LIAR/other/tool 0"$'\n'"$LIAR/other/tool 0"
     run "$HUSK" search --limit 4 --filter stars=1 --no-trunc --format json "$LIAR/tool"
     [[ $(wc -l <<<"$output") == 2 && $(jq -r '.Description | length' <<<"${lines[0]}") -gt 60 ]]
+    run "$HUSK" search --limit 1 --compatible "$LIAR/tool"
+    expect 0 "~OFFICIAL +AUTOMATED"
+    run "$HUSK" search --limit 1 --format '{{.Index}} {{.Stars}} {{.Automated}} {{.IsAutomated}}' "$LIAR/tool"
+    expect 0 "~^$LIAR [0-9]+  false$"
+    run "$HUSK" search --filter is-automated=true --format '{{.Name}}' "$LIAR/tool"
+    expect 0 "="
     run "$HUSK" search "$REGISTRY/tea"
     expect 0 "$REGISTRY/team/x"
     run "$HUSK" search "$REGISTRY/nothing-like-that"

@@ -117,7 +117,8 @@ schema1 cut cut-always short stall late wrong-range no-range busy busy-always br
 content-digest other-manifest token token-user token-user-always token-realm token-empty token-newline token-identity basic redirect
 redirect-loop redirect-file redirect-manifest headers
 held held-cut held-again held-other held-digest held-diff-id no-rootfs no-diff-ids bad-diff-id config-is-layer layer-is-config nested nested-hidden itself few-left
-endless-manifest endless-error endless-config endless-layer endless-range token-endless""".split()
+endless-manifest endless-error endless-config endless-layer endless-range token-endless
+pages pages-elsewhere pages-endless""".split()
 
 
 # Those that lie to who pushes. Only uploads are lied about; manifests are kept under DIR/pushed/.
@@ -212,7 +213,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if not self.may(lie):
             return None
         manifest, blobs = self.image.lie(lie)
+        if kind == "tags":
+            return self.do_tags(lie)
         return self.do_manifest(lie, name, manifest) if kind == "manifests" else self.do_blob(lie, name, blobs)
+
+    def do_tags(self, lie):
+        """Three pages of two tags; where the next one is said to be at is a matter of taste."""
+        query = urllib.parse.parse_qs(urllib.parse.urlparse(self.path).query)
+        page = int(query.get("page", ["0"])[0])
+        host = "https://inside.invalid:1" if lie == "pages-elsewhere" else ""
+        following = '<%s/v2/%s/tags/list?page=%d>; rel="next"' % (host, lie, 1 if lie == "pages-endless" else page + 1)
+        first = '<%s/v2/%s/tags/list>; rel="first", ' % (host, lie)
+        headers = {"Link": first + following} if page < 2 or lie == "pages-endless" else {}
+        tags = ["%d-a" % page, "%d-b" % page]
+        return self.answer(200, json.dumps({"name": lie, "tags": tags}).encode(), **headers)
 
     def do_search(self):
         query = urllib.parse.parse_qs(urllib.parse.urlparse(self.path).query)
