@@ -11,6 +11,7 @@
 #include "cli/image_copy.h"
 #include "cli/image_outfile.h"
 #include "cli/image_places.h"
+#include "cli/image_sign.h"
 #include "os/fs.h"
 #include "transport/trust.h"
 
@@ -19,6 +20,7 @@ struct copy_opts {
     const char *platform, *digestfile, *policy;
     const char *src_creds, *dest_creds, *src_tls, *dest_tls;
     struct remote_opts remote;
+    struct sign_by sign;
 };
 
 #define T struct copy_opts
@@ -34,6 +36,7 @@ static const struct opt copy_rows[] = {
     OPT_STR(0, "src-creds", T, src_creds, "USER:PASSWORD", "Log in to the source's registry with these"),
     OPT_STR(0, "src-tls-verify", T, src_tls, "true|false", "As --tls-verify, for the source",
             .words = remote_true_false),
+    SIGN_BY_OPTIONS(T),
     POLICY_OPTION(T),
     REMOTE_OPTIONS(T),
     OPT_END,
@@ -108,6 +111,7 @@ static fallible copy_run(const void *opts_, struct args args)
     own(image_session) struct image_session *s = NULL;
     own(policy) struct policy *policy = NULL;
     own(outfile) struct outfile *digestfile = NULL;
+    own(sigstore_key) struct sigstore_key *key = NULL;
     own_mem char *digest = NULL;
     struct remote_opts from_remote = remote_of(o, PLACE_SOURCE), to_remote = remote_of(o, PLACE_SINK);
     if (o->all && o->platform)
@@ -115,6 +119,10 @@ static fallible copy_run(const void *opts_, struct args args)
     (void)signal(SIGPIPE, SIG_IGN); /* a reader that goes away is an error like any other */
     TRY(place_parse(args.v[0], PLACE_SOURCE, &from));
     TRY(place_parse(args.v[1], PLACE_SINK, &to));
+    TRY(sign_by_key(&o->sign, &key));
+    if (key && to->kind != PLACE_REGISTRY)
+        return err_new(ERR_UNSUPPORTED, "--sign-by-sigstore-private-key is for copies to a registry: elsewhere "
+                                        "'husk image sign' signs");
     if (o->digestfile)
         TRY_AS(outfile_open(o->digestfile, &digestfile), "--digestfile");
     TRY(place_open(from, PLACE_SOURCE, &from_remote));
@@ -125,6 +133,8 @@ static fallible copy_run(const void *opts_, struct args args)
     TRY(open_store(from, to, &s));
     TRY(confine(from, to, s));
     TRY_AS(run(o, from, to, s, policy, &digest), "copy '%s' to '%s'", args.v[0], args.v[1]);
+    if (key)
+        TRY(sign_pushed(key, to->ref, &to->remote->options, digest));
     return write_digest(digestfile, digest);
 }
 

@@ -10,6 +10,7 @@
 #include "cli/image_outfile.h"
 #include "cli/image_pack.h"
 #include "cli/image_places.h"
+#include "cli/image_sign.h"
 #include "os/fs.h"
 #include "transport/list.h"
 
@@ -20,6 +21,7 @@ struct push_opts {
     struct strv add;
     struct pack_opts pack;
     struct remote_opts remote;
+    struct sign_by sign;
 };
 
 static const char *const formats[] = { "oci", "v2s2", NULL };
@@ -36,6 +38,7 @@ static const struct opt push_rows[] = {
     OPT_FLAG('p', "purge", T, purge, "Remove the list from the store when it is pushed"),
     OPT_FLAG('q', "quiet", T, quiet, "Show no progress"),
     OPT_FLAG(0, "rm", T, remove, "The same as --purge"),
+    SIGN_BY_OPTIONS(T),
     REMOTE_OPTIONS(T),
     OPT_END,
 };
@@ -171,6 +174,7 @@ static fallible push_run(const void *opts_, struct args args)
     own(place) struct place *to = NULL;
     own(origins) struct origins origins = { .refs = NULL };
     own(outfile) struct outfile *digestfile = NULL;
+    own(sigstore_key) struct sigstore_key *key = NULL;
     own_mem char *full = NULL;
     own_mem char *digest = NULL;
     if (o->insecure)
@@ -180,6 +184,10 @@ static fallible push_run(const void *opts_, struct args args)
     TRY(how_to_pack(o, &packing)); /* what is wrong is said before anything is asked of a registry */
     TRY(list_full_name(args.v[0], &full));
     TRY(place_parse(args.n > 1 ? args.v[1] : full, PLACE_SINK, &to));
+    TRY(sign_by_key(&o->sign, &key));
+    if (key && (to->kind != PLACE_REGISTRY || (o->all.set && !o->all.v)))
+        return err_new(ERR_UNSUPPORTED, "--sign-by-sigstore-private-key is for lists that go to a registry whole: "
+                                        "elsewhere 'husk image sign' signs");
     if (o->digestfile)
         TRY_AS(outfile_open(o->digestfile, &digestfile), "--digestfile");
     TRY(place_open(to, PLACE_SINK, &remote));
@@ -190,6 +198,8 @@ static fallible push_run(const void *opts_, struct args args)
         TRY_AS(list_as_docker(list), "--format v2s2");
     TRY(confine(s, to));
     TRY_AS(push_to(o, s->store, list, &origins, to, &digest), "push list '%s'", full);
+    if (key)
+        TRY(sign_pushed(key, to->ref, &to->remote->options, digest));
     TRY(write_digest(digestfile, digest));
     printf("%s\n", digest);
     return o->purge || o->remove ? layout_remove_name(s->store, full) : NULL;

@@ -10,6 +10,7 @@
 #include "cli/image_common.h"
 #include "cli/image_pack.h"
 #include "cli/image_remote.h"
+#include "cli/image_sign.h"
 #include "layers/push.h"
 #include "os/fs.h"
 #include "transport/repack.h"
@@ -19,6 +20,7 @@ struct push_opts {
     const char *platform, *digestfile, *format;
     struct pack_opts pack;
     struct remote_opts remote;
+    struct sign_by sign;
 };
 
 static const char *const forms[] = { "oci", "v2s2", "docker", NULL };
@@ -32,6 +34,7 @@ static const struct opt push_rows[] = {
     OPT_STR(0, "platform", T, platform, "OS/ARCH[/VARIANT]", "Push this platform's manifest alone"),
     OPT_FLAG('q', "quiet", T, quiet, "Print only the image's name"),
     OPT_FLAG(0, "remove-signatures", T, remove_signatures, "As with podman: a push takes no signatures along"),
+    SIGN_BY_OPTIONS(T),
     REMOTE_OPTIONS(T),
     TRUST_OPTION(T),
     OPT_END,
@@ -93,25 +96,34 @@ static fallible push_changed(struct layout *l, const struct push_opts *opts, con
     return NULL;
 }
 
-static fallible push_one(struct image_session *s, const struct push_opts *opts, const struct push_options *options,
-                         const char *what, const struct ref *to, int digest_fd)
+struct pushing {
+    const struct push_opts *opts;
+    struct push_options options;
+    const struct sigstore_key *key; /* or NULL */
+    int digest_fd;
+};
+
+static fallible push_one(struct image_session *s, const struct pushing *p, const char *what, const struct ref *to)
 {
+    const struct push_opts *opts = p->opts;
     own(push_result) struct push_result *r = NULL;
     own_mem char *name = ref_full(to);
     if (is_changed(opts))
-        TRY_AS(push_changed(s->store, opts, options, what, to, &r), "image '%.300s'", what);
+        TRY_AS(push_changed(s->store, opts, &p->options, what, to, &r), "image '%.300s'", what);
     else
-        TRY(push_image(s->store, what, to, options, &r));
+        TRY(push_image(s->store, what, to, &p->options, &r));
+    if (p->key)
+        TRY(sign_pushed(p->key, to, &p->options.registry, r->digest));
     if (opts->quiet)
         printf("%s\n", name);
     else
         printf("%s: digest: %s size: %lld\n", to->tag ? to->tag : to->digest, r->digest, (long long)r->size);
     fflush(stdout);
-    return digest_fd >= 0 ? fs_write_fd(digest_fd, r->digest, strlen(r->digest), opts->digestfile) : NULL;
+    return p->digest_fd >= 0 ? fs_write_fd(p->digest_fd, r->digest, strlen(r->digest), opts->digestfile) : NULL;
 }
 
-static fallible push_tags(struct image_session *s, const struct push_opts *opts, const struct push_options *options,
-                          const struct ref *from, const struct ref *to, int digest_fd)
+static fallible push_tags(struct image_session *s, const struct pushing *p, const struct ref *from,
+                          const struct ref *to)
 {
     own(oci_index) struct oci_index *index = NULL;
     size_t pushed = 0;
@@ -124,7 +136,7 @@ static fallible push_tags(struct image_session *s, const struct push_opts *opts,
             strcmp(ref->repository, from->repository) != 0)
             continue;
         struct ref target = { .registry = to->registry, .repository = to->repository, .tag = ref->tag };
-        TRY(push_one(s, opts, options, name, &target, digest_fd));
+        TRY(push_one(s, p, name, &target));
         pushed++;
     }
     if (!pushed)
@@ -156,6 +168,7 @@ static fallible push_run(const void *opts_, struct args args)
     own(image_session) struct image_session *s = NULL;
     own(progress_view) struct progress_view *view = progress_view_new(opts->quiet);
     own(remote) struct remote *remote = NULL;
+    own(sigstore_key) struct sigstore_key *key = NULL;
     own_fd int digest_fd = -1;
 
     TRY(check_all_tags(opts, args));
@@ -165,16 +178,17 @@ static fallible push_run(const void *opts_, struct args args)
     err_ignore(no_name, "an ID");
     TRY(ref_parse(args.n > 1 ? without_transport(args.v[1]) : args.v[0], &to));
     TRY(remote_prepare(&opts->remote, to, REGISTRY_PUSH, &remote));
+    TRY(sign_by_key(&opts->sign, &key));
     TRY(digestfile_open(opts->digestfile, &digest_fd));
     TRY(image_session_open(&s));
     TRY(image_confine(s, -1));
-    struct push_options options = {
-        .platform = opts->platform,
-        .registry = remote->options,
-        .progress = progress_of_view(view),
+    struct pushing pushing = {
+        .opts = opts,
+        .options = { .platform = opts->platform, .registry = remote->options, .progress = progress_of_view(view) },
+        .key = key,
+        .digest_fd = digest_fd,
     };
-    return opts->all_tags ? push_tags(s, opts, &options, from, to, digest_fd)
-                          : push_one(s, opts, &options, args.v[0], to, digest_fd);
+    return opts->all_tags ? push_tags(s, &pushing, from, to) : push_one(s, &pushing, args.v[0], to);
 }
 
 const struct command cmd_push = {

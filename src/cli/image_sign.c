@@ -14,6 +14,7 @@
 
 #include "cli/image_copy.h"
 #include "cli/image_places.h"
+#include "cli/image_sign.h"
 #include "codec/digest.h"
 #include "image/sigstore.h"
 #include "os/fs.h"
@@ -164,6 +165,7 @@ struct signing {
     const struct sigstore_key *key;
     const char *identity; /* what it is signed for */
     const char *name;     /* where it lies: its full name */
+    bool quiet;           /* the digests are not printed */
     struct source *from;
     struct sink *to;
 };
@@ -243,7 +245,8 @@ static fallible sign_one(struct signing *s, const char *digest)
     own_mem char *signature = NULL;
     TRY(sigstore_sign(s->key, payload, strlen(payload), &signature));
     TRY(put_signature(s, digest, payload, signature, m));
-    printf("%s\n", digest);
+    if (!s->quiet)
+        printf("%s\n", digest);
     return NULL;
 }
 
@@ -293,6 +296,41 @@ static fallible sign_here(const struct sign_opts *o, struct place *from, struct 
     };
     return sign_all(&signing, o->recursive);
 }
+
+/* ---- for what is pushed ---- */
+
+fallible sign_by_key(const struct sign_by *o, struct sigstore_key **ret)
+{
+    static const char cure[] = "give a key made by 'husk image key generate' to --sign-by-sigstore-private-key";
+    struct sign_opts key = { .passphrase_file = o->passphrase_file };
+    if (o->gpg || o->sequoia)
+        return err_new(ERR_UNSUPPORTED, "--%s: husk makes no OpenPGP signatures: %s",
+                       o->gpg ? "sign-by" : "sign-by-sq-fingerprint", cure);
+    if (o->parameters)
+        return err_new(ERR_UNSUPPORTED, "--sign-by-sigstore: husk signs with a key alone, without Fulcio and Rekor: %s",
+                       cure);
+    if (o->passphrase_file && !o->private_key)
+        return err_new(ERR_INVALID, "--sign-passphrase-file is for --sign-by-sigstore-private-key");
+    if (o->private_key)
+        TRY_AS(read_private(&key, o->private_key, ret), "--sign-by-sigstore-private-key");
+    return NULL;
+}
+
+fallible sign_pushed(const struct sigstore_key *key, const struct ref *to, const struct registry_options *registry,
+                     const char *digest)
+{
+    own(source) struct source *source = NULL;
+    own(sink) struct sink *sink = NULL;
+    own_mem char *name = ref_full(to);
+    struct ref pushed = { .registry = to->registry, .repository = to->repository, .digest = (char *)digest };
+    TRY(source_registry(&pushed, registry, &source));
+    TRY(sink_registry(&pushed, registry, &sink));
+    struct signing signing = { .key = key, .identity = name, .name = name, .quiet = true, .from = source, .to = sink };
+    TRY_AS(sign_all(&signing, true), "sign '%s'", name);
+    return NULL;
+}
+
+/* ---- the command ---- */
 
 static fallible check_identity(const struct sign_opts *o)
 {

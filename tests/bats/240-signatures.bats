@@ -201,6 +201,45 @@ PY
     [[ $(wc -l <<<"$output") == 3 ]]
 }
 
+@test "push, manifest push and copy sign what they bring, with podman's flags" {
+    unset COSIGN_PASSWORD
+    echo 'a password' >password
+    local by=(--sign-by-sigstore-private-key "$T/good.key" --sign-passphrase-file "$PWD/password")
+    "$HUSK" copy "oci:$T/oci:here" store:here
+    run "$HUSK" push "${by[@]}" here "$REGISTRY/pushed:1"
+    expect 0 "1: digest: sha256:"
+    "$HUSK" image verify --key "$T/good.pub" --sign-identity "$REGISTRY/pushed:1" "$REGISTRY/pushed:1"
+    payload_of pushed:1 p
+    openssl dgst -sha256 -verify "$T/good.pub" -signature p.sig p
+    run "$HUSK" pull -q --signature-policy "$T/policy.json" "$REGISTRY/pushed:1"
+    expect 0
+    "$HUSK" push --quiet --compression-format zstd "${by[@]}" here "$REGISTRY/packed:1" # what came to be there is signed
+    "$HUSK" image verify --key "$T/good.pub" "$REGISTRY/packed:1"
+    "$HUSK" copy "${by[@]}" "oci:$T/oci:plain" "docker://$REGISTRY/copied:1"
+    "$HUSK" image verify --key "$T/good.pub" "$REGISTRY/copied:1"
+    "$HUSK" manifest create list here
+    "$HUSK" manifest push "${by[@]}" list "docker://$REGISTRY/list:1"
+    "$HUSK" image verify --key "$T/good.pub" "$REGISTRY/list:1"
+    run "$HUSK" pull -q --signature-policy "$T/policy.json" "$REGISTRY/list:1"
+    expect 0
+    echo wrong >password
+    check_table <<ROWS
+push ${by[*]} here $REGISTRY/refused:1                            | 1 | the password is not the private key's
+push --sign-by-sigstore-private-key /nosuch here $REGISTRY/refused:1 | 1 | --sign-by-sigstore-private-key: 
+push --sign-passphrase-file password here $REGISTRY/refused:1     | 1 | is for --sign-by-sigstore-private-key
+push --sign-by me@x.io here $REGISTRY/refused:1                   | 1 | husk makes no OpenPGP signatures: give a key
+push --sign-by-sq-fingerprint 12 here $REGISTRY/refused:1         | 1 | husk makes no OpenPGP signatures: give a key
+push --sign-by-sigstore file here $REGISTRY/refused:1             | 1 | without Fulcio and Rekor: give a key
+copy ${by[*]} store:here oci:x                                    | 1 | 
+ROWS
+    echo 'a password' >password
+    run "$HUSK" copy "${by[@]}" store:here oci:x
+    expect 1 "is for copies to a registry: elsewhere 'husk image sign' signs"
+    [[ ! -e x ]]
+    run "$HUSK" image tags "$REGISTRY/refused"
+    expect 1 # nothing came
+}
+
 @test "which scope holds is what skopeo says, too" {
     local any='[{"type":"insecureAcceptAnything"}]' no='[{"type":"reject"}]' scopes want i=0
     for scopes in "\"$REGISTRY\":$any" "\"$REGISTRY/signed\":$any" "\"$REGISTRY/signed:1\":$any" \
