@@ -78,7 +78,20 @@ struct row {
     int64_t created, bytes;
 };
 
-static struct row make_row(const struct image_row *image, bool whole)
+/* What docker's and podman's templates ask for besides; a plain list has no time for it. */
+static void add_other_words(json_t *row, const struct image_row *image)
+{
+    static const char *const uncounted[] = { "Containers", "SharedSize", "UniqueSize" }; /* docker says so, too */
+    for (size_t i = 0; i < ARRAY_SIZE(uncounted); i++)
+        (void)json_object_set_new(row, uncounted[i], json_string("N/A"));
+    (void)json_object_set(row, "VirtualSize", json_object_get(row, "Size"));
+    (void)json_object_set(row, "Created", json_object_get(row, "CreatedSince"));
+    (void)json_object_set(row, "CreatedTime", json_object_get(row, "CreatedAt"));
+    (void)json_object_set_new(row, "Id", json_string(digest_hex(image->id)));
+    (void)json_object_set_new(row, "Dangling", json_boolean(!image->name));
+}
+
+static struct row make_row(const struct image_row *image, bool whole, bool all_words)
 {
     char size[32], when[96], at[40];
     struct row r = { json_object(), images_created_ns(image->created), image->bytes };
@@ -89,6 +102,8 @@ static struct row make_row(const struct image_row *image, bool whole)
     (void)json_object_set_new(r.json, "CreatedAt", json_string(r.created ? format_time_local(r.created, at) : "N/A"));
     (void)json_object_set_new(r.json, "CreatedSince", json_string(r.created ? ago(r.created, when) : "N/A"));
     (void)json_object_set_new(r.json, "Size", json_string(format_bytes((uint64_t)r.bytes, size)));
+    if (all_words)
+        add_other_words(r.json, image);
     return r;
 }
 
@@ -149,7 +164,7 @@ static fallible make_rows(struct engine *engine, const struct images_opts *o, co
         if (passes)
             TRY(images_filter_passes(engine, &images->rows[i], &filter, &passes));
         if (passes)
-            rows[rows_n++] = make_row(&images->rows[i], o->no_trunc);
+            rows[rows_n++] = make_row(&images->rows[i], o->no_trunc, o->format != NULL);
     }
     sort_rows(rows, rows_n, o->sort);
     for (size_t i = 0; i < rows_n; i++)

@@ -11,7 +11,7 @@
 #include "layers/layer.h"
 
 struct tree_opts {
-    bool svg, no_trunc;
+    bool svg, no_trunc, whatrequires;
     const char *format;
 };
 
@@ -22,6 +22,7 @@ static const struct opt tree_options[] = {
     OPT_FLAG(0, "svg", T, svg, "As a picture (SVG) on standard output"),
     OPT_FLAG(0, "no-trunc", T, no_trunc, "Whole layer digests and instructions"),
     OPT_STR(0, "format", T, format, "WORD", "text (default) or json", .words = formats),
+    OPT_FLAG(0, "whatrequires", T, whatrequires, "What stands on IMAGE: the layers and images above its topmost one"),
     OPT_END,
 };
 #undef T
@@ -193,6 +194,25 @@ static void print_image(const struct node *root, const struct image *image, bool
            format_bytes(all, all_text), format_bytes(alone, own_text));
 }
 
+static void print_above(const struct node *root, const struct image *image, bool whole)
+{
+    const struct strv *ids = &image->config->rootfs->diff_ids;
+    own_mem char *name = shown_name(image);
+    own_strv struct strv same = { 0 };
+    const struct node *n = root;
+    for (size_t i = 0; i < ids->n && n; i++)
+        n = step(n, ids->items[i]);
+    if (!n)
+        return;
+    printf("%s\n", name);
+    for (size_t i = 0; i < n->names.n; i++)
+        if (!str_eq(n->names.items[i], name))
+            printf("   the same layers: %s\n", n->names.items[i]);
+    print_below(n, "", ids->n + 1, whole);
+    users_of(n, name, &same);
+    printf("\n%zu image%s stand%s on it\n", same.n, same.n == 1 ? "" : "s", same.n == 1 ? "s" : "");
+}
+
 /* ---- JSON ---- */
 
 static json_t *json_node(const struct node *n)
@@ -329,6 +349,8 @@ static fallible tree_run(const void *opts_, struct args args)
     own(node) struct node *root = mem_zalloc(sizeof *root);
     if (o->svg && o->format)
         return err_new(ERR_INVALID, "--svg and --format exclude each other");
+    if (o->whatrequires && (!args.n || o->svg || o->format))
+        return err_new(ERR_INVALID, "--whatrequires needs an IMAGE, and is text alone");
     TRY(look_open(&look));
     TRY(look_confine(look, NULL, NULL));
     if (args.n)
@@ -340,6 +362,8 @@ static fallible tree_run(const void *opts_, struct args args)
         print_svg(root);
     else if (o->format && str_eq(o->format, "json"))
         print_json(root);
+    else if (o->whatrequires)
+        print_above(root, only, o->no_trunc);
     else if (only)
         print_image(root, only, o->no_trunc);
     else

@@ -138,6 +138,20 @@ passwd 2"
     expect 1 "exclude each other"
 }
 
+@test "tree --whatrequires: what stands on an image" {
+    run "$HUSK" image tree --whatrequires base
+    expect 0 "[other:latest]"
+    output_has "[app:latest]"
+    output_has "2 images stand on it"
+    run as_user husk image tree --whatrequires app
+    expect 0 "0 images stand on it"
+    check_table <<'ROWS'
+image tree --whatrequires             | 1 | needs an IMAGE
+image tree --whatrequires --svg app   | 1 | is text alone
+image tree --whatrequires nope        | 1 | nope
+ROWS
+}
+
 @test "diff: configuration, packages and files of two images" {
     run "$HUSK" image diff base app
     expect 0 'Cmd: ["sh"] -> ["app"]'

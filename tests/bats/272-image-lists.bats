@@ -34,6 +34,15 @@ names() { "$HUSK" images --format '{{.Repository}}:{{.Tag}}' "$@"; }
     expect 1 "'colour' is not one of created, id, repository, size, tag"
 }
 
+@test "images: the words of docker's and podman's templates" {
+    run "$HUSK" images --format '{{.Containers}} {{.SharedSize}} {{.UniqueSize}} {{.VirtualSize}}={{.Size}}' app
+    expect 0 "~^N/A N/A N/A ([^ ]+)=([^ ]+)$"
+    [[ ${BASH_REMATCH[1]} == "${BASH_REMATCH[2]}" ]]
+    [[ $("$HUSK" images --format '{{.Id}}|{{.Created}}|{{.CreatedTime}}' app) == \
+        "$("$HUSK" images --format '{{.ID}}' --no-trunc app | cut -d: -f2)|$("$HUSK" images --format '{{.CreatedSince}}|{{.CreatedAt}}' app)" ]]
+    [[ $("$HUSK" images --format '{{.Dangling}}' --filter dangling=true) == true ]]
+}
+
 @test "images: filters" {
     [[ $(ids --filter dangling=true) == "$(cat "$T/unnamed")" ]]
     [[ $(ids --filter dangling=false | wc -l) == 3 ]]
@@ -84,6 +93,12 @@ ROWS
     [[ $("$HUSK" history --format json app | jq -rs '.[1].Comment') == "layer 3" ]]
     run "$HUSK" history nope
     expect 1 nope
+    # letters of several bytes: cut between them, and counted as docker counts
+    printf 'FROM scratch\nLABEL x=%s\n' "$(printf 'ä%.0s' {1..60})" | "$HUSK" build -q -t letters -
+    run "$HUSK" history --format '{{.CreatedBy}}|' letters
+    expect 0 "ä…|"
+    [[ $(head -n 1 <<<"${output%%|*}" | wc -m) == 46 ]]
+    "$HUSK" rmi letters
 }
 
 @test "inspect: docker's fields with docker's types" {
