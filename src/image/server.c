@@ -256,15 +256,29 @@ static fallible too_many(const struct server *s, const struct http_answer *a, co
                    when);
 }
 
+/* 401: who asks is not known, or may not do it; a registry tells nobody else which. */
+static fallible unauthenticated(const struct server *s, const char *words)
+{
+    bool push = strstr(s->scope, "push") != NULL;
+    if (s->auth && push)
+        return err_new(ERR_UNAUTHENTICATED, "registry '%s' does not let these credentials push to '%s'%s", s->registry,
+                       s->repository, words);
+    if (push)
+        return err_new(ERR_UNAUTHENTICATED, "registry '%s' needs credentials for a push to '%s' ('husk login %s')%s",
+                       s->registry, s->repository, s->registry, words);
+    if (s->auth)
+        return err_new(ERR_UNAUTHENTICATED, "registry '%s' refuses the credentials, or has no such image%s",
+                       s->registry, words);
+    return err_new(ERR_UNAUTHENTICATED, "registry '%s' has no such image, or it needs credentials ('husk login %s')%s",
+                   s->registry, s->registry, words);
+}
+
 fallible server_error(struct server *s, const struct http_answer *a)
 {
     own_mem char *words = error_words(a);
     switch (a->status) {
     case 401:
-        return err_new(ERR_UNAUTHENTICATED, "registry '%s' %s%s", s->registry,
-                       s->auth ? "refuses the credentials, or has no such image"
-                               : "has no such image, or it needs credentials",
-                       words);
+        return unauthenticated(s, words);
     case 403:
         return err_new(ERR_DENIED, "registry '%s' forbids it%s", s->registry, words);
     case 404:

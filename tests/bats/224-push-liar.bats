@@ -100,11 +100,14 @@ up-range            | says that it has other bytes than it was sent
 up-endless          | the answer is longer than 1048576 bytes
 up-readonly         | does not allow this: read only
 up-denied           | forbids it: requested access to the resource is denied
+up-unauthorized     | needs credentials for a push to 'up-unauthorized' ('husk login 127.0.0.1:
 up-manifest-unknown | blob unknown to registry
 up-manifest-refused | refuses the manifest (MANIFEST_INVALID)
 up-manifest-digest  | and says that it has sha256:1111
 unknown             | repository name not known to registry
 EOF2
-    [[ $rows == 13 && $wrong == 0 ]]
+    [[ $rows == 14 && $wrong == 0 ]]
+    run "$HUSK" push --creds u:p big "$LIAR/up-unauthorized"
+    expect 1 "does not let these credentials push to 'up-unauthorized': authentication required"
     [[ ! -s $T/liar/out ]]
 }

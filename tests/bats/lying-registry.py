@@ -124,7 +124,8 @@ pages pages-elsewhere pages-endless""".split()
 # Those that lie to who pushes. Only uploads are lied about; manifests are kept under DIR/pushed/.
 UPLOAD_LIES = """up-honest up-cut up-cut-gone up-413 up-413-always up-busy up-busy-long up-digest up-no-location
 up-elsewhere up-range up-redirect up-file up-endless up-expired up-readonly up-denied up-session-gone
-up-manifest-unknown up-manifest-digest up-manifest-refused up-referrers up-no-mount""".split()
+up-manifest-unknown up-manifest-digest up-manifest-refused up-referrers up-no-mount
+up-unauthorized""".split()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -312,6 +313,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(202)
         if lie == "up-readonly":
             return self.error(405, "UNSUPPORTED", "read only")
+        if lie == "up-unauthorized":
+            return self.challenge()
         if lie == "up-denied":
             return self.error(403, "DENIED", "requested access to the resource is denied")
         if lie == "up-endless":
