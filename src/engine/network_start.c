@@ -620,5 +620,5 @@ fallible network_withdraw(const char *state_dir)
     if (dir < 0)
         return errno == ENOENT ? NULL : err_sys(errno, "open '%s'", state_dir);
     const char *slash = strrchr(state_dir, '/');
-    return usernet_end(slash ? slash + 1 : state_dir, dir);
+    return usernet_end(slash ? slash + 1 : state_dir, dir, NULL);
 }

@@ -163,9 +163,9 @@ static fallible clear_cgroup(const struct monitor_plan *plan, struct monitor_exi
     return remove_group(group);
 }
 
-void ending_clear_network(const struct monitor_plan *plan, int state_fd)
+void ending_clear_network(const struct monitor_plan *plan, int state_fd, int *ret_sock)
 {
-    err_ignore(usernet_end(plan->id, state_fd), "whoever finds the file tries again");
+    err_ignore(usernet_end(plan->id, state_fd, ret_sock), "whoever finds the file tries again");
     const char *at = plan->hold;
     for (int fd; plan_next_hold(&at, &fd);)
         (void)close(fd);

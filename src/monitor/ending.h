@@ -15,8 +15,9 @@ void ending_collect(int pidfd, struct monitor_exit *record);
 void ending_note_task(const struct monitor_plan *plan, struct monitor_exit *record);
 /* Kills the container: its first process and what its control group holds. */
 void ending_kill(const struct monitor_plan *plan, int pidfd);
-/* Takes its published ports out of the firewall, and lets go of them: network/firewall.h, network/reserve.h. */
-void ending_clear_network(const struct monitor_plan *plan, int state_fd);
+/* Takes its published ports out of the firewall, and lets go of them: network/firewall.h, network/reserve.h. *ret_sock:
+ * firewall_withdraw()'s, for the end of this process to close, when nobody waits for it any more. */
+void ending_clear_network(const struct monitor_plan *plan, int state_fd, int *ret_sock);
 /* Whether the memory limit killed it; then kills what is left in the cgroup and removes it. NULL: there is none. */
 void ending_clear_cgroup(const struct monitor_plan *plan, struct monitor_exit *record);
 

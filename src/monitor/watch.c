@@ -48,6 +48,7 @@ struct output {
 struct watch {
     const struct monitor_plan *plan;
     int pidfd, stdin_fd, console_fd, lock_fd, record_fd, dir_fd, state_fd;
+    int firewall_sock; /* -1, or what ending_clear_network() left open */
     int record_dir_fd; /* where the exit record goes: one of the two before; not owned */
     struct loop *loop;
     struct output output[2];
@@ -346,7 +347,7 @@ static fallible end_container(struct watch *w)
     ending_collect(w->pidfd, &w->record);
     ending_clear_cgroup(w->plan, &w->record);
     ending_kill_strays(w->plan, w->world);
-    ending_clear_network(w->plan, w->state_fd);
+    ending_clear_network(w->plan, w->state_fd, &w->firewall_sock);
     for (size_t i = 0; i < ARRAY_SIZE(w->output); i++)
         drain(&w->output[i]);
     logfile_flush(&w->log);
@@ -486,7 +487,7 @@ fallible watch_run(const struct monitor_plan *plan, const int fds[PLAN_FDS], enu
     w.stdin_fd = fds[PLAN_FD_STDIN];
     w.console_fd = fds[PLAN_FD_CONSOLE];
     w.lock_fd = fds[PLAN_FD_LOCK];
-    w.dir_fd = w.state_fd = -1;
+    w.dir_fd = w.state_fd = w.firewall_sock = -1;
     w.record.started_ns = plan->started_ns;
     w.backoff = (struct backoff){ .count = plan->restart_count,
                                   .delay_ns = plan->restart_delay_ns,

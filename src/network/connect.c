@@ -333,7 +333,7 @@ fallible network_connect(const struct network_plan *p, int netns, int dir_fd)
         return NULL;
     while (made-- > 0)
         err_ignore(link_remove(inside, p->links[made].name), "the first error says what went wrong");
-    err_ignore(firewall_withdraw(dir_fd), "the first error says what went wrong");
+    err_ignore(firewall_withdraw(dir_fd, NULL), "the first error says what went wrong");
     return e;
 }
 

@@ -210,11 +210,13 @@ fallible firewall_replace(int dir_fd, const struct firewall_part *part)
     return firewall_note(dir_fd, part);
 }
 
-fallible firewall_withdraw(int dir_fd)
+fallible firewall_withdraw(int dir_fd, int *ret_sock)
 {
     own_mem char *bytes = NULL;
     size_t len = 0;
     own_fd int sock = -1;
+    if (ret_sock)
+        *ret_sock = -1;
     err *e = fs_read_at(dir_fd, FIREWALL_FILE, NOTE_MAX, &bytes, &len);
     if (err_is(e, ERR_NOT_FOUND)) {
         err_free(e);
@@ -228,6 +230,8 @@ fallible firewall_withdraw(int dir_fd)
     fault_here(FAULT_WITHDRAWN);
     if (unlinkat(dir_fd, FIREWALL_FILE, 0) < 0 && errno != ENOENT)
         return err_sys(errno, "remove '%s'", FIREWALL_FILE);
+    if (ret_sock)
+        *ret_sock = take_fd(&sock);
     return NULL;
 }
 

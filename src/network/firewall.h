@@ -145,8 +145,10 @@ fallible firewall_add_part(const struct firewall_part *part);
 fallible firewall_note(int dir_fd, const struct firewall_part *part);
 /* What the file tells of goes out and part comes in; killed at any moment, the file tells of all that is there. */
 fallible firewall_replace(int dir_fd, const struct firewall_part *part);
-/* Carries the file out and removes it; a missing one is no error. */
-fallible firewall_withdraw(int dir_fd);
+/* Carries the file out and removes it; a missing one is no error. ret_sock, if not NULL, gets the socket that did, -1
+ * where there was nothing to take out: to close it waits in the kernel until what was taken out is freed, 10 ms, so
+ * whoever is waited for keeps it until nobody waits. */
+fallible firewall_withdraw(int dir_fd, int *ret_sock);
 
 /* Foreign chains in the way of forwarded packets, as a sentence each with a cure; "" when there are none. */
 fallible firewall_obstacles(int sock, struct str *ret);

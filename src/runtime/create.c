@@ -16,7 +16,7 @@ static void undo(struct start *s)
 {
     netdev_give_back(&s->netdevs);
     if (s->c->network)
-        err_ignore(firewall_withdraw(s->dir_fd), "the start's own error matters more");
+        err_ignore(firewall_withdraw(s->dir_fd, NULL), "the start's own error matters more");
     if (s->c->pasta)
         pasta_stop_at(s->dir_fd);
     if (s->c->cni)

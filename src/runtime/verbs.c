@@ -270,7 +270,7 @@ fallible state_remove(int dir, struct runtime_state *s, struct cgroup *g)
         TRY(state_remove_group(g));
     if (s->resctrl_dirs.n)
         TRY(remove_resctrl(s));
-    TRY(usernet_end(s->id, dir));
+    TRY(usernet_end(s->id, dir, NULL));
     if (s->scope) /* its name is to be free when we are through */
         TRY(scope_stop(state_manager(s), s->scope));
     s->status = RUNTIME_STOPPED;

@@ -23,12 +23,12 @@ void usernet_set_door(const struct usernet *u)
     netlink_set_door(u ? &door : NULL);
 }
 
-static fallible end_here(const struct usernet *u, const char *id, int state_fd)
+static fallible end_here(const struct usernet *u, const char *id, int state_fd, int *ret_sock)
 {
     bool had = netlink_has_door();
     if (!had)
         usernet_set_door(u);
-    err *e = firewall_withdraw(state_fd);
+    err *e = firewall_withdraw(state_fd, ret_sock);
     if (!had)
         usernet_set_door(NULL);
     return e ? e : usernet_withdraw(u, id, 0, NULL);
@@ -41,12 +41,14 @@ static fallible drop_note(int state_fd)
     return NULL;
 }
 
-fallible usernet_end(const char *id, int state_fd)
+fallible usernet_end(const char *id, int state_fd, int *ret_sock)
 {
     struct usernet u = USERNET_NONE;
+    if (ret_sock)
+        *ret_sock = -1;
     if (!usernet_needed()) {
         TRY(cni_end(state_fd));
-        return firewall_withdraw(state_fd);
+        return firewall_withdraw(state_fd, ret_sock);
     }
     pasta_stop_at(state_fd);
     own_fd int run = openat(state_fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -58,7 +60,7 @@ fallible usernet_end(const char *id, int state_fd)
         return drop_note(state_fd);
     }
     TRY(e);
-    e = end_here(&u, id, state_fd);
+    e = end_here(&u, id, state_fd, ret_sock);
     usernet_close(&u);
     return e;
 }

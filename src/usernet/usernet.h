@@ -81,8 +81,8 @@ fallible usernet_withdraw(const struct usernet *u, const char *container, int pr
 void usernet_set_door(const struct usernet *u);
 /* A container on the networks has ended: nothing of it stays outside of its own namespace. state_fd: its run-time
  * folder, <run>/<id>. Without a holder there is nothing but the note of it (network/firewall.h). For root:
- * firewall_withdraw(). */
-fallible usernet_end(const char *id, int state_fd);
+ * firewall_withdraw(), whose ret_sock this has too. */
+fallible usernet_end(const char *id, int state_fd, int *ret_sock);
 /* The host has a default route: where it has none, there is no outside to be joined to. */
 bool usernet_host_has_outside(void);
 

@@ -185,3 +185,13 @@ network policy ls one                     | 0 | 1        from=* to=web
 network policy rm one 1                   | 0 |
 END
 }
+
+@test "the end of a container with a published port is recorded before the kernel is waited for, that frees what was taken out" {
+    strace -f -e trace=socket,close,/rename,unlinkat -o "$T/trace" "$HUSK" run --rm --network one -p 8097:80 busybox true
+    # of who takes the elements out: the socket that did, the note of them, the record; then the socket may go
+    awk '/NETLINK_NETFILTER\) = [0-9]+$/ { sock[$1] = $NF }
+        /unlinkat\([0-9]+, "network", 0\) += 0/ && $1 in sock { monitor = $1 }
+        $1 == monitor && index($2, "close(" sock[$1] ")") { early = 1 }
+        $1 == monitor && /rename.*"exit.json"/ { recorded = 1; exit }
+        END { exit !recorded || early }' "$T/trace" || { cat "$T/trace"; return 1; }
+}
