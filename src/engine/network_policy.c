@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "engine/network_policy.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "base/parse.h"
@@ -167,6 +169,28 @@ static fallible identity_of(struct engine *e, const struct acl *p, const struct 
     return NULL;
 }
 
+static void add_kept(struct network_plan *plan, const struct db_endpoint *at, const struct ip *ip)
+{
+    struct firewall_reach r = { .from = *ip, .kept = true };
+    network_host_name(at->container, at->position, r.port);
+    plan->reach = mem_array(plan->reach, plan->reach_n + 1, sizeof *plan->reach);
+    plan->reach[plan->reach_n++] = r;
+}
+
+/* It has its own addresses alone, so that nobody takes another's for what that one may do. */
+static void add_own(struct network_plan *plan, const struct db_endpoint *at)
+{
+    struct prefix further[NETWORK_FURTHER];
+    size_t n = network_link_locals(at, further);
+    add_kept(plan, at, &(struct ip){ 0 });
+    if (ip_is_set(&at->ip4))
+        add_kept(plan, at, &at->ip4);
+    if (ip_is_set(&at->ip6))
+        add_kept(plan, at, &at->ip6);
+    for (size_t i = 0; i < n; i++)
+        add_kept(plan, at, &further[i].ip);
+}
+
 static void add_who(struct network_plan *plan, const struct ip *ip, const struct acl_identity *id)
 {
     if (!ip_is_set(ip))
@@ -214,6 +238,7 @@ fallible network_policy_look(struct engine *e, const struct network *n, const st
     TRY(identity_of(e, &p, n, at, &id));
     add_who(plan, &at->ip4, &id);
     add_who(plan, &at->ip6, &id);
+    add_own(plan, at);
     return NULL;
 }
 
@@ -249,6 +274,58 @@ fallible network_policy_is_there(const struct network *n, int sock, bool *ret)
     return NULL;
 }
 
+/* What is taken out at a running container's end is what it has from now on. Before the firewall is changed: what is
+ * missing then is no error. */
+static fallible note(struct engine *e, const char *container)
+{
+    struct container_network network = { .dns_sock = -1 };
+    own(container) struct container *c = NULL;
+    own_fd int dir = -1;
+    if (!network_is_connected(e, container))
+        return NULL;
+    TRY(container_find(e, container, &c));
+    dir = open(c->state_dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dir < 0)
+        return errno == ENOENT ? NULL : err_sys(errno, "open '%s'", c->state_dir);
+    err *failed = network_look(c, &network);
+    const struct firewall_part part = network_plan_part(&network.plan);
+    if (!failed)
+        failed = firewall_note(dir, &part);
+    container_network_clear(&network);
+    return failed;
+}
+
+/* And what an allowed one has no more: it may have other addresses from now on. What --egress wants of it comes in
+ * again in the same batch. */
+static fallible forget_own(int sock, const struct db_endpoint *at, struct nft *batch)
+{
+    struct network_plan plan = { 0 };
+    err *failed = NULL;
+    add_own(&plan, at);
+    for (size_t i = 0; i < plan.reach_n && !failed; i++) {
+        bool there = false;
+        failed = firewall_bridge_has(sock, &plan.reach[i], &there);
+        if (there)
+            firewall_reach(batch, NFT_DELETE, &plan.reach[i]);
+    }
+    network_plan_clear(&plan);
+    return failed;
+}
+
+static fallible change_own(struct engine *e, const struct network *n, int sock, struct nft *batch)
+{
+    own(db_endpoints) struct db_endpoints l = { 0 };
+    struct db *db;
+    TRY(engine_db(e, &db));
+    TRY(db_endpoint_list(db, NULL, n->row.id, &l));
+    for (size_t i = 0; i < l.n; i++) {
+        TRY(note(e, l.items[i].container));
+        if (!n->config->policy_deny)
+            TRY(forget_own(sock, &l.items[i], batch));
+    }
+    return NULL;
+}
+
 fallible network_policy_put(struct engine *e, const struct network *n, int sock, int route, struct nft *batch)
 {
     own(acl) struct acl p = { 0 };
@@ -257,6 +334,8 @@ fallible network_policy_put(struct engine *e, const struct network *n, int sock,
     if (!policed && !n->config->policy_deny)
         return NULL;
     TRY(firewall_forget_policy(sock, acl_is_of, n->row.id, batch));
+    if (policed != n->config->policy_deny)
+        TRY(change_own(e, n, sock, batch));
     if (!n->config->policy_deny) {
         firewall_police(batch, NFT_DELETE, n->config->link);
         return network_is_filtered(n->config) ? NULL

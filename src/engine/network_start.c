@@ -433,6 +433,7 @@ static fallible prepare_egress(const struct container_config *config, struct con
     TRY(egress_read(&config->egress, &e));
     if (!e.limited)
         return NULL;
+    ret->plan.reach_n = 0; /* who is limited is kept to its own addresses, too: nothing is in it twice */
     for (size_t i = 0; i < ret->plan.links_n; i++) {
         const struct network_link *l = &ret->plan.links[i];
         if (l->kind != NETWORK_BRIDGE)
@@ -443,6 +444,8 @@ static fallible prepare_egress(const struct container_config *config, struct con
         egress_port(&e, l->host, &ret->plan.reach, &ret->plan.reach_n);
         egress_elements(&e, &l->ip4.ip, l->host, &ret->plan.reach, &ret->plan.reach_n);
         egress_elements(&e, &l->ip6.ip, l->host, &ret->plan.reach, &ret->plan.reach_n);
+        for (size_t j = 0; j < l->further_n; j++)
+            egress_elements(&e, &l->further[j].ip, l->host, &ret->plan.reach, &ret->plan.reach_n);
     }
     if (egress_has_names(&e) && !ret->dns.n)
         return err_new(ERR_CONFLICT,

@@ -145,24 +145,39 @@ static fallible replace_who(int sock, struct nft *n, const struct firewall_who *
     return NULL;
 }
 
-fallible firewall_add_part(const struct firewall_part *part)
+static fallible add_part(int sock, const struct firewall_part *part, bool with_bridge)
 {
     own(nft) struct nft n = { 0 };
-    own_fd int sock = -1;
-    if (!part->ports_n && !part->reach_n && !part->who_n)
-        return NULL;
-    TRY(nft_open(&sock));
-    for (size_t i = 0; i < part->reach_n; i++)
-        if (!ip_is_set(&part->reach[i].to) && ip_is_set(&part->reach[i].from))
-            TRY(firewall_forget_reach(sock, &part->reach[i].from));
     firewall_begin(&n);
-    if (part->reach_n)
+    if (with_bridge)
         firewall_bridge(&n);
     for (size_t i = 0; i < part->who_n; i++)
         TRY(replace_who(sock, &n, &part->who[i]));
     firewall_put_part(&n, NFT_ADD, part);
     err *e = nft_commit(sock, &n);
     return part->reach_n ? firewall_bridge_why(e) : e;
+}
+
+/* Rules that are made anew take the old ones out, which the kernel makes us wait for; so those who are only kept to
+ * their addresses have the table as it is, where there is one. */
+fallible firewall_add_part(const struct firewall_part *part)
+{
+    own_fd int sock = -1;
+    bool limited = false;
+    if (!part->ports_n && !part->reach_n && !part->who_n)
+        return NULL;
+    TRY(nft_open(&sock));
+    for (size_t i = 0; i < part->reach_n; i++) {
+        const struct firewall_reach *r = &part->reach[i];
+        limited |= !r->kept;
+        if (!r->kept && !ip_is_set(&r->to) && ip_is_set(&r->from))
+            TRY(firewall_forget_reach(sock, &r->from));
+    }
+    err *e = add_part(sock, part, limited);
+    if (err_errno(e) != ENOENT || limited || !part->reach_n)
+        return e;
+    err_free(e);
+    return add_part(sock, part, true);
 }
 
 fallible firewall_note(int dir_fd, const struct firewall_part *part)

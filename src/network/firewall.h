@@ -20,10 +20,11 @@
  *   ports4, ports6              {protocol . port : address . port}: of any of the host's addresses
  *   at4, at6                    {host's address . protocol . port : address . port}
  *
- * Beside it `bridge husk` (firewall_bridge.c), once a container is limited: it sends beyond its bridge what comes from
- * its own addresses, whatever it writes into its packets.
+ * Beside it `bridge husk` (firewall_bridge.c), once a container is limited or its neighbours ask who it is: it sends
+ * what comes from its own addresses, whatever it writes into its packets.
  *
- *   limited                     {port of a bridge}
+ *   limited                     {port of a bridge}: of a container that --egress limits
+ *   kept                        {port of a bridge}: of one on a network with rules among neighbours
  *   own4, own6                  {port . address}
  *
  * The loopback's 127.0.0.1 reaches published ports by route_localnet on the bridges only, with rules that drop what
@@ -95,9 +96,12 @@ struct firewall_reach {
     uint16_t first, last;        /* ports */
     uint64_t timeout_ms;         /* 0: it stays */
     char port[16];               /* the host's end of its link */
+    bool kept;                   /* not limited: only kept to its own addresses */
 };
 /* Before such elements are added: the table `bridge husk`, as this version makes it. */
 void firewall_bridge(struct nft *n);
+/* Whether it has such an element. */
+fallible firewall_bridge_has(int sock, const struct firewall_reach *r, bool *ret);
 /* What a batch with it answered, said better. */
 fallible firewall_bridge_why(err *take_e);
 void firewall_reach(struct nft *n, enum nft_what what, const struct firewall_reach *r);

@@ -19,7 +19,7 @@ void firewall_reach(struct nft *n, enum nft_what what, const struct firewall_rea
     size_t len = 0, end_len = 0;
     if (!ip_is_set(&r->to)) {
         firewall_bridge_put(n, what, r);
-        if (!ip_is_set(&r->from))
+        if (!ip_is_set(&r->from) || r->kept)
             return;
         nft_element(n, what, v4 ? "egress4" : "egress6",
                     &(struct nft_element){ .key = r->from.bytes, .key_len = ip_size(&r->from) });

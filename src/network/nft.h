@@ -111,8 +111,10 @@ void nft_jump(struct nft *n, const char *chain);
 /* The packet is counted in the set's element of that key, which is made; without room it is not, and the rule ends. */
 void nft_count(struct nft *n, const char *set, uint32_t reg);
 
-/* Whether a set has an element; false too when there is no such set or table. */
-fallible nft_has(int sock, const char *table, const char *set, const void *key, size_t len, bool *ret);
+/* Whether a set has an element; false too when there is no such set or table. family: of the table. */
+fallible nft_has_in(int sock, uint8_t family, const char *table, const char *set, const void *key, size_t len,
+                    bool *ret);
+fallible nft_has(int sock, const char *table, const char *set, const void *key, size_t len, bool *ret); /* inet */
 /* Each element of a set: key, end of an interval of several fields, data of a map. NOT_FOUND without the set. */
 typedef err *nft_each_fn(void *ctx, const struct nft_element *e);
 fallible nft_each(int sock, const char *table, const char *set, nft_each_fn *fn, void *ctx);

@@ -54,7 +54,13 @@ static fallible ask(int sock, struct netlink_batch *b, uint16_t flags, netlink_a
 
 fallible nft_has(int sock, const char *table, const char *set, const void *key, size_t len, bool *ret)
 {
-    own(nft) struct nft n = { .table = table };
+    return nft_has_in(sock, NFPROTO_INET, table, set, key, len, ret);
+}
+
+fallible nft_has_in(int sock, uint8_t family, const char *table, const char *set, const void *key, size_t len,
+                    bool *ret)
+{
+    own(nft) struct nft n = { .table = table, .family = family };
     nft_message(&n, set, NFT_MSG_GETSETELEM, 0);
     netlink_batch_add_text(&n.batch, NFTA_SET_ELEM_LIST_TABLE, table);
     netlink_batch_add_text(&n.batch, NFTA_SET_ELEM_LIST_SET, set);

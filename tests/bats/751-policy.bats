@@ -19,7 +19,7 @@ setup_file() {
 }
 teardown_file() {
     remove_all_containers
-    if ((EUID == 0)); then [[ ! $(nft list map inet husk who4 | grep elements) ]]; fi
+    if ((EUID == 0)); then [[ ! $(nft list map inet husk who4 | grep elements) && ! $(nft list table bridge husk | grep elements) ]]; fi
     husk_teardown_file
 }
 setup() { [[ ! -s $T/none ]] || skip "environment: no networks: $(<"$T/none")"; }
@@ -103,6 +103,44 @@ rule() { husk network policy add shut "$@" >/dev/null; }
     husk run -d --name heir --network shut --ip "$ip" busybox sleep 1000 >/dev/null
     refused heir db
     husk rm -f heir >/dev/null
+}
+
+@test "who makes packets himself (NET_RAW) is not taken for a neighbour, nor found at a neighbour's address" {
+    local forge=$HUSK_TOP/tests/bats/forge.py name mac
+    local -A ip ip6
+    husk network policy default shut allow
+    for name in ear liar; do
+        husk run -d --name "$name" --network shut -v /usr:/usr:ro -v /lib:/lib:ro -v /lib64:/lib64:ro -v "$forge:/forge.py:ro" busybox \
+            sh -c "[ $name = liar ] && exec sleep 1000; exec /usr/bin/python3 /forge.py hear" >/dev/null
+    done
+    for name in ear liar web; do ip[$name]=$(ip_of "$name" shut) ip6[$name]=$(ip6_of "$name" shut); done
+    mac=$(husk inspect ear | jq -r '.[0].NetworkSettings.Networks.shut.MacAddress')
+    forge() { husk exec liar /usr/bin/python3 /forge.py "$@"; }
+    heard() { husk logs ear | grep -qF "$1"; }
+    lies() { # the last is true
+        forge udp4 "${ip[web]}" "${ip[ear]}" "$mac" "$1"
+        forge udp6 "${ip6[web]}" "${ip6[ear]}" "$mac" "$1"
+        forge arp "${ip[web]}" "${ip[ear]}" "$mac"
+        forge na "${ip6[web]}" "${ip6[ear]}" "$mac" "${ip6[liar]}"
+        forge arp "${ip[liar]}" "${ip[ear]}" "$mac"
+    }
+    all_heard() { heard "udp4 ${ip[web]} allowed" && heard "udp6 ${ip6[web]} allowed" && heard "arp ${ip[web]}" && heard "na ${ip6[web]}"; }
+    works() { lies allowed && all_heard; } # where neighbours are not asked who they are, each of these lies is believed
+    wait_until 10 works
+    rule from=web to=ear
+    husk network policy default shut deny # of those that run already
+    husk restart -t 0 ear >/dev/null      # and one that starts
+    husk logs ear >"$T/before"
+    said_truth() { lies denied && [[ $(husk logs ear | grep -cF "arp ${ip[liar]}") -gt $(grep -cF "arp ${ip[liar]}" "$T/before") ]]; }
+    wait_until 10 said_truth
+    heard denied && return 1
+    [[ $(husk logs ear | grep -cE "^(na|arp) (${ip[web]}|${ip6[web]})$") == "$(grep -cE "^(na|arp) (${ip[web]}|${ip6[web]})$" "$T/before")" ]]
+    forge na "${ip6[liar]}" "${ip6[ear]}" "$mac" "${ip6[liar]}" # its own address it may tell
+    said_own() { heard "na ${ip6[liar]}"; }
+    wait_until 10 said_own
+    husk network policy default shut allow
+    wait_until 10 works
+    husk rm -f -t 0 ear liar >/dev/null
 }
 
 @test "nft(8) lists the rules, and reads back what it lists" {

@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
-"""forge.py udp4|udp6|tcp ...: what a container that may make packets itself (NET_RAW) tries to get past --egress.
+"""forge.py udp4|udp6|tcp|arp|na|hear ...: what a container that may make packets itself (NET_RAW) tries to get past
+--egress and rules among neighbours.
 
   udp4 SOURCE TO GATEWAY-MAC TEXT   a datagram from port 9 to TO's port 9, from whatever address SOURCE is
   udp6 SOURCE TO GATEWAY-MAC TEXT   the same
   tcp SOURCE TO GATEWAY-MAC         a whole connection to TO's port 8000 from an address that nobody has: it answers the
                                     bridge's question for it, and prints what comes back
+  arp SOURCE TO MAC                 an answer that SOURCE is here, by ARP
+  na SOURCE TO MAC                  the same by IPv6's neighbour discovery, from SOURCE itself and from an address of ours
+  hear                              prints what of these comes from others: "udp4 SOURCE TEXT", "arp SOURCE", "na SOURCE"
 """
 import socket
 import struct
@@ -84,13 +88,48 @@ def connection(wire, own, gateway, source, to):
                 return
 
 
+def advert(source, to, about, own):
+    body = struct.pack("!BBHI", 136, 0, 0, 0x20000000) + packed(about) + b"\2\1" + own
+    frame = packet(source, to, 58, body, 2)
+    return frame[:7] + b"\xff" + frame[8:]  # what came over a router does not count (RFC 4861, 7.1.2)
+
+
+def hear(wire):
+    own = wire.getsockname()[4]
+    while True:
+        frame = wire.recv(65535)
+        kind, body = frame[12:14], frame[14:]
+        if frame[6:12] == own:
+            continue
+        if kind == b"\x08\x06":
+            print("arp", socket.inet_ntop(socket.AF_INET, body[14:18]), flush=True)
+        elif kind == b"\x08\x00" and body[9] == 17:
+            print("udp4", socket.inet_ntop(socket.AF_INET, body[12:16]), body[28:].decode(errors="replace"), flush=True)
+        elif kind == b"\x86\xdd" and body[6] == 17:
+            print("udp6", socket.inet_ntop(socket.AF_INET6, body[8:24]), body[48:].decode(errors="replace"), flush=True)
+        elif kind == b"\x86\xdd" and body[6] == 58 and body[40] == 136:
+            print("na", socket.inet_ntop(socket.AF_INET6, body[48:64]), flush=True)
+
+
 def main():
+    if sys.argv[1] == "hear":
+        wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+        wire.bind(("eth0", 0))
+        hear(wire)
     how, source, to, gateway = sys.argv[1:5]
     wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
     wire.bind(("eth0", 0))
     own, gateway = wire.getsockname()[4], mac_bytes(gateway)
     if how == "tcp":
         connection(wire, own, gateway, source, to)
+        return
+    if how == "arp":
+        body = struct.pack("!HHBBH", 1, 0x800, 6, 4, 2) + own + packed(source) + gateway + packed(to)
+        wire.send(gateway + own + b"\x08\x06" + body)
+        return
+    if how == "na":
+        for sender in source, sys.argv[5]:
+            wire.send(gateway + own + b"\x86\xdd" + advert(sender, to, source, own))
         return
     kind = b"\x08\x00" if how == "udp4" else b"\x86\xdd"
     for sender in own, b"\x02\0\0\0\0\x77":  # its own MAC, and one that nobody has
