@@ -74,9 +74,11 @@ static fallible write_files(int dir, const struct container_config *c, const str
     own_mem char *hosts = NULL, *resolv = NULL;
     own_mem char *hostname = mem_printf("%s\n", spec->hostname ? spec->hostname : "localhost");
     TRY(hosts_text(c, spec->hostname, network, NULL, &hosts));
-    TRY(resolv_text(c, network, &resolv));
     TRY(write_text(dir, "hosts", hosts));
-    TRY(write_text(dir, "resolv.conf", resolv));
+    if (!c->no_resolv) {
+        TRY(resolv_text(c, network, &resolv));
+        TRY(write_text(dir, "resolv.conf", resolv));
+    }
     return write_text(dir, "hostname", hostname);
 }
 

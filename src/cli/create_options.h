@@ -124,7 +124,8 @@ static const char *const words_unhealthy[] = { "none", "restart", "stop", "kill"
         OPT_STR(0, "domainname", T, create.domainname, "NAME", "Its NIS domain name"),                                 \
         OPT_STRS(0, "add-host", T, create.add_host, "NAME:IP",                                                         \
                  "A line of /etc/hosts; host-gateway is an address of the host"),                                      \
-        OPT_STRS(0, "dns", T, create.dns, "IP", "A name server, instead of the host's"),                               \
+        OPT_STRS(0, "dns", T, create.dns, "IP",                                                                        \
+                 "A name server, instead of the host's; none: /etc/resolv.conf is the image's"),                       \
         OPT_STRS(0, "dns-search", T, create.dns_search, "DOMAIN", "A domain to search; '.' for none"),                 \
         OPT_STRS(0, "dns-option", T, create.dns_option, "OPTION", "An option of resolv.conf"),                         \
         OPT_STRS(0, "dns-opt", T, create.dns_option, "OPTION", "The same as --dns-option"),                            \

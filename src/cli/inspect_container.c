@@ -340,7 +340,7 @@ static json_t *host_doc(const struct container_config *k)
     put(o, "ExtraHosts", list_or_null(&k->add_hosts));
     if (k->hosts_file)
         put(o, "HostsFile", text(k->hosts_file));
-    put(o, "Dns", list(&k->dns));
+    put(o, "Dns", k->no_resolv ? json_pack("[s]", "none") : list(&k->dns));
     put(o, "DnsSearch", list(&k->dns_search));
     put(o, "DnsOptions", list(&k->dns_options));
     put(o, "Sysctls", map(&k->sysctl));
@@ -380,7 +380,7 @@ static void put_paths(json_t *o, const struct container *c, const struct contain
     static const struct {
         const char *key, *file;
     } files[] = { { "ResolvConfPath", "resolv.conf" }, { "HostnamePath", "hostname" }, { "HostsPath", "hosts" } };
-    const bool images[] = { false, k->no_hostname, k->no_hosts };
+    const bool images[] = { k->no_resolv, k->no_hostname, k->no_hosts };
     for (size_t i = 0; i < ARRAY_SIZE(files); i++)
         put(o, files[i].key, images[i] ? text("") : json_sprintf("%s/%s", c->state_dir, files[i].file));
     if (strcmp(k->log->driver, "none") != 0 && strcmp(k->log->driver, "passthrough") != 0)

@@ -181,6 +181,7 @@ static const struct bind_field config_fields[] = {
     BIND_STR(T, hosts_file, "hostsFile"),
     BIND_BOOL(T, no_hosts, "noHosts"),
     BIND_BOOL(T, no_hostname, "noHostname"),
+    BIND_BOOL(T, no_resolv, "noResolv"),
     BIND_STRS(T, dns, "dns"),
     BIND_STRS(T, dns_search, "dnsSearch"),
     BIND_STRS(T, dns_options, "dnsOptions"),

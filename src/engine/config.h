@@ -121,8 +121,8 @@ struct container_config {
     int64_t userns_first_gid, userns_size; /* 0: as userns_first; USERNS_IDS */
     char *hostname, *domainname;
     struct strv add_hosts, dns, dns_search, dns_options, group_add;
-    char *hosts_file;           /* what /etc/hosts begins with: an absolute path of the host, "image" or "none" */
-    bool no_hosts, no_hostname; /* /etc/hosts, /etc/hostname are the image's own */
+    char *hosts_file; /* what /etc/hosts begins with: an absolute path of the host, "image" or "none" */
+    bool no_hosts, no_hostname, no_resolv; /* /etc/hosts, /etc/hostname, /etc/resolv.conf are the image's own */
     struct strmap sysctl;
     /* rights and limits */
     bool privileged, no_new_privileges, seccomp_unconfined, unmask;

@@ -14,7 +14,7 @@
 #include "os/root.h"
 
 /* Mount points that husk itself makes; what is in the image below them is hidden anyway. */
-static const char *const own_paths[] = { "etc/resolv.conf", "dev", "proc", "sys" };
+static const char *const own_paths[] = { "dev", "proc", "sys", "etc/resolv.conf" };
 
 void container_diff_skip(const struct container_config *c, struct strv *ret)
 {
@@ -22,7 +22,7 @@ void container_diff_skip(const struct container_config *c, struct strv *ret)
         strv_add(ret, "etc/hosts");
     if (!c->no_hostname)
         strv_add(ret, "etc/hostname");
-    for (size_t i = 0; i < ARRAY_SIZE(own_paths); i++)
+    for (size_t i = 0; i < ARRAY_SIZE(own_paths) - (c->no_resolv ? 1 : 0); i++) /* the last one may be the image's */
         strv_add(ret, own_paths[i]);
 }
 

@@ -123,6 +123,7 @@ fallible hosts_follow(struct container *c, const struct container_network *netwo
     e.gateways = gateways;
     hostname = spec_hostname(c->row.id, e.config);
     e.hostname = hostname;
-    TRY(rewrite(&e, dir, "resolv.conf", edit_resolv));
+    if (!e.config->no_resolv)
+        TRY(rewrite(&e, dir, "resolv.conf", edit_resolv));
     return hostname && !e.config->no_hosts ? rewrite(&e, dir, "hosts", edit_hosts) : NULL;
 }

@@ -247,6 +247,22 @@ static fallible check_ips(const struct strv *list, const char *option)
     return NULL;
 }
 
+/* "none", as podman has it: the image's own file. */
+static fallible merge_dns(const struct create_options *o, struct container_config *c)
+{
+    c->no_resolv = strv_has(&o->dns, "none");
+    if (c->no_resolv && (o->dns.n > 1 || o->dns_search.n || o->dns_option.n))
+        return err_new(ERR_INVALID, "--dns none leaves the image's /etc/resolv.conf as it is: it excludes %s",
+                       o->dns.n > 1      ? "other name servers"
+                       : o->dns_search.n ? "--dns-search"
+                                         : "--dns-option");
+    if (c->no_resolv)
+        return NULL;
+    TRY(check_ips(&o->dns, "--dns"));
+    strv_copy(&c->dns, o->dns.items, o->dns.n);
+    return NULL;
+}
+
 static bool is_hostname(const char *text)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._";
@@ -290,7 +306,7 @@ static fallible merge_world(const struct create_options *o, const struct oci_ima
         TRY_AS(grammar_add_host(o->add_host.items[i], &host), "--add-host");
         strv_add_take(&c->add_hosts, take(host));
     }
-    TRY(check_ips(&o->dns, "--dns"));
+    TRY(merge_dns(o, c));
     own(egress) struct egress egress = { 0 };
     TRY(egress_read(&o->egress, &egress));
     strv_copy(&c->egress, o->egress.items, o->egress.n);
@@ -304,7 +320,6 @@ static fallible merge_world(const struct create_options *o, const struct oci_ima
     for (size_t i = 0; i < o->expose.n; i++)
         TRY_AS(network_expose_parse(o->expose.items[i], &c->exposed), "--expose");
     c->publish_all = o->publish_all;
-    strv_copy(&c->dns, o->dns.items, o->dns.n);
     strv_copy(&c->dns_search, o->dns_search.items, o->dns_search.n);
     strv_copy(&c->dns_options, o->dns_option.items, o->dns_option.n);
     strv_copy(&c->group_add, o->group_add.items, o->group_add.n);

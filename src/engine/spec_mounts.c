@@ -99,7 +99,7 @@ static char *generated_file(const struct spec_input *in, const char *name)
 static void add_generated_files(const struct spec_input *in, struct oci_spec *spec)
 {
     static const char *const files[] = { "resolv.conf", "hostname", "hosts" };
-    const bool images[] = { false, in->config->no_hostname, in->config->no_hosts };
+    const bool images[] = { in->config->no_resolv, in->config->no_hostname, in->config->no_hosts };
     for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
         own_mem char *target = mem_printf("/etc/%s", files[i]);
         if (images[i])

@@ -55,8 +55,10 @@ static fallible write_files(const struct container *c, struct container_plan *pl
         TRY(hosts_text(c->config, spec->hostname, &plan->network, &plan->root, &hosts));
         TRY(write_text(c, plan, dir, "hosts", hosts));
     }
-    TRY(resolv_text(c->config, &plan->network, &resolv));
-    TRY(write_text(c, plan, dir, "resolv.conf", resolv));
+    if (!c->config->no_resolv) {
+        TRY(resolv_text(c->config, &plan->network, &resolv));
+        TRY(write_text(c, plan, dir, "resolv.conf", resolv));
+    }
     return c->config->no_hostname ? NULL : write_text(c, plan, dir, "hostname", hostname);
 }
 

@@ -146,6 +146,7 @@ TABLE
     chmod -R a+rX "$T/hostly"
     echo '127.9.9.9 localhost' >"$T/hostly/etc/hosts"
     echo theirs >"$T/hostly/etc/hostname"
+    echo nameserver 192.0.2.77 >"$T/hostly/etc/resolv.conf"
     both <<TABLE
 run --rm --add-host db:10.1.2.3 busybox cat /etc/hosts | 0 | ~10.1.2.3[[:space:]]db
 run --rm busybox cat /etc/hosts                       | 0   | ~127.0.0.1[[:space:]]localhost
@@ -165,15 +166,19 @@ run --rm --network none --hostname me --hosts-file image --rootfs $T/hostly sed 
 run --rm --network none --no-hosts --no-hostname --rootfs $T/hostly cat /etc/hosts /etc/hostname | 0 | ~^127.9.9.9 localhost.theirs$
 run --rm --network none --dns 9.9.9.9 --dns-search example.org --dns-option ndots:2 busybox cat /etc/resolv.conf | 0 | ~^nameserver 9.9.9.9.search example.org.options ndots:2$
 run --rm --dns nine busybox true                      | 125 | --dns: 'nine' is no IP address
+run --rm --network none --dns none --rootfs $T/hostly cat /etc/resolv.conf | 0 | =nameserver 192.0.2.77
+run --rm --dns none --dns 9.9.9.9 busybox true        | 125 | --dns none leaves the image's /etc/resolv.conf as it is: it excludes other name servers
+run --rm --dns none --dns-search a.example busybox true | 125 | it excludes --dns-search
 run --rm --env-file $T/tmp/env busybox sh -c 'echo \$A \$B' | 0 | =1 two words
 run --rm --env-file $T/tmp/none busybox true          | 125 | --env-file: open '$T/tmp/none': No such file or directory
 run --rm --label-file $T/tmp/labels busybox true      | 0   | =
 TABLE
     # a file that is the image's own is what the container changed, as any other
-    husk run --name own --network none --no-hosts busybox sh -c 'echo x >/etc/hosts; echo x >/etc/hostname'
+    husk run --name own --network none --no-hosts --dns none busybox sh -c 'echo x >/etc/hosts; echo x >/etc/hostname; echo x >/etc/resolv.conf'
     run husk diff own
+    [[ $(husk inspect own | jq -c '.[0] | [.HostConfig.Dns, .ResolvConfPath]') == '[["none"],""]' ]]
     husk rm own
-    [[ $output == *" /etc/hosts"* && $output != *hostname* ]]
+    [[ $output == *" /etc/hosts"* && $output == *" /etc/resolv.conf"* && $output != *hostname* ]]
 }
 
 @test "run: limits of the process, kernel settings and devices" {
