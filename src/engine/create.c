@@ -439,7 +439,7 @@ static fallible plan_networks(struct container *c, const struct create_options *
         TRY_AS(link_read(c->engine, o->link.items[i], &link), "--link");
         strv_add_take(&c->config->links, link);
     }
-    if (c->config->net_rate && !network_mode_is_ours(ret->mode))
+    if (c->config->net_rate && !network_mode_is_ours(ret->mode) && !network_cni(ret->mode))
         return err_new(ERR_INVALID, "--net-rate: with --network %s there is no interface of husk's to limit",
                        ret->mode);
     if (c->config->egress.n && !network_mode_is_ours(ret->mode))

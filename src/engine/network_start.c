@@ -493,25 +493,45 @@ static void set_hold(struct container_network *n)
         n->hold = str_take(&hold);
 }
 
-static fallible prepare_cni(struct container *c, const char *name, enum prepare how, struct container_network *ret)
+static fallible plan_cni(struct container *c, const struct db_endpoint *wish, const char *rate,
+                         struct container_network *n)
 {
-    own(db_ports) struct db_ports ports = { 0 };
     own_json json_t *list = NULL;
     own_mem char *plugins = NULL;
+    struct cni_wish w = {
+        .id = c->row.id,
+        .ports = n->plan.ports,
+        .ports_n = n->plan.ports_n,
+        .ips = { wish->want_ip4, wish->want_ip6 },
+        .mac = wish->want_mac,
+        .aliases = &wish->aliases,
+    };
+    if (rate)
+        TRY_AS(rate_parse(rate, &w.rate), "--net-rate");
+    TRY(network_cni_find(wish->network, &list, &plugins));
+    w.list = list;
+    w.path = plugins;
+    return cni_plan(&w, &n->cni);
+}
+
+static fallible prepare_cni(struct container *c, const struct container_config *config, enum prepare how,
+                            struct container_network *ret)
+{
+    own(db_ports) struct db_ports ports = { 0 };
+    struct db_endpoint wish = { 0 };
     struct container_network n = { .dns_sock = -1 };
     const struct network_link none = { 0 };
     struct db *db;
-    TRY(network_cni_find(name, &list, &plugins));
     TRY(engine_db(c->engine, &db));
     TRY(db_port_list(db, c->row.id, &ports));
     err *e = NULL;
     for (size_t i = 0; i < ports.n && !e; i++)
         e = prepare_port(c, &ports.items[i], &none, how, &n);
     if (!e)
-        e = cni_plan(
-            &(struct cni_wish){
-                .list = list, .id = c->row.id, .path = plugins, .ports = n.plan.ports, .ports_n = n.plan.ports_n },
-            &n.cni);
+        e = network_wish_parse(network_cni(config->network), &wish);
+    if (!e)
+        e = plan_cni(c, &wish, config->net_rate, &n);
+    db_endpoint_clear(&wish);
     if (e) {
         container_network_clear(&n);
         return e;
@@ -532,7 +552,7 @@ static fallible prepare(struct container *c, enum prepare how, struct container_
     if (network_pasta(config->network, NULL))
         return prepare_pasta(c, how, ret);
     if (network_cni(config->network))
-        return prepare_cni(c, network_cni(config->network), how, ret);
+        return prepare_cni(c, config, how, ret);
     if (!network_mode_is_ours(config->network))
         return NULL;
     TRY(engine_db(c->engine, &db));

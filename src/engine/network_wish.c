@@ -42,18 +42,23 @@ fallible network_cni_find(const char *name, json_t **ret_list, char **ret_plugin
     return NULL;
 }
 
-/* Before anything is made: it is there. */
+/* Before anything is made: it is there. name: with what is wished. */
 static fallible check_cni(const char *name)
 {
     own_json json_t *list = NULL;
     own_mem char *plugins = NULL;
+    struct db_endpoint wish = { 0 };
     if (usernet_needed())
         return err_new(ERR_UNSUPPORTED,
                        "--network cni:%s: CNI plugins change the host's network, which is root's: an "
                        "ordinary user's is --network bridge",
                        name);
-    TRY_AS(network_cni_find(name, &list, &plugins), "--network");
-    return NULL;
+    TRY_AS(network_wish_parse(name, &wish), "--network cni:%s", name);
+    err *e = wish.interface || wish.options
+                 ? err_new(ERR_INVALID, "cni:%s: plugins take ip, ip6, mac and alias", wish.network)
+                 : network_cni_find(wish.network, &list, &plugins);
+    db_endpoint_clear(&wish);
+    return err_wrap(e, "--network");
 }
 
 bool network_pasta(const char *mode, struct strv *ret_options)
@@ -331,6 +336,25 @@ static fallible finish_networks(struct network_wishes *w)
     return NULL;
 }
 
+/* The words of its own, behind what is said with --network. */
+static fallible add_to_cni(const struct create_options *o, struct network_wishes *w)
+{
+    own_str struct str mode = { 0 };
+    const char *const words[][2] = { { "ip", o->ip }, { "ip6", o->ip6 }, { "mac", o->mac_address } };
+    str_add(&mode, w->mode);
+    char separator = strchr(network_cni(w->mode), ':') ? ',' : ':';
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+        if (words[i][1]) {
+            str_printf(&mode, "%c%s=%s", separator, words[i][0], words[i][1]);
+            separator = ',';
+        }
+    for (size_t i = 0; i < o->network_alias.n; i++, separator = ',')
+        str_printf(&mode, "%calias=%s", separator, o->network_alias.items[i]);
+    free(w->mode);
+    w->mode = str_take(&mode);
+    return check_cni(network_cni(w->mode));
+}
+
 /* --ip and its like say it for the first network; with --network none and the like they say nothing. */
 static fallible add_single(const struct create_options *o, struct network_wishes *w)
 {
@@ -342,6 +366,8 @@ static fallible add_single(const struct create_options *o, struct network_wishes
                                              : NULL;
     if (!asked)
         return NULL;
+    if (network_cni(w->mode) && !o->link_local_ip.n)
+        return add_to_cni(o, w);
     if (!w->networks.n)
         return err_new(ERR_INVALID, "%s: with --network %s there is no interface of husk's that could have it", asked,
                        w->mode);

@@ -32,7 +32,8 @@ size_t network_link_locals(const struct db_endpoint *e, struct prefix ret[NETWOR
 int64_t network_gateway_priority(const struct db_endpoint *e);
 /* A name that others may have for a container. INVALID. */
 fallible network_alias_check(const char *text);
-/* The name of "cni:NAME"; NULL: it is another mode. */
+/* The name of "cni:NAME", and behind it what is wished of its plugins (":ip=,ip6=,mac=,alias="), as
+ * network_wish_parse() reads it; NULL: it is another mode. */
 const char *network_cni(const char *mode);
 /* The list of that name, where the settings say, and where plugins are. Errors: cni_find(). */
 fallible network_cni_find(const char *name, json_t **ret_list, char **ret_plugins);

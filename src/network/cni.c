@@ -121,12 +121,12 @@ static bool is_capable(const json_t *plugin, const char *capability)
     return json_is_true(json_object_get(json_object_get(plugin, "capabilities"), capability));
 }
 
-bool cni_takes_ports(const json_t *list)
+static bool takes(const json_t *list, const char *capability)
 {
     size_t i;
     json_t *plugin;
     json_array_foreach (json_object_get(list, "plugins"), i, plugin)
-        if (is_capable(plugin, "portMappings"))
+        if (is_capable(plugin, capability))
             return true;
     return false;
 }
@@ -250,22 +250,82 @@ static json_t *port_mappings(const struct cni_wish *w)
     return l;
 }
 
+/* In bits. What may pass at once: as of the bridge's own (tc-tbf(8), burst), but not less than a hundredth of a second.
+ */
+static json_int_t burst(uint64_t rate)
+{
+    const uint64_t least = 64 * 1024 * 8, share = rate / 100, most = UINT32_MAX;
+    return (json_int_t)(share < least ? least : share > most ? most : share);
+}
+
+static json_t *bandwidth(const struct rate *r)
+{
+    json_t *o = json_object();
+    const uint64_t rates[] = { r->in, r->out };
+    static const char *const keys[][2] = { { "ingressRate", "ingressBurst" }, { "egressRate", "egressBurst" } };
+    for (size_t i = 0; i < ARRAY_SIZE(rates); i++)
+        if (rates[i]) {
+            (void)json_object_set_new(o, keys[i][0], json_integer((json_int_t)rates[i]));
+            (void)json_object_set_new(o, keys[i][1], json_integer(burst(rates[i])));
+        }
+    return o;
+}
+
+static json_t *runtime_config(const struct cni_wish *w)
+{
+    json_t *o = json_object(), *ips = json_array(), *aliases = json_array();
+    char text[IP_TEXT];
+    for (size_t i = 0; i < ARRAY_SIZE(w->ips); i++)
+        if (ip_is_set(&w->ips[i]))
+            (void)json_array_append_new(ips, json_string(ip_text(&w->ips[i], text)));
+    for (size_t i = 0; w->aliases && i < w->aliases->n; i++)
+        (void)json_array_append_new(aliases, json_string(w->aliases->items[i]));
+    if (w->ports_n)
+        (void)json_object_set_new(o, "portMappings", port_mappings(w));
+    if (json_array_size(ips))
+        (void)json_object_set(o, "ips", ips);
+    if (w->mac)
+        (void)json_object_set_new(o, "mac", json_string(w->mac));
+    if (json_array_size(aliases))
+        (void)json_object_set(o, "aliases", aliases);
+    if (w->rate.in || w->rate.out)
+        (void)json_object_set_new(o, "bandwidth", bandwidth(&w->rate));
+    json_decref(ips);
+    json_decref(aliases);
+    return o;
+}
+
+static fallible check_capable(const struct cni_wish *w, json_t *runtime)
+{
+    static const struct {
+        const char *capability, *what, *plugin;
+    } known[] = {
+        { "portMappings", "published ports", "add 'portmap' to it" },
+        { "bandwidth", "a rate", "add 'bandwidth' to it" },
+        { "ips", "an address", "set it where the plugin's address management has it" },
+        { "mac", "a hardware address", "set it where the plugin has it" },
+        { "aliases", "names", "add one that does, or use a network of husk's" },
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+        if (json_object_get(runtime, known[i].capability) && !takes(w->list, known[i].capability))
+            return err_new(ERR_UNSUPPORTED, "CNI network '%s': none of its plugins takes %s (capability %s): %s",
+                           text_of(w->list, "name"), known[i].what, known[i].capability, known[i].plugin);
+    return NULL;
+}
+
 fallible cni_plan(const struct cni_wish *w, json_t **ret_plan)
 {
+    own_json json_t *runtime = runtime_config(w);
     size_t i;
     json_t *plugin;
     json_array_foreach (json_object_get(w->list, "plugins"), i, plugin) {
         own_mem char *file = NULL;
         TRY(find_plugin(w->path, text_of(plugin, "type"), &file));
     }
-    if (w->ports_n && !cni_takes_ports(w->list))
-        return err_new(ERR_UNSUPPORTED,
-                       "CNI network '%s': none of its plugins takes published ports (capability portMappings): add "
-                       "'portmap' to it",
-                       text_of(w->list, "name"));
+    TRY(check_capable(w, runtime));
     *ret_plan = json_pack("{s:s, s:s, s:O}", "id", w->id, "path", w->path, "list", w->list);
-    if (w->ports_n)
-        (void)json_object_set_new(*ret_plan, "runtimeConfig", json_pack("{s:o}", "portMappings", port_mappings(w)));
+    if (json_object_size(runtime))
+        (void)json_object_set(*ret_plan, "runtimeConfig", runtime);
     return NULL;
 }
 

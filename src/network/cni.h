@@ -6,7 +6,7 @@
  *                  was, what was asked of it, and its result
  *
  * Source: github.com/containernetworking/cni, SPEC.md 1.0.0: sections 1 (configuration), 2 (execution protocol), 3
- * (execution of lists), 5 (results); CONVENTIONS.md (capabilities, portMappings).
+ * (execution of lists), 5 (results); CONVENTIONS.md (capabilities).
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #ifndef HUSK_NETWORK_CNI_H
@@ -16,6 +16,7 @@
 
 #include "codec/bind.h"
 #include "network/firewall.h"
+#include "network/rate.h"
 
 #define CNI_FILE        "cni"
 #define CNI_CONFIG_DIRS "/etc/cni/net.d"
@@ -29,16 +30,18 @@
  * Errors: NOT_FOUND names the networks that are there; INVALID for a file of that name that is none.
  */
 fallible cni_find(const char *dirs, const char *name, json_t **ret_list);
-/* Whether any plugin of the list takes published ports. */
-bool cni_takes_ports(const json_t *list);
-
 struct cni_wish {
     const json_t *list;
     const char *id, *path; /* of the container; where plugins are, separated by colons */
     const struct firewall_port *ports;
     size_t ports_n;
+    struct ip ips[2]; /* of either family; none: any */
+    const char *mac;  /* NULL: any */
+    const struct strv *aliases;
+    struct rate rate;
 };
-/* What cni_add() is to do, as the file has it; plugins are looked for, none is run. NOT_FOUND names one. */
+/* What cni_add() is to do, as the file has it; plugins are looked for, none is run. NOT_FOUND names one; UNSUPPORTED
+ * where none takes what is wished, by its capabilities. */
 fallible cni_plan(const struct cni_wish *w, json_t **ret_plan);
 /* Into a process's network namespace. After a failure what was made is taken out again. */
 fallible cni_add(const json_t *plan, pid_t pid, int state_fd);

@@ -71,6 +71,32 @@ address() { husk inspect "$1" | jq -r '.[0].NetworkSettings.Networks | to_entrie
     expect 125 "none of its plugins takes published ports"
 }
 
+@test "cni: an address, a hardware address, a rate and names by the capabilities of those names" {
+    cat >"$T/net.d/25-wide.conflist" <<END
+{ "cniVersion": "1.0.0", "name": "wide", "plugins": [
+  { "type": "bridge", "bridge": "cni6", "capabilities": { "ips": true, "mac": true, "aliases": true },
+    "ipam": { "type": "host-local", "dataDir": "$T/ipam", "ranges": [[{ "subnet": "10.99.6.0/24" }]] } },
+  { "type": "bandwidth", "capabilities": { "bandwidth": true } } ] }
+END
+    husk run -d --name one --network cni:wide:ip=10.99.6.77,mac=02:00:5e:00:53:07,alias=first --net-rate in=8mbit,out=16mbit busybox sleep 1000 >/dev/null
+    [[ $(address one) == 10.99.6.77 && $(husk exec one cat /sys/class/net/eth0/address) == 02:00:5e:00:53:07 ]]
+    [[ $(jq -c '.runtimeConfig.aliases' "$HUSK_RUN/$(husk inspect --format '{{.Id}}' one)/cni") == '["first"]' ]]
+    tc qdisc show | grep -q 'tbf.*rate 8Mbit'
+    tc qdisc show | grep -q 'tbf.*rate 16Mbit'
+    husk rm -f -t 0 one >/dev/null
+    husk run --rm --network cni:wide --ip 10.99.6.78 --mac-address 02:00:5e:00:53:08 busybox ip address show dev eth0 >"$T/shown"
+    grep -q 'inet 10.99.6.78/24' "$T/shown" && grep -q 'ether 02:00:5e:00:53:08' "$T/shown"
+    check_table <<'END'
+run --rm --network cni:old --ip 10.99.8.7 busybox true     | 125 | CNI network 'old': none of its plugins takes an address (capability ips)
+run --rm --network cni:far:mac=02:00:5e:00:53:09 busybox true | 125 | none of its plugins takes a hardware address (capability mac)
+run --rm --network cni:far --net-rate 1mbit busybox true   | 125 | none of its plugins takes a rate (capability bandwidth): add 'bandwidth' to it
+run --rm --network cni:far --network-alias a busybox true  | 125 | none of its plugins takes names (capability aliases)
+run --rm --network cni:far:interface=x busybox true        | 125 | cni:far: plugins take ip, ip6, mac and alias
+run --rm --network cni:far:ip=nine busybox true            | 125 | 'nine'
+run --rm --network cni:far --link-local-ip 169.254.1.1 busybox true | 125 | there is no interface of husk's that could have it
+END
+}
+
 @test "cni: what is no network, no plugin or no good is said; a plugin's failure is told and undone" {
     check_table <<'END'
 run --rm --network cni:nope busybox true               | 125 | no CNI network 'nope'
