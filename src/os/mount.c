@@ -5,6 +5,10 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#ifndef __GLIBC__
+#include <linux/stat.h> /* struct statx; glibc has it */
+#endif
 
 #include "base/mem.h"
 #include "os/fs.h"
@@ -143,6 +147,24 @@ fallible mount_idmap(int mount_fd, int userns_fd, enum mount_depth depth)
         return err_new(ERR_UNSUPPORTED, "id-map a mount: its file system cannot be id-mapped on this kernel");
     }
     return e;
+}
+
+/* Two looks at descriptors, where their paths would be two names in /proc, each with an inode of its own. Linux before
+ * 5.8 tells no mount: the paths then. */
+fallible mount_same_place(int a_fd, int b_fd, bool *ret)
+{
+    struct statx a, b;
+    const unsigned want = STATX_INO | STATX_MNT_ID;
+    if (syscall(SYS_statx, a_fd, "", AT_EMPTY_PATH, want, &a) < 0 ||
+        syscall(SYS_statx, b_fd, "", AT_EMPTY_PATH, want, &b) < 0)
+        return err_sys(errno, "look at a mount");
+    if ((a.stx_mask & b.stx_mask & want) == want) {
+        *ret = a.stx_mnt_id == b.stx_mnt_id && a.stx_ino == b.stx_ino;
+        return NULL;
+    }
+    own_mem char *a_path = fs_fd_path(a_fd), *b_path = fs_fd_path(b_fd);
+    *ret = str_eq(a_path, b_path);
+    return NULL;
 }
 
 /* move_mount(2) calls a file on a directory invalid; mount(2) said which rule that breaks, and engines look for it. */

@@ -37,6 +37,8 @@ bool mount_path_of_process(const char *path, pid_t *ret_pid, const char **ret_in
 fallible mount_set(int mount_fd, enum mount_depth depth, uint64_t attr_set, uint64_t attr_clr, uint64_t propagation);
 /* Id-maps a detached mount by a user namespace. UNSUPPORTED when the file system cannot. */
 fallible mount_idmap(int mount_fd, int userns_fd, enum mount_depth depth);
+/* Whether two descriptors are of one file or directory, reached through one mount. */
+fallible mount_same_place(int a_fd, int b_fd, bool *ret);
 /* Puts a detached mount on top of what a descriptor names (directory on directory, file on file). */
 fallible mount_place(int mount_fd, int target_fd);
 

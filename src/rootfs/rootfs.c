@@ -266,21 +266,16 @@ static fallible open_if_there(const struct rootfs *r, const char *path, int *ret
     return NULL;
 }
 
-/* What is mounted on the root lies above it, where nobody who is in it already would see it. */
-static bool is_root(const struct rootfs *r, int at)
-{
-    own_mem char *path = target_path(r, at);
-    return str_eq(path, "/");
-}
-
 static fallible hide(struct rootfs *r, const char *path)
 {
     own_fd int at = -1;
     struct stat st;
+    bool root = false;
     TRY(open_if_there(r, path, &at));
     if (at < 0)
         return NULL;
-    if (is_root(r, at))
+    TRY(mount_same_place(r->root_fd, at, &root));
+    if (root)
         return err_new(ERR_INVALID, "the root itself cannot be hidden");
     if (fstat(at, &st) < 0)
         return err_sys(errno, "look at it");
@@ -291,10 +286,12 @@ static fallible make_readonly(struct rootfs *r, const char *path)
 {
     own_fd int at = -1;
     own_fd int copy = -1;
+    bool root = false;
     TRY(open_if_there(r, path, &at));
     if (at < 0)
         return NULL;
-    if (is_root(r, at))
+    TRY(mount_same_place(r->root_fd, at, &root));
+    if (root) /* what is mounted on the root lies above it, where nobody who is in it already would see it */
         return mount_set(r->root_fd, MOUNT_ONE, MOUNT_ATTR_RDONLY, 0, 0);
     TRY(mount_copy(at, MOUNT_RECURSIVE, &copy));
     TRY(mount_set(copy, MOUNT_RECURSIVE, MOUNT_ATTR_RDONLY, 0, 0));
