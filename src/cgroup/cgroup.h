@@ -30,6 +30,9 @@ bool cgroup_host_usable(const struct cgroup_host *h, const char **ret_why);
  * podman take a container's CPU time and I/O from the cpuacct and blkio groups that its process is in, and would take
  * the whole host's for it if it stayed in theirs. */
 void cgroup_host_for_v1_readers(struct cgroup_host *h);
+/* Groups made from now on are of a command that waits for its container: on a hybrid host one without a limit of its
+ * CPU time has no cpu group then, and competes as that command does. */
+void cgroup_host_for_foreground(struct cgroup_host *h);
 
 /* Where a relative path starts: "/" for root; for an ordinary user the group that this process is in (delegated). */
 const char *cgroup_host_base(const struct cgroup_host *h);

@@ -24,6 +24,7 @@ struct cgroup_host {
     char *base;
     char *why; /* not usable: the cure */
     bool v1_readers;
+    bool foreground;
     bool overrides; /* this process overrides file modes */
 };
 

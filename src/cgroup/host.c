@@ -310,6 +310,11 @@ void cgroup_host_for_v1_readers(struct cgroup_host *h)
     h->v1_readers = true;
 }
 
+void cgroup_host_for_foreground(struct cgroup_host *h)
+{
+    h->foreground = true;
+}
+
 const char *cgroup_host_base(const struct cgroup_host *h)
 {
     return h->base;

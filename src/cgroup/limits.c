@@ -591,21 +591,22 @@ fallible cgroup_update(const struct cgroup *g, const struct oci_resources *resou
 /*
  * Which v1 hierarchies a container gets a group in from the start: each costs a directory to make, join and remove (see
  * docs/design/start.md), so only those that do something for every container: memory (OOM, statistics), devices
- * (rules), cpu (a container competes as one, however many processes it has), and freezer, pids, cpuacct and blkio where
- * there is no v2, whose core files do the same. The last three also for whoever reads v1's files. Any other is made
- * when a limit asks for it, even later by an update.
+ * (rules), cpu (a container competes as one, however many processes it has; not one that a command waits for), and
+ * freezer, pids, cpuacct and blkio where there is no v2, whose core files do the same. The last three also for whoever
+ * reads v1's files. Any other is made when a limit asks for it, even later by an update.
  */
 bool limits_need(const struct cgroup_host *h, const struct part *p, const struct oci_resources *r, bool has_v2)
 {
     static const struct {
         const char *controller;
-        bool with_v2, for_readers;
+        bool foreground, with_v2, for_readers; /* what it is for on a host with v2, the least first */
     } wanted[] = {
-        { "memory", true, true }, { "pids", false, true },    { "cpu", true, true },
-        { "blkio", false, true }, { "cpuacct", false, true }, { "freezer", false, false },
+        { "memory", true, true, true },  { "pids", false, false, true },    { "cpu", false, true, true },
+        { "blkio", false, false, true }, { "cpuacct", false, false, true }, { "freezer", false, false, false },
     };
     for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
-        if ((!has_v2 || wanted[i].with_v2 || (h->v1_readers && wanted[i].for_readers)) &&
+        if ((!has_v2 || (h->foreground ? wanted[i].foreground : wanted[i].with_v2) ||
+             (h->v1_readers && wanted[i].for_readers)) &&
             strv_has(&p->controllers, wanted[i].controller))
             return true;
     return r && r->devices_n && strv_has(&p->controllers, "devices");

@@ -195,6 +195,7 @@ static fallible create(const struct create_opts *o, const char *id, enum begin b
         .cgroup = oci_cgroup(),
         .cgroup_optional = oci_is_rootless(),
         .cgroup_v1_readers = begin == BEGIN_LATER || o->detach, /* ADR 0052 */
+        .cgroup_foreground = begin == BEGIN_NOW && !o->detach,  /* ADR 0057 */
         .seccomp_cache_dir = r.cache,
         .filter = r.filter.n ? &r.filter : NULL,
         .stdio = { -1, -1, -1 },

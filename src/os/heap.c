@@ -28,7 +28,7 @@ enum {
     BLOCK_MAX = SMALL_MAX << DOUBLED_N,
     LARGE = 0xffff,
     PIECE = 256 << 10,
-    FIRST = 32 << 10, /* what even a short command touches: asked for at once, as each fault costs some 2 us */
+    FIRST = 48 << 10, /* what even a short command touches: asked for at once, as each fault costs some 2 us */
 };
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23

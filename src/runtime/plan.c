@@ -53,6 +53,8 @@ static fallible plan_cgroup(struct start *s)
     TRY(cgroup_host_open(&s->host));
     if (s->c->cgroup_v1_readers)
         cgroup_host_for_v1_readers(s->host);
+    if (s->c->cgroup_foreground)
+        cgroup_host_for_foreground(s->host);
     if (s->c->cgroup == RUNTIME_CGROUP_SYSTEMD) {
         TRY(scope_plan(l ? l->cgroups_path : NULL, s->c->id, s->privileged && !s->in_userns ? SCOPE_SYSTEM : SCOPE_USER,
                        &s->scope));

@@ -37,6 +37,7 @@ struct runtime_create {
     enum runtime_cgroup cgroup;
     bool cgroup_optional;   /* no cgroup possible here and no limit asked: go on without, as an ordinary user must */
     bool cgroup_v1_readers; /* the caller reads statistics by itself: see cgroup_host_for_v1_readers() */
+    bool cgroup_foreground; /* the caller waits for the container to end: see cgroup_host_for_foreground() */
     const char *seccomp_cache_dir;
     const struct seccomp_filter *filter; /* the configuration's, compiled already and without a listener, or NULL */
     int stdio[3];                        /* become 0, 1, 2; -1: inherited as they are */

@@ -100,6 +100,29 @@ sh('echo x >/dev/null && echo null ok; head -c 1 /dev/kmsg0; cat /dev/mem0; mkno
     [[ $output == *"Operation not permitted"* ]]
 }
 
+@test "a run in the foreground: a cpu group only where a limit asks for one, even later" {
+    skip_unless_kernel "hybrid host" test -d /sys/fs/cgroup/unified -a -d /sys/fs/cgroup/cpu
+    local group id=cg-$BATS_TEST_NUMBER
+    bundle 'c["process"]["args"] = ["sleep", "60"]'
+    group=husk-test-cg-${T##*.}/$BATS_TEST_NUMBER
+    oci run --bundle "$T/tmp/b" "$id" </dev/null 3>&- &
+    wait_until 20 running
+    [[ ! -e /sys/fs/cgroup/cpu/$group && -e /sys/fs/cgroup/memory/$group ]]
+    oci update --cpu-quota 20000 --cpu-period 100000 "$id"
+    [[ $(<"/sys/fs/cgroup/cpu/$group/cpu.cfs_quota_us") == 20000 ]]
+    [[ $(<"/sys/fs/cgroup/cpu/$group/cgroup.procs") == $(<"/sys/fs/cgroup/unified/$group/cgroup.procs") ]]
+    oci kill "$id" KILL
+    wait $! || true
+    [[ ! $(find /sys/fs/cgroup -type d -path "*/$group") ]]
+    bundle 'r["cpu"] = {"shares": 333}; c["process"]["args"] = ["sleep", "60"]'
+    oci run --bundle "$T/tmp/b" "$id" </dev/null 3>&- &
+    wait_until 20 running
+    [[ $(<"/sys/fs/cgroup/cpu/$group/cpu.shares") == 333 ]]
+    oci delete --force "$id"
+    wait $! || true
+}
+running() { [[ $(oci state "cg-$BATS_TEST_NUMBER" 2>/dev/null) == *'"running"'* ]]; }
+
 @test "update of nothing: only the hierarchies that do something for it have a group" {
     skip_unless_kernel "hybrid host" test -d /sys/fs/cgroup/unified -a -d /sys/fs/cgroup/blkio
     husk run -d --name few --network none --rootfs "$IMAGES/rootfs" sleep 60
