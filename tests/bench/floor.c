@@ -1,13 +1,17 @@
 /*
  * floor: the least that a container start can cost: the same system calls as a default container, with nothing else.
  *
- *   floor ROOTFS SCRATCH COMMAND [ARG]...
+ *   floor ROOTFS SCRATCH|- COMMAND [ARG]...
  *
  * Makes an overlay over ROOTFS (upper and work in SCRATCH), new mount, pid, net, ipc, uts and cgroup namespaces, /proc,
  * /dev with its devices, /dev/pts, /dev/shm, /dev/mqueue, /sys, the masked and read-only paths, groups in the v1
  * memory and pids hierarchies where there are any, Docker's default capabilities, no_new_privs and a seccomp filter of
  * 300 instructions; runs the command, waits and removes the groups. Nothing is parsed, written or recorded: what husk
  * needs beyond this is its own cost. Needs root.
+ *
+ * With "-" for SCRATCH it does what the plain bundle of `husk-oci spec` asks for instead: ROOTFS itself, read-only, no
+ * filter, three capabilities, loopback up, and on hosts with v1 device rules, groups for memory and devices, one in v2,
+ * and a view of them at /sys/fs/cgroup.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
@@ -18,6 +22,7 @@
 #include <linux/mount.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
+#include <net/if.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
@@ -25,7 +30,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -48,9 +55,18 @@ static const char *const links[][2] = { { "/proc/self/fd", "dev/fd" },
                                         { "/proc/self/fd/1", "dev/stdout" },
                                         { "/proc/self/fd/2", "dev/stderr" },
                                         { "pts/ptmx", "dev/ptmx" } };
-static const char *const groups[] = { "memory", "pids" };
-/* docker's default set */
-static const uint64_t kept_capabilities = 0xa80425fb;
+static const char *const full_groups[] = { "memory", "pids" };
+static const char *const plain_groups[] = { "memory", "devices", "unified" };
+static const char *const device_rules[] = { "c *:* m",   "b *:* m",   "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm",
+                                            "c 1:8 rwm", "c 1:9 rwm", "c 5:0 rwm", "c 5:2 rwm", "c 136:* rwm" };
+static const uint64_t docker_capabilities = 0xa80425fb;
+static const uint64_t plain_capabilities = 1 << CAP_AUDIT_WRITE | 1 << CAP_KILL | 1 << CAP_NET_BIND_SERVICE;
+
+/* What this start is of: a program that only measures may have globals. */
+static int plain;
+static const char *const *groups;
+static size_t groups_n;
+static int view_fds[LENGTH(plain_groups)];
 
 static void die(const char *what)
 {
@@ -98,6 +114,13 @@ static int copy_mount(const char *path)
     return (int)syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 }
 
+static void place_root(int root, const char *rootfs)
+{
+    if (syscall(SYS_move_mount, root, "", AT_FDCWD, rootfs, MOVE_MOUNT_F_EMPTY_PATH) < 0 || fchdir(root) < 0)
+        die("place the root");
+    close(root);
+}
+
 static void mount_root(const char *rootfs, const char *scratch)
 {
     char upper[4096], work[4096];
@@ -107,10 +130,9 @@ static void mount_root(const char *rootfs, const char *scratch)
     struct mount_attr private = { .propagation = 1 << 18 /* MS_PRIVATE */ };
     if (syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &private, sizeof private) < 0)
         die("make mounts private");
-    int root = make_mount("overlay", 0, options);
-    if (syscall(SYS_move_mount, root, "", AT_FDCWD, rootfs, MOVE_MOUNT_F_EMPTY_PATH) < 0 || fchdir(root) < 0)
-        die("place the root");
-    close(root);
+    place_root(plain ? (int)syscall(SYS_open_tree, AT_FDCWD, rootfs, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE)
+                     : make_mount("overlay", 0, options),
+               rootfs);
 }
 
 static void mount_inside(void)
@@ -127,6 +149,37 @@ static void mount_inside(void)
     place(make_mount("tmpfs", tight, shm), "dev/shm");
     place(make_mount("mqueue", tight, NULL), "dev/mqueue");
     place(make_mount("sysfs", tight | MOUNT_ATTR_RDONLY, NULL), "sys");
+}
+
+/* The groups' directories, opened while the host's mounts were there, below a tmpfs. */
+static void mount_view(void)
+{
+    struct mount_attr attributes = { .attr_set =
+                                         MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC };
+    char path[64];
+    place(make_mount("tmpfs", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, NULL), "sys/fs/cgroup");
+    for (size_t i = 0; i < groups_n; i++) {
+        if (view_fds[i] < 0)
+            continue;
+        snprintf(path, sizeof path, "sys/fs/cgroup/%s", groups[i]);
+        if (mkdir(path, 0755) < 0 ||
+            syscall(SYS_mount_setattr, view_fds[i], "", AT_EMPTY_PATH, &attributes, sizeof attributes) < 0)
+            die(path);
+        place(view_fds[i], path);
+    }
+    attributes = (struct mount_attr){ .attr_set = MOUNT_ATTR_RDONLY };
+    if (syscall(SYS_mount_setattr, AT_FDCWD, "sys/fs/cgroup", 0, &attributes, sizeof attributes) < 0 ||
+        syscall(SYS_mount_setattr, AT_FDCWD, ".", 0, &attributes, sizeof attributes) < 0)
+        die("make it read-only");
+}
+
+static void loopback_up(void)
+{
+    struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
+    int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (sock < 0 || ioctl(sock, SIOCSIFFLAGS, &request) < 0)
+        die("bring up lo");
+    close(sock);
 }
 
 static void make_devices(void)
@@ -150,11 +203,17 @@ static void hide_paths(void)
             die(read_only[i]);
         place(copy, read_only[i]);
     }
+    const char *empty = NULL; /* one for all */
     for (size_t i = 0; i < LENGTH(masked); i++) {
         struct stat st;
-        if (stat(masked[i], &st) == 0)
-            place(S_ISDIR(st.st_mode) ? make_mount("tmpfs", MOUNT_ATTR_RDONLY, NULL) : copy_mount("dev/null"),
-                  masked[i]);
+        if (stat(masked[i], &st) < 0)
+            continue;
+        if (!S_ISDIR(st.st_mode))
+            place(copy_mount("dev/null"), masked[i]);
+        else
+            place(empty ? copy_mount(empty) : make_mount("tmpfs", MOUNT_ATTR_RDONLY, NULL), masked[i]);
+        if (S_ISDIR(st.st_mode))
+            empty = masked[i];
     }
 }
 
@@ -168,6 +227,7 @@ static void enter_root(void)
 
 static void drop_capabilities(void)
 {
+    uint64_t kept_capabilities = plain ? plain_capabilities : docker_capabilities;
     for (int i = 0; i <= CAP_LAST_CAP; i++)
         if (!(kept_capabilities >> i & 1))
             (void)prctl(PR_CAPBSET_DROP, i, 0, 0, 0);
@@ -200,26 +260,76 @@ static void group_path(char *path, size_t size, const char *controller, pid_t ow
 static int group_there(const char *controller)
 {
     char path[128];
-    snprintf(path, sizeof path, "/sys/fs/cgroup/%s/tasks", controller);
+    snprintf(path, sizeof path, "/sys/fs/cgroup/%s/cgroup.procs", controller);
     return access(path, F_OK) == 0;
+}
+
+static void write_device_rules(pid_t owner)
+{
+    char path[128];
+    group_path(path, sizeof path, "devices", owner, "/devices.deny");
+    write_text(path, "a");
+    group_path(path, sizeof path, "devices", owner, "/devices.allow");
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    for (size_t i = 0; i < LENGTH(device_rules); i++)
+        if (fd < 0 || write(fd, device_rules[i], strlen(device_rules[i])) < 0)
+            die(path);
+    close(fd);
+}
+
+/* Answers v2's group, or -1. */
+static int make_groups(pid_t owner)
+{
+    char path[128];
+    int v2 = -1;
+    for (size_t i = 0; i < groups_n; i++) {
+        if (!group_there(groups[i]))
+            continue;
+        group_path(path, sizeof path, groups[i], owner, "");
+        if (mkdir(path, 0755) < 0)
+            die(path);
+        if (strcmp(groups[i], "devices") == 0)
+            write_device_rules(owner);
+        else if (strcmp(groups[i], "unified") == 0)
+            v2 = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    }
+    return v2;
+}
+
+static void join_groups(pid_t owner)
+{
+    char path[128];
+    for (size_t i = 0; i < groups_n; i++) {
+        view_fds[i] = -1;
+        if (!group_there(groups[i]))
+            continue;
+        group_path(path, sizeof path, groups[i], owner, "/tasks");
+        if (strcmp(groups[i], "unified") != 0)
+            write_text(path, "0");
+        group_path(path, sizeof path, groups[i], owner, "");
+        if (plain)
+            view_fds[i] = copy_mount(path);
+    }
 }
 
 static void child(const char *rootfs, const char *scratch, char **command, pid_t owner)
 {
-    char path[128];
-    for (size_t i = 0; i < LENGTH(groups); i++) {
-        group_path(path, sizeof path, groups[i], owner, "/tasks");
-        if (group_there(groups[i]))
-            write_text(path, "0");
-    }
+    join_groups(owner);
+    if (plain && unshare(CLONE_NEWCGROUP) < 0)
+        die("unshare the cgroup namespace");
     mount_root(rootfs, scratch);
     mount_inside();
+    if (plain)
+        mount_view();
     make_devices();
     hide_paths();
+    if (plain)
+        loopback_up();
     enter_root();
     (void)sethostname("floor", 5);
     drop_capabilities();
-    filter_calls();
+    if (!plain)
+        filter_calls();
     execve(command[0], command, (char *[]){ "PATH=/bin", NULL });
     die(command[0]);
 }
@@ -230,21 +340,21 @@ int main(int argc, char **argv)
     pid_t me = getpid();
     int status = 0;
     if (argc < 4) {
-        fprintf(stderr, "usage: floor ROOTFS SCRATCH COMMAND [ARG]...\n");
+        fprintf(stderr, "usage: floor ROOTFS SCRATCH|- COMMAND [ARG]...\n");
         return 2;
     }
-    for (size_t i = 0; i < 2; i++) {
+    plain = strcmp(argv[2], "-") == 0;
+    groups = plain ? plain_groups : full_groups;
+    groups_n = plain ? LENGTH(plain_groups) : LENGTH(full_groups);
+    for (size_t i = 0; !plain && i < 2; i++) {
         snprintf(path, sizeof path, "%s/%s", argv[2], i ? "work" : "upper");
         if (mkdir(path, 0755) < 0 && errno != EEXIST)
             die(path);
     }
-    for (size_t i = 0; i < LENGTH(groups); i++) {
-        group_path(path, sizeof path, groups[i], me, "");
-        if (group_there(groups[i]) && mkdir(path, 0755) < 0)
-            die(path);
-    }
+    int v2 = make_groups(me);
     struct clone_args clone = { .flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
-                                         CLONE_NEWCGROUP,
+                                         (plain ? 0 : CLONE_NEWCGROUP) | (v2 >= 0 ? CLONE_INTO_CGROUP : 0),
+                                .cgroup = v2 >= 0 ? (uint64_t)v2 : 0,
                                 .exit_signal = SIGCHLD };
     pid_t pid = (pid_t)syscall(SYS_clone3, &clone, sizeof clone);
     if (pid == 0)
@@ -253,7 +363,7 @@ int main(int argc, char **argv)
         die("clone3");
     if (waitpid(pid, &status, 0) != pid)
         die("wait");
-    for (size_t i = 0; i < LENGTH(groups); i++) {
+    for (size_t i = 0; i < groups_n; i++) {
         group_path(path, sizeof path, groups[i], me, "");
         if (group_there(groups[i]))
             (void)rmdir(path);

@@ -200,7 +200,7 @@ static pid_t start(const struct entry *e, int err_fd)
 {
     static char text[TEXT_MAX], *words[WORDS_MAX];
     split(e->command, text, words);
-    pid_t pid = fork();
+    pid_t pid = vfork(); /* fork(2) would add the making and taking down of an address space of ours to every figure */
     if (pid == 0)
         become(e, words, err_fd);
     if (pid < 0)
