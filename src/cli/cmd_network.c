@@ -610,9 +610,10 @@ static fallible names_run(const void *opts, struct args args)
 {
     own(engine) struct engine *engine = NULL;
     own(container) struct container *c = NULL;
+    own_fd int sock = -1;
     TRY(engine_open(&engine));
     TRY(container_find(engine, args.v[0], &c));
-    return network_names_again(c);
+    return network_names_again(c, &sock);
 }
 
 const struct command cmd_network_names = {

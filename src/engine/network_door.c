@@ -369,11 +369,11 @@ static fallible mend_firewall(struct engine *e, const struct db_endpoints *endpo
     return there ? NULL : network_reload(e);
 }
 
-fallible network_names_again(struct container *c)
+fallible network_names_again(struct container *c, int *ret_sock)
 {
     own(db_endpoints) struct db_endpoints endpoints = { 0 };
-    own_fd int sock = -1;
     struct db *db;
+    *ret_sock = -1;
     if (!network_is_connected(c->engine, c->row.id))
         return NULL;
     TRY(network_door(c->engine, NETWORK_DOOR_INSIDE));
@@ -386,5 +386,5 @@ fallible network_names_again(struct container *c)
     TRY(engine_db(c->engine, &db));
     TRY(db_endpoint_list(db, c->row.id, NULL, &endpoints));
     TRY(mend_firewall(c->engine, &endpoints));
-    return network_names(c->engine, &endpoints, &sock);
+    return network_names(c->engine, &endpoints, ret_sock);
 }

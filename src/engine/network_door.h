@@ -36,7 +36,7 @@ fallible network_all_gateways(struct engine *e, struct ip **ret, size_t *ret_n);
  * *ret_sock is -1 when none of them has names. */
 fallible network_names(struct engine *e, const struct db_endpoints *endpoints, int *ret_sock);
 /* The same for a container that is connected, when the resolver was killed, or ended because the firewall's table is
- * gone: that is made anew. */
-fallible network_names_again(struct container *c);
+ * gone, or because the container's monitor was killed and nobody else needed it: what is gone is made anew. */
+fallible network_names_again(struct container *c, int *ret_sock);
 
 #endif

@@ -614,9 +614,12 @@ fallible network_hold_again(struct container *c, struct container_network *ret)
     *ret = (struct container_network){ .dns_sock = -1 };
     TRY(container_config(c, &config));
     bool connected = network_is_connected(c->engine, c->row.id);
-    /* An ordinary user's are the holder's, pasta's are pasta's. */
-    if (usernet_needed() ||
-        !(connected || (network_cni(config->network) && network_is_published(c->engine, c->row.id))))
+    if (usernet_needed()) { /* an ordinary user's ports are the holder's, pasta's are pasta's */
+        TRY(network_names_again(c, &ret->dns_sock));
+        set_hold(ret);
+        return NULL;
+    }
+    if (!(connected || (network_cni(config->network) && network_is_published(c->engine, c->row.id))))
         return NULL;
     if (connected)
         TRY(network_look(c, ret));

@@ -224,6 +224,22 @@ END
     u network rm mute >/dev/null
 }
 
+@test "the last container's monitor was killed and another has it: its names stay when all others have gone" {
+    local monitor
+    web one
+    web two
+    monitor=$(ps -o ppid= -p "$(u inspect --format '{{.State.Pid}}' one)")
+    kill -KILL "${monitor// /}"
+    wait_until 5 gone "${monitor// /}"
+    u ps -q >/dev/null # takes it over
+    u rm -f two >/dev/null
+    sleep 0.3 # the resolver ends a tenth of a second after the last that holds it
+    run u exec one wget -qO- http://one/
+    expect 0 =one
+    pkill -KILL -u "$HUSK_USER" -f "husk-dns .*$USER_RUN/husk"
+    wait_until 10 u exec one wget -qO /dev/null http://one/
+}
+
 @test "who connects all to a new holder is killed before the end: the next command does it" {
     [[ ${HUSK_FAULT_BUILD-} ]] || skip "without a build with fault points"
     local monitor
