@@ -22,7 +22,7 @@ images_begin() {
     in_peer_ns mount -t tmpfs none /var/lib/containers/cache
     images_data
     images_registry
-    images_daemons
+    daemons_begin images "$disk"
     cat >"$tmp/after" <<END
 #!/bin/bash
 # what a case needs gone, or back, before the next run: \$1 is who has just run
@@ -101,34 +101,6 @@ images_registry() {
     skopeo copy --quiet --insecure-policy --dest-tls-verify=false "oci:$disk/data/eight:latest" "docker://$registry/b/eight:1"
 }
 
-# Debian's containerd and dockerd, in a mount namespace with a /run of its own; they make no network.
-images_daemons() {
-    local i
-    containerd_pid='' dockerd_pid=''
-    command -v containerd ctr >/dev/null || return 0
-    printf 'version = 2\nroot = "%s"\nstate = "%s"\ndisabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]\n[grpc]\n  address = "%s"\n' \
-        "$disk/containerd" "$run/containerd" "$run/containerd.sock" >"$tmp/containerd.toml"
-    unshare --mount --propagation private sh -c 'mount -t tmpfs none /run; exec containerd --config "$0"' \
-        "$tmp/containerd.toml" >"$tmp/containerd.log" 2>&1 &
-    containerd_pid=$!
-    pids=("$containerd_pid" "${pids[@]}")
-    for ((i = 0; i < 200; i++)); do ! ctr --address "$run/containerd.sock" version >/dev/null 2>&1 || break; sleep 0.1; done
-    ((i < 200)) || containerd_pid=''
-    [[ -x /usr/sbin/dockerd && -x /usr/bin/docker && $containerd_pid ]] || return 0
-    echo '{}' >"$tmp/dockerd.json"
-    # shellcheck disable=SC2016
-    unshare --mount --propagation private sh -c 'mount -t tmpfs none /run; exec dockerd --config-file "$1/dockerd.json" \
-        --containerd "$2/containerd.sock" --data-root "$3/docker" --exec-root "$2/docker" --pidfile "$2/docker.pid" \
-        --host "unix://$2/docker.sock" --bridge none --iptables=false --ip6tables=false --ip-forward=false --ip-masq=false \
-        --userland-proxy=false --storage-driver overlay2' sh "$tmp" "$run" "$disk" >"$tmp/dockerd.log" 2>&1 &
-    dockerd_pid=$!
-    pids=("$dockerd_pid" "${pids[@]}")
-    for ((i = 0; i < 200; i++)); do ! "${docker_cli[@]}" version >/dev/null 2>&1 || break; sleep 0.1; done
-    ((i < 200)) || dockerd_pid=''
-}
-
-docker_cli=(/usr/bin/docker --config "$tmp" --host "unix://$run/docker.sock")
-ctr_cli=(ctr --address "$run/containerd.sock")
 fresh_husk="env HUSK_ROOT=$tmp/disk/x/%I $husk"
 # podman_at ROOT: podman with a store of its own
 podman_at() { echo "podman --root $1 --runroot $run/podman-x --tmpdir $run/podman-x-tmp --storage-driver overlay"; }

@@ -1,23 +1,27 @@
 # life.bash: what a container's life costs: many of them, and their output. Read by run.
 # shellcheck shell=bash disable=SC2154 # run sets the others
 
-# 50 containers that sleep: started 8 at a time (wall), then shown (CPU of ps, 20 times).
+# 50 containers that sleep: started 8 at a time (wall), then shown (CPU of ps, 20 times; docker's without its daemon).
 case_fifty() {
     local peer begin wall cpu
     printf 'name\tstart_wall_s\tps_cpu_ms\tstop_wall_s\n' >"$out/fifty.tsv"
-    for peer in husk podman; do
+    for peer in husk podman docker; do
+        [[ $peer == husk ]] || has $peer || continue
         local -a peer_cmd=("$husk")
-        [[ $peer == husk ]] || { has podman || continue; peer_cmd=(nsenter "--mount=$peer_ns" "${podman[@]}"); }
+        [[ $peer != podman ]] || peer_cmd=(nsenter "--mount=$peer_ns" "${podman[@]}")
+        [[ $peer != docker ]] || peer_cmd=("${life_docker[@]}")
         begin=$(date +%s.%N)
         seq 50 | xargs -P 8 -I% "${peer_cmd[@]}" run -d --network none busybox sleep 100000 >/dev/null
         wall=$(awk -v b="$begin" -v e="$(date +%s.%N)" 'BEGIN { printf "%.2f", e - b }')
         cpu=$({ TIMEFORMAT='%U %S'; time for _ in {1..20}; do "${peer_cmd[@]}" ps >/dev/null; done; } 2>&1 |
             awk '{ printf "%.1f", ($1 + $2) * 1000 / 20 }')
+        local -a all=(-a)
+        [[ $peer != docker ]] || mapfile -t all < <("${peer_cmd[@]}" ps -q)
         begin=$(date +%s.%N)
-        "${peer_cmd[@]}" stop -a -t 0 >/dev/null
+        "${peer_cmd[@]}" stop -t 0 "${all[@]}" >/dev/null
         printf '%s\t%s\t%s\t%s\n' "$peer" "$wall" "$cpu" \
             "$(awk -v b="$begin" -v e="$(date +%s.%N)" 'BEGIN { printf "%.2f", e - b }')" >>"$out/fifty.tsv"
-        "${peer_cmd[@]}" rm -fa >/dev/null
+        "${peer_cmd[@]}" rm -f "${all[@]}" >/dev/null
     done
     column -t -s $'\t' "$out/fifty.tsv"
 }
