@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -13,7 +14,7 @@
 #include "os/fs.h"
 #include "os/root.h"
 
-enum { READ_MAX = 1 << 16 };
+enum { READ_MAX = 1 << 16, LINKS_MAX = 40 };
 
 /* A directory's time and mode are set when all is in it. */
 struct late_dir {
@@ -86,12 +87,42 @@ static fallible parent_must_be(int root_fd, const char *path)
     return there && dir ? NULL : err_new(ERR_NOT_FOUND, "directory '%s' does not exist", parent);
 }
 
+/* A link at the end stands for what it leads to, there or not, as with cp(1): the file is written, the link stays. *ret
+ * is NULL where there is none. Each step is looked up in the root anew, so no link leads out of it. */
+static fallible follow_links(int root_fd, const char *path, char **ret)
+{
+    own_mem char *at = NULL;
+    own_mem char *text = mem_zalloc(PATH_MAX + 1);
+    for (int i = 0; i < LINKS_MAX; i++) {
+        own_fd int fd = -1;
+        err *e = root_open(root_fd, at ? at : path, O_PATH | O_NOFOLLOW, &fd);
+        ssize_t n = e ? -1 : readlinkat(fd, "", text, PATH_MAX);
+        err_ignore(e, "what is not there is no link, and whoever makes it says why he cannot");
+        if (n <= 0) { /* ENOENT: it is none */
+            *ret = take(at);
+            return NULL;
+        }
+        text[n] = '\0';
+        const char *slash = strrchr(at ? at : path, '/');
+        int dir = slash ? (int)(slash - (at ? at : path)) + 1 : 0;
+        char *next = text[0] == '/' ? mem_strdup(text) : mem_printf("%.*s%s", dir, at ? at : path, text);
+        free(at);
+        at = next;
+    }
+    return err_sys(ELOOP, "follow the link '%s'", path);
+}
+
 /* What the first entry is called at the target. Source: docker cp, "Extended description". */
 static fallible choose_names(struct copier *c, const struct tar_entry *first)
 {
     const char *path = c->into->path;
+    own_mem char *real = NULL;
     bool there, dir;
     TRY(look_at(c->root_fd, path, &there, &dir));
+    if (!dir && !c->into->as_is && !says_dir(path)) {
+        TRY(follow_links(c->root_fd, path, &real));
+        path = real ? real : path;
+    }
     if (c->into->as_is) {
         if (!dir)
             return err_new(there ? ERR_CONFLICT : ERR_NOT_FOUND, "'%s' %s: an archive is unpacked into a directory",
@@ -206,20 +237,29 @@ static fallible write_pieces(struct tar *tar, int fd, uint64_t size)
     return ftruncate(fd, (off_t)size) < 0 ? err_sys(errno, "write it") : NULL;
 }
 
-static fallible make_file(struct copier *c, struct tar *tar, const struct tar_entry *t, int dir, const char *name)
+static fallible fill_file(struct copier *c, struct tar *tar, const struct tar_entry *t, int fd)
 {
     const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = t->mtime_s, .tv_nsec = t->mtime_ns } };
-    TRY(spare_device(dir, name));
-    TRY(make_room(c, dir, name));
-    own_fd int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return err_sys(errno, "make it");
     TRY(write_pieces(tar, fd, t->size));
     TRY(set_owner(c, fd, "", t));
     if (fchmod(fd, t->mode) < 0) /* after the owner: a change of owner drops setuid */
         return err_sys(errno, "set its mode");
     set_xattrs(c, fd, t);
     return futimens(fd, times) < 0 ? err_sys(errno, "set its time") : NULL;
+}
+
+/* Half a file is none. */
+static fallible make_file(struct copier *c, struct tar *tar, const struct tar_entry *t, int dir, const char *name)
+{
+    TRY(spare_device(dir, name));
+    TRY(make_room(c, dir, name));
+    own_fd int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return err_sys(errno, "make it");
+    err *e = fill_file(c, tar, t, fd);
+    if (e)
+        (void)unlinkat(dir, name, 0);
+    return e;
 }
 
 static fallible make_dir(struct copier *c, const struct tar_entry *t, const char *path)

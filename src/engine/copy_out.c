@@ -63,6 +63,14 @@ static fallible out_content(int fd, uint64_t size, int tar_fd)
     return NULL;
 }
 
+enum { SMALL = 4096, MADE_UP_MAX = 16 << 20 };
+
+/* The kernel's own files (/proc, /sys) say a size of 0, or of a page, and have another. */
+static bool may_be_made_up(const struct stat *st)
+{
+    return S_ISREG(st->st_mode) && st->st_blocks == 0 && st->st_size <= SMALL;
+}
+
 static fallible read_link(int fd, char **ret)
 {
     own_mem char *text = mem_zalloc(4096 + 1);
@@ -76,7 +84,9 @@ static fallible out_one(int fd, const char *name, const struct stat *st, int tar
 {
     own_str struct str text = { 0 };
     own_mem char *link = NULL;
+    own_mem char *content = NULL;
     own_fd int file = -1;
+    size_t n = 0;
     struct tar_entry t = {
         .path = name,
         .mode = st->st_mode & 07777,
@@ -89,6 +99,10 @@ static fallible out_one(int fd, const char *name, const struct stat *st, int tar
     case S_IFREG:
         t.size = (uint64_t)st->st_size;
         TRY(reopen(fd, O_RDONLY | O_NONBLOCK, &file));
+        if (may_be_made_up(st)) {
+            TRY(fs_read_fd(file, name, MADE_UP_MAX, &content, &n));
+            t.size = n;
+        }
         break;
     case S_IFLNK:
         t.type = TAR_SYMLINK;
@@ -110,7 +124,9 @@ static fallible out_one(int fd, const char *name, const struct stat *st, int tar
     tar_write_header(&text, &t);
     TRY(fs_write_fd(tar_fd, text.text, text.len, "the archive"));
     str_free(&text);
-    if (file >= 0)
+    if (content)
+        TRY(fs_write_fd(tar_fd, content, n, "the archive"));
+    else if (file >= 0)
         TRY(out_content(file, t.size, tar_fd));
     tar_pad(&text, t.size);
     tar_end(&text);

@@ -97,6 +97,7 @@ TABLE
         if [[ $h == user_husk ]]; then
             run $h cp -a box:/d/f "$out/kept"
             expect 1 "only root can; leave out --archive"
+            [[ ! -e $out/kept ]]
         else
             $h cp -a box:/d/f "$out/kept"
             [[ $(stat -c %u:%g "$out/kept") == 7:8 ]]
@@ -106,6 +107,43 @@ TABLE
         expect 1 "a directory is there already"
         $h cp --overwrite box:/d "$out"
         [[ $(<"$out/d/f") == f ]]
+    done
+}
+
+@test "cp: a link at the target's end stands for what it leads to, in the container and outside" {
+    local h out
+    for h in $WHO; do
+        fresh $h
+        $h run -d --name box busybox sh -c 'mkdir /l; cd /l; echo old >file; ln -s file near; ln -s /l/../l/near far; ln -s ../../../new up; ln -s no/where lost; ln -s loop loop; sleep 1000'
+        wait_until 30 $h exec box test -L /l/loop
+        $h cp "$D/one" box:/l/far
+        [[ $($h exec box sh -c 'cat /l/file; readlink /l/near; readlink /l/far') == $'one\nfile\n/l/../l/near' ]]
+        $h cp "$D/one" box:/l/up
+        [[ $($h exec box sh -c 'cat /new; readlink /l/up') == $'one\n../../../new' && ! -e /new ]]
+        run $h cp "$D/one" box:/l/lost
+        expect 1 "directory '/l/no/' does not exist"
+        run $h cp "$D/one" box:/l/loop
+        expect 1 "loop"
+        echo old >"$out/file"
+        ln -s file "$out/link"
+        [[ $h == husk ]] || chown -h "$HUSK_USER:" "$out/file" "$out/link"
+        $h cp box:/l/file "$out/link"
+        [[ -L $out/link && $(<"$out/file") == one ]]
+    done
+}
+
+@test "cp: files of /proc and /sys have the content that reading them gives" {
+    local h out
+    for h in $WHO; do
+        fresh $h
+        $h run -d --name box --network none busybox sleep 1000
+        $h cp box:/proc/version "$out/version"
+        cmp "$out/version" /proc/version
+        $h cp box:/sys/kernel/mm/transparent_hugepage/enabled "$out/enabled"
+        cmp "$out/enabled" /sys/kernel/mm/transparent_hugepage/enabled
+        $h exec box touch /empty
+        $h cp box:/empty "$out/empty"
+        [[ -f $out/empty && ! -s $out/empty ]]
     done
 }
 
