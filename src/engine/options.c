@@ -129,6 +129,11 @@ static fallible add_mounts(const struct strv *texts, const char *option, mount_f
 {
     for (size_t i = 0; i < texts->n; i++) {
         struct container_mount m;
+        bool said = false;
+        for (size_t k = 0; k < i && !said; k++) /* by scripts that put their options together */
+            said = strcmp(texts->items[k], texts->items[i]) == 0;
+        if (said)
+            continue;
         TRY_AS(parse(texts->items[i], &m), "%s", option);
         if (has_target(c, m.target)) {
             err *e = err_new(ERR_INVALID, "%s: two mounts on '%s'", option, m.target);

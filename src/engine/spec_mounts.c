@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "engine/secret.h"
@@ -194,6 +195,14 @@ static void add_bind(const struct spec_input *in, struct oci_mount *to, const st
         strv_add(&to->options, m->non_recursive || m->below_writable ? "ro" : "rro");
 }
 
+/* What a bind or a volume shows. Caller frees. */
+static char *source_of(const struct spec_input *in, const struct container_mount *m)
+{
+    return strcmp(m->type, "volume") != 0 ? mem_strdup(m->source)
+           : m->device                    ? mem_strdup(m->device)
+                                          : mem_printf("%s/%s/_data", in->volumes, m->source);
+}
+
 static void add_user_mount(const struct spec_input *in, struct oci_spec *spec, const struct container_mount *m)
 {
     struct oci_mount *to = oci_spec_add_mount(spec);
@@ -206,9 +215,7 @@ static void add_user_mount(const struct spec_input *in, struct oci_spec *spec, c
         add_image(in, to, m);
         return;
     }
-    own_mem char *source = strcmp(m->type, "volume") != 0 ? mem_strdup(m->source)
-                           : m->device                    ? mem_strdup(m->device)
-                                                          : mem_printf("%s/%s/_data", in->volumes, m->source);
+    own_mem char *source = source_of(in, m);
     if (m->overlay) {
         add_overlay(in, to, m, source);
         return;
@@ -251,20 +258,48 @@ static fallible add_device_binds(const struct spec_input *in, struct oci_spec *s
     return NULL;
 }
 
+/* A mount of the user's on /etc, in which the container's own files can be shown: they are there, or can be made. One
+ * that is read-only and has none, or has links that lead nowhere, stays as it is. */
+static bool has_room_for_files(const struct spec_input *in, const struct container_mount *m)
+{
+    static const char *const files[] = { "resolv.conf", "hostname", "hosts" };
+    struct stat st;
+    if (strcmp(m->target, "/etc") != 0 || (strcmp(m->type, "image") == 0 && !m->overlay))
+        return false;
+    if (!m->source || strcmp(m->type, "image") == 0)
+        return !m->read_only;
+    own_mem char *source = source_of(in, m);
+    own_mem char *dir = m->subpath ? mem_printf("%s/%s", source, m->subpath) : take(source);
+    bool ours = m->overlay || strcmp(m->type, "volume") == 0 || access(dir, W_OK) == 0;
+    for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+        own_mem char *path = mem_printf("%s/%s", dir, files[i]);
+        if (access(path, F_OK) < 0 && (lstat(path, &st) == 0 || m->read_only || !ours))
+            return false;
+    }
+    return true;
+}
+
 fallible spec_add_mounts(const struct spec_input *in, struct oci_spec *spec)
 {
     const struct container_config *c = in->config;
+    const struct container_mount *etc = NULL;
     add_default_mounts(in, spec);
     if (c->systemd)
         TRY(add_systemd_cgroup(in, spec));
-    add_generated_files(in, spec);
+    for (size_t i = 0; i < c->mounts_n && !etc; i++)
+        etc = has_room_for_files(in, &c->mounts[i]) ? &c->mounts[i] : NULL;
+    if (!etc)
+        add_generated_files(in, spec);
     TRY(add_device_binds(in, spec));
     const struct container_mount **sorted = mem_array(NULL, c->mounts_n + 1, sizeof *sorted);
     for (size_t i = 0; i < c->mounts_n; i++)
         sorted[i] = &c->mounts[i];
     qsort(sorted, c->mounts_n, sizeof *sorted, by_depth);
-    for (size_t i = 0; i < c->mounts_n; i++)
+    for (size_t i = 0; i < c->mounts_n; i++) {
         add_user_mount(in, spec, sorted[i]);
+        if (sorted[i] == etc)
+            add_generated_files(in, spec);
+    }
     free(sorted);
     for (size_t i = 0; i < c->secrets_n; i++) {
         own_mem char *file = secret_file(in->dir, i);

@@ -96,6 +96,32 @@ TABLE
     done
 }
 
+@test "a mount on /etc has the container's own hosts, hostname and resolv.conf in it, where they find room" {
+    local h d
+    for h in husk 'as_user husk'; do
+        d=$(mktemp -d "$T/tmp/etc.XXXXXX")
+        chmod 777 "$d"
+        check_table $h <<END
+run --rm -h me --tmpfs /etc busybox cat /etc/hostname                       | 0 | =me
+run --rm -h me -v onetc:/etc busybox cat /etc/hostname                      | 0 | =me
+run --rm -h me -v onetc:/etc:ro busybox sh -c 'cat /etc/hostname; grep -c root /etc/passwd' | 0 | ~^me.1
+run --rm -h me -v $d:/etc:ro busybox ls -A /etc                             | 0 | =
+run --rm -h me -v $d:/etc busybox cat /etc/hostname                         | 0 | =me
+run --rm -h me -v $d:/etc:ro busybox cat /etc/hostname                      | 0 | =me
+run --rm -h me -v $d:/etc -v $IMAGES/rootfs/etc/passwd:/etc/hostname:ro busybox grep -c root /etc/hostname | 0 | 1
+run --rm -v $d:/etc:ro -v $d:/etc:ro busybox true                           | 0 |
+run --rm -v $d:/etc:ro -v $d:/etc:rw busybox true                           | 125 | two mounts on '/etc'
+volume rm onetc                                                             | 0 |
+END
+        rm -rf "$d"
+        mkdir "$d"
+        ln -s nowhere "$d/hosts"
+        chmod 777 "$d"
+        run $h run --rm -h me -v "$d:/etc" busybox ls /etc
+        expect 0 "=hosts"
+    done
+}
+
 @test "volumes-from: another container's volumes and binds, read-only if asked, the user's own first" {
     local h dir
     for h in $WHO; do
