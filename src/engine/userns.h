@@ -30,6 +30,8 @@ fallible userns_map_read(const struct strv *texts, struct id_map *ret);
 void userns_map_write(const struct id_map *map, struct strv *ret);
 /* The part of a map at [inside, inside+count) is taken out: what is put there comes instead. */
 void userns_map_cut(struct id_map *map, uint32_t inside, uint32_t count);
+/* The same with what is the host's: no id of that may be two of the container's. */
+void userns_map_cut_outside(struct id_map *map, uint32_t outside, uint32_t count);
 /* The caller's own id is `id` inside; those below and above are the subordinate ones. */
 void userns_map_keep(const struct id_map *base, uint32_t id, struct id_map *to);
 /* The kernel wants no id in two ranges, and at most 340 of them. */

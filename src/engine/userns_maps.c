@@ -51,6 +51,19 @@ void userns_map_cut(struct id_map *map, uint32_t inside, uint32_t count)
     *map = out;
 }
 
+void userns_map_cut_outside(struct id_map *map, uint32_t outside, uint32_t count)
+{
+    struct id_map turned = { 0 }, out = { 0 };
+    for (size_t i = 0; i < map->n; i++)
+        id_map_add(&turned, map->ranges[i].outside, map->ranges[i].inside, map->ranges[i].count);
+    userns_map_cut(&turned, outside, count);
+    for (size_t i = 0; i < turned.n; i++)
+        id_map_add(&out, turned.ranges[i].outside, turned.ranges[i].inside, turned.ranges[i].count);
+    id_map_free(&turned);
+    id_map_free(map);
+    *map = out;
+}
+
 fallible userns_map_check(const struct id_map *map, const char *option)
 {
     for (size_t i = 0; i < map->n; i++)

@@ -19,6 +19,9 @@ static fallible add_range(const struct id_map *base, uint32_t inside, const char
     uint64_t n = 0;
     bool host = from[0] == '@' || !base->n;
     TRY(parse_u64(from + (from[0] == '@'), UINT32_MAX - 1, &n));
+    if (host && n + count > UINT32_MAX)
+        return err_new(ERR_INVALID, "%s and %u from there on: the last id of the host is %u", from, count,
+                       UINT32_MAX - 1);
     if (host) {
         id_map_add(to, inside, (uint32_t)n, count);
         return NULL;
@@ -73,9 +76,16 @@ static fallible add_text(const char *text, const struct base *base, bool for_gid
             for (size_t k = 0; k < sides[i].base->n; k++)
                 id_map_add(sides[i].to, sides[i].base->ranges[k].inside, sides[i].base->ranges[k].outside,
                            sides[i].base->ranges[k].count);
+        own(id_map) struct id_map added = { 0 };
+        TRY_AS(add_range(sides[i].base, (uint32_t)inside, parts.items[1], (uint32_t)count, &added), "'%s'", text);
         if (extend)
             userns_map_cut(sides[i].to, (uint32_t)inside, (uint32_t)count);
-        TRY_AS(add_range(sides[i].base, (uint32_t)inside, parts.items[1], (uint32_t)count, sides[i].to), "'%s'", text);
+        for (size_t k = 0; k < added.n; k++) {
+            const struct id_range *r = &added.ranges[k];
+            if (extend)
+                userns_map_cut_outside(sides[i].to, r->outside, r->count);
+            id_map_add(sides[i].to, r->inside, r->outside, r->count);
+        }
     }
     return NULL;
 }
@@ -106,6 +116,15 @@ static fallible read_maps(const struct create_options *o, const struct base *bas
     if (o->subgidname || o->subuidname)
         TRY(subordinate("/etc/subgid", "--subgidname", o->subgidname ? o->subgidname : o->subuidname, gids));
     return NULL;
+}
+
+/* What was said is of one side alone ("g5:9:1"): the other is what the caller has. */
+static void as_base(const struct id_map *base, struct id_map *to)
+{
+    if (to->n)
+        return;
+    for (size_t i = 0; i < base->n; i++)
+        id_map_add(to, base->ranges[i].inside, base->ranges[i].outside, base->ranges[i].count);
 }
 
 /* One side was asked alone: the other is alike, as far as it is the caller's. */
@@ -282,6 +301,10 @@ static fallible merge(const struct create_options *o, struct base *base, struct 
     TRY(complete(o, base, &uids, &gids));
     if (!uids.n && !gids.n)
         return NULL;
+    if (!str_eq(c->userns, "auto")) {
+        as_base(&base->uids, &uids);
+        as_base(&base->gids, &gids);
+    }
     if (str_eq(c->userns, "auto")) { /* the rest is leased: userns_allocate() */
         userns_map_write(&uids, &c->uid_map);
         userns_map_write(&gids, &c->gid_map);

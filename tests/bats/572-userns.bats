@@ -155,11 +155,20 @@ TABLE
     me=$(as_user id -u)
     [[ $(as_user husk run --rm --uidmap 0:0:1 --uidmap 1:1:10 busybox awk '{print $1, $3}' /proc/self/uid_map | paste -sd,) == "0 1,1 10" ]]
     [[ $(as_user husk run --rm --uidmap "0:@$me:1" busybox awk '{print $1, $2}' /proc/self/uid_map) == "0 $me" ]]
-    [[ $(as_user husk run --rm --uidmap +u100:5:1 busybox awk '{s+=$3} END {print NR, s > 65000}' /proc/self/uid_map 2>&1) == ?* ]]
+    [[ $(as_user husk run --rm --uidmap +u100:5:1 busybox awk '$1 == 100 {print $3} {s+=$3} END {print s}' /proc/self/uid_map | paste -sd,) == 1,65536 ]]
+    # of one side alone: the other is the default; and what is put in comes out of where it was, inside and outside
+    run as_user husk run --rm --uidmap +g5:9:1 busybox sh -c 'awk "{s += \$3} END {print s}" /proc/self/uid_map; awk "\$1 == 5 {print \$3} {s += \$3} END {print s}" /proc/self/gid_map'
+    expect 0 $'=65537\n1\n65536'
+    run as_user husk run --rm --uidmap "+5:@$me:1" busybox true
+    expect 125 "user 0:0 is not mapped"
     run as_user husk run --rm --uidmap 0:99999999:1 busybox true
     expect 125 "none of those that /etc/subuid"
     run as_user husk run --rm --uidmap 0:@0:1 busybox true
     ((status == 125))
+    if ((EUID == 0)); then
+        run husk run --rm --uidmap 0:4294967290:10 busybox true
+        expect 125 "the last id of the host is 4294967294"
+    fi
     run as_user husk run --rm --userns ns:/proc/self/ns/user busybox true
     expect 125 "it is the one that husk runs in"
     run as_user husk run --rm --subuidname root busybox true
