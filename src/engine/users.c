@@ -10,6 +10,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/parse.h"
 #include "engine/grammar.h"
 #include "engine/paths.h"
@@ -87,7 +88,11 @@ static fallible look(int layer_fd, const char *path, enum found *ret, int *ret_f
         *ret_link = paths_clean(joined);
         *ret = FOUND_LINK;
     } else if (S_ISREG(st.st_mode)) {
-        TRY(root_open(layer_fd, path, O_RDONLY | O_NOFOLLOW, ret_fd));
+        /* what was looked at, and not what has its name by now: that may be a FIFO, which nobody ever writes to */
+        own_mem char *same = mem_printf("/proc/self/fd/%d", fd);
+        *ret_fd = open(same, O_RDONLY | O_CLOEXEC);
+        if (*ret_fd < 0)
+            return err_sys(errno, "open '%s'", path);
         *ret = FOUND_FILE;
     }
     return NULL;
@@ -143,6 +148,26 @@ static fallible read_or_empty(const struct rootfs_source *root, const char *path
 static bool is_number(const char *text)
 {
     return *text && strspn(text, "0123456789") == strlen(text);
+}
+
+/* A number needs no file: where one cannot be read, it is without its home directory and groups. */
+static fallible read_names(const struct rootfs_source *root, const char *path, bool needed, char **ret)
+{
+    err *e = read_or_empty(root, path, ret);
+    if (!e || needed)
+        return e;
+    log_warn("the container's %s cannot be read: %s", path, err_text(e));
+    err_free(e);
+    *ret = mem_strdup("");
+    return NULL;
+}
+
+static bool has_name(const char *user, const char *group, const struct strv *more)
+{
+    bool name = (*user && !is_number(user)) || (group && !is_number(group));
+    for (size_t i = 0; more && i < more->n; i++)
+        name |= !is_number(more->items[i]);
+    return name;
 }
 
 static fallible parse_id(const char *text, uint32_t *ret)
@@ -228,8 +253,9 @@ fallible users_resolve(const struct rootfs_source *root, const char *user, const
     struct container_user u = { 0 };
     bool known = false;
     TRY(grammar_user(user ? user : "", &name, &group));
-    TRY(read_or_empty(root, "/etc/passwd", &passwd));
-    TRY(read_or_empty(root, "/etc/group", &groups));
+    bool needed = has_name(name, group, group_add);
+    TRY(read_names(root, "/etc/passwd", needed, &passwd));
+    TRY(read_names(root, "/etc/group", needed, &groups));
     TRY(resolve_user(passwd, name, &entry, &known));
     u.uid = entry.uid;
     u.gid = entry.gid;
