@@ -450,6 +450,7 @@ static const char *instead(const char *file, int errnum)
         { "misc.max", "what this machine has is in misc.capacity of the uppermost group", EINVAL },
         { "memory.memsw.", "memory and swap together: not less than the memory limit, which it needs", EINVAL },
         { "memory.limit_in_bytes", "-1 is no limit", EINVAL },
+        { "memory.use_hierarchy", "since Linux 5.11 a group always counts those below it", EINVAL },
         { "cpu.cfs_quota_us", "a quota is 1000 microseconds or more, -1 is none", EINVAL },
         { "cpu.cfs_period_us", "a period is 1000 to 1000000 microseconds", EINVAL },
         { "cpu.cfs_burst_us", "a burst is not above the quota", EINVAL },
@@ -502,6 +503,21 @@ static fallible write_file(const struct part *p, const char *file, const char *v
     return fs_write_at(AT_FDCWD, path, value);
 }
 
+/* Since 5.16 the kernel takes a value and keeps none. */
+static fallible check_kernel_memory(const struct part *p, const char *what, const char *file, const char *value)
+{
+    own_mem char *path = mem_printf("%s/%s", p->dir, file), *now = NULL;
+    if (strcmp(file, "memory.kmem.limit_in_bytes") != 0 || value[0] == '-')
+        return NULL;
+    TRY(fs_read_at(AT_FDCWD, path, 64, &now, NULL));
+    /* of pages: less than what was asked for, by less than one */
+    int64_t asked = strtoll(value, NULL, 10), got = strtoll(now, NULL, 10);
+    return got <= asked
+               ? NULL
+               : err_new(ERR_UNSUPPORTED,
+                         "%s: Linux removed that limit in 5.16: the memory limit counts kernel memory too", what);
+}
+
 static fallible move_in(const struct cgroup *g, const struct part *to)
 {
     own_mem pid_t *pids = NULL;
@@ -546,7 +562,7 @@ static err *write_limit(void *ctx, const struct part *const_part, const char *wh
         w->again[w->again_n++].value = mem_strdup(value);
         return NULL;
     }
-    return e ? explained(e, what, file, value) : NULL;
+    return e ? explained(e, what, file, value) : check_kernel_memory(p, what, file, value);
 }
 
 static fallible write_again(const struct writing *w)
