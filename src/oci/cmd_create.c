@@ -15,6 +15,7 @@
 #include "os/fs.h"
 #include "os/proc.h"
 #include "process/seccomp.h"
+#include "spec/annotations.h"
 
 struct create_opts {
     const char *bundle, *config, *console_socket, *pid_file, *pidfd_socket;
@@ -109,9 +110,10 @@ static inline void own_drop_making(struct making *m)
         .made = { .pidfd = -1 }, .master = -1, .notify = -1                                                            \
     }
 
-static fallible tell_caller(const struct create_opts *o, const struct making *m)
+static fallible tell_caller(const struct create_opts *o, const struct oci_spec *spec, const struct making *m)
 {
-    TRY(oci_send_pidfd(o->pidfd_socket, m->made.pidfd));
+    const char *socket = o->pidfd_socket ? o->pidfd_socket : strmap_get(&spec->annotations, PIDFD_ANNOTATION);
+    TRY(oci_send_pidfd(socket, m->made.pidfd));
     return oci_write_pid_file(o->pid_file, m->made.init.pid);
 }
 
@@ -126,7 +128,7 @@ static fallible make(const struct create_opts *o, struct runtime_create *c, stru
     if (!c->wait_for_start)
         TRY(oci_notify_listen(m->dir, &m->notify));
     TRY(runtime_create(c, &m->made));
-    err *e = tell_caller(o, m);
+    err *e = tell_caller(o, spec, m);
     if (e)
         err_ignore(runtime_delete(m->dir, true), "the pid file's error matters more");
     return e;
@@ -148,6 +150,20 @@ static inline void own_drop_reading(struct reading *r)
     oci_spec_free(r->spec);
 }
 
+/* The filter is known, but its names are to be looked at. */
+static fallible read_whole(const struct create_opts *o, struct reading *r)
+{
+    own_mem char *bundle = NULL, *text = NULL;
+    size_t len = 0;
+    TRY(oci_bundle_text(o->bundle, o->config, &bundle, &text, &len));
+    seccomp_filter_free(&r->filter);
+    r->filter = (struct seccomp_filter){ 0 };
+    r->profile = (struct seccomp_text){ 0 };
+    oci_spec_free(r->spec);
+    r->spec = NULL;
+    return oci_spec_read(text, len, &r->spec);
+}
+
 static fallible read_config(const struct create_opts *o, struct reading *r)
 {
     own_mem char *root = NULL;
@@ -159,7 +175,8 @@ static fallible read_config(const struct create_opts *o, struct reading *r)
         r->profile = seccomp_text_find(r->text, len);
     if (seccomp_text_cached(r->text, r->profile, r->cache, &r->filter))
         len = seccomp_text_cut(r->text, len, r->profile);
-    return oci_spec_read(r->text, len, &r->spec);
+    TRY(oci_spec_read(r->text, len, &r->spec));
+    return r->filter.n && strmap_get(&r->spec->annotations, SECCOMP_UNKNOWN_ANNOTATION) ? read_whole(o, r) : NULL;
 }
 
 static void keep_filter(const struct reading *r)

@@ -63,9 +63,9 @@ static fallible features_run(const void *opts, struct args args)
 {
     (void)opts, (void)args;
     own_json json_t *doc = json_pack(
-        "{s:s, s:s, s:o, s:o, s:o, s:{s:s}, s:[s]}", "ociVersionMin", "1.0.0", "ociVersionMax", OCI_RUNTIME_VERSION,
+        "{s:s, s:s, s:o, s:o, s:o, s:{s:s}, s:[s, s]}", "ociVersionMin", "1.0.0", "ociVersionMax", OCI_RUNTIME_VERSION,
         "hooks", list(hooks), "mountOptions", list(mount_option_words()), "linux", linux_features(), "annotations",
-        "dev.husk.version", HUSK_VERSION, "potentiallyUnsafeConfigAnnotations", "org.systemd.property.");
+        "dev.husk.version", HUSK_VERSION, "potentiallyUnsafeConfigAnnotations", "org.systemd.property.", "run.oci.");
     if (!doc)
         return err_new(ERR_INTERNAL, "features: the document could not be made");
     own_mem char *text = json_text(doc, BIND_INDENTED);

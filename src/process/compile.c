@@ -7,6 +7,7 @@
 #include "process/compile.h"
 #include "process/landlock.h"
 #include "process/seccomp.h"
+#include "spec/annotations.h"
 
 _Static_assert((int)ORDER_ERR_INVALID == ERR_INVALID && (int)ORDER_ERR_NOT_FOUND == ERR_NOT_FOUND &&
                    (int)ORDER_ERR_CONFLICT == ERR_CONFLICT && (int)ORDER_ERR_DENIED == ERR_DENIED &&
@@ -204,6 +205,8 @@ static fallible add_seccomp(struct writer *w, const struct program *p)
     }
     if (p->filter || !p->seccomp)
         return NULL;
+    if (p->annotations && strmap_get(p->annotations, SECCOMP_UNKNOWN_ANNOTATION))
+        TRY_AS(seccomp_check_names(p->seccomp), "linux.seccomp");
     TRY_AS(seccomp_compile_cached(p->seccomp, p->seccomp_cache_dir, &filter), "linux.seccomp");
     if (filter.notifies && (!p->seccomp->listener_path || !*p->seccomp->listener_path))
         return err_new(ERR_INVALID, "linux.seccomp: SCMP_ACT_NOTIFY needs listenerPath, the socket of who will answer");

@@ -215,6 +215,24 @@ int seccomp_number(uint32_t arch, const char *name)
     return arch == SCMP_ARCH_X32 ? number | X32_BIT : number;
 }
 
+static bool is_known(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(newer); i++)
+        if (strcmp(newer[i].name, name) == 0)
+            return true;
+    return seccomp_syscall_resolve_name(name) != __NR_SCMP_ERROR;
+}
+
+fallible seccomp_check_names(const struct oci_seccomp *profile)
+{
+    for (size_t i = 0; i < profile->syscalls_n; i++)
+        for (size_t k = 0; k < profile->syscalls[i].names.n; k++)
+            if (!is_known(profile->syscalls[i].names.items[k]))
+                return err_new(ERR_INVALID, "syscalls[%zu]: '%s' is not the name of a system call", i,
+                               profile->syscalls[i].names.items[k]);
+    return NULL;
+}
+
 /* ---- rules by number ---- */
 
 /* What a number of one architecture gets: an unconditional action, or a list of conditional rules. */

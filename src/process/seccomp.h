@@ -96,6 +96,9 @@ const char *seccomp_flag_word(size_t i);
 /* And whether this kernel takes the flag. */
 bool seccomp_flag_works(size_t i);
 
+/* INVALID for a rule with a name that no architecture has: such names are left out otherwise, as profiles list the
+ * calls of other machines and kernels. */
+fallible seccomp_check_names(const struct oci_seccomp *profile);
 /* The number of a name on an architecture (SCMP_ARCH_* token of libseccomp), or -1. */
 int seccomp_number(uint32_t arch, const char *name);
 

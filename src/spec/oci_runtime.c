@@ -3,6 +3,8 @@
 
 #include <inttypes.h>
 
+#include "spec/annotations.h"
+
 #define TYPE(var, name_, T_)                                                                                           \
     static const struct bind_type var = { .name = name_, .size = sizeof(T_), .fields = var##_fields }
 
@@ -641,14 +643,6 @@ static fallible check_linux(const struct oci_linux *l)
 static fallible check_spec(const struct oci_spec *s)
 {
     TRY(check_version(s));
-    if (strmap_get(&s->annotations, ""))
-        return err_new(ERR_INVALID, "annotations: a key is empty");
-    const char *handler = strmap_get(&s->annotations, "run.oci.handler");
-    if (handler && *handler)
-        return err_new(ERR_UNSUPPORTED,
-                       "annotations: run.oci.handler: '%s': crun loads a library for it, husk has none: leave it "
-                       "out to run the program itself",
-                       handler);
     if (s->process)
         TRY_AS(check_process(s->process), "process");
     TRY(check_mounts(s));
@@ -666,6 +660,7 @@ fallible oci_spec_read(const char *text, size_t len, struct oci_spec **ret)
     TRY(bind_read(&oci_spec_type, text, len, &read));
     spec = read;
     TRY_AS(check_spec(spec), "config.json");
+    TRY_AS(annotations_heed(spec), "config.json");
     *ret = take(spec);
     return NULL;
 }

@@ -713,7 +713,7 @@ skip_unless_runc() { command -v runc >/dev/null || skip "runc is not installed";
            .linux.cgroup.v1 and .linux.cgroup.v2 and .linux.seccomp.enabled and .linux.intelRdt.schemata and
            .linux.intelRdt.monitoring and (.linux.seccomp.archs | index("SCMP_ARCH_X86_64")) and
            (.linux.seccomp.knownFlags | length) == 4 and (.linux.seccomp.actions | length) == 9 and
-           .potentiallyUnsafeConfigAnnotations == ["org.systemd.property."]' <<<"$output" >/dev/null
+           .potentiallyUnsafeConfigAnnotations == ["org.systemd.property.", "run.oci."]' <<<"$output" >/dev/null
     # what it names is known, and what it says the kernel takes is taken
     bundle '.process.args = ["true"]'
     cp "$B/config.json" "$B/plain"
