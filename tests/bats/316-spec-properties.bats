@@ -23,6 +23,13 @@ teardown() {
     assert_gone c1
 }
 
+@test "each property of config.json does what it says, here or in the file that the table names" {
+    bundle
+    run python3 "$BATS_TEST_DIRNAME/spec-effects.py" "$HUSK_OCI" "$TRUN/oci" "$B" "husk-effects-${T##*.}" "$BATS_TEST_DIRNAME/spec-properties.txt"
+    [[ $output =~ ^([0-9]+)\ properties\ in\ [0-9]+\ bundles,\ 0\ wrong$ && ${BASH_REMATCH[1]} -gt 150 ]] || { echo "$output"; return 1; }
+    # naive: all of them one after the other are asked by "each" behind it, by hand (20 s)
+}
+
 # started JQ: a sleeping container; its pid in $pid
 started() {
     bundle '.process.args = ["sleep", "1000"]'

@@ -55,7 +55,7 @@ tried = bad = 0
 for line in open(table):
     if line.startswith("#"):
         continue
-    path, kind = line.split()
+    path, kind = line.split()[:2]
     doc = json.loads(json.dumps(base))
     if path.startswith("linux.timeOffsets"):
         doc["linux"]["namespaces"].append({"type": "time"})
