@@ -190,3 +190,76 @@ END
     run python3 "$BATS_TEST_DIRNAME/terminal.py" "$T/tmp/script" bash "$T/tmp/in-terminal"
     output_has "reached"
 }
+
+# What exec asks a container's files before anything is entered: a reader that waits, or believes, is the enemy's. The
+# enemy does what is in /ctl/go, since exec itself may be what no longer works.
+@test "exec: names out of a hostile /etc/passwd and /etc/group are read to an end, by their kind, size and numbers" {
+    local h
+    load_busybox
+    as_user load_busybox
+    limited() {
+        [[ $h == root_husk ]] || { as_user timeout 20 "$HUSK" "$@"; return; }
+        timeout 20 "$HUSK" "$@"
+    }
+    try() { # TEXT USER
+        echo "rm -rf /etc/passwd /etc/group; cp /keep /etc/passwd; echo daemon:x:1: >/etc/group; $1; rm /ctl/go" >"$T/tmp/ctl/next"
+        mv "$T/tmp/ctl/next" "$T/tmp/ctl/go"
+        wait_until 20 test ! -e "$T/tmp/ctl/go"
+        limited exec -u "$2" evil grep Uid: /proc/self/status
+    }
+    for h in root_husk user_husk; do
+        mkdir -m 777 "$T/tmp/ctl"
+        $h run -d --network none --name evil -v "$T/tmp/ctl:/ctl" busybox sh -c 'cp /etc/passwd /keep; while :; do [ ! -e /ctl/go ] || sh /ctl/go; usleep 10000; done' >/dev/null
+        check_table try <<'END'
+"true" daemon                                                       | 0   | ~Uid:.1
+"echo wrap:x:4294967296:0::/: >>/etc/passwd" wrap                   | 1   | wrap
+"echo minus:x:-1:0::/: >>/etc/passwd" minus                         | 1   | minus
+"echo all:x:4294967295:0::/: >>/etc/passwd" all                     | 1   | 4294967295 is not an id
+"echo hex:x:0x10:0::/: >>/etc/passwd" hex                           | 1   | hex
+"echo none:x::0::/: >>/etc/passwd" none                             | 1   | none
+"echo daemon:x:4294967296: >/etc/group" daemon:daemon               | 1   | daemon
+"rm /etc/passwd; mkfifo /etc/passwd" daemon                         | 1   | user 'daemon' is not in the container's /etc/passwd
+"rm /etc/passwd; mkfifo /etc/passwd" 0                              | 0   | ~Uid:.0
+"rm /etc/group; mkfifo /etc/group" 0                                | 0   | ~Uid:.0
+"rm /etc/passwd; mkdir /etc/passwd" 0                               | 0   | ~Uid:.0
+"rm /etc/passwd; ln -s /proc/self/environ /etc/passwd" 0            | 0   | ~Uid:.0
+"rm /etc/passwd; ln -s passwd /etc/passwd" daemon                   | 1   | too many links
+"rm /etc/passwd; ln -s passwd /etc/passwd" 0                        | 0   | ~Uid:.0
+"rm /etc/passwd; ln -s ../../../../../../../../etc/hostname /etc/passwd" 0 | 0 | ~Uid:.0
+"tr '\\\\0' a </dev/zero | head -c 5000000 >/etc/passwd" daemon     | 1   | larger than
+"dd if=/dev/zero of=/etc/passwd bs=1 count=1 seek=100000000000" daemon | 1   | larger than
+"dd if=/dev/zero of=/etc/passwd bs=1 count=1 seek=100000000000" 0   | 0   | ~Uid:.0
+"chmod 000 /etc/passwd /etc/group" 0                                | 0   | ~Uid:.0
+END
+        $h rm -f evil >/dev/null
+        rm -rf "$T/tmp/ctl"
+    done
+    # naive: by name, whatever it is; and a number that fits into 32 bits by half
+    mkfifo "$T/tmp/fifo"
+    run timeout 0.3 grep daemon "$T/tmp/fifo"
+    ((status == 124 && (4294967296 & 0xffffffff) == 0))
+    rm "$T/tmp/fifo"
+}
+
+@test "exec: in a container that has put others in the place of /proc, /dev, its terminal and its directories" {
+    bundle "$(sh_c 'mount -t tmpfs x /proc && mkdir -p /proc/self/attr /proc/self/fd /proc/1 && for f in oom_score_adj attr/exec attr/current uid_map setgroups; do echo enemy >/proc/self/$f; done
+        mount -t tmpfs x /dev && for f in console null tty ptmx pts; do ln -s /victim/file /dev/$f; done
+        rm -rf /tmp && ln -s /victim /tmp; rm -rf /home && ln -s /proc/1/cwd /home; echo >/ready; exec sleep 1000')"
+    change '.root.readonly = false | .process.capabilities |= map_values(. + ["CAP_SYS_ADMIN"])' \
+        ".mounts += [{destination: \"/victim\", source: \"$VICTIM\", options: [\"bind\"]}]"
+    oci run -d -b "$B" c1 >/dev/null
+    wait_until 20 test -e "$B/rootfs/ready"
+    jq '.process | .args = ["sh", "-c", "echo $$ in; cat /proc/self/oom_score_adj; stat -L -c %t /dev/console; exec sleep 1000"] | .oomScoreAdj = 500 | .terminal = false' "$B/config.json" >"$T/tmp/process"
+    oci exec -d --pid-file "$T/tmp/pid" --process "$T/tmp/process" c1 >"$T/tmp/said" 2>&1
+    [[ $(<"/proc/$(<"$T/tmp/pid")/oom_score_adj") == 500 ]]
+    wait_until 10 grep -q enemy "$T/tmp/said" # the file is the enemy's, and nothing was written to it
+    printf 'end\n' >"$T/tmp/script"
+    run python3 "$BATS_TEST_DIRNAME/terminal.py" "$T/tmp/script" "$HUSK_OCI" --root "$TRUN/oci" exec -t c1 sh -c 'echo out; echo err >&2'
+    [[ $output != *"status 0"* || $output == *out*err* ]]
+    run oci exec --cwd /tmp c1 pwd
+    expect 0 =/victim # a directory of its own by another name
+    [[ $(ls "$VICTIM") == file && $(<"$VICTIM/file") == host ]]
+    # naive: by its name
+    nsenter --target "$(oci state c1 | jq .pid)" --mount --root sh -c 'echo 500 >/proc/self/oom_score_adj; echo console >/dev/console'
+    [[ $(<"$VICTIM/file") == console && $(oci exec c1 cat /proc/self/oom_score_adj) == 500 ]]
+}

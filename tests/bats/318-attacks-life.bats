@@ -217,3 +217,152 @@ s = socket.socket(socket.AF_UNIX); s.bind("sock"); s.listen(1); open("ready", "w
     run python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])' "$dir/sock"
     expect 1 "path too long"
 }
+
+# ---- what a Dockerfile, its context and its base images do to the host that builds them ----------------------------------
+# $VICTIM is a directory of the host: every link leads to it. Nothing in it changes, and its file is in no image.
+
+build_begin() {
+    load_busybox
+    as_user load_busybox
+    chmod 777 "$VICTIM"
+    chmod 666 "$VICTIM/file"
+    mkdir -m 777 "$VICTIM/empty"
+    echo secret-of-the-host >"$VICTIM/file"
+    C=$(mktemp -d "$T/tmp/context.XXXXXX")
+    chmod 755 "$C"
+}
+victim_is_untouched() {
+    [[ $(ls "$VICTIM" | tr '\n' ' ') == "empty file " && $(<"$VICTIM/file") == secret-of-the-host && ! $(ls -A "$VICTIM/empty") ]] ||
+        { ls -laR "$VICTIM"; return 1; }
+}
+# build_says WORDS: the Dockerfile on standard input is built, its image shows no secret; the words are in what is printed.
+build_says() { # STATUS WORDS
+    cat >"$C/Dockerfile"
+    run "$h" build --no-cache --network none --progress plain -t attack:1 "$C"
+    expect "$1" "$2"
+    [[ $output != *secret-of-the-host* ]] || { echo "$output"; return 1; }
+    victim_is_untouched
+    [[ $1 != 0 ]] || ! "$h" run --rm --network none attack:1 grep -r secret-of-the-host / --exclude-dir=proc --exclude-dir=sys 2>/dev/null || return 1
+}
+
+@test "build: links of the context, of stages and of the image lead nowhere but into them" {
+    local h
+    build_begin
+    ln -s "$VICTIM/file" "$C/abs"
+    ln -s "../../../../../../../../../../$VICTIM" "$C/up"
+    ln -s /proc/self/root "$C/magic"
+    mkdir "$C/dir"
+    ln -s "$VICTIM/file" "$C/dir/inner"
+    echo plain >"$C/plain"
+    for h in root_husk user_husk; do
+        # the context's
+        build_says 1 "abs" <<<$'FROM busybox\nCOPY abs /x'
+        build_says 1 "up" <<<$'FROM busybox\nCOPY up/file /x'
+        build_says 1 "magic" <<<$'FROM busybox\nCOPY magic'"$VICTIM"$'/file /x'
+        build_says 1 "../" <<<$'FROM busybox\nCOPY dir/../../'"${VICTIM##*/}"$'/file /x' || build_says 1 "not" <<<$'FROM busybox\nCOPY ../'"${VICTIM##*/}"$'/file /x'
+        build_says 0 "" <<<$'FROM busybox\nCOPY dir /d\nRUN test -L /d/inner && ! cat /d/inner'
+        build_says 1 "abs" <<<$'FROM busybox\nRUN --mount=type=bind,source=abs,target=/m cat /m'
+        # a stage's
+        build_says 1 "" <<EOD
+FROM busybox AS evil
+RUN mkdir /t && ln -s $VICTIM/file /t/abs && ln -s ../../../../../../../../$VICTIM /t/up && ln -s /proc/1/root /t/magic
+FROM busybox
+COPY --from=evil /t/abs /x
+EOD
+        build_says 1 "" <<EOD
+FROM busybox AS evil
+RUN mkdir /t && ln -s $VICTIM/file /t/abs && ln -s ../../../../../../../../$VICTIM /t/up && ln -s /proc/1/root /t/magic
+FROM busybox
+RUN --mount=type=bind,from=evil,source=/t/up,target=/m cat /m/file
+EOD
+        # the image's: what is made behind them is made inside
+        build_says 0 "inside" <<EOD
+FROM busybox
+RUN ln -s $VICTIM /w && ln -s ../../../../../../../../$VICTIM/new /n
+WORKDIR /w/work
+WORKDIR /n
+COPY plain /w/copied
+COPY plain /n/deep/
+ADD plain /w/added/
+VOLUME /w/volume
+RUN --mount=type=tmpfs,target=/w/tmp --mount=type=cache,target=/w/cache --mount=type=bind,source=plain,target=/w/bound test -d /w/tmp -a -d /w/cache && cat /w/bound
+RUN cd $VICTIM && test -d work -a -f copied -a -d new/deep -a -d added && echo it is inside
+EOD
+    done
+    # naive: by name
+    [[ $(cat "$C/abs") == secret-of-the-host ]]
+    mkdir "$T/tmp/image"
+    ln -s "$VICTIM" "$T/tmp/image/w"
+    mkdir "$T/tmp/image/w/work"
+    ! victim_is_untouched >/dev/null
+    rmdir "$VICTIM/work"
+}
+
+@test "build: what a step leaves where something was mounted is not removed outside; a cache's name and another step's links stay inside (CVE-2024-23651, 23652)" {
+    local h
+    build_begin
+    for h in root_husk user_husk; do
+        # the mount point's directory becomes a link to one of the host's that has something empty of the same name
+        build_says 0 "" <<EOD
+FROM busybox
+RUN --mount=type=tmpfs,target=/d/sub/empty (mv /d /kept; rm -rf /d/sub; ln -s $VICTIM /d/sub) 2>/dev/null; true
+RUN --mount=type=tmpfs,target=/e/empty (mv /e /f; rm -rf /e; ln -s $VICTIM /e) 2>/dev/null; true
+EOD
+        # a cache's id is a word, and what is in one is the image's to read
+        build_says 0 "0 here" <<EOD
+FROM busybox
+RUN --mount=type=cache,id=../../../../../../../..$VICTIM,target=/c echo \$(ls /c | wc -l) here; touch /c/made
+RUN --mount=type=cache,id=shared,target=/c rm -rf /c/sub; ln -s $VICTIM /c/sub
+EOD
+        build_says 1 "" <<<$'FROM busybox\nRUN --mount=type=cache,id=shared,source=sub,target=/m cat /m/file'
+        build_says 1 "" <<<$'FROM busybox\nRUN --mount=type=bind,source=/../../../..'"$VICTIM"$',target=/m cat /m/file'
+        "$h" builder prune --all --force >/dev/null
+        victim_is_untouched
+        "$h" system check
+    done
+    # naive: what was made for a mount is removed by its name, and the name of a cache is one below their directory
+    mkdir "$T/tmp/step"
+    ln -s "$VICTIM" "$T/tmp/step/e"
+    rmdir "$T/tmp/step/e/empty"
+    ! victim_is_untouched >/dev/null
+    [[ $(realpath -m "$T/caches/../../../../../../../..$VICTIM") == "$VICTIM" ]]
+}
+
+@test "build: archives and repositories from strangers: nothing is written or read through their links" {
+    local h
+    build_begin
+    python3 - "$C" "$VICTIM" <<'END'
+import io, sys, tarfile
+where, victim = sys.argv[1:]
+def member(t, name, **more):
+    m = tarfile.TarInfo(name)
+    for k, v in more.items(): setattr(m, k, v)
+    t.addfile(m, io.BytesIO(b"written") if m.isreg() and m.size else None)
+with tarfile.open(where + "/through.tar", "w") as t:
+    member(t, "out", type=tarfile.SYMTYPE, linkname=victim)
+    member(t, "out/written", size=7)
+with tarfile.open(where + "/hard.tar", "w") as t:
+    member(t, "copy", type=tarfile.LNKTYPE, linkname="../../../../../../../.." + victim + "/file")
+with tarfile.open(where + "/dots.tar", "w") as t:
+    member(t, "../../../../../../../.." + victim + "/written", size=7)
+END
+    git init -q "$C/repo"
+    ln -s "$VICTIM/file" "$C/repo/Dockerfile"
+    ln -s "$VICTIM/file" "$C/repo/.dockerignore"
+    git -C "$C/repo" -c user.name=x -c user.email=x@x add -A
+    git -C "$C/repo" -c user.name=x -c user.email=x@x commit -qm x
+    for h in root_husk user_husk; do
+        local name
+        for name in through hard dots; do
+            printf 'FROM busybox\nADD %s.tar /in/\nRUN ! grep -r secret-of /in\n' "$name" >"$C/Dockerfile"
+            run "$h" build --no-cache --network none -t attack:1 "$C"
+            [[ $output != *secret-of-the-host* ]]
+            victim_is_untouched
+        done
+        run "$h" build --no-cache --network none "file://$C/repo"
+        [[ $status -ne 0 && $output != *secret-of-the-host* ]] || { echo "$output"; return 1; }
+        victim_is_untouched
+    done
+    # naive: the file by its name
+    [[ $(cat "$C/repo/Dockerfile") == secret-of-the-host ]]
+}

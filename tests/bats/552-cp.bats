@@ -212,7 +212,8 @@ TABLE
         mkdir -m 777 "$out/host"
         $h run -d --name evil busybox sh -c "mkdir -p /src /dst; ln -s $T/tmp/secret /src/file; ln -s $out/host /src/dir
             ln -s ../../../../../../../../../$out/host /dst/up; ln -s $out/host /dst/abs; ln -s /proc/1/root$out/host /dst/magic
-            touch /ready; while :; do ln -sfn $out/host /dst/flip; rm -f /dst/flip; mkdir /dst/flip; rmdir /dst/flip; done"
+            touch /ready; while :; do ln -sfn $out/host /dst/flip; rm -f /dst/flip; mkdir /dst/flip; rmdir /dst/flip
+            ln -sfn $T/tmp /src/flip; rm -f /src/flip; mkdir /src/flip; rmdir /src/flip; done"
         wait_until 30 $h exec evil test -e /ready
         run $h cp -L evil:/src/file "$out/got"
         expect 1 "No such file or directory"
@@ -225,6 +226,10 @@ TABLE
         run $h cp "$D/one" evil:/dst/magic/x
         for i in 1 2 3 4 5 6 7 8; do
             run $h cp "$D/tree" evil:/dst/flip
+            run $h cp evil:/src/flip/secret "$out/got"
+            [[ $status -ne 0 && ! -e $out/got ]]
+            run $h cp evil:/src "$out/src$i"
+            [[ -L $out/src$i/flip || ! -e $out/src$i/flip/secret ]]
         done
         # an archive that makes a link and then writes through it
         (cd "$out" && mkdir a b && ln -s "$out/host" a/l && mkdir b/l && echo x >b/l/x &&
