@@ -119,13 +119,13 @@ END
     expect 0 "exit code 9"
 }
 
-@test "containerd: a terminal, its size, and what is typed" {
-    printf 'see ready\ntype hello\\r\nsee got hello\nend\n' >"$T/tmp/script"
-    run python3 "$BATS_TEST_DIRNAME/terminal.py" "$T/tmp/script" nsenter --target "$WORLD" --mount --net --pid -- \
-        ctr --address /run/containerd.sock run --rm --tty --runc-binary "$HUSK_OCI" --runc-root /run/husk-ctr \
-        --fifo-dir "$T/tmp/fifo" --cgroup "/$PEER_GROUP/t" "$IMAGE" t sh -c 'tty; echo ready; read -r x; echo "got $x"'
-    expect 0 /dev/pts/0
-    output_has "got hello"
+@test "containerd: a terminal, its size and a new one, and what is typed" {
+    local -a ctr=(nsenter --target "$WORLD" --mount --net --pid -- ctr --address /run/containerd.sock)
+    peer_resize "${ctr[@]}" run --rm --tty --runc-binary "$HUSK_OCI" --runc-root /run/husk-ctr --fifo-dir "$T/tmp/fifo" \
+        --cgroup "/$PEER_GROUP/t" "$IMAGE" t
+    output_has /dev/pts/0
+    ctr_run e --detach -- sleep 1000
+    peer_resize "${ctr[@]}" task exec --tty --exec-id e1 e
 }
 
 @test "containerd: what is killed for its memory is reported as such" {

@@ -116,8 +116,10 @@ END
     wait_until 30 logs_have started
     run user_podman exec life sh -c 'echo in; exit 4'
     expect 4 =in
-    run user_podman exec -t life tty
-    expect 0 /dev/pts/0
+    peer_resize nsenter --target "$WORLD" --mount --net --pid -- setpriv --reuid "$HUSK_USER" --regid "$HUSK_USER" --init-groups env -i \
+        "PATH=$PATH" "HOME=$USER_HOME" XDG_RUNTIME_DIR=/run/user "CONTAINERS_CONF=$CONTAINERS_CONF" podman --root "$USER_HOME/podman" \
+        --runroot /run/user/podman --tmpdir /run/user/podman-tmp --storage-driver overlay --runtime "$HUSK_OCI" exec -it life
+    output_has /dev/pts/0
     user_podman kill --signal USR1 life
     wait_until 30 logs_have usr1
     run user_podman top life

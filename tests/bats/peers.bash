@@ -99,6 +99,15 @@ limit_of() { # PID CONTROLLER FILE
 # in_terminal TEXT CMD...: CMD on a terminal; what it prints until it ends.
 in_terminal() { script --quiet --return --command "$(printf '%q ' "$@")" /dev/null </dev/null; }
 
+# A program that tells the size of its terminal and each new one, and ends with what is typed. docker gives an exec its
+# size only when it runs.
+resized='tty; until [ "$(stty size 2>&1)" = "24 80" ]; do usleep 20000; done; stty size; trap "echo now \$(stty size)" WINCH; echo ready; until read -r x; do :; done; echo "got $x"'
+peer_resize() { # PEER ARGUMENT...: what starts it
+    printf 'see 24 80\nsee ready\nsize 33 99\nsee now 33 99\ntype hello\\r\nsee got hello\nend\n' >"$T/tmp/script"
+    run python3 "$BATS_TEST_DIRNAME/terminal.py" "$T/tmp/script" "$@" sh -c "$resized"
+    expect 0 "got hello"
+}
+
 # ---- docker and podman: one command line -----------------------------------------------------------------------------
 # $PEER is the function that runs it, $PEER_RM removes containers of any state at once; rows that only one of the two has stay in its own file.
 
@@ -141,7 +150,8 @@ exec life sh -c 'echo in; exit 4'                | 4   | =in
 exec -u 5 -w /tmp -e A=b life sh -c 'echo $(id -u; pwd) $A' | 0 | =5 /tmp b
 exec --privileged life grep CapEff /proc/self/status | 0 | ffffff
 END
-    in_terminal "${PEER_COMMAND[@]}" exec -it life tty | grep -q "/dev/pts/0"
+    peer_resize "${PEER_COMMAND[@]}" exec -it life
+    output_has "/dev/pts/0"
     run "$PEER" top life
     expect 0 "sleep 0.1"
 
