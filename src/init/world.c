@@ -108,6 +108,8 @@ STUB_ROW(row_oom_score)
     if (fd < 0)
         stub_fail_sys(s, fd, "set the OOM score", NULL);
     long ret = sys(__NR_write, fd, number.bytes, number.n);
+    if (ret == -EACCES)
+        stub_fail_sys(s, ret, "set the OOM score (one below husk's own needs CAP_SYS_RESOURCE on the host)", NULL);
     if (ret < 0)
         stub_fail_sys(s, ret, "set the OOM score", NULL);
     (void)sys(__NR_close, fd);
@@ -199,6 +201,12 @@ STUB_ROW(row_scheduler)
 {
     (void)size;
     long ret = sys(__NR_sched_setattr, 0, payload, 0);
+    if (ret == -EPERM)
+        stub_fail_sys(
+            s, ret,
+            "set the scheduler (a nice value below husk's own, real time and deadlines need CAP_SYS_NICE on the "
+            "host, real time also a control group that has time for it)",
+            NULL);
     if (ret < 0)
         stub_fail_sys(s, ret, "set the scheduler", NULL);
 }
@@ -208,6 +216,8 @@ STUB_ROW(row_ioprio)
     enum { IOPRIO_WHO_PROCESS = 1 };
     (void)size;
     long ret = sys(__NR_ioprio_set, IOPRIO_WHO_PROCESS, 0, ((const struct order_number *)payload)->v);
+    if (ret == -EPERM)
+        stub_fail_sys(s, ret, "set the I/O priority (the real-time class needs CAP_SYS_NICE on the host)", NULL);
     if (ret < 0)
         stub_fail_sys(s, ret, "set the I/O priority", NULL);
 }

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "os/fs.h"
+#include "os/ids.h"
 #include "os/netlink.h"
 
 #ifndef IFA_PROTO
@@ -80,6 +81,8 @@ fallible netdev_check(const struct oci_spec *spec, const struct namespaces *ns)
     if (!namespaces_has(ns, CLONE_NEWNET))
         return err_new(ERR_INVALID, "linux.netDevices: they need a network namespace of the container's own in "
                                     "linux.namespaces");
+    if (!ids_is_root())
+        return err_new(ERR_DENIED, "linux.netDevices: only root can take a device out of the host's network");
     json_object_foreach (all, name, v) {
         const char *inside = inside_name(name, v);
         if (!valid_name(name) || strchr(name, '%'))

@@ -185,8 +185,20 @@ static fallible prepare_root(const struct rootfs *r, int userns_fd, int *ret_mou
     return NULL;
 }
 
+/* The kernel asks for CAP_SYS_ADMIN where the file system was mounted, which of what is bound is the host. */
+static fallible check_idmaps(const struct rootfs *r)
+{
+    for (size_t i = 0; i < r->spec->mounts_n && !ids_is_root(); i++)
+        if (wants_idmap(r, i))
+            return err_new(ERR_DENIED,
+                           "mount '%s': only root can map a mount's ids: leave its mappings out, or run husk as root",
+                           r->spec->mounts[i].destination);
+    return NULL;
+}
+
 fallible rootfs_prepare(struct rootfs *r, int userns_fd)
 {
+    TRY(check_idmaps(r));
     bool only_fuse = r->source->fuse && !ids_is_root(); /* an ordinary user's binds are the child's to make, as ever */
     if (r->userns || r->source->fuse)                   /* fuse-overlayfs is no process of the container's */
         TRY_AS(prepare_root(r, userns_fd, &r->prepared_root), "root file system");

@@ -184,6 +184,28 @@ fd = socket.recv_fds(c, 10, 1)[1][0]; print(os.readlink(f"/proc/self/fd/{fd}"))'
     grep -q pidfd "$T/tmp/got"
 }
 
+@test "an ordinary user: what only root can do is refused, with what it would need" {
+    user_bundle
+    mkdir -m 777 "$T/tmp/owned"
+    cp "$B/config.json" "$B/plain"
+    try() { cp "$B/plain" "$B/config.json"; change '.process.args = ["true"]' "$1"; user_oci run -b "$B" c1; }
+    check_table try <<END
+'.process.oomScoreAdj = -500'                                              | 1 | set the OOM score (one below husk's own needs CAP_SYS_RESOURCE on the host): Permission denied
+'.process.scheduler = {policy: "SCHED_OTHER", nice: -5}'                   | 1 | need CAP_SYS_NICE on the host
+'.process.scheduler = {policy: "SCHED_FIFO", priority: 5}'                 | 1 | need CAP_SYS_NICE on the host
+'.process.ioPriority = {class: "IOPRIO_CLASS_RT", priority: 0}'            | 1 | the real-time class needs CAP_SYS_NICE on the host
+'.process.rlimits = [{type: "RLIMIT_NOFILE", hard: 99999999, soft: 4}]'    | 1 | raising it needs CAP_SYS_RESOURCE
+'.linux.namespaces += [{type: "network"}] | .linux.netDevices = {lo: {}}'  | 1 | only root can take a device out of the host's network
+'.mounts += [{destination: "/v", type: "bind", source: "$T/tmp/owned", options: ["bind"], uidMappings: [{containerID: 0, hostID: 0, size: 1}], gidMappings: [{containerID: 0, hostID: 0, size: 1}]}]' | 1 | mount '/v': only root can map a mount's ids
+'.linux.uidMappings = [{containerID: 0, hostID: 0, size: 1}]'              | 1 | not allowed
+'.linux.devices = [{type: "c", path: "/dev/nope", major: 1, minor: 5}]'    | 1 | because a user namespace can make no devices
+'.linux.resources = {memory: {limit: 100000000}}'                          | 1 | may not make control groups: have a group delegated
+'.linux.namespaces |= map(select(.type != "user")) | del(.linux.uidMappings, .linux.gidMappings)' | 1 | an ordinary user's container needs a user namespace
+'.linux.namespaces += [{type: "network", path: "/proc/1/ns/net"}]'         | 1 | namespace network: open namespace '/proc/1/ns/net': Permission denied
+END
+    assert_gone c1
+}
+
 @test "kill 0 asks whether it is there; state and list name the root" {
     bundle '.process.args = ["sleep", "1000"]'
     oci run -d -b "$B" c1 >/dev/null

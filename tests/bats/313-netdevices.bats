@@ -103,7 +103,7 @@ END
     user_bundle '.process.args = ["true"] | .linux.namespaces += [{type: "network"}] | .linux.netDevices = {lo: {name: "x"}}'
     run user_oci run -b "$B" c1
     [[ $status -eq 1 ]]
-    output_has "network device"
+    output_has "only root can take a device out of the host's network"
 }
 
 @test "a joined namespace gets them too" {
