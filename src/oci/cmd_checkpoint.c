@@ -57,7 +57,7 @@ static const struct opt restore_options[] = {
     OPT_FLAG('d', "detach", T, detach, "Do not wait for the container"),
     OPT_FLAG(0, "keep", T, keep, "Do not delete the container when it ends"),
     OPT_FLAG(0, "no-subreaper", T, no_subreaper, "Leave orphans of the container to the system's init"),
-    OPT_FLAG(0, "no-pivot", T, no_pivot, "Refused: CRIU has no other way than pivot_root(2)"),
+    OPT_FLAG(0, "no-pivot", T, no_pivot, "For hosts on an initramfs: the root is made one that can be left"),
     OPT_FLAG(0, "tcp-close", T, tcp_close, "Open TCP connections come back closed"),
     OPT_STR(0, "lsm-profile", T, lsm_profile, "TYPE:NAME", "Another AppArmor profile or SELinux label"),
     OPT_STR(0, "lsm-mount-context", T, lsm_mount_context, "LABEL", "Another SELinux label for mounts"),
@@ -107,6 +107,7 @@ static fallible translate(const struct criu_opts *o, int images, int work, struc
         .auto_dedup = o->auto_dedup,
         .lazy_pages = o->lazy_pages,
         .empty_net = o->empty_ns != NULL,
+        .no_pivot = o->no_pivot,
         .status_fd = o->status_fd.set ? (int)o->status_fd.v : -1,
     };
     return NULL;
@@ -136,10 +137,6 @@ static fallible restore(const struct criu_opts *o, const char *id, const struct 
     own(oci_spec) struct oci_spec *spec = NULL;
     own_mem char *bundle = NULL;
     own_mem char *dir = NULL;
-    if (o->no_pivot)
-        return err_new(ERR_UNSUPPORTED,
-                       "--no-pivot: CRIU changes the root by pivot_root(2) and has no other way: where that cannot be, "
-                       "as on an initial RAM disk, mount a file system and change to it first");
     TRY(oci_bundle(o->bundle, o->config, &bundle, &spec));
     if (!spec->root)
         return err_new(ERR_INVALID, "config.json: root: missing");

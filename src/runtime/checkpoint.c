@@ -9,6 +9,7 @@
 
 #include "base/parse.h"
 #include "os/fs.h"
+#include "os/mount.h"
 #include "os/sock.h"
 #include "runtime/criu.h"
 #include "runtime/start.h"
@@ -245,12 +246,27 @@ static err *told(void *ctx, const struct criu_answer *a, int fd)
     return NULL;
 }
 
+/* CRIU has no other way than pivot_root(2), which the kernel refuses while the root is a mount with none below it, as
+ * an initial RAM disk is. A copy of it on top of itself is one like any other. */
+static fallible cover_root(void)
+{
+    own_fd int copy = -1;
+    own_fd int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0)
+        return err_sys(errno, "open '/'");
+    TRY(mount_copy(root, MOUNT_RECURSIVE, &copy));
+    TRY(mount_place(copy, root));
+    return fchdir(copy) < 0 || chroot(".") < 0 ? err_sys(errno, "enter the copy") : NULL;
+}
+
 /* CRIU wants the root as a mount of its own. In a mount namespace of ours, so that it goes with us. */
-static fallible mount_restore_root(const struct runtime_create *c, char **ret)
+static fallible mount_restore_root(const struct runtime_create *c, bool no_pivot, char **ret)
 {
     own_mem char *at = mem_printf("%s/criu-root", c->state_dir);
     if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
         return err_sys(errno, "part from the host's mounts");
+    if (no_pivot)
+        TRY_AS(cover_root(), "--no-pivot: put a copy of the root on top of it");
     /* a slave of the host's, as the root was: CRIU wants the same */
     if (mkdir(at, 0700) < 0 || mount(c->root->dir, at, NULL, MS_BIND | MS_REC, NULL) < 0)
         return err_sys(errno, "mount '%s' for the restore", c->root->dir);
@@ -338,7 +354,7 @@ static fallible restore(struct start *s, const struct runtime_criu *how, struct 
     TRY(state_write(s->dir_fd, &s->state));
     if (s->cgroup_path)
         TRY(start_make_group(s));
-    TRY(mount_restore_root(s->c, &root));
+    TRY(mount_restore_root(s->c, how->no_pivot, &root));
     err *e = call_restore(s, how, root, r);
     (void)umount2(root, MNT_DETACH);
     (void)rmdir(root);

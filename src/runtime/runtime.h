@@ -161,6 +161,7 @@ struct runtime_criu {
     const char *lsm_profile, *lsm_mount_context;
     bool leave_running, pre_dump, tcp_established, tcp_close, ext_unix_sk, shell_job, file_locks, link_remap,
         auto_dedup, lazy_pages, empty_net;
+    bool no_pivot; /* of a restore: where our root is an initial RAM disk, which pivot_root(2) refuses to leave */
     int status_fd; /* -1: none */
 };
 /* The container's processes as files; it ends, unless they are left running. Its state stays until runtime_delete(). */

@@ -108,7 +108,6 @@ global_known() { "$HUSK_OCI" --help | sed -n '/^Options before the command/,$s/^
     check_table oci <<END
 update --l3-cache-schema L3:0=f c1                    | 1 | no resctrl file system is mounted: 'mount -t resctrl resctrl
 update --mem-bw-schema MB:0=9 c1                      | 1 | no resctrl file system is mounted: 'mount -t resctrl resctrl
-restore --no-pivot --image-path "$B" -b "$B" c2       | 1 | CRIU changes the root by pivot_root(2)
 restore --console-socket x --image-path "$B" -b "$B" c2 | 1 | terminal
 restore --image-path /no/such -b "$B" c2              | 1 | --image-path '/no/such'
 checkpoint --parent-path /x --image-path "$B/i" c1    | 1 | relative
