@@ -17,5 +17,5 @@ teardown_file() {
     echo "$output"
     ((status == 0))
     [[ $output != *"not ok"* ]]
-    (($(grep -c '^ok' <<<"$output") >= 22))
+    (($(grep -c '^ok' <<<"$output") >= 30))
 }
