@@ -291,6 +291,15 @@ static fallible load(const char *path, struct policy **ret)
     return policy_parse(path, text, len, ret);
 }
 
+/* A file that was named and is not there: whoever asks must not take it for an image that is not there. */
+static fallible named_missing(err *take_e, const char *what, const char *path)
+{
+    if (!err_is(take_e, ERR_NOT_FOUND))
+        return take_e ? err_wrap(take_e, "%s", what) : NULL;
+    err_free(take_e);
+    return err_sys_as(ERR_INVALID, ENOENT, "%s: open '%s'", what, path);
+}
+
 /* Only that there is no such file lets the next one count: one that may not be read is an error. */
 fallible policy_load(const char *given, struct policy **ret)
 {
@@ -300,10 +309,8 @@ fallible policy_load(const char *given, struct policy **ret)
                                                   : NULL;
     const char *const paths[] = { mine, "/etc/husk/policy.json", "/etc/containers/policy.json" };
     *ret = NULL;
-    if (given) {
-        TRY_AS(load(given, ret), "--signature-policy");
-        return NULL;
-    }
+    if (given)
+        return named_missing(load(given, ret), "--signature-policy", given);
     for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
         err *e = paths[i] ? load(paths[i], ret) : err_new(ERR_NOT_FOUND, "no home");
         if (!err_is(e, ERR_NOT_FOUND))
@@ -389,7 +396,8 @@ static fallible read_keys(struct policy_rule *rule)
         return NULL;
     for (size_t i = 0; i < rule->key_paths.n; i++) {
         own_mem char *text = NULL;
-        TRY_AS(fs_read_at(AT_FDCWD, rule->key_paths.items[i], KEY_MAX, &text, NULL), "key of the signature policy");
+        const char *path = rule->key_paths.items[i];
+        TRY(named_missing(fs_read_at(AT_FDCWD, path, KEY_MAX, &text, NULL), "key of the signature policy", path));
         strv_add_take(&rule->keys, take(text));
     }
     rule->keys_read = true;

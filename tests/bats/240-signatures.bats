@@ -272,6 +272,14 @@ ROWS
     expect 125 "signed by another key"
     run "$HUSK" create --signature-policy "$T/policy-reject.json" "$REGISTRY/run:1" true
     expect 1 "it is to be rejected"
+    # a policy or a key that is missing is not an image that is missing
+    policy gone >p.json
+    run "$HUSK" run --rm --signature-policy p.json "$REGISTRY/run:1" true
+    expect 125 "key of the signature policy: open '$T/gone.pub': No such file or directory"
+    [[ $output != *pulling* ]]
+    run "$HUSK" run --rm --signature-policy /nosuch "$REGISTRY/run:1" true
+    expect 125 "--signature-policy: open '/nosuch': No such file or directory"
+    [[ $output != *pulling* ]]
     # it came in when nothing was asked for
     "$HUSK" pull -q --signature-policy "$T/policy-any.json" "$REGISTRY/plain:1"
     run "$HUSK" run --rm --signature-policy "$T/policy.json" "$REGISTRY/plain:1" true
@@ -362,7 +370,7 @@ ROWS
 start signed      | 1 | it is to be rejected
 start --all       | 1 | it is to be rejected
 ROWS
-    "$HUSK" rm signed loaded accepted >/dev/null
+    "$HUSK" rm -f signed loaded accepted >/dev/null # --all has started one
     XDG_CONFIG_HOME=$old
 }
 
