@@ -31,6 +31,8 @@ static const struct opt diff_options[] = {
 
 struct diff {
     struct seen *a, *b;
+    const char *below;                 /* only files there; or NULL */
+    bool one;                          /* a is b without its topmost layer */
     json_t *files, *config, *packages; /* NULL: not asked for */
 };
 
@@ -129,10 +131,14 @@ static json_t *size_of(const struct view_version *v)
 static void add_file(struct diff *d, const char *path, const char *change, const struct view_version *a,
                      const struct view_version *b, json_t *take_what)
 {
+    size_t n = d->below ? strlen(d->below) : 0;
+    own_json json_t *gone = take_what;
+    if (n && (strncmp(path, d->below, n) != 0 || (path[n] && path[n] != '/')))
+        return;
     json_t *o = json_object();
     put(o, "Path", look_json(path));
     put(o, "Change", json_string(change));
-    put(o, "What", take_what);
+    put(o, "What", json_incref(gone));
     put(o, "SizeA", size_of(a));
     put(o, "SizeB", size_of(b));
     (void)json_array_append_new(d->files, o);
@@ -457,11 +463,11 @@ static void print_text(const struct diff *d)
 static fallible fill(struct diff *d, const struct diff_opts *o)
 {
     bool all = o->only.n == 0;
-    if (all || strv_has(&o->only, "config")) {
+    if ((all && !d->one) || strv_has(&o->only, "config")) {
         d->config = json_array();
         TRY(diff_config(d));
     }
-    if (all || strv_has(&o->only, "packages")) {
+    if ((all && !d->below) || strv_has(&o->only, "packages")) {
         d->packages = json_array();
         TRY(diff_packages(d));
     }
@@ -474,7 +480,8 @@ static fallible fill(struct diff *d, const struct diff_opts *o)
 
 static void print_json(const struct diff *d)
 {
-    own_json json_t *doc = json_pack("{s:s, s:s}", "A", d->a->image->id, "B", d->b->image->id);
+    own_json json_t *doc = d->one ? json_pack("{s:s}", "Image", d->b->image->id)
+                                  : json_pack("{s:s, s:s}", "A", d->a->image->id, "B", d->b->image->id);
     if (d->config)
         put(doc, "Config", json_incref(d->config));
     if (d->packages)
@@ -494,14 +501,41 @@ static void own_drop_diff(struct diff *d)
     seen_free(d->b);
 }
 
+/* What it would be without its topmost layer: of one layer, nothing. */
+static fallible look_below_top(struct look *l, const char *what, struct seen **ret)
+{
+    own(seen) struct seen *s = mem_zalloc(sizeof *s);
+    TRY(image_find(l->store, what, NULL, &s->image));
+    struct strv *ids = &s->image->config->rootfs->diff_ids;
+    if (!ids->n)
+        return err_new(ERR_INVALID, "image '%s' has no layers", what);
+    strv_pop(ids);
+    TRY(view_open(l->store, s->image, &s->view));
+    *ret = take(s);
+    return NULL;
+}
+
+/* "/etc/" is "/etc", "/" is everything; caller frees. */
+static char *path_below(const char *path)
+{
+    size_t n = strlen(path);
+    while (n && path[n - 1] == '/')
+        n--;
+    return n ? mem_strndup(path, n) : NULL;
+}
+
 static fallible diff_run_command(const void *opts_, struct args args)
 {
     const struct diff_opts *o = opts_;
     own(look) struct look *look = NULL;
-    own(diff) struct diff d = { 0 };
+    bool path = args.n == 2 && args.v[1][0] == '/';
+    own_mem char *below = path ? path_below(args.v[1]) : NULL;
+    own(diff) struct diff d = { .below = below, .one = path || args.n == 1 };
+    if (d.one && strv_has(&o->only, "config"))
+        return err_new(ERR_INVALID, "--only config compares two images: a layer has no configuration");
     TRY(look_open(&look));
-    TRY(look_at(look, args.v[0], &d.a));
-    TRY(look_at(look, args.v[1], &d.b));
+    TRY(d.one ? look_below_top(look, args.v[0], &d.a) : look_at(look, args.v[0], &d.a));
+    TRY(look_at(look, args.v[d.one ? 0 : 1], &d.b));
     TRY(look_confine(look, d.a, d.b));
     TRY(fill(&d, o));
     if (o->format && str_eq(o->format, "json"))
@@ -513,15 +547,16 @@ static fallible diff_run_command(const void *opts_, struct args args)
 
 const struct command cmd_image_diff = {
     .name = "diff",
-    .args = "IMAGE IMAGE",
-    .summary = "Show what is different between two images",
+    .args = "IMAGE [IMAGE | PATH]",
+    .summary = "Show what is different between two images, or what an image's topmost layer changed",
     .detail =
+        "One IMAGE: what its topmost layer changed in those below it, with PATH (from /) only there. Two:\n"
         "Configuration, packages (as the databases of dpkg and apk in the images say) and files: A added, D removed,\n"
         "C changed, and in what: contents, type, target, device, mode, owner, attributes. Times are not compared.\n"
         "What both images have from the same layers is not read.",
     .opts = diff_options,
     .opts_size = sizeof(struct diff_opts),
-    .min_args = 2,
+    .min_args = 1,
     .max_args = 2,
     .complete_args = COMPLETE_IMAGE,
     .fail_exit = 1,

@@ -182,8 +182,27 @@ ROWS
         expect 0 '"Field":"User","A":"alice","B":null'
     run as_user husk image diff base other
     expect 0 "A /opt/other 70B"
-    run "$HUSK" image diff base
-    expect 1 "needs IMAGE IMAGE"
+}
+
+@test "diff IMAGE [PATH]: what its topmost layer changed, all or at a place" {
+    run "$HUSK" image diff --format json other # its topmost layer and the one below it, as two images would have it
+    expect 0
+    [[ $(jq -c 'keys' <<<"$output") == '["Files","Image","Packages"]' ]]
+    [[ $(jq -r '.Files[].Path' <<<"$output") == *"/opt/other"* ]]
+    run as_user husk image diff other
+    expect 0 "A /opt/other 70B"
+    run "$HUSK" image diff other /opt/
+    expect 0 "=$(printf '%s\n' 'Files: 2 differences' 'A /opt' 'A /opt/other 70B')"
+    run "$HUSK" image diff other /op
+    expect 0 "="
+    run "$HUSK" image diff base # of one layer: everything
+    expect 0 "A /etc/passwd 30B"
+    check_table <<'ROWS'
+image diff --only config other  | 1 | a layer has no configuration
+image diff nope                 | 1 | nope
+image diff nope /etc            | 1 | nope
+image diff                      | 1 | needs IMAGE [IMAGE | PATH]
+ROWS
 }
 
 @test "what is looked at cannot be written: the store is as it was, and a missing layer is named" {
