@@ -86,12 +86,41 @@ static struct foreign_image *add_image(struct foreign *f, const char *id)
     return &f->images[f->n++];
 }
 
+/* A store of another driver has other folders: said by its name. */
+static fallible check_podman(const struct foreign *f)
+{
+    static const char *const others[] = { "vfs", "btrfs", "zfs", "aufs", "devmapper" };
+    if (faccessat(f->root_fd, "overlay-images", F_OK, 0) == 0)
+        return NULL;
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+        own_mem char *folder = mem_printf("%s-images", others[i]);
+        if (faccessat(f->root_fd, folder, F_OK, 0) == 0)
+            return err_new(ERR_UNSUPPORTED,
+                           "it is of the driver '%s', and husk reads overlay's: 'podman save IMAGE | husk load' brings "
+                           "one image",
+                           others[i]);
+    }
+    return err_new(ERR_NOT_FOUND, "there is no store of podman's: it has no folder 'overlay-images'");
+}
+
+static fallible check_docker(const struct foreign *f)
+{
+    if (faccessat(f->root_fd, "image/overlay2", F_OK, 0) == 0)
+        return NULL;
+    if (faccessat(f->root_fd, "image", F_OK, 0) < 0 && faccessat(f->root_fd, "containerd", F_OK, 0) < 0)
+        return err_new(ERR_NOT_FOUND, "there is no store of docker's: it has no folder 'image'");
+    return err_new(ERR_UNSUPPORTED,
+                   "its images are not of the driver 'overlay2', the only one that husk reads: 'docker "
+                   "save IMAGE | husk load' brings one image");
+}
+
 /* The image's ID is its config's digest; what has another ID (a list of several platforms) is no image. */
 static fallible read_podman(struct foreign *f)
 {
     own_json json_t *images = NULL;
     size_t i, j;
     json_t *image, *name;
+    TRY(check_podman(f));
     TRY(read_json(f, "overlay-images/images.json", &images));
     TRY(read_json(f, "overlay-layers/layers.json", &f->layers));
     json_array_foreach (images, i, image) {
@@ -135,6 +164,7 @@ static fallible read_docker(struct foreign *f)
     own_json json_t *doc = NULL;
     const char *repository, *name;
     json_t *names, *id;
+    TRY(check_docker(f));
     TRY(list_configs(f));
     TRY(read_json(f, "image/overlay2/repositories.json", &doc));
     json_object_foreach (json_object_get(doc, "Repositories"), repository, names)

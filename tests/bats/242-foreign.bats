@@ -101,6 +101,16 @@ listing() { (cd "$1" && find . -mindepth 1 -printf '%P %y %m %U:%G %s %T@ %l\n' 
     [[ $(cat store/layers/*/fs/a) ]]
 }
 
+@test "a store of another driver, and what is none" {
+    mkdir -p vfs/vfs-images none docker/image/vfs
+    check_table <<'ROWS'
+import --from podman --root vfs    | 1 | it is of the driver 'vfs', and husk reads overlay's: 'podman save IMAGE | husk load'
+import --from podman --root none   | 1 | there is no store of podman's: it has no folder 'overlay-images'
+import --from docker --root docker | 1 | not of the driver 'overlay2', the only one that husk reads: 'docker save IMAGE | husk load'
+import --from docker --root none   | 1 | there is no store of docker's: it has no folder 'image'
+ROWS
+}
+
 @test "podman: every kind of entry comes as a load of the same archive makes it" {
     local theirs=$HUSK_ROOT layer
     "$HUSK" import --from podman --root "$T/p" tricky:1
