@@ -72,6 +72,9 @@ static json_t *make_row(const struct oci_history *h, int64_t bytes, const char *
     (void)json_object_set_new(
         row, "Size", human ? json_string(format_bytes((uint64_t)bytes, size)) : json_sprintf("%lld", (long long)bytes));
     (void)json_object_set_new(row, "Comment", json_string(comment));
+    /* podman's other words */
+    (void)json_object_set(row, "Created", json_object_get(row, "CreatedSince"));
+    (void)json_object_set_new(row, "Tags", json_array());
     return row;
 }
 

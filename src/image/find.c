@@ -246,9 +246,9 @@ static fallible find_by_digest(struct layout *l, const struct oci_index *index, 
     return err_new(ERR_NOT_FOUND, "no such image");
 }
 
-/* NOT_FOUND only when there is no such name. */
-/* A name without a registry that is not Docker Hub's here: what it means by registries.conf. NULL: nothing that is
- * here. Only after a miss: no command that finds its image reads those files. */
+/* A name without a registry that is not Docker Hub's here: what it means by registries.conf; last localhost's, which is
+ * where podman and buildah put what they build. NULL: nothing that is here. Only after a miss: no command that finds
+ * its image reads those files. */
 static const struct oci_descriptor *find_short_name(const struct oci_index *index, const struct ref *ref, char **full)
 {
     own(registries) struct registries *r = NULL;
@@ -260,6 +260,8 @@ static const struct oci_descriptor *find_short_name(const struct oci_index *inde
     if (e)
         log_debug("image: '%s' is looked for as it is: %s", typed, err_text(e));
     err_ignore(e, "then only as it is; a pull says what is wrong with the files");
+    if (ref->is_short)
+        strv_add_printf(&names, "localhost/%s", typed);
     for (size_t i = 0; i < names.n; i++) {
         const struct oci_descriptor *d = find_full_name(index, names.items[i]);
         if (!d)

@@ -80,6 +80,17 @@ images a b                        | 1 | unexpected argument 'b'
 ROWS
 }
 
+@test "a name without a registry is localhost's, too, where nothing else has it" {
+    [[ $("$HUSK" image inspect --format '{{.Id}}' team/base:v1) == "$("$HUSK" image inspect --format '{{.Id}}' base)" ]]
+    "$HUSK" tag app localhost/base:latest
+    [[ $("$HUSK" image inspect --format '{{.Id}}' base) != "$("$HUSK" image inspect --format '{{.Id}}' app)" ]]
+    "$HUSK" rmi localhost/base:latest
+    run "$HUSK" image inspect docker.io/team/base:v1
+    expect 1 "no such image"
+    run "$HUSK" image inspect team/base:v2
+    expect 1 "no such image"
+}
+
 @test "history: who made what, whole or short, for people or for programs" {
     run "$HUSK" history app
     expect 0 "CREATED BY"
@@ -89,6 +100,7 @@ ROWS
     [[ $("$HUSK" history -q --no-trunc app | head -n 1) == "$("$HUSK" image inspect app --format '{{.Id}}')" ]]
     [[ $("$HUSK" image history -q app | wc -l) == 6 ]]
     [[ $("$HUSK" history --human=false --format '{{.CreatedSince}} {{.Size}}' base | tail -n 1) =~ ^2023-01-01T00:00:00Z\ [0-9]+$ ]]
+    [[ $("$HUSK" history --format '{{.Created}}{{.Tags}}' base | tail -n 1) == *" ago[]" ]]
     [[ $("$HUSK" history -H --format '{{.CreatedSince}} {{.Size}}' base | tail -n 1) == *" ago "*kB ]]
     [[ $("$HUSK" history --format json app | jq -rs '.[1].Comment') == "layer 3" ]]
     run "$HUSK" history nope
