@@ -44,6 +44,13 @@ void health_state_free(struct health_state *s)
     bind_free(&state_type, s);
 }
 
+static struct health_state *nothing_known(void)
+{
+    struct health_state *s = mem_zalloc(sizeof *s);
+    s->status = mem_strdup("starting");
+    return s;
+}
+
 static fallible read_at(int dir_fd, struct health_state **ret)
 {
     own_mem char *text = NULL;
@@ -52,8 +59,7 @@ static fallible read_at(int dir_fd, struct health_state **ret)
     err *e = fs_read_at(dir_fd, NAME, FILE_MAX, &text, &len);
     if (err_is(e, ERR_NOT_FOUND)) {
         err_free(e);
-        *ret = mem_zalloc(sizeof **ret);
-        (*ret)->status = mem_strdup("starting");
+        *ret = nothing_known();
         return NULL;
     }
     TRY(e);
@@ -71,7 +77,12 @@ fallible health_read(struct container *c, struct health_state **ret)
     if (!config->health)
         return NULL;
     err *e = fs_open_dir_at(AT_FDCWD, c->state_dir, FS_MUST_EXIST, &dir_fd);
-    err_ignore(e, "it has not been started since the machine was: nothing is known");
+    if (err_is(e, ERR_NOT_FOUND)) { /* it has not been started since the machine was */
+        err_free(e);
+        *ret = nothing_known();
+        return NULL;
+    }
+    TRY(e);
     return read_at(dir_fd, ret);
 }
 

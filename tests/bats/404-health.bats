@@ -41,8 +41,12 @@ EOT
 @test "from starting to healthy to unhealthy, with the last five answers, for root and for a user" {
     local h
     for h in husk 'as_user husk'; do
-        $h run -d --name hc --health-cmd "$CHECK" --health-interval 100ms --health-retries 2 --health-start-period 1h \
+        $h create --name hc --health-cmd "$CHECK" --health-interval 100ms --health-retries 2 --health-start-period 1h \
             --health-start-interval 50ms busybox sleep 1000
+        health_is hc starting # what was never started has not been asked
+        run $h why hc
+        expect 0
+        $h start hc
         health_is hc starting
         run $h ps --format '{{.Status}}'
         expect 0 '(health: starting)'
