@@ -299,7 +299,7 @@ fallible step_run_work(struct build_step *s, const char *dir)
     s->exec.options = &s->b->o->create;
     s->exec.stdin_too = s->b->o->how.stdin_too;
     TRY(put_script(s, dir));
-    err *e = build_run(&s->exec, &code);
+    err *e = container_inside_another(build_run(&s->exec, &code));
     if (err_is(e, ERR_EXEC_MISSING) || err_is(e, ERR_EXEC_DENIED)) { /* the step failed: it is not our own command */
         own(err) err *cause = e;
         return err_new(ERR_CONFLICT, "%s", err_text(cause));

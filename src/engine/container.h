@@ -112,6 +112,9 @@ fallible container_create(struct engine *e, const struct create_options *o, char
  * Errors: UNCHANGED when it runs; DENIED (the policy); EXEC_MISSING, EXEC_DENIED; what runtime_create() says.
  */
 fallible container_start(struct container *c, int *ret_sock);
+/* For a start that failed, or a build's step: the kernel says only that it is not permitted; what is in the way in a
+ * container around us, and what takes it out of it, is said in front. */
+fallible container_inside_another(err *take_e);
 /* All of a start but its last step: namespaces, mounts, networks and the first process are there, and the program waits
  * for container_start(). UNCHANGED when it waits already, CONFLICT when it runs. */
 fallible container_init(struct container *c);

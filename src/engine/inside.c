@@ -317,7 +317,7 @@ static fallible inside_stopped(struct inside_work *w)
     return child_end(&child);
 }
 
-fallible container_inside(struct container *c, enum inside what, inside_fn *fn, void *ctx)
+static fallible work_inside(struct container *c, enum inside what, inside_fn *fn, void *ctx)
 {
     struct container_state s = { 0 };
     struct inside_work w = { .c = c, .what = what, .fn = fn, .ctx = ctx, .pidfd = -1, .userns_fd = -1 };
@@ -338,6 +338,11 @@ fallible container_inside(struct container *c, enum inside what, inside_fn *fn, 
     container_unlock(c);
     container_state_clear(&s);
     return e;
+}
+
+fallible container_inside(struct container *c, enum inside what, inside_fn *fn, void *ctx)
+{
+    return container_inside_another(work_inside(c, what, fn, ctx));
 }
 
 static fallible running_root(struct container *c, const struct container_state *s, int *ret_mount_fd)

@@ -284,20 +284,19 @@ static fallible start_required(struct container *c)
     return NULL;
 }
 
-/* The kernel says only that it is not permitted; what is in the way in a container, and what takes it out of it. */
-static fallible inside_another(err *e)
+fallible container_inside_another(err *take_e)
 {
-    if (err_errno(e) != EPERM || geteuid() != 0)
-        return e;
+    if (err_errno(take_e) != EPERM || geteuid() != 0)
+        return take_e;
     if (!ids_in_userns() && !ids_may_administer())
-        return err_wrap(e,
+        return err_wrap(take_e,
                         "root has no CAP_SYS_ADMIN here, as in a default container: start that one with --userns auto "
                         "(or --privileged), and husk works in it");
     if (ids_in_userns() && !ids_may_clone(CLONE_NEWUSER | CLONE_NEWNET) && ids_may_clone(CLONE_NEWUSER))
         return err_wrap(
-            e, "nobody makes a network namespace here, as in a default container: say --network host, or start "
-               "that one with --nested");
-    return e;
+            take_e, "nobody makes a network namespace here, as in a default container: say --network host, or start "
+                    "that one with --nested");
+    return take_e;
 }
 
 /* The last step, of one that waits for it. */
@@ -350,7 +349,7 @@ fallible container_start(struct container *c, int *ret_sock)
     TRY(start_required(c));
     if (c->row.pod)
         TRY_AS(pod_prepare(c->engine, c->row.pod), "start container");
-    TRY_AS(inside_another(start_locked(c, ret_sock)), "start container");
+    TRY_AS(container_inside_another(start_locked(c, ret_sock)), "start container");
     container_unlock(c);
     return NULL;
 }

@@ -475,8 +475,9 @@ fallible untar_from(struct tar *t, int dir_fd, const struct untar_limits *limits
     struct untar u = { .tar = t, .root_fd = dir_fd, .limits = limits, .origin = origin, .watch = watch };
     u.in_userns = ids_in_userns();
     u.opaque_name = u.in_userns ? "user.overlay.opaque" : "trusted.overlay.opaque";
-    /* Files get their mode when they are made: the mask of this thread, and of no other, goes. */
-    if (unshare(CLONE_FS) < 0)
+    /* Files get their mode when they are made: the mask of this thread, and of no other, goes. In a container whose
+     * filter refuses that (docker's default) all threads': whatever makes files here says their modes anyway. */
+    if (unshare(CLONE_FS) < 0 && errno != EPERM)
         return err_sys(errno, "have a file-creation mask of our own");
     (void)umask(0);
     u.dirs = untar_dirs_new(dir_fd);

@@ -46,7 +46,7 @@ struct untar_watch {
  * untar - all entries of the archive, into the directory.
  * @dir_fd: empty; owned by us; not O_PATH.
  * @limits: entries and devices are held; bytes are the stream's business.
- * The calling thread gets a file-creation mask of 0, its own (unshare(CLONE_FS)).
+ * The calling thread gets a file-creation mask of 0, its own (unshare(CLONE_FS)) where that is allowed.
  * Errors: CORRUPT, INVALID (a name that leads out, an unknown kind), EXHAUSTED (a limit, the disk, an owner that is
  * not mapped), DENIED. They name the entry. What was made so far stays: remove the directory.
  */

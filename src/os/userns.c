@@ -83,7 +83,8 @@ fallible userns_enter(void)
     if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
         e = err_sys(errno, "make a user namespace%s",
                     errno == EPERM
-                        ? " (is kernel.unprivileged_userns_clone or user.max_user_namespaces 0, or are we in a chroot?)"
+                        ? " (is kernel.unprivileged_userns_clone or user.max_user_namespaces 0, or are we in a chroot? "
+                          "In a container of root's: start that one with --userns auto)"
                         : "");
     else
         e = entered(ours);

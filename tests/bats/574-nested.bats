@@ -57,6 +57,16 @@ wanted() { # MOUNT
     expect 0 "=$(wanted yes)"
     run husk run --rm --nested busybox true
     expect 125 "give --userns auto or --uidmap"
+    # images are looked after there all the same
+    # shellcheck disable=SC2086
+    run husk run --rm --network none $NEST -v /l busybox sh -c '
+        export HUSK_ROOT=/l/r HUSK_RUN=/run/h PATH=$PATH:/in/bin; mkdir -p /run/h
+        husk load -q -i /in/busybox.tar
+        printf "FROM busybox\nCOPY busybox.tar /there\n" >/tmp/copies; husk build -q --network none -t copied -f /tmp/copies /in >/dev/null && husk image files copied | grep -c there
+        printf "FROM busybox\nRUN true\n" >/tmp/runs; husk build -q --network none -f /tmp/runs /tmp
+        husk create --name inner --network none busybox true 2>/dev/null && husk cp inner:/etc/group -'
+    expect 1 "Loaded image: busybox:latest"$'\n'1$'\n'"husk build: /tmp/runs:2: root has no CAP_SYS_ADMIN here, as in a default container: start that one with --userns auto"
+    [[ $output == *"husk cp: root has no CAP_SYS_ADMIN here"* ]]
     # what is in the way is named, with what takes it out of it
     run husk run --rm --network none $NEST busybox sh -c 'HUSK_RUN=/run/h /in/bin/husk run --rm --network host --rootfs /in/root true'
     expect 125 "as in a default container: start that one with --userns auto (or --privileged)"
