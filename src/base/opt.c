@@ -393,6 +393,17 @@ static const struct command *find_command(const struct command *const *commands,
     return NULL;
 }
 
+/* docker's and podman's other words for the commands below one, such as `container list`. */
+static const struct command *find_below(const struct command *const *commands, const char *name)
+{
+    static const char *const same[][2] = { { "list", "ls" }, { "ps", "ls" }, { "remove", "rm" } };
+    const struct command *c = find_command(commands, name);
+    for (size_t i = 0; !c && i < ARRAY_SIZE(same); i++)
+        if (strcmp(name, same[i][0]) == 0)
+            c = find_command(commands, same[i][1]);
+    return c;
+}
+
 /* "husk: there is no 'kube' here: ..." */
 static int say_elsewhere(const char *program, const struct command *c)
 {
@@ -427,7 +438,7 @@ static int run_or_descend(const char *program, const struct command *c, int argc
         print_help(argc < 1 ? stderr : stdout, program, c);
         return argc < 1 ? 125 : 0;
     }
-    const struct command *sub = find_command(c->sub, argv[0]);
+    const struct command *sub = find_below(c->sub, argv[0]);
     return sub ? run_or_descend(longer, sub, argc - 1, argv + 1) : unknown_command(longer, c->sub, argv[0]);
 }
 

@@ -5,13 +5,24 @@
 #include "cli/cli.h"
 #include "cli/elsewhere.h"
 
-static const struct opt exists_options[] = { OPT_END };
+struct exists_opts {
+    bool external;
+};
+
+#define T struct exists_opts
+static const struct opt exists_options[] = {
+    OPT_FLAG(0, "external", T, external, "Refused: there are no containers of others"),
+    OPT_END,
+};
+#undef T
 
 static fallible exists_run(const void *opts_, struct args args)
 {
     own(engine) struct engine *engine = NULL;
     own(container) struct container *c = NULL;
-    (void)opts_;
+    const struct exists_opts *o = opts_;
+    if (o->external)
+        return err_new(ERR_UNSUPPORTED, "--external: no other program keeps containers in husk's store: leave it out");
     TRY(engine_open(&engine));
     err *e = container_find(engine, args.v[0], &c);
     if (!err_is(e, ERR_NOT_FOUND))
@@ -25,6 +36,7 @@ static const struct command cmd_container_exists = {
     .args = "CONTAINER",
     .summary = "Say by the exit status whether there is such a container",
     .opts = exists_options,
+    .opts_size = sizeof(struct exists_opts),
     .min_args = 1,
     .max_args = 1,
     .complete_args = COMPLETE_CONTAINER,

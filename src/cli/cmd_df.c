@@ -21,7 +21,7 @@ struct df_opts {
     const char *format;
 };
 struct prune_opts {
-    bool all, volumes, force, dry_run, no_trash;
+    bool all, volumes, force, dry_run, no_trash, build, external;
     struct strv filter;
 };
 
@@ -41,6 +41,8 @@ static const struct opt prune_rows[] = {
     OPT_FLAG(0, "dry-run", T, dry_run, "Only show what would go"),
     TRASH_OPTION(T),
     OPT_FLAG('f', "force", T, force, "As with docker: husk never asks"),
+    OPT_FLAG(0, "build", T, build, "As it always is: builds leave no containers"),
+    OPT_FLAG(0, "external", T, external, "Refused: there are no containers of others"),
     OPT_END,
 };
 #undef T
@@ -362,6 +364,8 @@ static fallible prune_run(const void *opts_, struct args args)
     const struct prune_opts *o = opts_;
     own(engine) struct engine *engine = NULL;
     char size[32];
+    if (o->external)
+        return err_new(ERR_UNSUPPORTED, "--external: no other program keeps containers in husk's store: leave it out");
     TRY(engine_open(&engine));
     struct pruning p = { .engine = engine, .o = o };
     TRY(trash_begin(engine, "system prune", o->no_trash, &p.trash));

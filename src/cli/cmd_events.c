@@ -65,6 +65,33 @@ static void shorten(json_t *in, const char *key)
         (void)json_object_set_new(in, key, json_stringn(id, 12));
 }
 
+/* What docker's and podman's templates know besides the document's own keys: {{.Status}}, {{.ID}}, {{.Name}}. */
+static json_t *go_fields(const json_t *doc)
+{
+    const json_t *actor = json_object_get(doc, "Actor"), *attributes = json_object_get(actor, "Attributes");
+    const struct {
+        const char *field, *key;
+        const json_t *in;
+        bool number;
+    } rows[] = {
+        { "Status", "Action", doc, false },     { "ID", "ID", actor, false },
+        { "From", "image", attributes, false }, { "Image", "image", attributes, false },
+        { "Name", "name", attributes, false },  { "ContainerExitCode", "exitCode", attributes, false },
+        { "Scope", "scope", doc, false },       { "Time", "time", doc, true },
+        { "TimeNano", "timeNano", doc, true },
+    };
+    json_t *o = json_object();
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        json_t *value = json_object_get(rows[i].in, rows[i].key);
+        (void)json_object_set_new(o, rows[i].field,
+                                  value            ? json_incref(value)
+                                  : rows[i].number ? json_integer(0)
+                                                   : json_string(""));
+    }
+    (void)json_object_set(o, "Attributes", (json_t *)(uintptr_t)attributes);
+    return json_pack("{s:o}", "", o);
+}
+
 static err *print_event(void *ctx, const json_t *whole)
 {
     const struct events_opts *o = ctx;
@@ -76,7 +103,11 @@ static err *print_event(void *ctx, const json_t *whole)
         shorten(json_object_get(short_ids, "Actor"), "ID");
     }
     own_str struct str line = { 0 };
-    if (o->format) {
+    if (o->format && strcmp(o->format, "json") != 0) {
+        own_json json_t *fields = go_fields(doc);
+        TRY_AS(template_render_with(o->format, doc, fields, TEMPLATE_VALUES, &line), "--format");
+        printf("%s\n", line.text ? line.text : "");
+    } else if (o->format) {
         TRY(format_render(o->format, doc, &line));
         printf("%s\n", line.text ? line.text : "");
     } else {

@@ -11,7 +11,7 @@
 #include "engine/trash.h"
 
 struct image_opts {
-    bool force, all, ignore, no_prune, dry_run, no_trash;
+    bool force, all, ignore, no_prune, dry_run, no_trash, build_cache, external;
     struct strv filter;
     const char *format, *platform;
 };
@@ -38,6 +38,8 @@ static const struct opt prune_options[] = {
     OPT_FLAG(0, "dry-run", T, dry_run, "Only show what would go"),
     TRASH_OPTION(T),
     OPT_FLAG('f', "force", T, force, "As with docker: husk never asks"),
+    OPT_FLAG(0, "build-cache", T, build_cache, "Refused: see husk builder prune"),
+    OPT_FLAG(0, "external", T, external, "Refused: there are no images of others"),
     OPT_END,
 };
 #undef T
@@ -170,6 +172,11 @@ static fallible prune_run(const void *opts_, struct args args)
     uint64_t bytes = 0;
     char size[32];
     struct trash trash;
+    if (o->build_cache || o->external)
+        return err_new(ERR_UNSUPPORTED, "--%s",
+                       o->build_cache ? "build-cache: husk builder prune removes what builds remember"
+                                      : "external: no other program keeps images in husk's store: leave it "
+                                        "out");
     TRY(engine_open(&engine));
     TRY(trash_begin(engine, "image prune", o->no_trash, &trash));
     struct prune_options wish = { .all = o->all, .dry_run = o->dry_run, .filters = &o->filter, .trash = &trash };

@@ -23,9 +23,9 @@
 struct network_opts {
     struct network_options create;
     struct opt_bool ipv4;
-    struct strv filter, alias, dns_add, dns_drop, link, link_local_ip, driver_opt;
-    const char *format, *ip, *ip6, *mac, *interface;
-    bool quiet, force, all, no_trunc, attachable, verbose, no_heading, dry_run, latest;
+    struct strv filter, ipam_opt, alias, dns_add, dns_drop, link, link_local_ip, driver_opt;
+    const char *format, *ip, *ip6, *mac, *interface, *scope, *config_from;
+    bool config_only, ingress, quiet, force, all, no_trunc, attachable, verbose, no_heading, dry_run, latest;
     struct opt_i64 time, gw_priority;
 };
 
@@ -57,6 +57,12 @@ static const struct opt create_options[] = {
     OPT_STRS(0, "label", T, create.label, "KEY=VALUE", "A label"),
     OPT_FLAG(0, "ignore", T, create.ignore, "One of that name that is there already is fine"),
     OPT_FLAG(0, "attachable", T, attachable, "As every network of husk's is"),
+    OPT_STR(0, "scope", T, scope, "SCOPE", "local, as every network of husk's is"),
+    OPT_GROUP("Refused"),
+    OPT_STR(0, "config-from", T, config_from, "NETWORK", "Refused: say what it is to be like"),
+    OPT_FLAG(0, "config-only", T, config_only, "Refused: a network is for containers"),
+    OPT_FLAG(0, "ingress", T, ingress, "Refused: it is for swarms"),
+    OPT_STRS(0, "ipam-opt", T, ipam_opt, "KEY=VALUE", "Refused: addresses have --subnet, --ip-range and --aux-address"),
     OPT_END,
 };
 static const struct opt ls_options[] = {
@@ -123,6 +129,26 @@ static const struct opt policy_ls_options[] = {
 };
 #undef T
 
+static fallible check_refused(const struct network_opts *o)
+{
+    if (o->config_from || o->config_only)
+        return err_new(ERR_UNSUPPORTED,
+                       "--config-%s: there are no networks that are only a configuration: say --subnet, --opt and so "
+                       "on when one is made",
+                       o->config_from ? "from" : "only");
+    if (o->ingress || (o->scope && !str_eq(o->scope, "local")))
+        return err_new(ERR_UNSUPPORTED,
+                       "--%s: networks are of one host, and published ports lead to its containers: "
+                       "leave it out",
+                       o->ingress ? "ingress" : "scope");
+    if (o->ipam_opt.n)
+        return err_new(ERR_UNSUPPORTED,
+                       "--ipam-opt: addresses are given by --subnet, --ip-range and --aux-address, "
+                       "which know no option '%s'",
+                       o->ipam_opt.items[0]);
+    return NULL;
+}
+
 static fallible create_run(const void *opts_, struct args args)
 {
     const struct network_opts *o = opts_;
@@ -134,6 +160,7 @@ static fallible create_run(const void *opts_, struct args args)
     if (wish.ipam_driver && !str_eq(wish.ipam_driver, "default") && !str_eq(wish.ipam_driver, "host-local") &&
         !str_eq(wish.ipam_driver, "none"))
         return err_new(ERR_UNSUPPORTED, "--ipam-driver: '%s' is not one of default, none", wish.ipam_driver);
+    TRY(check_refused(o));
     wish.ipv4_off = o->ipv4.set && !o->ipv4.v;
     TRY(engine_open(&engine));
     random_hex(hex, 4);

@@ -16,7 +16,7 @@
 
 struct rm_opts {
     struct container_selection select;
-    bool force, volumes, depend, dry_run, no_trash;
+    bool force, volumes, depend, dry_run, no_trash, link;
     struct opt_i64 time;
 };
 
@@ -29,6 +29,7 @@ static const struct opt rm_options[] = {
     OPT_FLAG(0, "dry-run", T, dry_run, "Only say what would be removed"),
     TRASH_OPTION(T),
     SELECT_OPTIONS(T, 'a', "Every one that does not run; with --force, every one", 0),
+    OPT_FLAG(0, "link", T, link, "Refused: a link goes with the container that has it"),
     OPT_END,
 };
 #undef T
@@ -121,8 +122,11 @@ static err *rm_one(const char *arg, void *ctx)
 static fallible rm_run(const void *opts_, struct args args)
 {
     own(engine) struct engine *engine = NULL;
-    TRY(engine_open(&engine));
     const struct rm_opts *o = opts_;
+    if (o->link)
+        return err_new(ERR_UNSUPPORTED, "--link: a link goes with the container that has it: husk network disconnect "
+                                        "takes one off a network");
+    TRY(engine_open(&engine));
     struct rm rm = { .engine = engine, .opts = o };
     own_strv struct strv names = { 0 };
     TRY(trash_begin(engine, "rm", o->no_trash, &rm.trash));

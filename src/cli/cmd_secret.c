@@ -19,7 +19,7 @@
 struct secret_opts {
     struct strv label, filter, driver_opts;
     bool replace, ignore, dry_run, env, quiet, noheading, all, showsecret, pretty;
-    const char *driver, *format;
+    const char *driver, *template_driver, *format;
 };
 
 #define T struct secret_opts
@@ -27,6 +27,7 @@ static const struct opt create_options[] = {
     OPT_STRS('l', "label", T, label, "KEY=VALUE", "A label"),
     OPT_STR('d', "driver", T, driver, "NAME", "Where it is kept: file (default)"),
     OPT_STRS(0, "driver-opts", T, driver_opts, "KEY=VALUE", "Options of the driver: file has none"),
+    OPT_STR(0, "template-driver", T, template_driver, "NAME", "Refused: a secret is the bytes that were given"),
     OPT_FLAG(0, "env", T, env, "FILE is the name of an environment variable that has it"),
     OPT_FLAG(0, "replace", T, replace, "Take the place of one that is there"),
     OPT_FLAG(0, "ignore", T, ignore, "One that is there stays as it is, and is no error"),
@@ -86,6 +87,10 @@ static fallible create_run(const void *opts_, struct args args)
                        "--driver '%s': husk has file alone: a program's secret comes by a pipe: "
                        "PROGRAM | husk secret create NAME -",
                        o->driver);
+    if (o->template_driver)
+        return err_new(ERR_UNSUPPORTED,
+                       "--template-driver: a secret is the bytes that were given: fill the template in "
+                       "before, such as by envsubst");
     if (o->driver_opts.n)
         return err_new(ERR_INVALID, "--driver-opts: the driver file has no option '%s'", o->driver_opts.items[0]);
     TRY(engine_open(&engine));

@@ -19,11 +19,13 @@
 struct volume_opts {
     struct strv label, filter, opt;
     bool quiet, force, all, dry_run, no_trash, ignore, noheading;
-    const char *format, *output, *driver, *name;
+    bool cluster_only;
+    const char *format, *output, *driver, *name, *cluster;
     struct opt_i64 uid, gid, time;
 };
 
-#define T struct volume_opts
+#define T                    struct volume_opts
+#define CLUSTER_OPTION(name) OPT_STR(0, name, T, cluster, "VALUE", "Refused: it is for cluster volumes")
 static const struct opt create_options[] = {
     OPT_STRS('l', "label", T, label, "KEY=VALUE", "A label"),
     OPT_STRS(
@@ -35,9 +37,21 @@ static const struct opt create_options[] = {
     OPT_I64(0, "uid", T, uid, "UID", "Its owner"),
     OPT_I64(0, "gid", T, gid, "GID", "Its group"),
     OPT_FLAG(0, "ignore", T, ignore, "One that is there is fine, as it is anyway"),
+    OPT_GROUP("Refused"),
+    CLUSTER_OPTION("availability"),
+    CLUSTER_OPTION("group"),
+    CLUSTER_OPTION("limit-bytes"),
+    CLUSTER_OPTION("required-bytes"),
+    CLUSTER_OPTION("scope"),
+    CLUSTER_OPTION("secret"),
+    CLUSTER_OPTION("sharing"),
+    CLUSTER_OPTION("topology-preferred"),
+    CLUSTER_OPTION("topology-required"),
+    CLUSTER_OPTION("type"),
     OPT_END,
 };
 static const struct opt ls_options[] = {
+    OPT_FLAG(0, "cluster", T, cluster_only, "Refused: there are no cluster volumes"),
     OPT_FLAG('q', "quiet", T, quiet, "Only names"),
     OPT_FLAG('n', "noheading", T, noheading, "No line of headings"),
     OPT_STRS('f', "filter", T, filter, "KEY=VALUE",
@@ -106,6 +120,11 @@ static fallible create_run(const void *opts_, struct args args)
     struct strmap labels = { 0 }, options = { 0 };
     own_mem char *made = NULL;
     const char *name = args.n ? args.v[0] : o->name;
+    if (o->cluster)
+        return err_new(ERR_UNSUPPORTED,
+                       "'%s': the options of cluster volumes are for swarms: a volume of this host has "
+                       "--opt (type=, device=, o=, size=)",
+                       o->cluster);
     err *e = engine_open(&engine);
     if (!e)
         e = read_wishes(o, &labels, &options);
@@ -170,6 +189,8 @@ static fallible ls_run(const void *opts_, struct args args)
     const struct volume_opts *o = opts_;
     own(engine) struct engine *engine = NULL;
     own_json json_t *rows = json_array();
+    if (o->cluster_only)
+        return err_new(ERR_UNSUPPORTED, "--cluster: there are no cluster volumes: leave it out");
     TRY(engine_open(&engine));
     TRY(ls_rows(engine, o, rows));
     reshape(rows);

@@ -200,15 +200,24 @@ static fallible networks_doc(struct container *c, struct container_network *n, b
     return NULL;
 }
 
+/* docker's fields of a network: without one of husk's they are there all the same, empty. */
+static json_t *no_link_doc(void)
+{
+    return json_pack("{s:n, s:n, s:s, s:s, s:s, s:i, s:s, s:s, s:i, s:s, s:s, s:i}", "IPAMConfig", "Aliases",
+                     "NetworkID", "", "MacAddress", "", "InterfaceName", "", "GwPriority", 0, "Gateway", "",
+                     "IPAddress", "", "IPPrefixLen", 0, "IPv6Gateway", "", "GlobalIPv6Address", "",
+                     "GlobalIPv6PrefixLen", 0);
+}
+
 /* As of a bridge network, of what the plugins answered; empty where nothing is known. */
 static json_t *cni_doc(const struct strv *addresses)
 {
-    json_t *o = json_object();
+    json_t *o = no_link_doc();
     for (size_t i = 0; i < addresses->n; i++) {
         struct prefix p = { .len = -1 };
         err *e = prefix_parse(addresses->items[i], &p);
         bool v6 = p.ip.family == AF_INET6;
-        if (!e && !json_object_get(o, v6 ? "GlobalIPv6Address" : "IPAddress")) {
+        if (!e && !*json_string_value(json_object_get(o, v6 ? "GlobalIPv6Address" : "IPAddress"))) {
             put(o, v6 ? "GlobalIPv6Address" : "IPAddress", ip_doc(&p.ip));
             put(o, v6 ? "GlobalIPv6PrefixLen" : "IPPrefixLen", json_integer(p.len));
         }

@@ -51,6 +51,22 @@ start --checkpoint c x | 1   | --checkpoint: husk's own containers are not check
 system service         | 125 | husk system: there is no command 'service': there is no daemon
 stat                   | 125 | husk: 'stat' is not a command: did you mean 'stats'?
 sotp                   | 125 | husk: 'sotp' is not a command: did you mean 'stop'?
+network create --config-only x   | 1 | --config-only: there are no networks
+network create --scope swarm x   | 1 | --scope: networks are of one host
+network create --ingress x       | 1 | --ingress: networks are of one host
+network create --ipam-opt a=b x  | 1 | --ipam-opt: addresses are given by
+volume create --sharing all x    | 1 | 'all': the options of cluster volumes
+volume ls --cluster              | 1 | there are no cluster volumes
+rm --link x                      | 1 | husk network disconnect
+container exists --external x    | 125 | --external: no other program
+system prune --external          | 1 | --external: no other program
+image prune --build-cache        | 1 | --build-cache: husk builder prune
+secret create --template-driver golang x | 1 | --template-driver: a secret is the bytes
+container list -a --format '{{.Names}}' | 0 | box
+container ps -a --format '{{.Names}}'   | 0 | box
+volume list --format {{.Name}}    | 0 | vol
+network remove nobody            | 1 | no such network: 'nobody'
+inspect -f '{{range .NetworkSettings.Networks}}[{{.IPAddress}}{{.MacAddress}}{{.Gateway}}]{{end}}' box | 0 | =[]
 container nope         | 125 | husk container: 'nope' is not a command: see 'husk container --help'
 TABLE
     [[ $(husk --help; husk container --help) != *kube*checkpoint* ]]
