@@ -5,6 +5,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "cli/cli.h"
 #include "engine/chain.h"
+#include "engine/depend.h"
 
 struct stop_opts {
     struct container_selection select;
@@ -60,16 +61,64 @@ static fallible stop_run(const void *opts_, struct args args)
     return each_selected_at_once("husk stop", &o->select, SELECT_RUNNING, args, stop_one, &stop);
 }
 
+/* How many of the others are in its namespaces, or come after it for another reason; however indirectly. */
+static fallible count_dependents(struct engine *e, const char *id, const struct strv *ids, size_t *ret)
+{
+    own_strv struct strv dependents = { 0 };
+    *ret = 0;
+    TRY(container_dependents(e, id, &dependents));
+    for (size_t i = 0; i < ids->n; i++)
+        *ret += !str_eq(ids->items[i], id) && strv_has(&dependents, ids->items[i]);
+    return NULL;
+}
+
+/* What others depend on before them: it has more dependents than any of those. */
+static fallible put_in_order(struct engine *e, struct strv *names, bool *ret_related)
+{
+    own_strv struct strv ids = { 0 };
+    own_mem size_t *counts = mem_zalloc((names->n + 1) * sizeof *counts);
+    for (size_t i = 0; i < names->n; i++) {
+        own(container) struct container *c = NULL;
+        err *failed = container_find(e, names->items[i], &c);
+        strv_add(&ids, failed ? "" : c->row.id);
+        err_ignore(failed, "said when its turn comes");
+    }
+    *ret_related = false;
+    for (size_t i = 0; i < ids.n; i++) {
+        char *name = names->items[i];
+        size_t count = 0, at = i;
+        if (*ids.items[i])
+            TRY(count_dependents(e, ids.items[i], &ids, &count));
+        *ret_related |= count > 0;
+        for (; at > 0 && counts[at - 1] < count; at--) {
+            counts[at] = counts[at - 1];
+            names->items[at] = names->items[at - 1];
+        }
+        counts[at] = count;
+        names->items[at] = name;
+    }
+    return NULL;
+}
+
 static fallible restart_run(const void *opts_, struct args args)
 {
     const struct stop_opts *o = opts_;
+    own(engine) struct engine *engine = NULL;
+    own_strv struct strv names = { 0 };
     struct container_selection select = o->select;
     struct stop_options stop;
+    bool related = false;
     TRY(how(o, &stop));
     if (o->running && args.n)
         return err_new(ERR_INVALID, "--running and names exclude each other");
     select.all |= o->running;
-    return each_selected("husk restart", &select, o->running ? SELECT_RUNNING : SELECT_ALL, args, restart_one, &stop);
+    TRY(engine_open(&engine));
+    TRY(container_select(engine, &select, o->running ? SELECT_RUNNING : SELECT_ALL, args.v, (size_t)args.n, &names));
+    struct args found = { names.items, (int)names.n };
+    if (found.n > 1)
+        TRY(put_in_order(engine, &names, &related));
+    return related || found.n < 2 ? each_container("husk restart", found, restart_one, &stop)
+                                  : each_at_once("husk restart", found, restart_one, &stop, false);
 }
 
 #define STOP_COMMAND(word, what, verb)                                                                                 \
@@ -80,4 +129,5 @@ static fallible restart_run(const void *opts_, struct args args)
     }
 const struct command cmd_stop =
     STOP_COMMAND("stop", "Stop containers: their stop signal, then KILL; several at the same time", stop);
-const struct command cmd_restart = STOP_COMMAND("restart", "Stop containers and start them again", restart);
+const struct command cmd_restart =
+    STOP_COMMAND("restart", "Stop containers and start them again; several at the same time", restart);

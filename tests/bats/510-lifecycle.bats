@@ -95,14 +95,27 @@ status_of() { # HUSK NAME
         expect 1
         [[ $output == *first*second* && $output == *"husk stop: no such container: 'nobody'"* && $output == *"husk stop: no such container: 'nobody2'"* ]] || { echo "$output"; return 1; }
         [[ $(status_of $h first) == "exited 7" && $(status_of $h second) == "exited 8" ]]
-        $h start first second
         rm "$T/heard/second"
+        $h start first second
         for name in first second; do
             wait_until 10 eval "[[ \$($h logs $name | grep -c ready) == 2 ]]"
         done
+        $h restart -t 30 first second
+        run $h events --since 1h --until 0s --filter container=first --filter event=die --format '{{.Actor.Attributes.exitCode}}'
+        expect 0 $'=7\n7'
+        rm "$T/heard/second"
+        for name in first second; do
+            wait_until 10 eval "[[ \$($h logs $name | grep -c ready) == 3 ]]"
+        done
         $h stop -a -t 30
         [[ $(status_of $h first) == "exited 7" && $(status_of $h second) == "exited 8" ]]
-        $h rm first second
+        # what is in another's namespaces comes after it, in whatever order they were named
+        $h start first
+        $h run -d --name third --network container:first busybox sleep 1000
+        $h restart -t 0 third first
+        [[ $($h ps -q | wc -l) == 2 ]]
+        [[ $($h exec third readlink /proc/self/ns/net) == "$($h exec first readlink /proc/self/ns/net)" ]]
+        $h rm -f first second third
         rm -r "$T/heard"
     done
 }

@@ -174,7 +174,7 @@ TABLE
         [[ $($h restart -s USR1 -t 30 again) == again ]]
         after=$($h inspect -f '{{.State.StartedAt}} {{.State.Status}}' again)
         [[ $after == *running && $after != "$before"* ]]
-        [[ $($h restart --running) == $($h inspect -f '{{.Id}}' again) ]]
+        [[ $($h restart --running -s USR1 -t 30) == $($h inspect -f '{{.Id}}' again) ]]
         [[ $($h inspect -f '{{.State.Status}}' again) == running ]]
         $h stop -t 0 again
         wait_until 30 eval "! $h inspect again"
