@@ -91,18 +91,22 @@ static void add_other_words(json_t *row, const struct image_row *image)
     (void)json_object_set_new(row, "Dangling", json_boolean(!image->name));
 }
 
-static struct row make_row(const struct image_row *image, bool whole, bool all_words)
+static struct row make_row(const struct image_row *image, const struct images_opts *o)
 {
     char size[32], when[96], at[40];
     struct row r = { json_object(), images_created_ns(image->created), image->bytes };
     const char *id = digest_hex(image->id);
     set_name(r.json, image);
-    (void)json_object_set_new(r.json, "ID", whole ? json_string(image->id) : json_stringn(id, 12));
-    (void)json_object_set_new(r.json, "Digest", json_string(image->manifest_digest));
-    (void)json_object_set_new(r.json, "CreatedAt", json_string(r.created ? format_time_local(r.created, at) : "N/A"));
+    (void)json_object_set_new(r.json, "ID", o->no_trunc ? json_string(image->id) : json_stringn(id, 12));
+    if (o->quiet && !o->format)
+        return r;
     (void)json_object_set_new(r.json, "CreatedSince", json_string(r.created ? ago(r.created, when) : "N/A"));
     (void)json_object_set_new(r.json, "Size", json_string(format_bytes((uint64_t)r.bytes, size)));
-    if (all_words)
+    if (!o->format && !o->digests) /* of hundreds of images, a quarter of the time for what no column shows */
+        return r;
+    (void)json_object_set_new(r.json, "Digest", json_string(image->manifest_digest));
+    (void)json_object_set_new(r.json, "CreatedAt", json_string(r.created ? format_time_local(r.created, at) : "N/A"));
+    if (o->format)
         add_other_words(r.json, image);
     return r;
 }
@@ -164,7 +168,7 @@ static fallible make_rows(struct engine *engine, const struct images_opts *o, co
         if (passes)
             TRY(images_filter_passes(engine, &images->rows[i], &filter, &passes));
         if (passes)
-            rows[rows_n++] = make_row(&images->rows[i], o->no_trunc, o->format != NULL);
+            rows[rows_n++] = make_row(&images->rows[i], o);
     }
     sort_rows(rows, rows_n, o->sort);
     for (size_t i = 0; i < rows_n; i++)
