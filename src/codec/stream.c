@@ -5,9 +5,12 @@
 #include <archive_entry.h>
 #include <errno.h>
 #include <isa-l/igzip_lib.h>
+#define ZSTD_STATIC_LINKING_ONLY /* ZSTD_customMem: in the shared library since 1.0, only not promised for ever */
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include "base/mem.h"
+#include "codec/window.h"
 
 /* 256 KiB is where ISA-L reaches its best rate. */
 enum { IN_SIZE = 256 << 10 };
@@ -22,6 +25,7 @@ struct stream {
     bool in_member; /* in the middle of a gzip member or a zstd frame */
     struct inflate_state *inflate;
     ZSTD_DCtx *zstd;
+    struct window *window; /* zstd's memory */
     struct archive *archive;
     err *source_error; /* libarchive's callback can only say "it failed" */
 };
@@ -185,14 +189,40 @@ static fallible read_gzip(struct stream *s, unsigned char *buf, size_t max, size
 
 /* ---- zstd ---- */
 
+static fallible open_zstd(struct stream *s)
+{
+    s->window = window_new();
+    ZSTD_customMem memory = { window_alloc, window_release, s->window };
+    s->zstd = ZSTD_createDCtx_advanced(memory);
+    return s->zstd ? NULL : err_new(ERR_EXHAUSTED, "no memory to read zstd");
+}
+
+static void close_zstd(struct stream *s)
+{
+    ZSTD_freeDCtx(take(s->zstd));
+    window_free(take(s->window));
+}
+
+static fallible zstd_failed(struct stream *s, size_t code)
+{
+    TRY(window_problem(s->window));
+    if (ZSTD_getErrorCode(code) == ZSTD_error_memory_allocation)
+        return err_new(ERR_EXHAUSTED, "no memory to read zstd");
+    if (ZSTD_getErrorCode(code) == ZSTD_error_frameParameter_windowTooLarge)
+        return err_new(ERR_UNSUPPORTED,
+                       "zstd: it looks back over more than 128 MiB: pack it without --long=28 or more");
+    return corrupt(s, ZSTD_getErrorName(code));
+}
+
 static fallible read_zstd(struct stream *s, unsigned char *buf, size_t max, size_t *ret_n)
 {
     ZSTD_outBuffer out = { buf, max, 0 };
-    while (out.pos < max) {
+    while (out.pos < max && !s->ended) {
         if (s->at == s->have)
             TRY(more_in(s));
         if (s->at == s->have && s->source_ended && !s->in_member) {
             s->ended = true;
+            close_zstd(s); /* before the files that were made of it are synced */
             break;
         }
         ZSTD_inBuffer in = { s->buf + s->at, s->have - s->at, 0 };
@@ -201,7 +231,8 @@ static fallible read_zstd(struct stream *s, unsigned char *buf, size_t max, size
         s->at += in.pos;
         s->out += out.pos - before;
         if (ZSTD_isError(left))
-            return corrupt(s, ZSTD_getErrorName(left));
+            return zstd_failed(s, left);
+        window_used(s->window, out.pos - before);
         s->in_member = left != 0;
         if (s->in_member && in.pos == 0 && out.pos == before && s->source_ended)
             return corrupt(s, "it ends in the middle");
@@ -321,9 +352,7 @@ fallible stream_open(struct stream_source source, uint64_t max_out, struct strea
         begin_member(s);
         break;
     case STREAM_ZSTD:
-        s->zstd = ZSTD_createDCtx();
-        if (!s->zstd)
-            return err_new(ERR_EXHAUSTED, "no memory to read zstd");
+        TRY(open_zstd(s));
         break;
     case STREAM_XZ:
     case STREAM_BZIP2:
@@ -334,12 +363,18 @@ fallible stream_open(struct stream_source source, uint64_t max_out, struct strea
     return NULL;
 }
 
+void stream_spill(struct stream *s, int dir_fd)
+{
+    if (s->window)
+        window_in(s->window, dir_fd);
+}
+
 void stream_free(struct stream *s)
 {
     if (!s)
         return;
     free(s->inflate);
-    ZSTD_freeDCtx(s->zstd);
+    close_zstd(s);
     if (s->archive)
         archive_read_free(s->archive);
     err_free(s->source_error);
@@ -391,7 +426,7 @@ struct packer {
     size_t have, out_size;
 };
 
-static fallible open_gzip(struct packer *p, int level)
+static fallible open_gzip_packer(struct packer *p, int level)
 {
     static const uint32_t bufs[] = { ISAL_DEF_LVL0_DEFAULT, ISAL_DEF_LVL1_DEFAULT, ISAL_DEF_LVL2_DEFAULT,
                                      ISAL_DEF_LVL3_DEFAULT };
@@ -406,7 +441,7 @@ static fallible open_gzip(struct packer *p, int level)
     return NULL;
 }
 
-static fallible open_zstd(struct packer *p, int level)
+static fallible open_zstd_packer(struct packer *p, int level)
 {
     p->zstd = ZSTD_createCCtx();
     if (!p->zstd)
@@ -426,9 +461,9 @@ fallible packer_new(enum stream_form form, int level, packer_write_fn *write, vo
     p->in = mem_alloc(PACK_PIECE);
     p->out = mem_alloc(PACK_PIECE);
     if (form == STREAM_GZIP)
-        TRY(open_gzip(p, level ? level : GZIP_LEVEL));
+        TRY(open_gzip_packer(p, level ? level : GZIP_LEVEL));
     else if (form == STREAM_ZSTD)
-        TRY(open_zstd(p, level ? level : ZSTD_LEVEL));
+        TRY(open_zstd_packer(p, level ? level : ZSTD_LEVEL));
     else if (form != STREAM_PLAIN)
         return err_new(ERR_UNSUPPORTED, "nothing is packed with %s: gzip and zstd are what images use",
                        stream_form_name(form));

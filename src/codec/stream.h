@@ -36,6 +36,10 @@ fallible stream_open(struct stream_source source, uint64_t max_out, struct strea
 void stream_free(struct stream *s);
 OWN_TYPE(stream, struct stream *, stream_free)
 
+/* Before the first read: a zstd window of more than 8 MiB is in a nameless file of this folder, not in memory
+ * (codec/window.h). The descriptor is copied. */
+void stream_spill(struct stream *s, int dir_fd);
+
 /**
  * stream_read - the next bytes: fills buf as far as there is anything; fewer than max only at the end, where 0 is
  *               answered for ever.

@@ -238,6 +238,7 @@ static fallible spool_archive(struct bundle *b, int fd)
     own_mem unsigned char *bytes = mem_alloc(CHUNK);
     TRY(untar_limits_fill(&limits));
     TRY(stream_open(stream_source_fd(&fd), limits.bytes, &stream));
+    stream_spill(stream, b->layout->fd);
     struct chunks chunks = { stream, bytes };
     own(tar) struct tar *t = tar_new((struct tar_source){ next_chunk, &chunks });
     for (uint64_t entries = 0;; entries++) {

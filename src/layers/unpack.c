@@ -380,6 +380,7 @@ static fallible unpack(struct work *w, char **ret_diff_id)
     w->extents = extents;
     TRY(untar_limits_fill(&w->limits));
     TRY(stream_open(u->source, w->limits.bytes, &stream));
+    stream_spill(stream, w->layout->fd);
     bool known = u->verified && u->diff_id && stream_form(stream) == STREAM_PLAIN;
     if (!known)
         TRY(digest_new(u->diff_id, &digest));

@@ -210,3 +210,21 @@ ROWS
     unchanged archives
     store_is_clean "$HUSK_ROOT"
 }
+
+# A packer may make its reader look back over 128 MiB, and an image have many such layers.
+@test "a layer that is packed with a window of 128 MiB takes no more memory than others" {
+    head -c 4194304 /dev/urandom >"$T/tmp/some"
+    mkdir "$T/tmp/long"
+    for i in {1..20}; do cat "$T/tmp/some"; done >"$T/tmp/long/file"
+    tar -C "$T/tmp/long" -c file | zstd -q -1 --long=27 >"$T/long.tar.zst" # from a pipe: nothing is known of its length
+    (($(stat -c %s "$T/long.tar.zst") < 5000000))
+    HUSK_MAX_LAYER_BYTES=1g run python3 -c 'import resource, subprocess, sys
+print(subprocess.run(sys.argv[1:]).returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' \
+        "$HUSK" import --quiet "$T/long.tar.zst" long
+    [[ $status -eq 0 && ${lines[-1]} =~ ^0\ ([0-9]+)$ ]] || { echo "$output"; return 1; }
+    ((BASH_REMATCH[1] < 48 << 10)) || { echo "${BASH_REMATCH[1]} KiB"; return 1; }
+    cmp "$("$HUSK" image mount long)/file" "$T/tmp/long/file"
+    "$HUSK" image unmount long
+    "$HUSK" rmi --no-trash long
+    rm -r "$T/long.tar.zst" "$T/tmp/long" "$T/tmp/some"
+}

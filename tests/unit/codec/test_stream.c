@@ -6,8 +6,12 @@
 #include <isa-l/igzip_lib.h>
 #include <zstd.h>
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "base/mem.h"
 #include "codec/stream.h"
+#include "os/fs.h"
 
 /* A source that gives `step` bytes at a time: what is split anywhere must read the same. */
 struct bytes {
@@ -149,6 +153,57 @@ TEST(members_in_a_row_are_one_stream)
     str_add_n(&skip, zstd.text, zstd.len);
     str_add_n(&skip, "\x50\x2a\x4d\x18\x01\0\0\0z", 9);
     reads_back(&skip, bytes, SIZE);
+}
+
+/* Of 4 MiB that come again and again, each reference as far back as it can be. */
+static void add_long(struct str *out, unsigned char *bytes, size_t piece, size_t times, int window_log)
+{
+    ZSTD_CCtx *zstd = ZSTD_createCCtx();
+    size_t room = ZSTD_compressBound(piece * times);
+    own_mem unsigned char *buf = mem_alloc(room);
+    for (size_t i = 0; i < piece; i++)
+        bytes[i] = (unsigned char)((i * 2654435761u) >> 13 ^ (i >> 5) * 40503u >> 3);
+    for (size_t i = 1; i < times; i++)
+        memcpy(bytes + i * piece, bytes, piece);
+    CHECK(!ZSTD_isError(ZSTD_CCtx_setParameter(zstd, ZSTD_c_compressionLevel, 1)));
+    CHECK(!ZSTD_isError(ZSTD_CCtx_setParameter(zstd, ZSTD_c_windowLog, window_log)));
+    CHECK(!ZSTD_isError(ZSTD_CCtx_setParameter(zstd, ZSTD_c_enableLongDistanceMatching, 1)));
+    CHECK(!ZSTD_isError(ZSTD_CCtx_setParameter(zstd, ZSTD_c_contentSizeFlag, 0)));
+    ZSTD_inBuffer in = { bytes, piece * times, 0 };
+    ZSTD_outBuffer packed = { buf, room, 0 };
+    CHECK(ZSTD_compressStream2(zstd, &packed, &in, ZSTD_e_continue) == 0 || in.pos == in.size);
+    CHECK(ZSTD_compressStream2(zstd, &packed, &in, ZSTD_e_end) == 0);
+    str_add_n(out, buf, packed.pos);
+    ZSTD_freeCCtx(zstd);
+}
+
+TEST(a_long_window_is_in_a_file)
+{
+    enum { PIECE = 4 << 20, TIMES = 6, READ = 256 << 10 };
+    own_mem unsigned char *bytes = mem_alloc((size_t)PIECE * TIMES), *buf = mem_alloc(READ);
+    own_str struct str packed = { 0 };
+    own_fd int dir = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    add_long(&packed, bytes, PIECE, TIMES, 25);
+    struct bytes b = { (unsigned char *)packed.text, packed.len, 1 << 20 };
+    own(stream) struct stream *s = NULL;
+    CHECK_OK(stream_open((struct stream_source){ read_bytes, &b }, 0, &s));
+    stream_spill(s, dir);
+    for (size_t at = 0; at < (size_t)PIECE * TIMES; at += READ) {
+        size_t got = 0;
+        CHECK_OK(stream_read(s, buf, READ, &got));
+        assert_int_equal(got, READ);
+        CHECK(memcmp(buf, bytes + at, READ) == 0);
+        own_mem char *maps = NULL;
+        CHECK_OK(fs_read_at(AT_FDCWD, "/proc/self/maps", 1 << 20, &maps, NULL));
+        CHECK(strstr(maps, "(deleted)"));
+    }
+    for (int i = 0; i < 2; i++) {
+        size_t got = 1;
+        CHECK_OK(stream_read(s, buf, READ, &got));
+        assert_int_equal(got, 0);
+    }
+    CHECK_SAYS(unpack("\x28\xb5\x2f\xfd\0\x98\0\0\0", 9, 100, 100, 0, &packed),
+               "zstd: it looks back over more than 128 MiB: pack it without --long=28 or more");
 }
 
 TEST(nothing_reads_as_nothing)
