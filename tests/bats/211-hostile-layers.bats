@@ -215,7 +215,7 @@ ROWS
 @test "a layer that is packed with a window of 128 MiB takes no more memory than others" {
     head -c 4194304 /dev/urandom >"$T/tmp/some"
     mkdir "$T/tmp/long"
-    for i in {1..20}; do cat "$T/tmp/some"; done >"$T/tmp/long/file"
+    for _ in {1..20}; do cat "$T/tmp/some"; done >"$T/tmp/long/file"
     tar -C "$T/tmp/long" -c file | zstd -q -1 --long=27 >"$T/long.tar.zst" # from a pipe: nothing is known of its length
     (($(stat -c %s "$T/long.tar.zst") < 5000000))
     HUSK_MAX_LAYER_BYTES=1g run python3 -c 'import resource, subprocess, sys

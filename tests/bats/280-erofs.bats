@@ -185,3 +185,27 @@ d
     run "$HUSK" image ls app /dir
     expect 0 "three"
 }
+
+@test "killed at every step of a removal, layers and their index are whole or gone, and mounts go with them" {
+    local calls=renameat2,renameat,rename,fsync,unlink,unlinkat,rmdir,umount2 n died=137 image
+    for ((n = 1; died == 137; n++)); do
+        "$HUSK" image exists app || "$HUSK" load --quiet --input "$T/look" >/dev/null
+        if ! "$HUSK" image exists busybox; then
+            load_busybox
+            "$HUSK" run --rm --network none busybox true
+        fi
+        died=0
+        strace -f -qq -o /dev/null -e trace="$calls" -e "inject=$calls:signal=KILL:when=$n" \
+            "$HUSK" rmi --no-trash busybox app base other >/dev/null 2>&1 3>&- || died=$?
+        run "$HUSK" verify --all
+        expect 0 "all good" || { echo "after call $n: $output"; return 1; }
+        for image in busybox app; do # what has its name has its files
+            ! "$HUSK" image exists $image || "$HUSK" image ls $image / >/dev/null || { echo "after call $n: $image"; return 1; }
+        done
+    done
+    ((died == 0 && n > 10)) || { echo "$n: $died"; return 1; }
+    "$HUSK" image prune -a >/dev/null
+    [[ $(mounts) == 0 && ! $(ls "$HUSK_ROOT/layers" "$HUSK_ROOT/merged" "$HUSK_ROOT/tmp" | grep -v :) ]]
+    run "$HUSK" system check
+    expect 0 "no problems"
+}

@@ -294,7 +294,7 @@ case_rmi() {
     images_kept
     pull_back() { echo "env HUSK_ROOT=$disk/$1 HUSK_LAYERS=$2 $husk pull --quiet $image"; }
     eval "$(pull_back rmi files) && $(pull_back rmi-erofs erofs)" >/dev/null
-    commands=("husk" "env HUSK_ROOT=$disk/rmi $husk rmi $image" "husk, EROFS layer" "env HUSK_ROOT=$disk/rmi-erofs $husk rmi $image")
+    commands=("husk" "env HUSK_ROOT=$disk/rmi $husk rmi --no-trash $image" "husk, EROFS layer" "env HUSK_ROOT=$disk/rmi-erofs $husk rmi --no-trash $image")
     pull_back rmi files >"$tmp/after.husk"
     pull_back rmi-erofs erofs >"$tmp/after.husk, EROFS layer"
     mkdir "$disk/plain"
@@ -320,6 +320,6 @@ case_erofs() {
     for form in erofs files; do
         HUSK_ROOT=$disk/form HUSK_LAYERS=$form "$husk" pull --quiet "$image" >/dev/null
         echo "inodes below layers/ and merged/ ($form): $(find "$disk/form/layers" "$disk/form/merged" 2>/dev/null | wc -l)"
-        HUSK_ROOT=$disk/form "$husk" rmi "$image" >/dev/null
+        HUSK_ROOT=$disk/form "$husk" rmi --no-trash "$image" >/dev/null
     done
 }
