@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "engine/build_cache.h"
 #include "engine/container.h"
 #include "engine/image_remove.h"
 #include "engine/trash.h"
@@ -280,7 +281,7 @@ static fallible count_volumes(struct engine *e, struct usage *u)
 /* What is beside those folders: the database, the index, locks, staging. */
 static fallible count_other(struct engine *e, struct usage *u)
 {
-    static const char *const counted[] = { ".", "..", "blobs", "layers", "containers", "volumes", "trash" };
+    static const char *const counted[] = { ".", "..", "blobs", "layers", "containers", "volumes", "trash", "build" };
     uint64_t sum = blocks_of(e->root), bytes = 0;
     own_dir DIR *dir = opendir(e->root);
     if (!dir)
@@ -330,12 +331,34 @@ static fallible count_trash(struct engine *e, struct usage *u)
     return NULL;
 }
 
+/* What builds remember, their cache mounts, and those layers that are kept for it alone. */
+static fallible count_builds(struct counting *c, struct usage *u)
+{
+    own_mem char *all = mem_printf("%s/build", c->e->root);
+    own_strv struct strv keys = { 0 }, digests = { 0 };
+    struct usage_row *row = &u->rows[USAGE_BUILD_CACHE];
+    struct sweep_result with = { 0 };
+    uint64_t without = 0;
+    TRY(tree_bytes(all, &row->bytes));
+    TRY(build_cache_forget(c->l, NULL, true, &keys, &digests));
+    row->total = keys.n;
+    if (keys.n) {
+        TRY(image_sweep_of_builds(c->e, &without));
+        TRY(image_sweep(c->e, true, &with));
+    }
+    row->bytes += without - with.bytes;
+    row->reclaimable = row->bytes;
+    u->rows[USAGE_IMAGES].bytes -= without - with.bytes;
+    return NULL;
+}
+
 static fallible read_all(struct counting *c, const struct container_list *list, struct usage *u)
 {
     TRY(count_images(c, list, u));
     TRY(count_containers(c->e, list, u));
     TRY(count_volumes(c->e, u));
     TRY(count_trash(c->e, u));
+    TRY(count_builds(c, u));
     return count_other(c->e, u);
 }
 

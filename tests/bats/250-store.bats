@@ -19,11 +19,18 @@ teardown() { remove_all_containers; }
 # shellcheck disable=SC2046 # IDs are words
 clean() { $h rmi --no-trash -f $($h images -q --no-trunc | sort -u) >/dev/null 2>&1 || true; }
 
+df_of() { $h system df --format '{{.Type}} {{.RawSize}}' | awk -v type="$1 " 'index($0, type) == 1 { print $NF }'; }
+
 df_and_du() {
     $h load --quiet --input "$IMAGES/busybox.tar"
     $h pull --quiet "$REGISTRY/store:one"
     $h pull --quiet "$REGISTRY/store:two"
     $h run --name links -v "dfvol:/v" busybox sh -c 'echo hello >/a; ln /a /b; ln /a /c; mkdir -m 700 /v/private; echo x >/v/private/x'
+    # of what is built, what an image has is its own; the rest is the build cache's
+    printf 'FROM busybox\nRUN head -c 200000 /dev/urandom >/x\n' | $h build --quiet --network none --tag built - >/dev/null
+    (($(df_of 'Build Cache') < 150000)) || { $h system df; return 1; }
+    $h rmi --no-trash built >/dev/null
+    (($(df_of 'Build Cache') > 200000)) || { $h system df; return 1; }
     local said is
     said=$($h system df --format '{{.RawSize}}' | awk '{ s += $1 } END { print s }')
     is=$(du -s -B1 "$root" | cut -f1)
@@ -40,6 +47,8 @@ df_and_du() {
     expect 0 RECLAIMABLE
     $h rm links >/dev/null
     $h volume rm dfvol >/dev/null
+    $h builder prune --all --force >/dev/null
+    [[ $(df_of 'Build Cache') -lt 100000 ]]
     clean
 }
 @test "system df adds up to what du says" { each_user df_and_du; }
