@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "engine/container_parts.h"
+#include "engine/image_remove.h"
 #include "engine/storage.h"
 #include "engine/userns.h"
 #include "os/fs.h"
@@ -204,6 +205,8 @@ fallible container_commit(struct container *c, const struct commit_options *o)
     storage_upper_end(plan->upper, &stage);
     if (paused)
         err_ignore(container_unpause(c), "it was killed meanwhile");
+    if (e) /* on a full disk a layer without its image would be in somebody's way */
+        err_ignore(image_sweep(c->engine, false, NULL), "the next one does it");
     TRY(e);
     TRY_AS(write_iidfile(o->iidfile, id), "--iidfile");
     if (!o->quiet || !o->iidfile)

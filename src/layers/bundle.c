@@ -391,7 +391,7 @@ fallible bundle_put(struct bundle *b, const char *path, const char *digest, int6
                     int64_t *ret_size)
 {
     struct member *m = NULL;
-    if (digest && layout_has_blob(b->layout, digest, size)) { /* it need not even be in the bundle */
+    if (digest && layout_use_blob(b->layout, digest, size)) { /* it need not even be in the bundle */
         if (ret_digest)
             *ret_digest = mem_strdup(digest);
         if (ret_size && size >= 0)
