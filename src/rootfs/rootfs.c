@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "rootfs/rootfs.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -254,14 +255,49 @@ static fallible cover_file(const struct rootfs *r, int at)
     return mount_place(copy, at);
 }
 
-/* All hidden directories share one empty read-only tmpfs: a superblock each would have to be taken down again. */
+enum { HIDDEN = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC };
+
+static bool has_entries(int dir_fd)
+{
+    char entries[256]; /* room for more than "." and ".." */
+    uint16_t length = 0;
+    int n = 0;
+    long bytes = syscall(SYS_getdents64, dir_fd, entries, sizeof entries);
+    for (long at = 0; at < bytes; at += length, n++)
+        memcpy(&length, entries + at + offsetof(struct dirent, d_reclen), sizeof length);
+    return n != 2;
+}
+
+/*
+ * The kernel keeps a directory of /proc for old programs and never puts anything into it (drivers/tty/tty_ldisc.c):
+ * a copy of its mount hides as well as a file system of its own, which would have to be made and taken down again.
+ * *ret_fd stays -1 where the container has no such directory.
+ */
+static fallible empty_of_proc(const struct rootfs *r, int *ret_fd)
+{
+    struct statfs fs;
+    own_fd int dir = -1;
+    own_fd int copy = -1;
+    err *e = root_open(r->root_fd, "/proc/tty/ldisc", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, &dir);
+    if (e || fstatfs(dir, &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC || has_entries(dir)) {
+        err_ignore(e, "a file system of its own then");
+        return NULL;
+    }
+    TRY(mount_copy(dir, MOUNT_ONE, &copy));
+    TRY(mount_set(copy, MOUNT_ONE, HIDDEN, 0, 0));
+    *ret_fd = take_fd(&copy);
+    return NULL;
+}
+
+/* One empty read-only directory for all that are hidden. */
 static fallible cover_dir(struct rootfs *r, int at)
 {
     static const struct mount_option options[] = { { "size", "0" }, { "nr_inodes", "2" }, { "mode", "555" } };
     own_fd int copy = -1;
     if (r->empty_fd < 0) {
-        TRY(mount_make("tmpfs", "tmpfs", options, ARRAY_SIZE(options),
-                       MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, &r->empty_fd));
+        TRY(empty_of_proc(r, &r->empty_fd));
+        if (r->empty_fd < 0)
+            TRY(mount_make("tmpfs", "tmpfs", options, ARRAY_SIZE(options), HIDDEN, &r->empty_fd));
         return mount_place(r->empty_fd, at);
     }
     TRY(mount_copy(r->empty_fd, MOUNT_ONE, &copy));

@@ -490,7 +490,13 @@ void explain_protect(const void *ctx, FILE *out)
     for (size_t i = 0; l && i < l->masked_paths.n; i++) {
         fprintf(out, "if [ -d ");
         in_root(out, l->masked_paths.items[i]);
-        fprintf(out, " ]; then mount -t tmpfs -o ro,nosuid,nodev,noexec,size=0,nr_inodes=2,mode=555 tmpfs ");
+        fprintf(out, " ]; then mount --bind ");
+        in_root(out, "/proc/tty/ldisc"); /* is empty */
+        fputc(' ', out);
+        in_root(out, l->masked_paths.items[i]);
+        fprintf(out, " && mount -o remount,bind,ro,nosuid,nodev,noexec ");
+        in_root(out, l->masked_paths.items[i]);
+        fprintf(out, " || mount -t tmpfs -o ro,nosuid,nodev,noexec,size=0,nr_inodes=2,mode=555 tmpfs ");
         in_root(out, l->masked_paths.items[i]);
         fprintf(out, "; elif [ -e ");
         in_root(out, l->masked_paths.items[i]);

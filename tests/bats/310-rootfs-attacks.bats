@@ -102,6 +102,21 @@ no_dev='del(.mounts[] | select(.destination | startswith("/dev")))'
     [[ $status -eq 0 && $output != *reached* ]]
 }
 
+@test "hidden directories are empty and stay so, with a /proc of the container's and without, whatever the image has there" {
+    local proc
+    # what is taken for empty in /proc is looked at: a directory of the image's by that name is not it
+    for proc in . 'del(.mounts[] | select(.destination == "/proc"))'; do
+        bundle "$(sh_c 'cd /; ls -A hidden other proc/acpi 2>/dev/null | tr "\n" " "; for d in hidden other; do touch $d/x || echo refused; done; stat -f -c %T /hidden')"
+        mkdir -p "$B"/rootfs/{hidden,other,proc/acpi,proc/tty/ldisc}
+        touch "$B"/rootfs/{hidden,other,proc/acpi,proc/tty/ldisc}/secret
+        change "$proc" '.linux.maskedPaths = ["/hidden", "/proc/acpi", "/other"] | .root.readonly = false | .linux.readonlyPaths = []'
+        run oci run -b "$B" c1
+        [[ $output != *secret* && $(grep -c '^refused$' <<<"$output") == 2 ]] || { echo "$output"; return 1; }
+        [[ ${lines[-1]} == @(proc|tmpfs) ]]
+        [[ $proc == . || ${lines[-1]} == tmpfs ]]
+    done
+}
+
 # What the name of a terminal says is the enemy's to choose: here ptmx is a true one, and the number leads to the host.
 @test "CVE-2025-52565: the terminal's name in /dev/pts is a link to a file of the host" {
     bundle "$(sh_c 'echo written >/dev/console; stat -c %t /dev/console; stat -L -c %t /proc/self/fd/0; echo done')"
