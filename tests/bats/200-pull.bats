@@ -17,12 +17,8 @@ setup_file() {
     done
     skopeo copy --quiet --all --preserve-digests --dest-tls-verify=false "oci:$T/oci:multi" "docker://$REGISTRY/forms:multi"
     push_busybox library/busybox:1
-    start_liar
-}
-
-teardown_file() {
-    [[ ! -e $T/liar/pid ]] || kill "$(<"$T/liar/pid")"
-    husk_teardown_file
+    "$HUSK_TOP/tests/bats/make-oci.py" "$T/liar-oci" big=gzip:big
+    start_liar "$T/liar-oci"
 }
 
 # Each test has a store of its own, so that what one pulled does not help the next.
@@ -31,16 +27,6 @@ setup() {
     export HUSK_ROOT=$T/store-$BATS_TEST_NUMBER
 }
 teardown() { rm -rf "$HUSK_ROOT"; }
-
-start_liar() {
-    mkdir "$T/liar"
-    "$HUSK_TOP/tests/bats/make-oci.py" "$T/liar-oci" big=gzip:big
-    python3 "$HUSK_TOP/tests/bats/lying-registry.py" "$T/liar-oci" "$T/liar" >"$T/liar/out" 2>&1 3>&- &
-    echo $! >"$T/liar/pid"
-    wait_until 10 test -e "$T/liar/port"
-    LIAR=127.0.0.1:$(<"$T/liar/port") OTHER=127.0.0.1:$(<"$T/liar/other-port")
-    export LIAR OTHER
-}
 
 @test "pull prints what docker prints" {
     run "$HUSK" pull "$REGISTRY/library/busybox:1"

@@ -10,19 +10,7 @@ setup_file() {
     "$HUSK_TOP/tests/bats/make-oci.py" "$T/oci" x=gzip:x
     skopeo copy --quiet --preserve-digests --dest-tls-verify=false --dest-creds u:p "oci:$T/oci:x" "docker://$REGISTRY/x"
     make_helper
-    start_liar
-}
-teardown_file() {
-    [[ ! -e $T/liar/pid ]] || kill "$(<"$T/liar/pid")"
-    husk_teardown_file
-}
-start_liar() {
-    mkdir "$T/liar"
-    python3 "$HUSK_TOP/tests/bats/lying-registry.py" "$T/oci" "$T/liar" >"$T/liar/out" 2>&1 3>&- &
-    echo $! >"$T/liar/pid"
-    wait_until 30 test -e "$T/liar/port"
-    LIAR=127.0.0.1:$(<"$T/liar/port")
-    export LIAR
+    start_liar "$T/oci"
 }
 
 # A helper that keeps secrets in files, as docker-credential-pass keeps them encrypted.

@@ -12,16 +12,7 @@ setup_file() {
     for name in team/x:1 solo:latest hub/library/tool:latest; do
         skopeo copy --quiet --preserve-digests --dest-tls-verify=false "oci:$T/oci:x" "docker://$REGISTRY/$name"
     done
-    mkdir "$T/liar"
-    python3 "$HUSK_TOP/tests/bats/lying-registry.py" "$T/oci" "$T/liar" >"$T/liar/out" 2>&1 3>&- &
-    echo $! >"$T/liar/pid"
-    wait_until 30 test -e "$T/liar/port"
-    LIAR=127.0.0.1:$(<"$T/liar/port")
-    export LIAR
-}
-teardown_file() {
-    [[ ! -e $T/liar/pid ]] || kill "$(<"$T/liar/pid")"
-    husk_teardown_file
+    start_liar "$T/oci"
 }
 setup() {
     husk_setup

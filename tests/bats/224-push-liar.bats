@@ -6,19 +6,10 @@ load helpers
 
 setup_file() {
     husk_setup_file
-    mkdir "$T/liar"
     "$HUSK_TOP/tests/bats/make-oci.py" "$T/oci" big=gzip:big
-    python3 "$HUSK_TOP/tests/bats/lying-registry.py" "$T/oci" "$T/liar" >"$T/liar/out" 2>&1 3>&- &
-    echo $! >"$T/liar/pid"
-    wait_until 30 test -e "$T/liar/port"
-    LIAR=127.0.0.1:$(<"$T/liar/port") OTHER=127.0.0.1:$(<"$T/liar/other-port")
-    export LIAR OTHER
+    start_liar "$T/oci"
     "$HUSK" pull -q "localhost:${LIAR#*:}/honest" # another registry by its name: nothing is mounted from there
     "$HUSK" tag "localhost:${LIAR#*:}/honest" big
-}
-teardown_file() {
-    [[ ! -e $T/liar/pid ]] || kill "$(<"$T/liar/pid")"
-    husk_teardown_file
 }
 
 log_of() { grep " /v2/$1[/?]" "$T/liar/log"; }

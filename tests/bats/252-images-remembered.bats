@@ -4,11 +4,7 @@
 
 load helpers
 
-setup_file() {
-    husk_setup_file || return 1
-    load_busybox >/dev/null
-    as_user load_busybox >/dev/null
-}
+setup_file() { setup_both_stores; }
 setup() { settle; }
 
 # The file is written only when nothing in the store is so new that a change might not show in its times.

@@ -5,9 +5,7 @@
 load helpers
 
 setup_file() {
-    husk_setup_file || return 1
-    load_busybox >/dev/null
-    as_user load_busybox >/dev/null
+    setup_both_stores
     # what most machines have, and some only for root: a /dev/fuse for everybody
     mknod -m 666 "$T/fuse" c 10 229
     for driver in overlay fuse-overlayfs vfs; do

@@ -4,11 +4,7 @@
 
 load helpers
 
-setup_file() {
-    husk_setup_file || return 1
-    load_busybox >/dev/null
-    as_user load_busybox >/dev/null
-}
+setup_file() { setup_both_stores; }
 teardown() {
     "$HUSK" unmount --all >/dev/null
     remove_all_containers

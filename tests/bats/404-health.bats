@@ -4,11 +4,7 @@
 
 load helpers
 
-setup_file() {
-    husk_setup_file
-    load_busybox
-    as_user load_busybox
-}
+setup_file() { setup_both_stores; }
 teardown() { remove_all_containers; }
 
 health_is() { [[ $($h inspect --format '{{.State.Health.Status}}' "$1") == "$2" ]]; }

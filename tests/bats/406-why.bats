@@ -5,11 +5,7 @@
 bats_require_minimum_version 1.5.0
 load helpers
 
-setup_file() {
-    husk_setup_file
-    load_busybox
-    as_user load_busybox
-}
+setup_file() { setup_both_stores; }
 teardown() { remove_all_containers; }
 
 kernel_log_readable() { dd if=/dev/kmsg iflag=nonblock of=/dev/null bs=8k count=1 2>/dev/null; }

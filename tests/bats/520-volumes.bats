@@ -5,9 +5,7 @@
 load helpers
 
 setup_file() {
-    husk_setup_file
-    load_busybox
-    as_user load_busybox
+    setup_both_stores
     # An image with content where volumes go, and volumes of its own.
     mkdir -p "$T/img"/{data/sub,bin,own,etc}
     cp -a "$IMAGES/rootfs/bin/." "$T/img/bin/"

@@ -5,11 +5,7 @@
 
 load helpers
 
-setup_file() {
-    husk_setup_file
-    load_busybox
-    as_user load_busybox
-}
+setup_file() { setup_both_stores; }
 
 WHO="husk user_husk"
 as() { # HUSK CMD...: as the one who owns the store of HUSK

@@ -4,11 +4,7 @@
 
 load helpers
 
-setup_file() {
-    husk_setup_file
-    load_busybox
-    as_user load_busybox
-}
+setup_file() { setup_both_stores; }
 
 WHO="husk user_husk"
 store() { if [[ $1 == husk ]]; then echo "$HUSK_ROOT"; else echo "$USER_HOME/root"; fi; }

@@ -6,9 +6,7 @@
 load helpers
 
 setup_file() {
-    husk_setup_file
-    load_busybox
-    as_user load_busybox
+    setup_both_stores
     husk commit --change 'ENV ONE=1 TWO=2' --change 'VOLUME /vol' "$(husk create busybox true)" env
     as_user husk commit --change 'ENV ONE=1 TWO=2' --change 'VOLUME /vol' "$(as_user husk create busybox true)" env
 }

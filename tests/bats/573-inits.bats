@@ -5,9 +5,7 @@
 load helpers
 
 setup_file() {
-    husk_setup_file
-    load_busybox
-    as_user load_busybox
+    setup_both_stores
     # Images whose first program is called as an init's is.
     cp -a "$IMAGES/rootfs" "$T/inits"
     rm -f "$T/inits/sbin/init" "$T/inits/init"

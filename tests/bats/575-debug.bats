@@ -5,9 +5,7 @@
 load helpers
 
 setup_file() {
-    husk_setup_file
-    load_busybox
-    as_user load_busybox
+    setup_both_stores
     # A container without a shell: one static program.
     mkdir -p "$T/bare/etc"
     printf '#include <unistd.h>\nint main(int c, char **v) { if (c > 1) return 5; for (;;) pause(); }\n' >"$T/bare.c"

@@ -6,9 +6,7 @@ load helpers
 
 setup_file() {
     local g
-    husk_setup_file
-    load_busybox
-    as_user load_busybox
+    setup_both_stores
     mkdir -m 755 "$T/c" "$T/www" "$T/tree"
     mkdir "$T/tree/sub"
     echo named >"$T/tree/sub/f"

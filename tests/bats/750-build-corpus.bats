@@ -14,9 +14,7 @@
 load helpers
 
 setup_file() {
-    husk_setup_file
-    load_busybox
-    as_user load_busybox
+    setup_both_stores
     umask 022
     make_context "$T/c"
 }

@@ -4,18 +4,8 @@
 
 load helpers
 load net
+load bridges
 
-setup_file() {
-    husk_setup_file
-    ((EUID == 0)) || return 0
-    load_busybox >/dev/null
-    outside_begin
-}
-teardown_file() {
-    outside_end
-    husk_teardown_file
-}
-setup() { ((EUID == 0)) || skip "kernel: only root has bridges in the host's network namespace"; }
 teardown() { remove_all_containers; }
 
 has() { nft list set inet husk "$1" 2>/dev/null | grep -qF "$2"; }

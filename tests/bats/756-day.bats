@@ -5,9 +5,7 @@
 load helpers
 
 setup_file() {
-    husk_setup_file
-    load_busybox
-    as_user load_busybox
+    setup_both_stores
     husk create --name box --network none --label app=web --label 'of=a b' busybox sh -c 'exit 3' aa
     husk volume create --label tier=data --label x=y vol
     husk network create --label net=yes lan

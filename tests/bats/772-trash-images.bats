@@ -4,11 +4,7 @@
 
 load helpers
 
-setup_file() {
-    husk_setup_file
-    load_busybox
-    as_user load_busybox
-}
+setup_file() { setup_both_stores; }
 teardown() {
     local h
     for h in root_husk user_husk; do

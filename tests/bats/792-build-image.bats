@@ -5,9 +5,7 @@
 load helpers
 
 setup_file() {
-    husk_setup_file
-    load_busybox
-    as_user load_busybox
+    setup_both_stores
     mkdir -m 755 "$T/c"
     echo content >"$T/c/f"
     touch -d @1700000000 "$T/c/f"

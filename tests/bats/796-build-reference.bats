@@ -6,9 +6,7 @@
 load helpers
 
 setup_file() {
-    husk_setup_file
-    load_busybox
-    as_user load_busybox
+    setup_both_stores
     mkdir -m 755 "$T/c" "$T/c/config" "$T/www"
     echo context >"$T/c/file"
     echo conf >"$T/c/config/conf"

@@ -92,6 +92,7 @@ setup_user() {
 husk_teardown_file() {
     [[ ${T-} ]] || return 1 # the setup did not come so far; without a directory everybody's things would look like ours
     stop_registry
+    stop_liar
     local failed=0
     remove_all_containers || failed=1
     assert_no_leaks || failed=1
@@ -102,6 +103,13 @@ husk_teardown_file() {
         unshare --map-root-user --map-auto rm -rf --one-file-system "$T" "$TRUN" || rm -rf "$T" "$TRUN"
     fi
     return $failed
+}
+
+# What most files begin with: the image busybox in root's store and in the ordinary user's.
+setup_both_stores() {
+    husk_setup_file || return 1
+    load_busybox >/dev/null
+    as_user load_busybox >/dev/null
 }
 
 husk_setup() { :; }
@@ -270,6 +278,18 @@ stop_registry() {
     wait_until 10 gone "$pid" || kill -KILL "$pid"
 }
 gone() { ! kill -0 "$1" 2>/dev/null; }
+
+# start_liar LAYOUT: lying-registry.py on the images of that OCI layout; $LIAR and $OTHER are where it listens, $T/liar/log
+# says what was asked. husk_teardown_file ends it.
+start_liar() {
+    mkdir "$T/liar"
+    python3 "$HUSK_TOP/tests/bats/lying-registry.py" "$1" "$T/liar" >"$T/liar/out" 2>&1 3>&- &
+    echo $! >"$T/liar/pid"
+    wait_until 30 test -e "$T/liar/port"
+    LIAR=127.0.0.1:$(<"$T/liar/port") OTHER=127.0.0.1:$(<"$T/liar/other-port")
+    export LIAR OTHER
+}
+stop_liar() { [[ ! -e $T/liar/pid ]] || kill "$(<"$T/liar/pid")"; }
 
 # push_busybox NAME[:TAG]: the test image in the registry, put there by skopeo; answers the full reference.
 push_busybox() {

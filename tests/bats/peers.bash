@@ -101,6 +101,7 @@ in_terminal() { script --quiet --return --command "$(printf '%q ' "$@")" /dev/nu
 
 # A program that tells the size of its terminal and each new one, and ends with what is typed. docker gives an exec its
 # size only when it runs.
+# shellcheck disable=SC2016 # for the shell inside
 resized='tty; until [ "$(stty size 2>&1)" = "24 80" ]; do usleep 20000; done; stty size; trap "echo now \$(stty size)" WINCH; echo ready; until read -r x; do :; done; echo "got $x"'
 peer_resize() { # PEER ARGUMENT...: what starts it
     printf 'see 24 80\nsee ready\nsize 33 99\nsee now 33 99\ntype hello\\r\nsee got hello\nend\n' >"$T/tmp/script"
