@@ -157,8 +157,7 @@ static void openrc_unit(const char *root_dir, const char *husk, struct autostart
                          "description=\"Containers of husk with a restart policy\"\n"
                          "%s"
                          "depend() {\n"
-                         "    need localmount\n"
-                         "    after net firewall\n"
+                         "    after localmount net firewall\n" /* a container's OpenRC may have none of them */
                          "}\n"
                          "start() {\n"
                          "    ebegin \"Starting containers\"\n"
