@@ -9,6 +9,7 @@
 #include "cli/pod.h"
 #include "cli/table.h"
 #include "engine/build_cache.h"
+#include "engine/filter.h"
 #include "engine/image_remove.h"
 #include "engine/image_rows.h"
 #include "engine/trash.h"
@@ -359,6 +360,11 @@ static fallible prune_all(struct pruning *p)
     return prune_images(p);
 }
 
+/* What is true of containers, volumes, networks and images alike. */
+static const struct filter_key prune_keys[] = {
+    { "until", NULL, filter_when }, { "label", NULL, NULL }, { "label!", NULL, NULL }, { 0 }
+};
+
 static fallible prune_run(const void *opts_, struct args args)
 {
     const struct prune_opts *o = opts_;
@@ -366,6 +372,7 @@ static fallible prune_run(const void *opts_, struct args args)
     char size[32];
     if (o->external)
         return err_new(ERR_UNSUPPORTED, "--external: no other program keeps containers in husk's store: leave it out");
+    TRY(filters_check(&o->filter, prune_keys));
     TRY(engine_open(&engine));
     struct pruning p = { .engine = engine, .o = o };
     TRY(trash_begin(engine, "system prune", o->no_trash, &p.trash));

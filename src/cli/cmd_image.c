@@ -34,7 +34,7 @@ static const struct opt inspect_options[] = {
 static const struct opt prune_options[] = {
     OPT_FLAG('a', "all", T, all, "Names that no container uses too"),
     OPT_STRS(0, "filter", T, filter, "KEY=VALUE",
-             "until=TIME (or a duration: older than), label=KEY[=VALUE], label!=..."),
+             "until=TIME (or a duration: older than), label=KEY[=VALUE], label!=..., dangling=BOOL (false: as --all)"),
     OPT_FLAG(0, "dry-run", T, dry_run, "Only show what would go"),
     TRASH_OPTION(T),
     OPT_FLAG('f', "force", T, force, "As with docker: husk never asks"),
@@ -180,6 +180,12 @@ static fallible prune_run(const void *opts_, struct args args)
     TRY(engine_open(&engine));
     TRY(trash_begin(engine, "image prune", o->no_trash, &trash));
     struct prune_options wish = { .all = o->all, .dry_run = o->dry_run, .filters = &o->filter, .trash = &trash };
+    for (size_t i = 0; i < o->filter.n; i++) { /* docker's word for it */
+        bool dangling = true;
+        if (str_starts(o->filter.items[i], "dangling="))
+            err_ignore(parse_bool(strchr(o->filter.items[i], '=') + 1, &dangling), "said by who looks at them all");
+        wish.all |= !dangling;
+    }
     err *e = image_prune(engine, &wish, &lines, &bytes);
     if (!o->dry_run)
         err_ignore(trash_end(&trash), "what was asked is done; the next removal tries again");

@@ -409,7 +409,7 @@ static fallible check(const struct ps_opts *o)
     if (o->pod + o->size + o->namespaces > 1)
         return err_new(ERR_INVALID, "%s and %s exclude each other: say which fields with --format",
                        o->pod ? "--pod" : "--namespace", o->size ? "--size" : "--namespace");
-    if (o->last.set && o->last.v < 0)
+    if (o->last.set && o->last.v < -1) /* docker's own default: all */
         return err_new(ERR_INVALID, "--last: it must not be negative");
     if (o->watch.set && (o->watch.v < 1 || o->watch.v > 86400))
         return err_new(ERR_INVALID, "--watch: it is from 1 to 86400");
@@ -426,7 +426,11 @@ static fallible ps_run(const void *opts_, struct args args)
 {
     const struct ps_opts *o = opts_;
     own(engine) struct engine *engine = NULL;
-    struct list_options wish = { .all = o->all, .last = o->latest ? 1 : o->last.v, .filters = &o->filter };
+    struct list_options wish = { .all = o->all,
+                                 .last = o->latest       ? 1
+                                         : o->last.v < 0 ? 0
+                                                         : o->last.v,
+                                 .filters = &o->filter };
     TRY(check(o));
     TRY(engine_open(&engine));
     return o->watch.set ? watch(engine, &wish, o) : look(engine, &wish, o);

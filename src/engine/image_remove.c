@@ -7,6 +7,7 @@
 #include "base/parse.h"
 #include "engine/build_cache.h"
 #include "engine/config.h"
+#include "engine/filter.h"
 #include "engine/image_name.h"
 #include "engine/image_rows.h"
 #include "engine/lowers.h"
@@ -347,11 +348,23 @@ static fallible passes_one(const struct image *image, const char *f, bool *ret)
         TRY_AS(until_ns(f + 6, &until), "--filter '%s'", f);
         own(err) err *e = image->config->created ? parse_time_ns(image->config->created, &created) : NULL;
         *ret = !e && created < until;
-    } else {
-        return err_new(ERR_INVALID, "--filter: '%s' is not one of until=, label=, label!=", f);
+    } else { /* dangling: which ones are looked at at all */
+        *ret = true;
     }
     return NULL;
 }
+
+static fallible check_until(const char *value)
+{
+    int64_t unused;
+    return until_ns(value, &unused);
+}
+
+static const struct filter_key filter_keys[] = { { "until", NULL, check_until },
+                                                 { "label", NULL, NULL },
+                                                 { "label!", NULL, NULL },
+                                                 { "dangling", NULL, filter_bool },
+                                                 { 0 } };
 
 static fallible passes(const struct image *image, const struct strv *filters, bool *ret)
 {
@@ -426,6 +439,7 @@ fallible image_prune(struct engine *e, const struct prune_options *o, struct str
     struct prune p = { .e = e, .o = o, .lines = ret_lines };
     struct image **images = NULL;
     size_t n = 0;
+    TRY(filters_check(o->filters, filter_keys));
     TRY(engine_layout(e, &p.l));
     TRY(image_list(p.l, &images, &n));
     TRY(layers_measure(p.l));

@@ -284,6 +284,9 @@ static void facts(const struct evidence *e, struct why *w)
     if (x->finished_ns && x->started_ns)
         why_fact(w, "when", "%s ago, after %s", format_duration(past > 0 ? (uint64_t)past : 0, ago),
                  format_duration(ran > 0 ? (uint64_t)ran : 0, words));
+    int64_t restarts = container_restarts(e->c);
+    if (restarts && e->config->restart && e->state.status == CONTAINER_EXITED)
+        why_fact(w, "restarts", "%lld, by its policy (%s)", (long long)restarts, e->config->restart);
     sender_fact(e, w);
     for (size_t i = 0; i < e->kernel_n; i++)
         if (e->kernel[i].kind == KERNEL_APPARMOR || e->kernel[i].kind == KERNEL_SELINUX)

@@ -162,6 +162,8 @@ unrunnable() {
     wait_until 20 eval '[[ $(husk inspect --format "{{.RestartCount}}" again) -ge 3 ]]'
     wait_until 20 why again 'again is started again in ' 'ended by itself with exit code 7' 'husk stop again'
     husk rm -f again
+    husk run -d --name twice --restart on-failure:1 busybox sh -c 'exit 7'
+    wait_until 20 why twice '1, by its policy (on-failure:1)'
     id=$(husk run -d --name unseen busybox sleep 1000)
     pid=$(husk inspect --format '{{.State.Pid}}' unseen)
     kill -KILL "$(grep -lzx "id[=]$id" /proc/[0-9]*/cmdline | cut -d/ -f3)" "$pid"

@@ -82,6 +82,11 @@ volume prune --filter colour=red     | 1 | unknown key 'colour'
 network ls --filter type=other       | 1 | --filter type: 'other' is not one of builtin, custom
 network ls --filter scope=world      | 1 | --filter scope: 'world' is not one of local, global, swarm
 network prune --filter colour=red    | 1 | unknown key 'colour'
+image prune --filter colour=red      | 1 | unknown key 'colour': it is one of until, label, label!, dangling
+image prune --filter dangling=x      | 1 | --filter dangling
+system prune --filter status=exited  | 1 | unknown key 'status': it is one of until, label, label!
+ps -n -1                             | 0 | CONTAINER ID
+ps -n -2                             | 1 | --last: it must not be negative
 secret ls --filter colour=red        | 1 | unknown key 'colour': it is one of name, id, label, driver
 TABLE
     $h volume create va --label a=1
