@@ -66,7 +66,7 @@ prune_some() {
     run $h image prune -a --filter until=1h --filter 'label!=nothing'
     expect 0
     run $h image prune --filter nonsense=1 -a
-    expect 1 "is not one of until=, label=, label!="
+    expect 1 "it is one of until, label, label!, dangling"
     run $h image prune -a --filter label=no.such.label
     expect 0 "Total reclaimed space: 0B"
     run $h system prune -a --dry-run
