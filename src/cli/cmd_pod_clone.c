@@ -3,6 +3,7 @@
  * Compatible with: podman pod clone.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include "cli/limit_options.h"
 #include "cli/pod.h"
 
 struct pod_clone_opts {
@@ -26,17 +27,7 @@ static const struct opt clone_options[] = {
     OPT_STRS(0, "label-file", T, create.label_file, "FILE", "Labels, one a line"),
     OPT_STR(0, "hostname", T, create.hostname, "NAME", "Its host name (default: its name, where that was the other's)"),
     OPT_GROUP("Other limits than the other's, of all its containers together"),
-    OPT_BYTES('m', "memory", T, create.memory, "BYTES", "Memory"),
-    OPT_BYTES(0, "memory-swap", T, create.memory_swap, "BYTES", "Memory and swap together; -1: swap without limit"),
-    OPT_STR(0, "cpus", T, create.cpus, "N", "Processors, such as 1.5"),
-    OPT_I64('c', "cpu-shares", T, create.cpu_shares, "N", "Its weight among others (docker's 1024 is 1)"),
-    OPT_STR(0, "cpuset-cpus", T, create.cpuset_cpus, "LIST", "The processors they may run on: 0-3,7"),
-    OPT_STR(0, "cpuset-mems", T, create.cpuset_mems, "LIST", "The memory nodes they may use"),
-    OPT_I64(0, "blkio-weight", T, create.blkio_weight, "N", "Their share of disks: 10 to 1000"),
-    OPT_STRS(0, "blkio-weight-device", T, create.blkio_weight_device, "DEVICE:N", "Their share of one disk"),
-    OPT_STRS(0, "device-read-bps", T, create.device_read_bps, "DEVICE:BYTES", "Bytes read a second"),
-    OPT_STRS(0, "device-write-bps", T, create.device_write_bps, "DEVICE:BYTES", "Bytes written a second"),
-    OPT_STR(0, "cgroup-parent", T, create.cgroup_parent, "GROUP", "Their control group is made in this one"),
+    POD_LIMIT_OPTIONS(T),
     OPT_GROUP("Refused"),
     REFUSED("device", device),
     REFUSED("gidmap", gidmap),

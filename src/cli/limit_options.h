@@ -27,4 +27,19 @@
         OPT_STRS(0, "device-read-bps", TYPE, create.device_read_bps, "DEVICE:BYTES", "Bytes read a second"),           \
         OPT_STRS(0, "device-write-bps", TYPE, create.device_write_bps, "DEVICE:BYTES", "Bytes written a second")
 
+/* And of a pod: of all its containers together. */
+#define POD_LIMIT_OPTIONS(TYPE)                                                                                        \
+    OPT_BYTES('m', "memory", TYPE, create.memory, "BYTES", "Memory"),                                                  \
+        OPT_BYTES(0, "memory-swap", TYPE, create.memory_swap, "BYTES",                                                 \
+                  "Memory and swap together; -1: swap without limit"),                                                 \
+        OPT_STR(0, "cpus", TYPE, create.cpus, "N", "Processors, such as 1.5"),                                         \
+        OPT_I64('c', "cpu-shares", TYPE, create.cpu_shares, "N", "Its weight among others (docker's 1024 is 1)"),      \
+        OPT_STR(0, "cpuset-cpus", TYPE, create.cpuset_cpus, "LIST", "The processors they may run on: 0-3,7"),          \
+        OPT_STR(0, "cpuset-mems", TYPE, create.cpuset_mems, "LIST", "The memory nodes they may use"),                  \
+        OPT_I64(0, "blkio-weight", TYPE, create.blkio_weight, "N", "Their share of disks: 10 to 1000"),                \
+        OPT_STRS(0, "blkio-weight-device", TYPE, create.blkio_weight_device, "DEVICE:N", "Their share of one disk"),   \
+        OPT_STRS(0, "device-read-bps", TYPE, create.device_read_bps, "DEVICE:BYTES", "Bytes read a second"),           \
+        OPT_STRS(0, "device-write-bps", TYPE, create.device_write_bps, "DEVICE:BYTES", "Bytes written a second"),      \
+        OPT_STR(0, "cgroup-parent", TYPE, create.cgroup_parent, "GROUP", "Their control group is made in this one")
+
 #endif
