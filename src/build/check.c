@@ -39,6 +39,43 @@ static fallible bad_check(const struct checking *c, const char *given, const cha
     return df_error(f->name, f->check_place, "check=%s: expected %s", word, expected);
 }
 
+/* Names are in their own spelling (the reference, "check"): one in another skips nothing. Those that no rule here has
+ * may be another builder's. */
+static void check_skipped(struct build *b)
+{
+    static const char *const rules[] = { "StageNameCasing",
+                                         "FromAsCasing",
+                                         "NoEmptyContinuation",
+                                         "ConsistentInstructionCasing",
+                                         "DuplicateStageName",
+                                         "ReservedStageName",
+                                         "JSONArgsRecommended",
+                                         "MaintainerDeprecated",
+                                         "UndefinedArgInFrom",
+                                         "WorkdirRelativePath",
+                                         "UndefinedVar",
+                                         "MultipleInstructionsDisallowed",
+                                         "LegacyKeyValueFormat",
+                                         "RedundantTargetPlatform",
+                                         "SecretsUsedInArgOrEnv",
+                                         "InvalidDefaultArgInFrom",
+                                         "FromPlatformFlagConstDisallowed",
+                                         "CopyIgnoredFile",
+                                         "InvalidDefinitionDescription",
+                                         "ExposeProtoCasing",
+                                         "ExposeInvalidFormat",
+                                         "InvalidBaseImagePlatform",
+                                         "all" };
+    for (size_t i = 0; i < b->skip_checks.n; i++)
+        for (size_t k = 0; k < ARRAY_SIZE(rules); k++) {
+            const char *name = b->skip_checks.items[i];
+            if (strcasecmp(name, rules[k]) != 0 || strcmp(name, rules[k]) == 0)
+                continue;
+            own_mem char *line = mem_printf("warning: check=skip=%s skips nothing: expected %s", name, rules[k]);
+            progress_note(b->progress, line);
+        }
+}
+
 /* "skip=A,B;error=true" */
 static fallible read_directive(struct checking *c)
 {
@@ -63,6 +100,7 @@ static fallible read_directive(struct checking *c)
             return bad_check(c, given, p, "skip=NAMES, experimental=NAMES or error=true");
         }
     }
+    check_skipped(c->b);
     return NULL;
 }
 

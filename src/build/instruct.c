@@ -160,13 +160,17 @@ static fallible arg(struct build *b, struct stage_run *r, const struct df_instru
     return NULL;
 }
 
-/* "80", "53/udp", "8000-8010/tcp" */
+/* "80", "53/udp", "8000-8010/tcp". As with BuildKit, an address and a port of the host before them are warned of
+ * (check.c) and left out. */
 static fallible add_port(struct oci_image_run *run, const char *text)
 {
     uint64_t first = 0, last = 0;
-    own_mem char *ports = mem_strndup(text, strcspn(text, "/"));
-    const char *protocol = text[strlen(ports)] ? text + strlen(ports) + 1 : "tcp";
+    own_mem char *whole = mem_strndup(text, strcspn(text, "/"));
+    const char *protocol = text[strlen(whole)] ? text + strlen(whole) + 1 : "tcp";
+    char *colon = strrchr(whole, ':'), *ports = colon ? colon + 1 : whole;
     char *dash = strchr(ports, '-');
+    if (colon && !*ports)
+        return err_new(ERR_INVALID, "EXPOSE: '%s': expected the container's port behind the last colon", text);
     if (strcasecmp(protocol, "tcp") != 0 && strcasecmp(protocol, "udp") != 0 && strcasecmp(protocol, "sctp") != 0)
         return err_new(ERR_INVALID, "EXPOSE: '%s': expected tcp, udp or sctp behind the slash", text);
     if (dash)
@@ -251,6 +255,9 @@ static fallible duration(const struct df_instruction *i, const char *flag, int64
     if (!f)
         return NULL;
     TRY_AS(parse_duration_ns(f->value, &ns), "HEALTHCHECK --%s", flag);
+    if (ns && !f->value[strspn(f->value, "0123456789.")])
+        return err_new(ERR_INVALID, "HEALTHCHECK --%s=%s: expected a unit behind the number: '%ss' for seconds", flag,
+                       f->value, f->value);
     if (ns && ns < 1000000)
         return err_new(ERR_INVALID, "HEALTHCHECK --%s=%s: expected at least 1ms", flag, f->value);
     *ret = (int64_t)ns;

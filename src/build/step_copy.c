@@ -259,9 +259,7 @@ fallible step_workdir_plan(struct build_step *s, struct step_parts *parts, char 
 {
     struct oci_image_run *run = s->run->state->config->config;
     own_mem char *path = NULL;
-    TRY(build_expand_arg(s->b, s->run, s->i, 0, &path));
-    if (!*path)
-        return err_new(ERR_INVALID, "WORKDIR: '%s' is empty: expected a path", s->i->args.items[0]);
+    TRY(build_expand_arg(s->b, s->run, s->i, 0, &path)); /* an empty one is where we are, as with BuildKit */
     own_mem char *absolute =
         path[0] == '/' ? mem_strdup(path) : mem_printf("%s/%s", run->working_dir ? run->working_dir : "", path);
     s->dest = paths_clean(absolute);

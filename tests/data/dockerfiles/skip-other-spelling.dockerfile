@@ -1,0 +1,5 @@
+# check=skip=jsonargsrecommended,NobodyKnows
+FROM busybox
+CMD echo
+#> ok
+#> warns JSONArgsRecommended
