@@ -17,7 +17,8 @@ enum {
     JOB_FILES = 256,
     JOB_BYTES = 8 << 20,
     ALONE_FILES = 64,
-    ALONE_BYTES = 2 << 20
+    ALONE_BYTES = 2 << 20,
+    SMALL_BYTES = 16 << 20
 };
 
 /* Items that one thread takes at once. */
@@ -30,7 +31,8 @@ struct batch {
     void *ctx;
     struct batch_item *items;
     size_t n, working;
-    int64_t bytes;
+    size_t last; /* item that is worked on */
+    int64_t bytes, small;
     int dirs[DIRS_MAX];
     size_t dirs_n;
     int last_dir; /* the caller's number of the directory that was duplicated last */
@@ -56,11 +58,12 @@ static void clear(struct batch *b)
         free((char *)(uintptr_t)b->items[i].entry.path);
         free((char *)(uintptr_t)b->items[i].entry.to);
         free(b->items[i].dest);
+        free(b->items[i].made);
     }
     for (size_t i = 0; i < b->dirs_n; i++)
         (void)close(b->dirs[i]);
     b->n = b->working = b->dirs_n = 0;
-    b->bytes = 0;
+    b->bytes = b->small = 0;
     b->last_dir = -1;
 }
 
@@ -82,10 +85,11 @@ static size_t parent_len(const char *path)
     return slash ? (size_t)(slash - path) : 0;
 }
 
-/* The same directory as that of the item before? Its number alone does not say so: numbers are used again. */
+/* The same directory as that of the last one to be worked on? Its number alone does not say so: numbers are used again.
+ */
 static bool same_dir(const struct batch *b, const struct source_entry *e)
 {
-    const char *before = b->n ? b->items[b->n - 1].entry.path : NULL;
+    const char *before = b->working ? b->items[b->last].entry.path : NULL;
     size_t len = parent_len(e->path);
     return before && *e->name && e->dir_fd == b->last_dir && parent_len(before) == len &&
            memcmp(before, e->path, len) == 0;
@@ -108,20 +112,22 @@ fallible batch_add(struct batch *b, const struct source_entry *e, char *take_des
 {
     own_mem char *dest = take_dest;
     int dir = -1;
-    if (b->n == ITEMS_MAX || b->dirs_n == DIRS_MAX)
+    if (b->n == ITEMS_MAX || b->dirs_n == DIRS_MAX || b->small >= SMALL_BYTES)
         TRY(batch_run(b));
     if (work)
         TRY(keep_dir(b, e, &dir));
-    else
-        b->last_dir = -1;
     struct batch_item *item = &b->items[b->n++];
     *item = (struct batch_item){ .entry = *e, .dest = take(dest), .work = work };
     item->entry.dir_fd = dir;
     item->entry.name = mem_strdup(e->name);
     item->entry.path = mem_strdup(e->path);
     item->entry.to = mem_strdup(e->to);
-    b->working += work;
-    b->bytes += work ? e->st.st_size : 0;
+    if (!work)
+        return NULL;
+    b->working++;
+    b->last = b->n - 1;
+    b->bytes += e->st.st_size;
+    b->small += e->st.st_size < BATCH_SMALL ? e->st.st_size : 0;
     return NULL;
 }
 
@@ -135,17 +141,23 @@ struct batch_item *batch_last(struct batch *b)
 static void cut(struct batch *b)
 {
     int64_t bytes = 0;
-    b->jobs = mem_array(b->jobs, b->n, sizeof *b->jobs);
+    size_t begin = 0;
+    int dir = -1;
+    b->jobs = mem_array(b->jobs, b->n + 1, sizeof *b->jobs);
     b->jobs_n = 0;
-    for (size_t i = 0, begin = 0; i < b->n; i++) {
-        bytes += b->items[i].work ? b->items[i].entry.st.st_size : 0;
-        bool last = i + 1 == b->n || b->items[i + 1].entry.dir_fd != b->items[i].entry.dir_fd;
-        if (!last && i + 1 - begin < JOB_FILES && bytes < JOB_BYTES)
+    for (size_t i = 0; i < b->n; i++) {
+        if (!b->items[i].work)
             continue;
-        b->jobs[b->jobs_n++] = (struct share_of){ begin, i + 1 };
-        begin = i + 1;
-        bytes = 0;
+        int here = b->items[i].entry.dir_fd;
+        if (dir >= 0 && (here != dir || i - begin >= JOB_FILES || bytes >= JOB_BYTES)) {
+            b->jobs[b->jobs_n++] = (struct share_of){ begin, i };
+            begin = i;
+            bytes = 0;
+        }
+        dir = here;
+        bytes += b->items[i].entry.st.st_size;
     }
+    b->jobs[b->jobs_n++] = (struct share_of){ begin, b->n };
 }
 
 static fallible job(struct pool *pool, void *ctx, size_t number)

@@ -212,7 +212,8 @@ struct build_step {
     struct copy_owner owner;
     struct ignore *exclude;
     struct settle *settle; /* in the child */
-    bool files_in_time;    /* what the work made is not newer than layer_newest(), but for directories */
+    bool files_in_time;                /* what the work made is not newer than layer_newest(), but for directories */
+    struct diff_stream *stream;        /* the layer's tar, if it is made already */
 };
 /* The newest time of a step's layer. */
 int64_t layer_newest(const struct build_step *s);

@@ -9,6 +9,7 @@
 #include <sys/xattr.h>
 
 #include "build/batch.h"
+#include "layers/diff_walk.h"
 #include "layers/view.h"
 #include "os/fs.h"
 
@@ -26,7 +27,9 @@ struct copy_target {
     struct inode *inodes;
     size_t inodes_n;
     unsigned char *buffer;
-    bool no_clone; /* the file systems cannot; set by whichever thread sees it first */
+    struct strv made;    /* directories on the way to a destination: nobody says what time they have */
+    bool no_clone;       /* the file systems cannot; set by whichever thread sees it first */
+    bool groups_inherit; /* some directory has S_ISGID: what is made in it has its group, unless it is given another */
 };
 
 fallible copy_target_open(struct layout *l, int upper_fd, const struct strv *below, struct copy_target **ret)
@@ -51,6 +54,7 @@ void copy_target_free(struct copy_target *t)
     for (size_t i = 0; i < t->inodes_n; i++)
         free(t->inodes[i].path);
     free(t->inodes);
+    strv_free(&t->made);
     free(t->buffer);
     view_free(t->view);
     free(t);
@@ -107,11 +111,17 @@ static fallible look(struct copy_target *t, const char *path, bool fresh, struct
 
 /* ---- directories ---- */
 
-static fallible set_owner(int dir_fd, const char *name, uint32_t uid, uint32_t gid)
+static fallible set_owner(const struct copy_target *t, const char *name, uint32_t uid, uint32_t gid)
 {
-    if ((uid || gid) && fchownat(dir_fd, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
-        return err_sys(errno, "give '%s' to %u:%u", name, uid, gid);
+    if ((uid || gid || t->groups_inherit) && fchownat(t->upper_fd, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
+        return err_sys(errno, "give '/%s' to %u:%u", name, uid, gid);
     return NULL;
+}
+
+static fallible set_dir_mode(struct copy_target *t, const char *path, uint32_t mode)
+{
+    t->groups_inherit |= (mode & S_ISGID) != 0;
+    return fchmodat(t->upper_fd, path, mode & 07777, 0) < 0 ? err_sys(errno, "set the mode of '/%s'", path) : NULL;
 }
 
 /* A directory of the layers below, again in this one: as the kernel would copy it up. */
@@ -119,17 +129,17 @@ static fallible copy_up_dir(struct copy_target *t, const char *path, const struc
 {
     if (mkdirat(t->upper_fd, path, 0700) < 0)
         return err_sys(errno, "make '/%s'", path);
-    TRY(set_owner(t->upper_fd, path, st->st_uid, st->st_gid));
-    if (fchmodat(t->upper_fd, path, st->st_mode & 07777, 0) < 0)
-        return err_sys(errno, "set the mode of '/%s'", path);
-    return NULL;
+    TRY(set_owner(t, path, st->st_uid, st->st_gid));
+    return set_dir_mode(t, path, st->st_mode);
 }
 
 static fallible new_dir(struct copy_target *t, const char *path, uint32_t mode, const struct copy_owner *owner)
 {
+    bool set = owner && owner->set;
     if (mkdirat(t->upper_fd, path, mode) < 0)
         return err_sys(errno, "make '/%s'", path);
-    return owner && owner->set ? set_owner(t->upper_fd, path, owner->uid, owner->gid) : NULL;
+    TRY(set_owner(t, path, set ? owner->uid : 0, set ? owner->gid : 0));
+    return t->groups_inherit ? set_dir_mode(t, path, mode) : NULL; /* it inherits S_ISGID, too */
 }
 
 /*
@@ -193,6 +203,8 @@ static fallible make_dirs(struct copy_target *t, const char *path, const struct 
             fresh = true;
             *ret_made = true;
         }
+        if (!at.in_upper)
+            strv_add(&t->made, done.text);
         free(rest);
         rest = take(after);
     }
@@ -227,39 +239,50 @@ fallible copy_target_has_dir(struct copy_target *t, const char *dest, bool *ret)
 
 /* ---- files ---- */
 
-static fallible by_hand(int from, int to, const char *name, unsigned char *buffer)
+/*
+ * size: what it is believed to have. *ret_held: the buffer holds all of the file, so many bytes; -1: it does not.
+ * A file of /proc and the like has more than its size says, so 0 bytes are read for.
+ */
+static fallible by_hand(int from, int to, off_t size, const char *name, unsigned char *buffer, ssize_t *ret_held)
 {
-    for (;;) {
+    for (size_t pieces = 0;; pieces++) {
         ssize_t n = read(from, buffer, PIECE);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return err_sys(errno, "read '%s'", name);
-        if (n == 0)
+        if (n > 0)
+            TRY(fs_write_fd(to, buffer, (size_t)n, name));
+        *ret_held = pieces ? -1 : n;
+        if (n == 0 || (pieces == 0 && n == size && n < PIECE))
             return NULL;
-        TRY(fs_write_fd(to, buffer, (size_t)n, name));
     }
 }
 
-static fallible copy_bytes(struct copy_target *t, int from, int to, off_t size, const char *name, unsigned char *buffer)
+static fallible copy_bytes(struct copy_target *t, int from, int to, off_t size, const char *name, unsigned char *buffer,
+                           ssize_t *ret_held)
 {
+    *ret_held = -1;
     if (size > 0 && !__atomic_load_n(&t->no_clone, __ATOMIC_RELAXED)) {
         if (ioctl(to, FICLONE, from) == 0)
             return NULL;
         if (errno == EOPNOTSUPP || errno == ENOTTY)
             __atomic_store_n(&t->no_clone, true, __ATOMIC_RELAXED);
     }
-    if (size < 64 << 10) /* one read and one write are less than what copy_file_range() does for a small file */
-        return by_hand(from, to, name, buffer);
+    if (size < BATCH_SMALL) /* one read and one write are less than what copy_file_range() does for a small file */
+        return by_hand(from, to, size, name, buffer, ret_held);
     for (;;) {
         ssize_t n = copy_file_range(from, NULL, to, NULL, 1 << 30, 0);
         if (n < 0 && (errno == EXDEV || errno == EINVAL || errno == EOPNOTSUPP || errno == ENOSYS || errno == EBADF))
-            return by_hand(from, to, name, buffer);
+            break;
         if (n < 0 && errno != EINTR)
             return err_sys(errno, "copy '%s'", name);
         if (n == 0)
-            return by_hand(from, to, name, buffer); /* files of /proc and the like say 0 first */
+            break;
     }
+    TRY(by_hand(from, to, size, name, buffer, ret_held)); /* files of /proc and the like say 0 first */
+    *ret_held = -1;                                       /* what came before is not in the buffer */
+    return NULL;
 }
 
 static bool kept_attribute(const char *name)
@@ -307,9 +330,9 @@ static void owner_of(const struct copy_owner *o, const struct stat *st, uint32_t
 /* As layer.c's clamp() does it for all that was not made here. */
 static struct timespec time_of(const struct copy_job *job, struct timespec t)
 {
-    if (!job->clamps || (t.tv_sec < job->newest_s && !job->all_at_once))
+    if (!job->clamps)
         return t;
-    return (struct timespec){ .tv_sec = job->newest_s };
+    return (struct timespec){ .tv_sec = t.tv_sec < job->newest_s && !job->all_at_once ? t.tv_sec : job->newest_s };
 }
 
 /* A second name of a file that is there already. *ret_done. */
@@ -332,17 +355,50 @@ static fallible link_again(struct copy_target *t, const struct source_entry *e, 
     return NULL;
 }
 
-/* In any thread: nothing else knows of this file. */
+/* What a file became, for the layer's tar. */
+struct filled {
+    struct stat st;
+    bool whole; /* bytes are all that a layer says of it beside st */
+    unsigned char bytes[];
+};
+
+static bool has_attributes(int fd)
+{
+    char names[4096];
+    ssize_t n = flistxattr(fd, names, sizeof names);
+    for (ssize_t at = 0; at < n; at += (ssize_t)strlen(names + at) + 1)
+        if (diff_keeps_xattr(names + at))
+            return true;
+    return n < 0 && errno != ENOTSUP;
+}
+
+static fallible note_filled(const struct source_entry *e, int fd, const unsigned char *bytes, ssize_t held,
+                            struct filled **ret)
+{
+    bool whole = held >= 0 && held < BATCH_SMALL;
+    struct filled *f = mem_alloc(sizeof *f + (whole ? (size_t)held : 0));
+    *ret = f;
+    if (fstat(fd, &f->st) < 0)
+        return err_sys(errno, "look at what '%s' became", e->path);
+    f->whole = whole && f->st.st_size == held && !has_attributes(fd);
+    f->st.st_nlink = e->st.st_nlink; /* the other names come later */
+    if (f->whole)
+        memcpy(f->bytes, bytes, (size_t)held);
+    return NULL;
+}
+
+/* In any thread: nothing else knows of this file. ret: NULL, or what it became; the caller frees. */
 static fallible fill_regular(struct copy_target *t, const struct copy_job *job, const struct source_entry *e,
-                             const char *path, unsigned char *buffer)
+                             const char *path, unsigned char *buffer, struct filled **ret)
 {
     own_fd int from = -1, to = -1;
     uint32_t uid, gid, mode = copy_mode_apply(job->mode, e->st.st_mode);
+    ssize_t held;
     TRY(source_open(e, &from));
     TRY(create(t, path, mode & 0777, &to));
-    TRY(copy_bytes(t, from, to, e->st.st_size, e->path, buffer));
+    TRY(copy_bytes(t, from, to, e->st.st_size, e->path, buffer, &held));
     owner_of(job->owner, &e->st, &uid, &gid);
-    if ((uid || gid) && fchown(to, uid, gid) < 0)
+    if ((uid || gid || t->groups_inherit) && fchown(to, uid, gid) < 0)
         return err_sys(errno, "give '/%s' to %u:%u", path, uid, gid);
     if ((mode & 07000) && fchmod(to, mode) < 0)
         return err_sys(errno, "set the mode of '/%s'", path);
@@ -350,7 +406,7 @@ static fallible fill_regular(struct copy_target *t, const struct copy_job *job, 
     struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, time_of(job, e->st.st_mtim) };
     if (futimens(to, times) < 0)
         return err_sys(errno, "set the time of '/%s'", path);
-    return NULL;
+    return ret ? note_filled(e, to, buffer, held, ret) : NULL;
 }
 
 static fallible put_special(struct copy_target *t, const struct copy_job *job, const struct source_entry *e,
@@ -373,7 +429,7 @@ static fallible put_special(struct copy_target *t, const struct copy_job *job, c
         return err_sys(errno, "make '/%s'", path);
     }
     owner_of(job->owner, &e->st, &uid, &gid);
-    TRY(set_owner(t->upper_fd, path, uid, gid));
+    TRY(set_owner(t, path, uid, gid));
     struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, time_of(job, e->st.st_mtim) };
     if (utimensat(t->upper_fd, path, times, AT_SYMLINK_NOFOLLOW) < 0)
         return err_sys(errno, "set the time of '/%s'", path);
@@ -390,8 +446,38 @@ struct put {
     char *file;          /* the name of the one file, when the destination is none */
     struct strv fresh;   /* directories on the way down that are new: nothing is below them */
     size_t filled;       /* since something was written early */
-    struct batch *batch; /* files to be filled, and directories whose times are to be set behind them */
+    struct batch *batch; /* files to be filled, and what has its turn behind them */
 };
+/* Of the batch's items: a file to be filled; a directory that is complete; and, where the layer's tar is made as well,
+ * everything else that has an entry there. */
+enum { ITEM_FILE, ITEM_LEAVE, ITEM_ENTER, ITEM_NAME };
+
+static struct diff_stream *stream_of(const struct put *p)
+{
+    return p->job->stream ? *p->job->stream : NULL;
+}
+
+/* The tar is made of the whole tree in the end, as that of any other step. */
+static void stream_drop(const struct put *p)
+{
+    diff_stream_free(*p->job->stream);
+    *p->job->stream = NULL;
+}
+
+static bool fits_stream(const struct source_entry *e, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return (S_ISREG(e->st.st_mode) || S_ISDIR(e->st.st_mode) || S_ISLNK(e->st.st_mode)) &&
+           !str_starts(slash ? slash + 1 : path, ".wh.") && strlen(path) <= DIFF_MADE_PATH_MAX;
+}
+
+/* Something that is there already gets its turn. */
+static fallible put_later(struct put *p, const struct source_entry *e, const char *path, int kind)
+{
+    TRY(batch_add(p->batch, e, mem_strdup(path), false));
+    batch_last(p->batch)->kind = kind;
+    return NULL;
+}
 
 static char *place_of(const struct put *p, const struct source_entry *e)
 {
@@ -430,10 +516,8 @@ static fallible put_dir(struct put *p, const struct source_entry *e, const char 
             strv_add(&p->fresh, path);
     }
     owner_of(p->job->owner, &e->st, &uid, &gid);
-    TRY(set_owner(p->t->upper_fd, path, uid, gid));
-    if (fchmodat(p->t->upper_fd, path, copy_mode_apply(p->job->mode, e->st.st_mode), 0) < 0)
-        return err_sys(errno, "set the mode of '/%s'", path);
-    return NULL;
+    TRY(set_owner(p->t, path, uid, gid));
+    return set_dir_mode(p->t, path, copy_mode_apply(p->job->mode, e->st.st_mode));
 }
 
 /* Files are filled later, side by side. Those with several names are not: the next name becomes a link to this one. */
@@ -442,9 +526,15 @@ static fallible put_regular(struct put *p, const struct source_entry *e, const c
     bool done;
     TRY(link_again(p->t, e, path, &done));
     if (done)
-        return NULL;
+        return stream_of(p) ? put_later(p, e, path, ITEM_NAME) : NULL;
     TRY(batch_add(p->batch, e, mem_strdup(path), true));
     return e->st.st_nlink > 1 ? batch_run(p->batch) : NULL;
+}
+
+static fallible enter_dir(struct put *p, const struct source_entry *e, const char *path)
+{
+    TRY(put_dir(p, e, path));
+    return stream_of(p) && (*e->to || p->base_made) ? put_later(p, e, path, ITEM_ENTER) : NULL;
 }
 
 static fallible enter(void *ctx, const struct source_entry *e)
@@ -453,8 +543,10 @@ static fallible enter(void *ctx, const struct source_entry *e)
     own_mem char *path = place_of(p, e);
     if (e->top) /* it may take the place of what an earlier source put there */
         TRY(batch_run(p->batch));
+    if (stream_of(p) && !fits_stream(e, path))
+        stream_drop(p);
     if (S_ISDIR(e->st.st_mode))
-        return put_dir(p, e, path);
+        return enter_dir(p, e, path);
     if (!is_fresh(p, path)) {
         struct at at;
         TRY(look(p->t, path, false, &at));
@@ -463,7 +555,10 @@ static fallible enter(void *ctx, const struct source_entry *e)
             return err_new(ERR_INVALID, "'/%s' is a directory in the image: the file '%s' cannot take its place", path,
                            e->path);
     }
-    return S_ISREG(e->st.st_mode) ? put_regular(p, e, path) : put_special(p->t, p->job, e, path);
+    if (S_ISREG(e->st.st_mode))
+        return put_regular(p, e, path);
+    TRY(put_special(p->t, p->job, e, path));
+    return stream_of(p) ? put_later(p, e, path, ITEM_NAME) : NULL;
 }
 
 static fallible leave(void *ctx, const struct source_entry *e)
@@ -474,29 +569,126 @@ static fallible leave(void *ctx, const struct source_entry *e)
         return NULL;
     if (p->fresh.n && strcmp(p->fresh.items[p->fresh.n - 1], path) == 0)
         strv_pop(&p->fresh);
-    return batch_add(p->batch, e, take(path), false);
+    return put_later(p, e, path, ITEM_LEAVE);
 }
 
 static fallible fill_item(void *ctx, struct batch_item *item, unsigned char *buffer)
 {
     const struct put *p = ctx;
-    return fill_regular(p->t, p->job, &item->entry, item->dest, buffer);
+    struct filled *made = NULL;
+    err *e = fill_regular(p->t, p->job, &item->entry, item->dest, buffer, stream_of(p) ? &made : NULL);
+    item->made = made;
+    return e;
 }
 
-/* The time of a directory, when everything is in it. */
+/* An entry of the tar: its files' bytes are at hand, or it is looked at. */
+static fallible tell(struct put *p, const struct batch_item *item)
+{
+    const struct filled *f = item->made;
+    struct diff_made made = { .path = item->dest };
+    if (f) {
+        made.st = f->st;
+        made.bytes = f->whole ? f->bytes : NULL;
+    } else if (fstatat(p->t->upper_fd, item->dest, &made.st, AT_SYMLINK_NOFOLLOW) < 0) {
+        return err_sys(errno, "look at '/%s'", item->dest);
+    }
+    if (item->kind == ITEM_ENTER)
+        made.st.st_mtim = time_of(p->job, item->entry.st.st_mtim); /* it has that when it is complete */
+    return diff_stream_add(stream_of(p), &made);
+}
+
+/* Somebody says now what time a directory on the way has. */
+static void forget_made(struct copy_target *t, const char *path)
+{
+    for (size_t i = 0; i < t->made.n; i++)
+        if (strcmp(t->made.items[i], path) == 0)
+            *t->made.items[i] = '\0';
+}
+
+/* When all files of the batch are filled. */
 static fallible left_item(void *ctx, struct batch_item *item)
 {
     struct put *p = ctx;
-    if (item->work) {
-        if (++p->filled % (2 * SETTLE_FILES) == 0)
-            settle_some(p->job->settle);
-        return NULL;
-    }
-    struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, item->entry.st.st_mtim };
+    if (item->kind == ITEM_FILE && ++p->filled % (2 * SETTLE_FILES) == 0)
+        settle_some(p->job->settle);
+    if (item->kind != ITEM_LEAVE)
+        return stream_of(p) ? tell(p, item) : NULL;
+    struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, time_of(p->job, item->entry.st.st_mtim) };
     if (utimensat(p->t->upper_fd, item->dest, times, AT_SYMLINK_NOFOLLOW) < 0)
         return err_sys(errno, "set the time of '/%s'", item->dest);
+    if (!*item->entry.to)
+        forget_made(p->t, item->dest);
     return NULL;
 }
+
+fallible copy_set_times(struct copy_target *t, int64_t newest_s)
+{
+    struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = newest_s } };
+    for (size_t i = 0; i < t->made.n; i++)
+        if (*t->made.items[i] && utimensat(t->upper_fd, t->made.items[i], times, AT_SYMLINK_NOFOLLOW) < 0)
+            return err_sys(errno, "set the time of '/%s'", t->made.items[i]);
+    return NULL;
+}
+
+/* ---- the layer's tar ---- */
+
+/* One name in a directory, and which; or none. */
+static fallible only_name(int upper_fd, const char *path, char **ret, bool *ret_more)
+{
+    own_strv struct strv names = { 0 };
+    own_fd int fd = openat(upper_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(errno, "open '/%s'", path);
+    TRY(diff_names(fd, &names));
+    *ret_more = names.n > 1;
+    *ret = names.n == 1 ? mem_strdup(names.items[0]) : NULL;
+    return NULL;
+}
+
+/*
+ * The directories that lead to the destination come first. They are all that the layer has by now, in the order of its
+ * tar: where a link led elsewhere there is more. *ret_fits false: then the tar cannot be begun here.
+ */
+static fallible tell_way(struct put *p, bool *ret_fits)
+{
+    own_mem char *at = mem_strdup("."), *name = NULL;
+    *ret_fits = false;
+    for (bool more = false;;) {
+        free(take(name));
+        TRY(only_name(p->t->upper_fd, at, &name, &more));
+        if (more || (name && (strcmp(at, p->base) == 0 || str_starts(name, ".wh."))))
+            return NULL;
+        if (!name)
+            break;
+        char *next = strcmp(at, ".") == 0 ? mem_strdup(name) : mem_printf("%s/%s", at, name);
+        free(at);
+        at = next;
+        struct diff_made made = { .path = at };
+        if (strlen(at) > DIFF_MADE_PATH_MAX)
+            return NULL;
+        if (strcmp(at, p->base) == 0 && p->base_made)
+            continue; /* what is copied has more to say of it */
+        if (fstatat(p->t->upper_fd, at, &made.st, AT_SYMLINK_NOFOLLOW) < 0)
+            return err_sys(errno, "look at '/%s'", at);
+        made.st.st_mtim = (struct timespec){ .tv_sec = p->job->newest_s }; /* copy_set_times() */
+        TRY(diff_stream_add(stream_of(p), &made));
+    }
+    *ret_fits = strcmp(at, p->base) == 0;
+    return NULL;
+}
+
+static fallible begin_stream(struct put *p)
+{
+    bool fits = false;
+    if (!stream_of(p))
+        return NULL;
+    TRY(tell_way(p, &fits));
+    if (!fits)
+        stream_drop(p);
+    return NULL;
+}
+
+/* ---- the destination ---- */
 
 /* The directory that the file is put in, and its name there. A link of that name is followed. */
 static fallible split_dest(struct copy_target *t, const char *dest, const struct copy_owner *owner, struct put *p)
@@ -538,6 +730,8 @@ fallible copy_run(struct copy_target *t, const struct copy_job *job)
     err *e = job->dest_is_dir ? make_dirs(t, job->dest, job->owner, &p.base, &p.base_fresh, &p.base_made)
                               : split_dest(t, job->dest, job->owner, &p);
     if (!e)
+        e = begin_stream(&p);
+    if (!e)
         e = sources_walk(job->sources, &(struct source_visitor){ .enter = enter, .leave = leave, .ctx = &p });
     if (!e)
         e = batch_run(p.batch);
@@ -558,9 +752,11 @@ fallible copy_file(struct copy_target *t, const char *dest, int fd, uint32_t fil
     TRY(create(t, path, bits & 0777, &to));
     if (!t->buffer)
         t->buffer = mem_alloc(PIECE);
-    TRY(by_hand(fd, to, dest, t->buffer));
-    if (owner->set && fchown(to, owner->uid, owner->gid) < 0)
-        return err_sys(errno, "give '%s' to %u:%u", dest, owner->uid, owner->gid);
+    ssize_t held;
+    TRY(by_hand(fd, to, -1, dest, t->buffer, &held));
+    uint32_t uid = owner->set ? owner->uid : 0, gid = owner->set ? owner->gid : 0;
+    if ((owner->set || t->groups_inherit) && fchown(to, uid, gid) < 0)
+        return err_sys(errno, "give '%s' to %u:%u", dest, uid, gid);
     if ((bits & 07000) && fchmod(to, bits) < 0)
         return err_sys(errno, "set the mode of '%s'", dest);
     struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = mtime_s } };

@@ -15,6 +15,7 @@
 #include "build/settle.h"
 #include "build/source.h"
 #include "image/layout.h"
+#include "layers/diff.h"
 
 struct copy_owner {
     bool set, keep; /* keep: the source's own, for trees that are images */
@@ -61,8 +62,13 @@ struct copy_job {
     bool clamps;           /* files that are newer than newest_s get that time; false: all keep theirs */
     int64_t newest_s;
     bool all_at_once; /* and so do all others */
+    /* NULL, or *stream: the layer's tar is made as well, of one source that is a directory, into an empty upper
+     * directory. Set to NULL: it could not be made on the way, so it is yet to be made. Needs clamps. */
+    struct diff_stream **stream;
 };
 fallible copy_run(struct copy_target *t, const struct copy_job *job);
+/* When all is copied: the directories that lead to where things went have this time. */
+fallible copy_set_times(struct copy_target *t, int64_t newest_s);
 /* A file from memory: a here-document. */
 fallible copy_text(struct copy_target *t, const char *dest, const char *text, size_t n, const struct copy_owner *owner,
                    const struct copy_mode *mode);

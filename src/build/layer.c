@@ -20,10 +20,11 @@ enum { PACK_LEVEL = 1, SECRET_MIN = 6 };
 static fallible clamp(const struct layer_input *in, int dir_fd, const char *name, const struct stat *st)
 {
     int64_t newest_s = in->newest_s;
-    if ((st->st_mtim.tv_sec < newest_s && !in->all_at_once) ||
-        (st->st_mtim.tv_sec == newest_s && st->st_mtim.tv_nsec == 0))
+    bool ours = in->begun_s && st->st_mtim.tv_sec >= in->begun_s;
+    int64_t time_s = st->st_mtim.tv_sec < newest_s && !ours && !in->all_at_once ? st->st_mtim.tv_sec : newest_s;
+    if (st->st_mtim.tv_sec == time_s && st->st_mtim.tv_nsec == 0)
         return NULL;
-    struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = newest_s } };
+    struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = time_s } };
     if (utimensat(dir_fd, name, times, AT_SYMLINK_NOFOLLOW) < 0)
         return err_sys(errno, "set the time of '%s'", name);
     return NULL;
@@ -97,14 +98,22 @@ static fallible scan_bytes(void *ctx, const void *bytes, size_t n)
     return NULL;
 }
 
+bool build_layer_has_secrets(const struct build_secret *secrets, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (secrets[i].n >= SECRET_MIN)
+            return true;
+    return false;
+}
+
 static fallible scan_layer(const struct layer_input *in, const struct diff *d)
 {
     struct scan s = { .in = in };
+    if (!build_layer_has_secrets(in->secrets, in->secrets_n))
+        return NULL;
     for (size_t i = 0; i < in->secrets_n; i++)
         if (in->secrets[i].n >= SECRET_MIN && in->secrets[i].n > s.longest)
             s.longest = in->secrets[i].n;
-    if (!s.longest)
-        return NULL;
     s.tail = mem_zalloc(2 * s.longest + 1);
     err *e = diff_tar(d, scan_bytes, &s);
     memset(s.tail, 0, 2 * s.longest);
@@ -144,6 +153,11 @@ static fallible root_unchanged(int upper, bool *ret)
     return NULL;
 }
 
+fallible build_layer_stream(struct layout *l, int upper_fd, struct diff_stream **ret)
+{
+    return diff_stream_begin(&(struct diff){ .upper_fd = upper_fd }, STREAM_ZSTD, PACK_LEVEL, l, ret);
+}
+
 fallible build_layer_make(struct layout *l, const struct layer_input *in, struct build_layer *ret)
 {
     own_mem char *path = mem_printf("%s/upper", in->dir);
@@ -163,7 +177,7 @@ fallible build_layer_make(struct layout *l, const struct layer_input *in, struct
         settle_some(in->settle);
     struct diff d = { .upper_fd = upper };
     TRY(scan_layer(in, &d));
-    TRY(diff_put(&d, STREAM_ZSTD, PACK_LEVEL, l, &packed));
+    TRY(in->stream ? diff_stream_end(in->stream, &packed) : diff_put(&d, STREAM_ZSTD, PACK_LEVEL, l, &packed));
     struct build_layer made = { .diff_id = packed.diff_id,
                                 .digest = packed.digest,
                                 .media_type = mem_strdup(packed.media_type),

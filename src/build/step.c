@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <time.h>
 
 #include "base/log.h"
@@ -39,6 +40,7 @@ void step_clear(struct build_step *s)
     strv_free(&s->from);
     strv_free(&s->texts);
     close_now(&s->source_fd);
+    diff_stream_free(s->stream);
     free(s->dest);
     free(s->chown);
     ignore_free(s->exclude);
@@ -84,15 +86,35 @@ static fallible plan(struct build_step *s, struct step_parts *parts, char **ret_
 
 /* ---- the child ---- */
 
+/* Nothing of what the store lies in may be in a layer: a group that directories give to what is made in them (S_ISGID),
+ * or a default access list. */
+static fallible inherit_nothing(int fd)
+{
+    static const char *const lists[] = { "system.posix_acl_default", "system.posix_acl_access" };
+    struct stat st;
+    for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+        if (fremovexattr(fd, lists[i]) < 0 && errno != ENODATA && errno != ENOTSUP)
+            return err_sys(errno, "take the access list of a step's directory away");
+    if (fstat(fd, &st) < 0 || (st.st_gid != 0 && fchown(fd, 0, 0) < 0) ||
+        ((st.st_mode & 07777) != 0755 && fchmod(fd, 0755) < 0))
+        return err_sys(errno, "set the mode of a step's directory");
+    return NULL;
+}
+
 static fallible prepare_dir(const struct build *b, const char *name)
 {
     static const char *const parts[] = { "upper", "work" };
     if (mkdirat(b->dir_fd, name, 0700) < 0)
         return err_sys(errno, "make a directory for the step");
     own_fd int fd = openat(b->dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
         if (fd < 0 || mkdirat(fd, parts[i], 0755) < 0) /* upper's mode is what the root has */
             return err_sys(errno, "make a directory for the step");
+        own_fd int part = openat(fd, parts[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (part < 0)
+            return err_sys(errno, "open a directory of the step");
+        TRY(inherit_nothing(part));
+    }
     return NULL;
 }
 
@@ -111,6 +133,7 @@ static fallible do_work(struct build_step *s, const char *name, struct build_lay
     if (upper_fd < 0)
         return err_sys(errno, "open '%s'", upper);
     own(settle) struct settle *settle = settle_new(upper_fd);
+    int64_t begun_s = time(NULL);
     s->settle = settle;
     if (s->i->kind == DF_RUN) {
         err *e = step_run_work(s, dir);
@@ -125,11 +148,16 @@ static fallible do_work(struct build_step *s, const char *name, struct build_lay
     struct layer_input in = { .dir = relative,
                               .newest_s = layer_newest(s),
                               .files_in_time = s->files_in_time,
+                              .begun_s = s->files_in_time ? 0 : begun_s, /* a source may be from days to come */
                               .all_at_once = s->b->o->image.timestamp.set,
                               .secrets = b->secrets,
                               .secrets_n = b->secrets_n,
-                              .settle = settle };
-    return build_layer_make(b->layout, &in, ret);
+                              .settle = settle,
+                              .stream = s->stream };
+    err *e = build_layer_make(b->layout, &in, ret);
+    diff_stream_free(s->stream);
+    s->stream = NULL;
+    return e;
 }
 
 static void child(struct build_step *s, int answer_fd) __attribute__((noreturn));

@@ -217,6 +217,15 @@ fallible step_put_texts(struct build_step *s, struct copy_target *t, bool into_d
     return NULL;
 }
 
+/* Can the layer's tar be made on the way? Its entries must come in the order of the source. */
+static fallible begin_stream(struct build_step *s, int upper_fd, bool one_dir)
+{
+    bool fits = one_dir && s->i->kind == DF_COPY && s->patterns.n == 1 && s->texts.n == 0 && !s->sources.parents;
+    return fits && !build_layer_has_secrets(s->b->secrets, s->b->secrets_n)
+               ? build_layer_stream(s->b->layout, upper_fd, &s->stream)
+               : NULL;
+}
+
 fallible step_copy_work(struct build_step *s, const char *dir, int upper_fd)
 {
     own(copy_target) struct copy_target *t = NULL;
@@ -248,9 +257,12 @@ fallible step_copy_work(struct build_step *s, const char *dir, int upper_fd)
     s->files_in_time = s->i->kind == DF_COPY && s->texts.n == 0;
     if (s->i->kind == DF_ADD)
         return add_work(s, t, &job, dir, into_dir);
+    TRY(begin_stream(s, upper_fd, one_dir));
+    job.stream = &s->stream;
     if (s->patterns.n)
         TRY_AS(copy_run(t, &job), "COPY");
-    return step_put_texts(s, t, into_dir);
+    TRY(step_put_texts(s, t, into_dir));
+    return copy_set_times(t, job.newest_s);
 }
 
 /* ---- WORKDIR ---- */

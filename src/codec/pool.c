@@ -82,8 +82,11 @@ struct lane {
     pthread_cond_t changed;
     pthread_t thread;
     enum { LANE_IDLE, LANE_RUNS, LANE_ALONE, LANE_ENDED } state;
-    unsigned char *bytes[LANE_PIECES];
-    size_t sizes[LANE_PIECES];
+    struct lane_piece {
+        unsigned char *bytes;
+        size_t n;
+    } * pieces;
+    size_t room;       /* of them */
     size_t put, taken; /* pieces so far; between them those that wait or are worked on */
     bool last;         /* nothing more will come */
     bool failed;
@@ -92,9 +95,16 @@ struct lane {
 
 struct lane *lane_new(lane_work *todo, void *ctx)
 {
+    return lane_new_deep(todo, ctx, LANE_PIECES);
+}
+
+struct lane *lane_new_deep(lane_work *todo, void *ctx, size_t pieces)
+{
     struct lane *l = mem_zalloc(sizeof *l);
     l->work = todo;
     l->ctx = ctx;
+    l->room = pieces;
+    l->pieces = mem_zalloc(pieces * sizeof *l->pieces);
     pthread_mutex_init(&l->mutex, NULL);
     pthread_cond_init(&l->changed, NULL);
     return l;
@@ -109,10 +119,10 @@ static void *lane_thread(void *lane)
             pthread_cond_wait(&l->changed, &l->mutex);
         if (l->put == l->taken)
             break;
-        size_t at = l->taken % LANE_PIECES;
+        struct lane_piece *piece = &l->pieces[l->taken % l->room];
         bool skip = l->failed;
         pthread_mutex_unlock(&l->mutex);
-        err *e = skip ? NULL : l->work(l->ctx, l->bytes[at], l->sizes[at]);
+        err *e = skip ? NULL : l->work(l->ctx, piece->bytes, piece->n);
         pthread_mutex_lock(&l->mutex);
         if (e) {
             l->problem = e;
@@ -136,17 +146,17 @@ static fallible lane_problem(struct lane *l)
 static fallible lane_put(struct lane *l, const void *bytes, size_t n)
 {
     pthread_mutex_lock(&l->mutex);
-    while (l->put - l->taken == LANE_PIECES)
+    while (l->put - l->taken == l->room)
         pthread_cond_wait(&l->changed, &l->mutex);
     err *e = lane_problem(l);
-    size_t at = l->put % LANE_PIECES;
+    struct lane_piece *piece = &l->pieces[l->put % l->room];
     pthread_mutex_unlock(&l->mutex); /* the place is ours until it is counted */
     if (e)
         return e;
-    if (!l->bytes[at])
-        l->bytes[at] = mem_alloc(LANE_PIECE);
-    memcpy(l->bytes[at], bytes, n);
-    l->sizes[at] = n;
+    if (!piece->bytes)
+        piece->bytes = mem_alloc(LANE_PIECE);
+    memcpy(piece->bytes, bytes, n);
+    piece->n = n;
     pthread_mutex_lock(&l->mutex);
     l->put++;
     pthread_cond_signal(&l->changed);
@@ -199,8 +209,9 @@ void lane_free(struct lane *l)
     if (!l)
         return;
     err_ignore(lane_end(l), "who wanted to know asked before");
-    for (size_t i = 0; i < LANE_PIECES; i++)
-        free(l->bytes[i]);
+    for (size_t i = 0; i < l->room; i++)
+        free(l->pieces[i].bytes);
+    free(l->pieces);
     pthread_cond_destroy(&l->changed);
     pthread_mutex_destroy(&l->mutex);
     free(l);

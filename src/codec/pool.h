@@ -33,6 +33,8 @@ enum { LANE_PIECE = 256 << 10, LANE_PIECES = 8 };
 struct lane;
 typedef err *lane_work(void *ctx, const void *bytes, size_t n);
 struct lane *lane_new(lane_work *work, void *ctx);
+/* pieces: that may wait, for who feeds it in bursts; a piece takes memory when it is first needed. */
+struct lane *lane_new_deep(lane_work *work, void *ctx, size_t pieces);
 /* Copies; waits where too much is under way. Errors: the work's, of this piece or of an earlier one. */
 fallible lane_add(struct lane *l, const void *bytes, size_t n);
 /* Pieces that are not done yet. */

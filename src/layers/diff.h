@@ -17,6 +17,7 @@
 #define HUSK_LAYERS_DIFF_H
 
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "base/mem.h"
 #include "os/ids.h"
@@ -48,6 +49,19 @@ typedef err *diff_write(void *ctx, const void *bytes, size_t n);
 /* The layer's tar, piece by piece. Errors name the path; UNSUPPORTED: redirects, metacopy without lowers. */
 fallible diff_tar(const struct diff *d, diff_write *write, void *ctx);
 
+/*
+ * An entry that is in the upper directory already, for a tar that is made while the tree is: in the order of
+ * diff_tar(), a directory before what is in it. No whiteouts, opaque directories or devices.
+ */
+enum { DIFF_MADE_PATH_MAX = 3900 };
+struct diff_made {
+    const char *path;  /* "etc/passwd", no longer than that */
+    struct stat st;    /* as it will be in the end; st_nlink > 1: other names of it may follow */
+    const void *bytes; /* st_size of them: all that a file has that has no attributes; NULL: it is read */
+};
+/* Is it written into a layer, or the host's own? */
+bool diff_keeps_xattr(const char *name);
+
 /* From here on: with hashing and packing, so only husk-image links it. */
 #include "codec/stream.h"
 #include "image/layout.h"
@@ -70,5 +84,17 @@ static inline void own_drop_diff_result(struct diff_result *r)
 fallible diff_pack(const struct diff *d, enum stream_form form, int level, int out_fd, struct diff_result *ret);
 /* The tar into the store as a blob, synced. Within layout_begin_adding(). */
 fallible diff_put(const struct diff *d, enum stream_form form, int level, struct layout *l, struct diff_result *ret);
+
+/* The same while the tree is being made: hashed and packed by a thread of its own, so who begins it may not fork before
+ * diff_stream_end() or diff_stream_free(). */
+struct diff_stream;
+/* d: copied; what it points to is borrowed. */
+fallible diff_stream_begin(const struct diff *d, enum stream_form form, int level, struct layout *l,
+                           struct diff_stream **ret);
+fallible diff_stream_add(struct diff_stream *s, const struct diff_made *made);
+fallible diff_stream_end(struct diff_stream *s, struct diff_result *ret);
+/* What was not ended leaves nothing. */
+void diff_stream_free(struct diff_stream *s);
+OWN_TYPE(diff_stream, struct diff_stream *, diff_stream_free)
 
 #endif

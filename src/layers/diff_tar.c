@@ -6,6 +6,7 @@
 #include <sys/xattr.h>
 
 #include "codec/tar.h"
+#include "layers/diff_make.h"
 #include "layers/diff_walk.h"
 #include "os/root.h"
 
@@ -18,7 +19,7 @@ struct first_name {
     ino_t ino;
     char *path; /* NULL: a free place */
 };
-struct maker {
+struct diff_maker {
     const struct diff *d;
     diff_write *write;
     void *ctx;
@@ -32,14 +33,14 @@ struct maker {
 
 /* ---- bytes ---- */
 
-static fallible flush(struct maker *m)
+static fallible flush(struct diff_maker *m)
 {
     size_t n = m->have;
     m->have = 0;
     return n > 0 ? m->write(m->ctx, m->buf, n) : NULL;
 }
 
-static fallible put(struct maker *m, const void *bytes, size_t n)
+static fallible put(struct diff_maker *m, const void *bytes, size_t n)
 {
     const char *from = bytes;
     while (n > 0) {
@@ -54,13 +55,13 @@ static fallible put(struct maker *m, const void *bytes, size_t n)
     return NULL;
 }
 
-static fallible put_str(struct maker *m, const struct str *s)
+static fallible put_str(struct diff_maker *m, const struct str *s)
 {
     return put(m, s->text, s->len);
 }
 
 /* Bytes of a file. One that becomes shorter while it is read is filled up: its header is written already. */
-static fallible put_piece(struct maker *m, int fd, uint64_t offset, uint64_t left)
+static fallible put_piece(struct diff_maker *m, int fd, uint64_t offset, uint64_t left)
 {
     while (left > 0) {
         size_t room = BUFFER - m->have, want = left < room ? (size_t)left : room;
@@ -84,7 +85,7 @@ static fallible put_piece(struct maker *m, int fd, uint64_t offset, uint64_t lef
 
 /* ---- hard links ---- */
 
-static size_t place_of(const struct maker *m, dev_t dev, ino_t ino)
+static size_t place_of(const struct diff_maker *m, dev_t dev, ino_t ino)
 {
     size_t i = (size_t)((ino * 0x9e3779b97f4a7c15ULL) ^ dev) & (m->firsts_room - 1);
     while (m->firsts[i].path && (m->firsts[i].dev != dev || m->firsts[i].ino != ino))
@@ -92,7 +93,7 @@ static size_t place_of(const struct maker *m, dev_t dev, ino_t ino)
     return i;
 }
 
-static void grow_firsts(struct maker *m)
+static void grow_firsts(struct diff_maker *m)
 {
     struct first_name *old = m->firsts;
     size_t room = m->firsts_room;
@@ -105,7 +106,7 @@ static void grow_firsts(struct maker *m)
 }
 
 /* NULL: this is the first. */
-static const char *first_name(struct maker *m, const struct diff_entry *e)
+static const char *first_name(struct diff_maker *m, const struct diff_entry *e)
 {
     if (e->st.st_nlink < 2)
         return NULL;
@@ -145,7 +146,7 @@ static int compare_xattrs(const void *a, const void *b)
  * By descriptor where there is one (>= 0), which is a third of the work; else by name, since not everything can be
  * opened: /proc/self/fd/N/NAME is not followed behind the last slash.
  */
-static fallible read_xattrs(struct maker *m, int fd, const char *path, struct tar_entry *t)
+static fallible read_xattrs(struct diff_maker *m, int fd, const char *path, struct tar_entry *t)
 {
     ssize_t len = fd >= 0 ? flistxattr(fd, m->xattr_names, XATTR_MAX) : llistxattr(path, m->xattr_names, XATTR_MAX);
     m->metacopy = false;
@@ -192,7 +193,7 @@ static fallible map_id(const struct id_map *map, uint32_t id, const char *what, 
     return err_new(ERR_INVALID, "it belongs to %s %u, which the container's user namespace does not have", what, id);
 }
 
-static fallible describe(struct maker *m, const struct diff_entry *e, struct tar_entry *t)
+static fallible describe(struct diff_maker *m, const struct diff_entry *e, struct tar_entry *t)
 {
     t->mode = e->st.st_mode & 07777;
     t->mtime_s = e->st.st_mtim.tv_sec;
@@ -245,7 +246,7 @@ static void find_pieces(int fd, uint64_t size, uint64_t blocks, struct tar_piece
     *ret_n = n;
 }
 
-static fallible put_contents(struct maker *m, int fd, const struct stat *st, struct tar_entry *t)
+static fallible put_contents(struct diff_maker *m, int fd, const struct stat *st, struct tar_entry *t)
 {
     own_str struct str header = { 0 }, pad = { 0 };
     own_mem struct tar_piece *pieces = NULL;
@@ -281,7 +282,7 @@ static fallible open_file(int dir_fd, const char *name, int *ret_fd)
 }
 
 /* Overlayfs copied up only the attributes (metacopy): the bytes are in a lower, perhaps under another name. */
-static fallible open_metacopy(struct maker *m, const struct diff_entry *e, int *ret_fd)
+static fallible open_metacopy(struct diff_maker *m, const struct diff_entry *e, int *ret_fd)
 {
     char name[4096], value[4];
     struct stat st;
@@ -308,7 +309,7 @@ static fallible open_metacopy(struct maker *m, const struct diff_entry *e, int *
     return err_new(ERR_UNSUPPORTED, "overlayfs copied up its attributes only (metacopy=on), and no layer given has it");
 }
 
-static fallible put_file(struct maker *m, int fd, const struct diff_entry *e, struct tar_entry *t)
+static fallible put_file(struct diff_maker *m, int fd, const struct diff_entry *e, struct tar_entry *t)
 {
     own_fd int below = -1;
     struct stat st;
@@ -323,20 +324,20 @@ static fallible put_file(struct maker *m, int fd, const struct diff_entry *e, st
 
 /* ---- entries ---- */
 
-static fallible put_header(struct maker *m, const struct tar_entry *t)
+static fallible put_header(struct diff_maker *m, const struct tar_entry *t)
 {
     own_str struct str header = { 0 };
     tar_write_header(&header, t);
     return put_str(m, &header);
 }
 
-static fallible put_mark(struct maker *m, const char *dir, size_t dir_len, const char *prefix, const char *name)
+static fallible put_mark(struct diff_maker *m, const char *dir, size_t dir_len, const char *prefix, const char *name)
 {
     own_mem char *path = mem_printf("%.*s%s%s", (int)dir_len, dir, prefix, name);
     return put_header(m, &(struct tar_entry){ .type = TAR_FILE, .path = path });
 }
 
-static fallible put_symlink(struct maker *m, const struct diff_entry *e, struct tar_entry *t)
+static fallible put_symlink(struct diff_maker *m, const struct diff_entry *e, struct tar_entry *t)
 {
     own_mem char *target = mem_alloc((size_t)e->st.st_size + 2);
     ssize_t n = readlinkat(e->dir_fd, e->name, target, (size_t)e->st.st_size + 1);
@@ -350,13 +351,13 @@ static fallible put_symlink(struct maker *m, const struct diff_entry *e, struct 
 }
 
 /* As it is in the archive; caller frees. */
-static char *named(const struct maker *m, const char *path)
+static char *named(const struct diff_maker *m, const char *path)
 {
     const char *prefix = m->d->prefix ? m->d->prefix : "";
     return mem_printf("%s%s%s", prefix, *prefix && *path ? "/" : "", path);
 }
 
-static fallible put_dir(struct maker *m, const struct diff_entry *e, struct tar_entry *t)
+static fallible put_dir(struct diff_maker *m, const struct diff_entry *e, struct tar_entry *t)
 {
     own_mem char *path = mem_printf("%s/", *t->path ? t->path : ".");
     t->type = TAR_DIR;
@@ -366,7 +367,7 @@ static fallible put_dir(struct maker *m, const struct diff_entry *e, struct tar_
 }
 
 /* fd: a regular file, opened. */
-static fallible put_by_type(struct maker *m, int fd, const struct diff_entry *e, struct tar_entry *t)
+static fallible put_by_type(struct diff_maker *m, int fd, const struct diff_entry *e, struct tar_entry *t)
 {
     t->major = major(e->st.st_rdev);
     t->minor = minor(e->st.st_rdev);
@@ -394,7 +395,7 @@ static fallible put_by_type(struct maker *m, int fd, const struct diff_entry *e,
 }
 
 /* The root of a difference is told only when it is not as the lowers have it. */
-static bool root_is_told(const struct maker *m, const struct diff_entry *e)
+static bool root_is_told(const struct diff_maker *m, const struct diff_entry *e)
 {
     struct stat st;
     if (m->d->whole || e->opaque)
@@ -406,10 +407,10 @@ static bool root_is_told(const struct maker *m, const struct diff_entry *e)
 
 static fallible enter(void *ctx, const struct diff_entry *e)
 {
-    struct maker *m = ctx;
+    struct diff_maker *m = ctx;
     own_mem char *name = named(m, e->path), *target = NULL;
     struct tar_entry t = { .path = name };
-    char path[300];
+    char path[DIFF_MADE_PATH_MAX + 64];
     if (!*e->path && !root_is_told(m, e))
         return NULL;
     if (e->whiteout)
@@ -433,10 +434,33 @@ static fallible enter(void *ctx, const struct diff_entry *e)
     return problem;
 }
 
-static fallible make(struct maker *m)
+/* ---- the whole ---- */
+
+struct diff_maker *diff_maker_new(const struct diff *d, diff_write *write, void *ctx)
+{
+    struct diff_maker *m = mem_zalloc(sizeof *m);
+    *m = (struct diff_maker){ .d = d, .write = write, .ctx = ctx, .buf = mem_alloc(BUFFER) };
+    m->xattr_names = mem_alloc(XATTR_MAX);
+    m->xattr_value = mem_alloc(XATTR_MAX);
+    return m;
+}
+
+void diff_maker_free(struct diff_maker *m)
+{
+    if (!m)
+        return;
+    for (size_t i = 0; i < m->firsts_room; i++)
+        free(m->firsts[i].path);
+    free(m->firsts);
+    free(m->xattr_names);
+    free(m->xattr_value);
+    free(m->buf);
+    free(m);
+}
+
+fallible diff_maker_end(struct diff_maker *m)
 {
     own_str struct str end = { 0 };
-    TRY(diff_walk(m->d, &(struct diff_visitor){ .enter = enter, .ctx = m }));
     tar_end(&end);
     TRY(put_str(m, &end));
     return flush(m);
@@ -444,15 +468,48 @@ static fallible make(struct maker *m)
 
 fallible diff_tar(const struct diff *d, diff_write *write, void *ctx)
 {
-    struct maker m = { .d = d, .write = write, .ctx = ctx, .buf = mem_alloc(BUFFER) };
-    m.xattr_names = mem_alloc(XATTR_MAX);
-    m.xattr_value = mem_alloc(XATTR_MAX);
-    err *e = make(&m);
-    for (size_t i = 0; i < m.firsts_room; i++)
-        free(m.firsts[i].path);
-    free(m.firsts);
-    free(m.xattr_names);
-    free(m.xattr_value);
-    free(m.buf);
-    return e;
+    own(diff_maker) struct diff_maker *m = diff_maker_new(d, write, ctx);
+    TRY(diff_walk(d, &(struct diff_visitor){ .enter = enter, .ctx = m }));
+    return diff_maker_end(m);
+}
+
+/* ---- one by one ---- */
+
+bool diff_keeps_xattr(const char *name)
+{
+    return kept_xattr(name);
+}
+
+static fallible add_whole(struct diff_maker *m, const struct diff_entry *e, const void *bytes)
+{
+    own_str struct str header = { 0 }, pad = { 0 };
+    own_mem char *name = named(m, e->path), *target = NULL;
+    struct tar_entry t = { .path = name, .link = first_name(m, e) };
+    TRY(describe(m, e, &t));
+    if (t.link) {
+        t.type = TAR_HARD_LINK;
+        target = named(m, t.link);
+        t.link = target;
+        return put_header(m, &t);
+    }
+    t.size = (uint64_t)e->st.st_size;
+    tar_write_header(&header, &t);
+    TRY(put_str(m, &header));
+    TRY(put(m, bytes, (size_t)t.size));
+    tar_pad(&pad, t.size);
+    return pad.len > 0 ? put_str(m, &pad) : NULL;
+}
+
+fallible diff_maker_add(struct diff_maker *m, const struct diff_made *made)
+{
+    static const struct diff_below nothing = { 0 };
+    struct diff_entry e = { .path = made->path,
+                            .name = made->path,
+                            .dir_fd = m->d->upper_fd,
+                            .fd = -1,
+                            .st = made->st,
+                            .below = &nothing,
+                            .under = &nothing };
+    TRY_AS(made->bytes ? add_whole(m, &e, made->bytes) : enter(m, &e), "'/%.200s'", made->path);
+    return NULL;
 }
