@@ -29,9 +29,12 @@ bool base_is_fetched(const struct build *b, const char *name, const char *platfo
 
 static bool is_being_fetched(const struct build *b, const char *key)
 {
-    for (size_t i = 0; i < b->stages->n; i++)
-        if (b->runs[i].fetching && str_eq(b->runs[i].fetching, key))
-            return true;
+    for (size_t p = 0; p < b->plans_n; p++)
+        for (size_t i = 0; i < b->plans[p].stages->n; i++) {
+            const char *fetching = b->plans[p].runs[i].fetching;
+            if (fetching && str_eq(fetching, key))
+                return true;
+        }
     return false;
 }
 
@@ -39,8 +42,9 @@ static bool is_being_fetched(const struct build *b, const char *key)
 static bool is_alone(const struct build *b)
 {
     size_t used = 0;
-    for (size_t i = 0; i < b->stages->n; i++)
-        used += b->stages->items[i].used;
+    for (size_t p = 0; p < b->plans_n; p++)
+        for (size_t i = 0; i < b->plans[p].stages->n; i++)
+            used += b->plans[p].stages->items[i].used;
     return used < 2;
 }
 

@@ -124,12 +124,18 @@ static void run_clear(struct stage_run *r)
     step_parts_clear(&r->parts);
 }
 
-static void runs_clear(struct build *b)
+static void plans_clear(struct build *b)
 {
-    for (size_t i = 0; b->runs && i < b->stages->n; i++)
-        run_clear(&b->runs[i]);
-    free(b->runs);
-    stages_free(b->stages);
+    for (size_t p = 0; p < b->plans_n; p++) {
+        struct build_plan *plan = &b->plans[p];
+        for (size_t i = 0; plan->runs && i < plan->stages->n; i++)
+            run_clear(&plan->runs[i]);
+        free(plan->runs);
+        stages_free(plan->stages);
+    }
+    free(b->plans);
+    b->plans = NULL;
+    b->plans_n = 0;
     b->runs = NULL;
     b->stages = NULL;
 }
@@ -145,11 +151,13 @@ static void save_hashes(struct build *b)
 /* What a failed step printed, where it was not shown. */
 static void show_tails(struct build *b)
 {
-    for (size_t i = 0; i < b->stages->n; i++) {
-        const char *tail = progress_tail(b->progress, b->runs[i].number);
-        if (tail && b->runs[i].status == STAGE_WORKS)
-            fprintf(stderr, "%s%s", tail, tail[strlen(tail) - 1] == '\n' ? "" : "\n");
-    }
+    for (size_t p = 0; p < b->plans_n; p++)
+        for (size_t i = 0; i < b->plans[p].stages->n; i++) {
+            const struct stage_run *r = &b->plans[p].runs[i];
+            const char *tail = progress_tail(b->progress, r->number);
+            if (tail && r->status == STAGE_WORKS)
+                fprintf(stderr, "%s%s", tail, tail[strlen(tail) - 1] == '\n' ? "" : "\n");
+        }
 }
 
 static struct stages_input input_of(const struct build *b, const struct strv *contexts)
@@ -162,14 +170,35 @@ static struct stages_input input_of(const struct build *b, const struct strv *co
                                   .from = b->o->image.from };
 }
 
-static fallible build_platform(struct build *b, const char *platform, const struct strv *contexts)
+/* ---- platforms ---- */
+
+void build_use_plan(struct build *b, size_t plan)
+{
+    const struct build_plan *p = &b->plans[plan];
+    if (!b->platform || !str_eq(b->platform, p->platform) || !b->platform_args.n)
+        build_choose_platform(b, p->platform);
+    b->stages = p->stages;
+    b->runs = p->runs;
+}
+
+static fallible add_plan(struct build *b, const char *platform, const struct strv *contexts)
 {
     build_choose_platform(b, platform);
     struct stages_input in = input_of(b, contexts);
-    TRY(stages_of(b->file, &in, &b->stages));
-    b->runs = mem_zalloc(b->stages->n * sizeof *b->runs);
-    for (size_t i = 0; i < b->stages->n; i++)
-        b->runs[i].result_fd = b->runs[i].out_fd = -1;
+    b->plans = mem_array(b->plans, b->plans_n + 1, sizeof *b->plans);
+    struct build_plan *p = &b->plans[b->plans_n];
+    *p = (struct build_plan){ .platform = platform };
+    TRY(stages_of(b->file, &in, &p->stages));
+    p->runs = mem_zalloc(p->stages->n * sizeof *p->runs);
+    for (size_t i = 0; i < p->stages->n; i++)
+        p->runs[i].result_fd = p->runs[i].out_fd = -1;
+    b->plans_n++;
+    return NULL;
+}
+
+/* All plans, and then their images, in the order in which they were asked for. */
+static fallible build_plans(struct build *b)
+{
     err *e = build_walk(b);
     save_hashes(b);
     if (e) {
@@ -178,10 +207,11 @@ static fallible build_platform(struct build *b, const char *platform, const stru
             debug_failed(b);
         return e;
     }
-    if (b->debugged)
-        return NULL;
-    struct build_state *state = take(b->runs[b->stages->target].state);
-    return build_make_image(b, state);
+    for (size_t p = 0; !b->debugged && p < b->plans_n; p++) {
+        build_use_plan(b, p);
+        TRY(build_make_image(b, take(b->runs[b->stages->target].state)));
+    }
+    return NULL;
 }
 
 static fallible build_platforms(struct build *b)
@@ -192,14 +222,21 @@ static fallible build_platforms(struct build *b)
     struct stages_input in = input_of(b, &names);
     if (b->o->how.all_platforms)
         TRY(build_all_platforms(b, &in));
+    /* a shell, and a log for each, want them one after the other */
+    bool apart = b->debug || (b->o->how.logsplit.set && b->o->how.logsplit.v);
     for (size_t i = 0; i < b->platforms.n || i == 0; i++) {
-        runs_clear(b);
-        TRY(build_log_platform(b, b->platforms.n ? b->platforms.items[i] : b->platform));
-        TRY(build_platform(b, b->platforms.n ? b->platforms.items[i] : b->platform, &names));
+        const char *platform = b->platforms.n ? b->platforms.items[i] : b->platform;
+        if (apart)
+            plans_clear(b);
+        TRY(add_plan(b, platform, &names));
+        if (!apart && i + 1 < b->platforms.n)
+            continue;
+        TRY(build_log_platform(b, platform));
+        TRY(build_plans(b));
         if (b->debugged)
             return NULL;
     }
-    return NULL;
+    return NULL; /* the last ones stay: who asks later what the stages were finds them */
 }
 
 static fallible build_here(struct build *b)
@@ -228,7 +265,7 @@ static fallible build_here(struct build *b)
 static void build_close(struct build *b)
 {
     debug_close(b);
-    runs_clear(b);
+    plans_clear(b);
     for (size_t i = 0; i < b->made_n; i++) {
         build_state_free(b->made[i].state);
         free(b->made[i].id);
@@ -255,6 +292,7 @@ static void build_close(struct build *b)
     strv_free(&b->used_args);
     strv_free(&b->ssh);
     strv_free(&b->unset);
+    strv_free(&b->done);
     strv_free(&b->fetched);
     strv_free(&b->skip_checks);
     for (size_t i = 0; i < b->secrets_n; i++) {

@@ -56,6 +56,13 @@ struct stage_run {
     int number;
     char *key, *created_by, *slot;
     struct step_parts parts;
+    const struct stage_run *behind; /* it does the same step now; NULL: none does */
+};
+/* What is built for one platform. */
+struct build_plan {
+    const char *platform; /* borrowed */
+    struct stages *stages;
+    struct stage_run *runs; /* parallel to the stages */
 };
 struct build {
     const struct build_options *o;
@@ -66,8 +73,10 @@ struct build {
     struct build_cache cache;
     struct dockerfile *file;
     char *file_path;
-    struct stages *stages;
-    struct stage_run *runs; /* parallel to the stages */
+    struct build_plan *plans; /* those that are walked side by side */
+    size_t plans_n;
+    struct stages *stages; /* of the plan at hand, as runs, platform and platform_args are: build_use_plan() */
+    struct stage_run *runs;
     struct build_context context;
     struct build_named *named;
     size_t named_n;
@@ -92,7 +101,9 @@ struct build {
     struct build_packing packing;
     struct share *imports, *exports; /* --cache-from, --cache-to */
     size_t imports_n, exports_n;
-    json_t *records; /* build/share.h: of all steps so far */
+    json_t *records;             /* build/share.h: of all steps so far */
+    struct share_record *shared; /* what registries have */
+    size_t shared_n;
     struct progress_out *progress;
     struct attest attest;            /* --provenance, --sbom */
     int kept_out[2];                 /* log.c: standard output and error as they were; -1: as they are */
@@ -100,6 +111,7 @@ struct build {
     bool keep_git_dir, always_index; /* BUILDKIT_CONTEXT_KEEP_GIT_DIR, BUILDKIT_MULTI_PLATFORM */
     bool debugged;                   /* the shell of --debug=STEP has been: nothing more is to be built */
     int steps;
+    struct strv done;        /* keys of steps that were done: within one build none is done twice */
     size_t working, fetches; /* children; those of them that fetch */
     size_t squashed;
     struct strv fetched;     /* base_fetch.c: asked for in this build, and not again */
@@ -211,9 +223,10 @@ struct build_step {
     struct copy_mode mode;
     struct copy_owner owner;
     struct ignore *exclude;
-    struct settle *settle; /* in the child */
+    struct settle *settle;             /* in the child */
     bool files_in_time;                /* what the work made is not newer than layer_newest(), but for directories */
     struct diff_stream *stream;        /* the layer's tar, if it is made already */
+    const struct share_record *shared; /* a registry's cache has it; NULL: none has */
 };
 /* The newest time of a step's layer. */
 int64_t layer_newest(const struct build_step *s);
@@ -242,7 +255,9 @@ void build_choose_platform(struct build *b, const char *platform);
 /* options.c: what was asked for, into b; INVALID names the option. Afterwards: --build-arg that no instruction took. */
 fallible build_read_options(struct build *b);
 void build_warn_unused(struct build *b);
-/* walk.c: all steps that the wanted stage needs. */
+/* build.c */
+void build_use_plan(struct build *b, size_t plan);
+/* walk.c: all steps that the wanted stages of all plans need. */
 fallible build_walk(struct build *b);
 
 /* final.c: what the options say of the image that comes out. INVALID, UNSUPPORTED. */

@@ -85,9 +85,9 @@ static void draw(struct progress_out *p)
         own_mem char *line = mem_printf(" => %s %.1fs", s->title, seconds_since(&s->begun));
         draw_line(p, line, strlen(line), width);
         size_t end = s->tail.len, start;
-        while (end && s->tail.text[end - 1] == '\n')
+        while (end && strchr("\r\n", s->tail.text[end - 1])) /* a bar that is drawn anew is a line */
             end--;
-        for (start = end; start && s->tail.text[start - 1] != '\n'; start--)
+        for (start = end; start && !strchr("\r\n", s->tail.text[start - 1]); start--)
             ;
         if (end > start) {
             own_mem char *last = mem_printf("    %.*s", (int)(end - start), s->tail.text + start);

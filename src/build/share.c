@@ -147,20 +147,22 @@ static bool is_key(const char *text)
     return text && strlen(text) == 64 && strspn(text, "0123456789abcdef") == 64;
 }
 
-/* Strangers' bytes: a record counts when the image has its layer, and this store now, too. */
-static bool is_sound(struct build *b, const struct image *image, const struct build_entry *e)
+/* Strangers' bytes: a record counts when the image has its layer. */
+static bool is_sound(const struct oci_image_config *config, const struct build_entry *e)
 {
     if (e->empty)
         return true;
     return e->diff_id && e->digest && e->media_type && digest_valid(e->diff_id) && digest_valid(e->digest) &&
-           strv_has(&image->config->rootfs->diff_ids, e->diff_id) && layer_use(b->layout, e->diff_id);
+           strv_has(&config->rootfs->diff_ids, e->diff_id);
 }
 
-static fallible take_record(struct build *b, const struct image *image, const json_t *record)
+/* *ret NULL: it is of no use to us. */
+static fallible read_record(const struct oci_image_config *config, const json_t *record, struct build_entry **ret)
 {
     void *read = NULL;
     const char *key = json_string_value(json_object_get(record, "key"));
     own_mem char *text = json_dumps(record, JSON_COMPACT);
+    *ret = NULL;
     if (!text || !is_key(key))
         return NULL;
     err *e = bind_read(&build_entry_type, text, strlen(text), &read);
@@ -169,7 +171,14 @@ static fallible take_record(struct build *b, const struct image *image, const js
         return NULL;
     }
     own(build_entry) struct build_entry *entry = read;
-    if (!is_sound(b, image, entry))
+    if (is_sound(config, entry))
+        *ret = take(entry);
+    return NULL;
+}
+
+static fallible take_entry(struct build *b, const char *key, const struct build_entry *entry)
+{
+    if (!entry->empty && !layer_use(b->layout, entry->diff_id))
         return NULL;
     struct build_cached cached = { .layer = { .diff_id = entry->diff_id,
                                               .digest = entry->digest,
@@ -182,16 +191,92 @@ static fallible take_record(struct build *b, const struct image *image, const js
     return build_cache_put(&b->cache, key, &cached);
 }
 
-static fallible take_records(struct build *b, const struct image *image)
+/* from: a registry's cache, whose layers may not be here yet; NULL: they are. */
+static fallible take_records(struct build *b, const struct oci_image_config *config, const char *config_text,
+                             const struct share *from)
 {
-    own_json json_t *config = json_loads(image->config_text, 0, NULL);
-    const json_t *records = json_object_get(config, SHARE_MEMBER);
-    for (size_t i = 0; i < json_array_size(records); i++)
-        TRY(take_record(b, image, json_array_get(records, i)));
+    own_json json_t *doc = json_loads(config_text, 0, NULL);
+    const json_t *records = json_object_get(doc, SHARE_MEMBER);
+    for (size_t i = 0; i < json_array_size(records); i++) {
+        const json_t *record = json_array_get(records, i);
+        const char *key = json_string_value(json_object_get(record, "key"));
+        own(build_entry) struct build_entry *entry = NULL;
+        TRY(read_record(config, record, &entry));
+        if (!entry)
+            continue;
+        if (!from || entry->empty) {
+            TRY(take_entry(b, key, entry));
+            continue;
+        }
+        b->shared = mem_array(b->shared, b->shared_n + 1, sizeof *b->shared);
+        b->shared[b->shared_n++] = (struct share_record){ mem_strdup(key), take(entry), from };
+    }
     return NULL;
 }
 
-static fallible import_one(struct build *b, const struct share *s)
+/* ---- a registry's ---- */
+
+enum { CONFIG_MAX = 16 << 20, ARGS_MAX = 20 };
+
+/* husk-image build-cache [OPTIONS] IMAGE [DIFFID]; argv has room for ARGS_MAX. */
+static void cache_words(const struct build *b, const struct share *s, const char *diff_id, const char **argv)
+{
+    const struct create_options *c = &b->o->create;
+    const char *const options[][2] = { { "--authfile", c->authfile },
+                                       { "--cert-dir", c->cert_dir },
+                                       { "--tls-verify", c->tls_verify },
+                                       { "--retry", c->retry },
+                                       { "--retry-delay", c->retry_delay } };
+    size_t n = 0;
+    argv[n++] = "build-cache";
+    for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+        if (options[i][1]) {
+            argv[n++] = options[i][0];
+            argv[n++] = options[i][1];
+        }
+    argv[n++] = s->place;
+    argv[n++] = diff_id;
+    argv[n] = NULL;
+}
+
+static fallible import_registry(struct build *b, const struct share *s)
+{
+    own_mem char *program = NULL, *text = NULL;
+    own(oci_image_config) struct oci_image_config *config = NULL;
+    const char *argv[ARGS_MAX + 1];
+    TRY(self_find_program("husk-image", &program));
+    argv[0] = program;
+    cache_words(b, s, NULL, argv + 1);
+    TRY(spawn_output((char *const *)argv, CONFIG_MAX, &text));
+    TRY(oci_image_config_read(text, strlen(text), &config));
+    return take_records(b, config, text, s);
+}
+
+const struct share_record *share_find(const struct build *b, const char *key)
+{
+    for (size_t i = 0; i < b->shared_n; i++)
+        if (str_eq(b->shared[i].key, key))
+            return &b->shared[i];
+    return NULL;
+}
+
+fallible share_fetch(struct build *b, const struct share_record *r, struct build_layer *ret)
+{
+    const char *args[ARGS_MAX];
+    const struct build_entry *e = r->entry;
+    cache_words(b, r->from, e->diff_id, args);
+    TRY(image_program_run(args));
+    if (!layer_use(b->layout, e->diff_id))
+        return err_new(ERR_NOT_FOUND, "layer %.19s is no longer there", e->diff_id);
+    *ret = (struct build_layer){
+        mem_strdup(e->diff_id), mem_strdup(e->digest), mem_strdup(e->media_type), e->size, e->tar_size, false
+    };
+    return NULL;
+}
+
+/* ---- one on disk ---- */
+
+static fallible import_local(struct build *b, const struct share *s)
 {
     own_mem char *name = name_of(s), *to = mem_printf("store:%s", name), *from = NULL;
     own(image) struct image *image = NULL;
@@ -199,7 +284,7 @@ static fallible import_one(struct build *b, const struct share *s)
     TRY(copy_image(from, to));
     err *e = image_find(b->layout, name, NULL, &image);
     if (!e)
-        e = take_records(b, image);
+        e = take_records(b, image->config, image->config_text, NULL);
     err *removed = layout_remove_name(b->layout, name);
     if (e)
         err_ignore(removed, "the first error is told");
@@ -209,7 +294,8 @@ static fallible import_one(struct build *b, const struct share *s)
 fallible share_import(struct build *b)
 {
     for (size_t i = 0; i < b->imports_n; i++) {
-        err *e = import_one(b, &b->imports[i]);
+        const struct share *s = &b->imports[i];
+        err *e = s->kind == SHARE_REGISTRY ? import_registry(b, s) : import_local(b, s);
         if (!e)
             continue;
         own_mem char *text = mem_printf("warning: --cache-from %s: nothing is taken from there%s%s",
@@ -246,6 +332,11 @@ void share_note(struct build *b, const char *key, const struct build_cached *mad
 void share_drop_notes(struct build *b)
 {
     json_decref(b->records);
+    for (size_t i = 0; i < b->shared_n; i++) {
+        free(b->shared[i].key);
+        build_entry_free(b->shared[i].entry);
+    }
+    free(b->shared);
 }
 
 bool share_is_inline(const struct build *b)

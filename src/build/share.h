@@ -6,8 +6,10 @@
  * its own cache. It can be in a registry or in an OCI layout on disk, and is looked at by nobody but husk: a record's
  * key is husk's (build/cache.h), and names contents alone, so it is the same on each machine.
  *
- * What is taken becomes entries of this store's own cache, once, before the build begins. Layers that are there are not
- * fetched again. A cache that cannot be had is told and is no error. Source: docs.docker.com/build/cache/backends.
+ * Of a registry's the records are read before the build begins, and a layer is fetched when a step is found to be one
+ * of theirs, in the step's child; what cannot be fetched then is done. What is taken becomes entries of this store's
+ * own cache: of a layout on disk all of it, once. A cache that cannot be had is told and is no error. Source:
+ * docs.docker.com/build/cache/backends.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #ifndef HUSK_BUILD_SHARE_H
@@ -35,6 +37,16 @@ void share_clear(struct share *items, size_t n);
 
 /* Takes the records of all --cache-from. */
 fallible share_import(struct build *b);
+/* One of a cache in a registry whose layer may not be here. */
+struct share_record {
+    char *key;
+    struct build_entry *entry;
+    const struct share *from;
+};
+/* NULL: none has it. Borrowed. */
+const struct share_record *share_find(const struct build *b, const char *key);
+/* Its layer, into the store; a word of what goes wrong is on standard error. */
+fallible share_fetch(struct build *b, const struct share_record *r, struct build_layer *ret);
 /* A step's record, for who wants to give it away. target: it is one of the target's stage. */
 void share_note(struct build *b, const char *key, const struct build_cached *made, bool target);
 void share_drop_notes(struct build *b);

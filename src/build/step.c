@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * A step that makes a layer: what goes into it is written down, looked up, and done in a child when nobody did it yet.
- * The child inherits all that we know; it answers with START_DONE and a cache entry in JSON, or an encoded error.
+ * The child inherits all that we know; it answers with STEP_DONE or STEP_FETCHED and a cache entry in JSON, or an
+ * encoded error.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +21,7 @@
 #include "os/fs.h"
 #include "os/proc.h"
 
-enum { STEP_DONE = 'D' };
+enum { STEP_DONE = 'D', STEP_FETCHED = 'F' };
 
 void step_clear(struct build_step *s)
 {
@@ -160,6 +161,23 @@ static fallible do_work(struct build_step *s, const char *name, struct build_lay
     return e;
 }
 
+/* What a registry's cache has, else it is done. */
+static fallible fetch_or_work(struct build_step *s, const char *name, struct build_layer *ret)
+{
+    if (!s->shared)
+        return do_work(s, name, ret);
+    err *e = share_fetch(s->b, s->shared, ret);
+    if (!e) {
+        s->newest_s = s->shared->entry->newest;
+        return NULL;
+    }
+    if (*err_text(e))
+        log_warn("--cache-from %s: %s", s->shared->from->place, err_text(e));
+    err_ignore(e, "the step is done instead");
+    s->shared = NULL;
+    return do_work(s, name, ret);
+}
+
 static void child(struct build_step *s, int answer_fd) __attribute__((noreturn));
 static void child(struct build_step *s, int answer_fd)
 {
@@ -171,7 +189,7 @@ static void child(struct build_step *s, int answer_fd)
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     snprintf(name, sizeof name, "%d", s->run->number);
-    err *e = do_work(s, name, &layer);
+    err *e = fetch_or_work(s, name, &layer);
     size_t n = 0;
     if (e) {
         n = err_encode(e, text, sizeof text);
@@ -184,7 +202,7 @@ static void child(struct build_step *s, int answer_fd)
                                      .newest = s->newest_s, /* what was fetched may be newer than was known */
                                      .empty = layer.empty };
         own_mem char *json = bind_write(&build_entry_type, &entry, BIND_COMPACT);
-        n = (size_t)snprintf(text, sizeof text, "%c%s", STEP_DONE, json);
+        n = (size_t)snprintf(text, sizeof text, "%c%s", s->shared ? STEP_FETCHED : STEP_DONE, json);
     }
     if (write(answer_fd, text, n) != (ssize_t)n)
         log_debug("build: nobody hears the answer");
@@ -249,6 +267,22 @@ static fallible check_runs_here(const struct oci_image_config *c)
     return c->architecture ? emulate_check(platform) : NULL;
 }
 
+/* Another stage, or one of another platform's, that is at the same step now: its layer will be ours. WORKDIR costs
+ * nothing.
+ */
+static const struct stage_run *find_twin(const struct build *b, const struct build_step *s)
+{
+    if (s->i->kind == DF_WORKDIR)
+        return NULL;
+    for (size_t p = 0; p < b->plans_n; p++)
+        for (size_t i = 0; i < b->plans[p].stages->n; i++) {
+            const struct stage_run *r = &b->plans[p].runs[i];
+            if (r != s->run && r->pid && !r->fetching && r->key && str_eq(r->key, s->run->key))
+                return r;
+        }
+    return NULL;
+}
+
 static fallible begin(struct build_step *s, bool *ret_works)
 {
     struct build *b = s->b;
@@ -264,20 +298,24 @@ static fallible begin(struct build_step *s, bool *ret_works)
     r->created_by = r->key = r->slot = NULL;
     TRY(plan(s, &r->parts, &r->created_by));
     r->key = step_key(&r->parts);
+    r->behind = find_twin(b, s);
+    if (r->behind)
+        return NULL;
     r->slot = mem_printf("%s\n%s\n%zu%s%s", b->file_path, stage_title(b->stages, s->stage, stage), r->next,
                          b->platforms.n > 1 ? "\n" : "", b->platforms.n > 1 ? b->platform : "");
     r->number = ++b->steps;
     title = build_title(b, r);
-    if (may_use_cache(b, s->stage))
+    if (may_use_cache(b, s->stage) || strv_has(&b->done, r->key))
         TRY(build_cache_find(&b->cache, r->key, &found, &hit));
-    if (!hit && b->o->explain_cache)
+    s->shared = !hit && may_use_cache(b, s->stage) ? share_find(b, r->key) : NULL;
+    if (!hit && !s->shared && b->o->explain_cache)
         why = may_use_cache(b, s->stage) ? build_cache_why(&b->cache, r->slot, &r->parts) : mem_strdup("--no-cache");
     progress_step(b->progress, r->number, title);
     if (why) {
         own_mem char *text = mem_printf("#%d runs: %s", r->number, why);
         progress_note(b->progress, text);
     }
-    if (!hit && s->i->kind == DF_RUN)
+    if (!hit && !s->shared && s->i->kind == DF_RUN)
         TRY(check_runs_here(r->state->config));
     *ret_works = !hit;
     if (hit) {
@@ -307,10 +345,11 @@ fallible step_end(struct build *b, size_t stage, int wait_status)
     if (r->result.len == 0)
         e = err_new(ERR_UNAVAILABLE, "the step's process ended without a word (status %d)",
                     proc_exit_code(wait_status));
-    else if (r->result.text[0] != STEP_DONE)
+    else if (r->result.text[0] != STEP_DONE && r->result.text[0] != STEP_FETCHED)
         e = err_decode(r->result.text, r->result.len);
     else
         e = bind_read(&build_entry_type, r->result.text + 1, r->result.len - 1, &read);
+    bool fetched = r->result.len && r->result.text[0] == STEP_FETCHED;
     str_free(&r->result);
     if (e) {
         progress_end(b->progress, r->number, PROGRESS_FAILED, NULL);
@@ -326,14 +365,15 @@ fallible step_end(struct build *b, size_t stage, int wait_status)
                    .size = entry->size,
                    .tar_size = entry->tar_size,
                    .empty = entry->empty },
-        .newest_s = r->state->newest_s,
+        .newest_s = fetched ? entry->newest : r->state->newest_s,
         .what = r->created_by,
         .made_s = time(NULL),
     };
     use(b, r, &cached.layer, cached.newest_s);
     share_note(b, r->key, &cached, is_of_target(b, stage));
     err_ignore(build_cache_put(&b->cache, r->key, &cached), "the next build does it again");
+    strv_add(&b->done, r->key);
     build_cache_note(&b->cache, r->slot, &r->parts);
-    progress_end(b->progress, r->number, PROGRESS_DONE, NULL);
+    progress_end(b->progress, r->number, fetched ? PROGRESS_CACHED : PROGRESS_DONE, NULL);
     return NULL;
 }

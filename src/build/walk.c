@@ -52,6 +52,12 @@ static err *at_step(const struct build *b, size_t stage, err *e)
     return build_at(b, b->stages->items[stage].from, e);
 }
 
+/* Is the other one still at the step that is ours, too? */
+static bool is_behind(const struct stage_run *r)
+{
+    return r->behind && r->behind->pid && str_eq(r->behind->key, r->key);
+}
+
 /* As far as it goes without waiting. */
 static fallible advance(struct build *b, size_t stage, size_t limit)
 {
@@ -76,9 +82,13 @@ static fallible advance(struct build *b, size_t stage, size_t limit)
         warn_unset(b, i);
         if (done)
             continue;
-        if (!is_ready(b, stage, i) || b->working - b->fetches >= limit)
+        if (!is_ready(b, stage, i) || b->working - b->fetches >= limit || is_behind(r))
             return NULL;
         TRY(at_step(b, stage, step_begin(b, stage, i, &works)));
+        if (r->behind) {
+            strv_free(&b->unset); /* it is told when the step begins */
+            return NULL;
+        }
         warn_unset(b, i);
         if (works) {
             r->status = STAGE_WORKS;
@@ -126,56 +136,96 @@ static fallible finish(struct build *b, size_t stage)
     return NULL;
 }
 
+/* The output and the answer of each step at work. */
+static size_t list_fds(const struct build *b, struct pollfd **ret)
+{
+    size_t n = 0, room = 1;
+    for (size_t p = 0; p < b->plans_n; p++)
+        room += 2 * b->plans[p].stages->n;
+    struct pollfd *fds = mem_zalloc(room * sizeof *fds);
+    for (size_t p = 0; p < b->plans_n; p++)
+        for (size_t i = 0; i < b->plans[p].stages->n; i++) {
+            const struct stage_run *r = &b->plans[p].runs[i];
+            fds[n++] = (struct pollfd){ .fd = r->pid ? r->result_fd : -1, .events = POLLIN };
+            fds[n++] = (struct pollfd){ .fd = r->pid ? r->out_fd : -1, .events = POLLIN };
+        }
+    *ret = fds;
+    return n;
+}
+
+/* fds: the two of each stage of the plan at hand. */
+static fallible hear_steps(struct build *b, const struct pollfd *fds)
+{
+    for (size_t i = 0; i < b->stages->n; i++) {
+        struct stage_run *r = &b->runs[i];
+        if (fds[2 * i + 1].revents)
+            (void)drain(b, r, &r->out_fd, false);
+        if (fds[2 * i].revents && !drain(b, r, &r->result_fd, true))
+            TRY(finish(b, i));
+    }
+    return NULL;
+}
+
 /* Waits until something happens at a step. */
 static fallible wait_some(struct build *b, int signals)
 {
-    struct pollfd *fds = mem_zalloc((2 * b->stages->n + 1) * sizeof *fds);
-    size_t n = 0;
+    struct pollfd *fds = NULL;
+    size_t n = list_fds(b, &fds), at = 0;
     err *e = NULL;
-    for (size_t i = 0; i < b->stages->n; i++) {
-        fds[n++] = (struct pollfd){ .fd = b->runs[i].pid ? b->runs[i].result_fd : -1, .events = POLLIN };
-        fds[n++] = (struct pollfd){ .fd = b->runs[i].pid ? b->runs[i].out_fd : -1, .events = POLLIN };
-    }
     fds[n] = (struct pollfd){ .fd = signals, .events = POLLIN };
     if (poll(fds, n + 1, TICK_MS) < 0 && errno != EINTR)
         e = err_sys(errno, "wait for the steps");
     if (!e && fds[n].revents)
         e = err_new(ERR_CANCELLED, "the build was told to end");
-    for (size_t i = 0; !e && i < b->stages->n; i++) {
-        struct stage_run *r = &b->runs[i];
-        if (fds[2 * i + 1].revents)
-            (void)drain(b, r, &r->out_fd, false);
-        if (fds[2 * i].revents && !drain(b, r, &r->result_fd, true))
-            e = finish(b, i);
+    for (size_t p = 0; !e && p < b->plans_n; p++) {
+        build_use_plan(b, p);
+        e = hear_steps(b, fds + at);
+        at += 2 * b->stages->n;
     }
     free(fds);
     progress_tick(b->progress);
     return e;
 }
 
+static void end_one(struct stage_run *r)
+{
+    if (!r->pid)
+        return;
+    base_fetch_stop(r);
+    (void)kill(r->pid, SIGTERM); /* a RUN step ends its container first */
+    while (waitpid(r->pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    close_now(&r->result_fd);
+    close_now(&r->out_fd);
+    r->pid = 0;
+}
+
 /* After an error: no step may live on. */
 static void end_all(struct build *b)
 {
-    for (size_t i = 0; b->runs && i < b->stages->n; i++) {
-        struct stage_run *r = &b->runs[i];
-        if (!r->pid)
-            continue;
-        base_fetch_stop(r);
-        (void)kill(r->pid, SIGTERM); /* a RUN step ends its container first */
-        while (waitpid(r->pid, NULL, 0) < 0 && errno == EINTR)
-            ;
-        close_now(&r->result_fd);
-        close_now(&r->out_fd);
-        r->pid = 0;
-    }
+    for (size_t p = 0; p < b->plans_n; p++)
+        for (size_t i = 0; i < b->plans[p].stages->n; i++)
+            end_one(&b->plans[p].runs[i]);
 }
 
 static bool all_done(const struct build *b)
 {
-    for (size_t i = 0; i < b->stages->n; i++)
-        if (b->stages->items[i].used && b->runs[i].status != STAGE_DONE)
-            return false;
+    for (size_t p = 0; p < b->plans_n; p++)
+        for (size_t i = 0; i < b->plans[p].stages->n; i++)
+            if (b->plans[p].stages->items[i].used && b->plans[p].runs[i].status != STAGE_DONE)
+                return false;
     return true;
+}
+
+/* The stages of the plan at hand. */
+static fallible advance_all(struct build *b, size_t limit)
+{
+    for (size_t i = 0; i < b->stages->n; i++)
+        if (b->stages->items[i].used && b->runs[i].status != STAGE_DONE && b->runs[i].status != STAGE_WORKS)
+            TRY(advance(b, i, limit));
+    for (size_t i = 0; b->debug && !b->debugged && i < b->stages->n; i++)
+        TRY(debug_reached(b, i));
+    return NULL;
 }
 
 static fallible walk(struct build *b, int signals)
@@ -185,14 +235,11 @@ static fallible walk(struct build *b, int signals)
                    : jobs->v  ? (size_t)jobs->v
                               : SIZE_MAX;
     for (;;) {
-        for (size_t i = 0; i < b->stages->n; i++)
-            if (b->stages->items[i].used && b->runs[i].status != STAGE_DONE && b->runs[i].status != STAGE_WORKS)
-                TRY(advance(b, i, limit));
-        for (size_t i = 0; b->debug && !b->debugged && i < b->stages->n; i++)
-            TRY(debug_reached(b, i));
-        if (b->debugged)
-            return NULL;
-        if (all_done(b))
+        for (size_t p = 0; p < b->plans_n && !b->debugged; p++) {
+            build_use_plan(b, p);
+            TRY(advance_all(b, limit));
+        }
+        if (b->debugged || all_done(b))
             return NULL;
         if (b->working)
             TRY(wait_some(b, signals));

@@ -31,6 +31,8 @@ struct pull {
     struct registry_manifest *doc; /* the platform's manifest when top is an index, else NULL */
     struct oci_manifest *manifest;
     struct oci_image_config *config;
+    const struct strv *only; /* layers, by diffID; NULL: all */
+    char *config_text;
     bool fetched; /* anything at all */
 };
 
@@ -42,6 +44,7 @@ static void pull_free(struct pull *p)
     registry_manifest_free(p->doc);
     oci_manifest_free(p->manifest);
     oci_image_config_free(p->config);
+    free(p->config_text);
 }
 
 void pull_result_free(struct pull_result *r)
@@ -245,13 +248,12 @@ static fallible check_platform(const struct pull *p)
 
 static fallible get_config(struct pull *p)
 {
-    own_mem char *text = NULL;
     size_t len = 0;
     const struct oci_descriptor *d = p->manifest->config;
     TRY(check_is_image(p->manifest));
     TRY_AS(fetch(p, d, NULL, NULL), "config");
-    TRY(layout_read_blob(p->l, d->digest, &text, &len));
-    TRY(sent_wrong(oci_image_config_read(text, len, &p->config)));
+    TRY(layout_read_blob(p->l, d->digest, &p->config_text, &len));
+    TRY(sent_wrong(oci_image_config_read(p->config_text, len, &p->config)));
     if (p->config->rootfs->diff_ids.n != p->manifest->layers_n)
         return err_new(ERR_CORRUPT, "its config names %zu layers, its manifest %zu", p->config->rootfs->diff_ids.n,
                        p->manifest->layers_n);
@@ -304,6 +306,8 @@ static fallible get_layer(struct pull *p, struct pool *pool, size_t layer)
     const struct oci_descriptor *d = &p->manifest->layers[layer];
     const char *diff_id = p->config->rootfs->diff_ids.items[layer];
     struct watch w = { .p = p, .pool = pool, .layer = layer, .total = d->size };
+    if (p->only && !strv_has(p->only, diff_id))
+        return NULL;
     bool unpacked = layer_use(p->l, diff_id);
     if (seen_before(p, layer) || (unpacked && (p->o->drop_packed || layout_use_blob(p->l, d->digest, d->size)))) {
         tell(p, layer, PROGRESS_EXISTS, d->size, d->size);
@@ -389,16 +393,20 @@ static fallible set_name(struct pull *p, struct pull_result *result)
     return same ? NULL : layout_set_name(p->l, result->name, &target);
 }
 
-static fallible pull(struct pull *p, struct pull_result *result)
+static fallible begin(struct pull *p)
 {
-    own_mem char *line =
-        mem_printf("%s: Pulling from %s", p->ref->digest ? p->ref->digest : p->ref->tag, p->ref->repository);
     TRY(registry_open(p->ref, &p->o->registry, &p->registry));
     if (p->o->platform)
         TRY(platform_parse(p->o->platform, &p->platform));
     TRY(get_documents(p));
-    if (p->o->admit)
-        TRY(p->o->admit(p->o->admit_ctx, p->top, p->doc));
+    return p->o->admit ? p->o->admit(p->o->admit_ctx, p->top, p->doc) : NULL;
+}
+
+static fallible pull(struct pull *p, struct pull_result *result)
+{
+    own_mem char *line =
+        mem_printf("%s: Pulling from %s", p->ref->digest ? p->ref->digest : p->ref->tag, p->ref->repository);
+    TRY(begin(p));
     say(p, line);
     TRY(get_config(p));
     TRY(get_layers(p));
@@ -417,5 +425,28 @@ fallible pull_image(struct layout *l, const struct ref *ref, const struct pull_o
     if (e)
         return err_wrap(e, "image '%s'", shown);
     *ret = take(result);
+    return NULL;
+}
+
+/* ---- a part of it ---- */
+
+static fallible some(struct pull *p)
+{
+    TRY(begin(p));
+    TRY(get_config(p));
+    return p->only->n ? get_layers(p) : NULL;
+}
+
+fallible pull_some(struct layout *l, const struct ref *ref, const struct pull_options *options,
+                   const struct strv *diff_ids, char **ret_config)
+{
+    static const struct strv none = { 0 };
+    struct pull p = { .l = l, .ref = ref, .o = options, .only = diff_ids ? diff_ids : &none };
+    own_mem char *shown = ref_familiar(ref);
+    err *e = some(&p);
+    if (!e && ret_config)
+        *ret_config = take(p.config_text);
+    pull_free(&p);
+    TRY_AS(e, "image '%s'", shown);
     return NULL;
 }

@@ -37,4 +37,14 @@ OWN_TYPE(pull_result, struct pull_result *, pull_result_free)
 fallible pull_image(struct layout *l, const struct ref *ref, const struct pull_options *options,
                     struct pull_result **ret);
 
+/**
+ * pull_some - an image's config, and of its layers those that are named; no name is set, so the next sweep takes away
+ * what nobody else uses by then. Within layout_begin_adding().
+ * @diff_ids: NULL: none. Those that the image does not have are passed over.
+ * @ret_config: its text; NULL: it is not asked for. Caller frees.
+ * Errors: as of pull_image().
+ */
+fallible pull_some(struct layout *l, const struct ref *ref, const struct pull_options *options,
+                   const struct strv *diff_ids, char **ret_config);
+
 #endif
