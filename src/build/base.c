@@ -111,18 +111,15 @@ static void default_env(struct build_state *s)
 }
 
 /* --env: as an ENV behind each FROM of an image would do. A stage has it from there. */
-static fallible given_env(const struct build *b, struct build_state *s)
+static void given_env(const struct build *b, struct build_state *s)
 {
     for (size_t i = 0; i < b->o->image.env.n; i++) {
         const char *text = b->o->image.env.items[i], *equals = strchr(text, '=');
         const char *ours = equals ? NULL : getenv(text);
         own_mem char *pair = ours ? mem_printf("%s=%s", text, ours) : NULL;
-        if (!*text || equals == text)
-            return err_new(ERR_INVALID, "--env '%s': expected NAME=VALUE", text);
         if (equals || pair)
             strv_setenv(&s->config->config->env, equals ? text : pair);
     }
-    return NULL;
 }
 
 static fallible check_platform(struct build *b, const struct stage *s, const struct image *image)
@@ -158,7 +155,7 @@ fallible build_from(struct build *b, size_t index)
     }
     if (s->base_kind != BASE_STAGE) {
         default_env(r->state);
-        TRY(given_env(b, r->state));
+        given_env(b, r->state);
     }
     if (b->o->image.inherit_labels.set && !b->o->image.inherit_labels.v)
         strmap_free(&r->state->config->config->labels);

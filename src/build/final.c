@@ -27,9 +27,24 @@ bool final_is_docker(const struct build *b)
     return is_docker(b->o);
 }
 
+/* A word that says nothing would be taken for nothing. */
+static fallible check_words(const char *option, const struct strv *words, const char *expected)
+{
+    for (size_t i = 0; i < words->n; i++)
+        if (strchr("=", words->items[i][0])) /* or its end */
+            return err_new(ERR_INVALID, "%s '%s': expected %s", option, words->items[i], expected);
+    return NULL;
+}
+
 fallible final_check(const struct build_options *o)
 {
     const struct build_image_options *i = &o->image;
+    TRY(check_words("--label", &o->labels, "KEY[=VALUE]"));
+    TRY(check_words("--env", &i->env, "NAME[=VALUE]"));
+    TRY(check_words("--unsetenv", &i->unset_env, "NAME"));
+    TRY(check_words("--unsetlabel", &i->unset_labels, "KEY"));
+    TRY(check_words("--unsetannotation", &i->unset_annotations, "KEY"));
+    TRY(check_words("--os-feature", &i->os_features, "FEATURE or FEATURE-"));
     if (i->identity_label.set && i->identity_label.v)
         return err_new(ERR_UNSUPPORTED, "--identity-label: husk writes no label with its own version, which would make "
                                         "other bytes of the same input: give one with --label");

@@ -117,5 +117,6 @@ fallible how_check(const struct build *b)
         return err_new(ERR_INVALID, "--stdin: the %s is standard input already",
                        str_eq(b->o->context, "-") ? "context" : "Dockerfile");
     TRY(check_allow(&h->allow));
-    return check_isolation(h->isolation);
+    TRY(check_isolation(h->isolation));
+    return build_run_check(&b->o->create);
 }

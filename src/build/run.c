@@ -47,6 +47,25 @@ static fallible make_config(const struct run_step *s, struct container_config **
     return NULL;
 }
 
+fallible build_run_check(const struct create_options *options)
+{
+    own(container_config) struct container_config *config = NULL;
+    const struct strv none = { 0 };
+    static char program[] = "true";
+    char *words[] = { program };
+    struct run_step s = { .layers = &none, .options = options, .network = "none", .workdir = "/" };
+    s.argv = (struct strv){ .items = words, .n = 1 };
+    TRY(make_config(&s, &config));
+    for (size_t i = 0; i < config->mounts_n; i++)
+        if (strcmp(config->mounts[i].type, "volume") == 0)
+            return err_new(
+                ERR_UNSUPPORTED,
+                "--volume: '%s' is no path: a build has no volumes: RUN --mount=type=cache keeps files between "
+                "builds",
+                config->mounts[i].source);
+    return NULL;
+}
+
 static fallible make_root(const struct run_step *s, struct rootfs_source *ret)
 {
     struct layout *l;
@@ -237,9 +256,13 @@ static fallible run_spec(const struct running *r, const struct container_config 
 {
     own(oci_spec) struct oci_spec *spec = NULL;
     struct runtime_created created = { .pidfd = -1 };
-    struct spec_input in = {
-        .id = r->id, .config = config, .root = root, .dir = r->state_dir, .volumes = "", .limits = limits
-    };
+    struct spec_input in = { .id = r->id,
+                             .config = config,
+                             .root = root,
+                             .dir = r->state_dir,
+                             .folder = r->s->dir,
+                             .volumes = "",
+                             .limits = limits };
     TRY(spec_make(&in, &spec));
     if (ids_in_userns() && str_eq(r->s->network, "host"))
         bind_sys(spec);
@@ -276,6 +299,8 @@ static fallible run_here(struct running *r, int *ret_code)
         e = open_network(r);
     if (!e)
         e = run_mounts_prepare(r->s);
+    if (!e)
+        e = overlays_make(config, r->s->dir);
     if (!e)
         e = run_limited(r, config, &root, ret_code);
     rootfs_source_free(&root);

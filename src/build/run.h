@@ -50,6 +50,8 @@ struct run_step {
     int out_fd;                   /* stdout and stderr */
     bool stdin_too;               /* it has our standard input */
 };
+/* What the options say of each step's container, before there is one. INVALID, UNSUPPORTED. */
+fallible build_run_check(const struct create_options *options);
 /* Runs it to its end. *ret_code: 0..255. Errors: EXEC_MISSING ...; CANCELLED: we were told to end. */
 fallible build_run(const struct run_step *s, int *ret_code);
 /* Ends and removes what killed builds left running. */

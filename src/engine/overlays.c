@@ -68,3 +68,15 @@ fallible container_prepare_mounts(struct container *c)
         TRY_AS(prepare(c, i, &cleared), "mount '%s'", config->mounts[i].target);
     return NULL;
 }
+
+/* volume_mount() and images are for containers that stay. */
+fallible overlays_make(const struct container_config *config, const char *folder)
+{
+    for (size_t i = 0; i < config->mounts_n; i++) {
+        const struct container_mount *m = &config->mounts[i];
+        own_mem char *dir = overlay_dir(folder, i);
+        if (m->overlay && !m->upper)
+            TRY_AS(make_layer(&(struct layer){ m->source, dir }), "mount '%s'", m->target);
+    }
+    return NULL;
+}

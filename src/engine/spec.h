@@ -37,6 +37,9 @@ bool spec_wants_cgroup(const struct container_config *c);
 
 /* Where the layer of the container's n-th mount is (O): "FOLDER/overlays/N". Caller frees. */
 char *overlay_dir(const char *folder, size_t n);
+/* Makes those layers, empty, for a container that has no row: folder is its own and new. We are root of the namespace
+ * that it will be in. INVALID: what is to be below one is no directory. */
+fallible overlays_make(const struct container_config *config, const char *folder);
 
 /* Whether its /etc/passwd and /etc/group are written by husk. */
 bool container_has_accounts(const struct container_config *c);

@@ -138,7 +138,7 @@ static void add_new_fs(struct oci_spec *spec, struct oci_mount *to, const struct
         strv_add(&to->options, "newinstance");
 }
 
-/* The container's own layer over it: made by overlays_prepare(). */
+/* The container's own layer over it: made by container_prepare_mounts(), or overlays_make(). */
 static void add_overlay(const struct spec_input *in, struct oci_mount *to, const struct container_mount *m,
                         const char *source)
 {

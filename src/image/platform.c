@@ -47,6 +47,30 @@ static const char *variant_or_default(const char *architecture, const char *vari
     return str_eq(architecture, "arm") ? "v7" : "";
 }
 
+/* Words that stand alone: a machine's, or a system's. Source: Go's GOARCH and GOOS. */
+static bool is_machine(const char *word)
+{
+    static const char *const words[] = { "386",     "amd64",   "arm",      "arm64",   "loong64",
+                                         "mips",    "mips64",  "mips64le", "mipsle",  "ppc64",
+                                         "ppc64le", "riscv64", "s390x",    "sparc64", "wasm" };
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+        if (strcmp(word, words[i]) == 0)
+            return true;
+    for (size_t i = 0; i < ARRAY_SIZE(aliases); i++)
+        if (strcmp(word, aliases[i].word) == 0)
+            return true;
+    return false;
+}
+
+static bool is_system(const char *word)
+{
+    static const char *const words[] = { "linux", "windows", "darwin", "freebsd", "netbsd", "openbsd", "solaris" };
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+        if (strcmp(word, words[i]) == 0)
+            return true;
+    return false;
+}
+
 fallible platform_parse(const char *text, char **ret)
 {
     own_strv struct strv words = { 0 };
@@ -57,7 +81,12 @@ fallible platform_parse(const char *text, char **ret)
     if (!complete || strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_-./") != strlen(text))
         return err_new(ERR_INVALID, "platform '%.100s' is not of the form OS/ARCHITECTURE[/VARIANT], as %s", text,
                        HOST);
-    bool bare = words.n == 1 && strcmp(text, "linux") != 0; /* "arm64" alone */
+    bool bare = words.n == 1 && !is_system(text); /* "arm64" alone */
+    if (bare && !is_machine(text))
+        return err_new(ERR_INVALID,
+                       "platform '%.100s' is neither a system nor a machine that is known: say "
+                       "OS/ARCHITECTURE[/VARIANT], as %s",
+                       text, HOST);
     const char *os = bare ? "linux" : words.items[0];
     const char *architecture = bare ? words.items[0] : words.n > 1 ? words.items[1] : HOST_ARCHITECTURE;
     const char *variant = words.n > 2 ? words.items[2] : NULL;

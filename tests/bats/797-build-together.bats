@@ -83,3 +83,50 @@ D
         "$h" system check
     done
 }
+
+# made_by WHO DOCKERFILE OPTION...: builds it without a network; its standard output is the image's /out.
+made_by() {
+    local h=$1 text=$2
+    shift 2
+    "$h" build -q --network none -t how:1 "$@" -f - "$T/c" <<<"$text" >/dev/null && "$h" run --rm --network none how:1 cat /out
+}
+
+@test "build: a volume with a layer of the step's own over it is written to in vain" {
+    local h
+    mkdir -m 755 "$T/c/vol"
+    echo theirs >"$T/c/vol/f"
+    chmod 777 "$T/c/vol"
+    for h in $WHO; do
+        [[ $(made_by "$h" $'FROM busybox\nRUN echo mine >/v/g && cat /v/f /v/g >/out\nRUN ls /v >>/out' --no-cache -v "$T/c/vol:/v:O") == $'theirs\nmine\nf' ]]
+        [[ $(<"$T/c/vol/f") == theirs && $(ls "$T/c/vol") == f ]]
+        run "$h" build -q --no-cache --network none -v "$T/c/vol:/v:ro" -f - "$T/c" <<<$'FROM busybox\nRUN echo mine >/v/g'
+        expect 1 'exited with 1'
+    done
+}
+
+@test "build: options that are wrong are told before anything is done" {
+    local h options words
+    while IFS='|' read -r options words; do
+        for h in $WHO; do
+            # shellcheck disable=SC2086 # words
+            run "$h" build --progress plain $options "$T/c"
+            [[ $status -eq 1 && $output == *"$words"* && $output != *'#1 '* ]] || { echo "$options: $status: $output"; return 1; }
+        done
+    done <<'END'
+--memory 1|--memory: less than 6m
+--ulimit nofile|--ulimit: 'nofile': it is NAME=SOFT[:HARD]
+--shm-size -1|--shm-size: it must be more than 0
+--cap-add FOO|--cap-add: 'FOO' is no capability
+--add-host x|--add-host: 'x': it is NAME:IP
+--dns foo|--dns: 'foo' is no IP address
+--volume foo|must be absolute
+--volume name:/x|a build has no volumes: RUN --mount=type=cache
+--security-opt foo=bar|--security-opt: 'foo=bar' is not one of
+--cgroup-parent ../x|'../x' has '..' in it
+--label =x|--label '=x': expected KEY[=VALUE]
+--env =x|--env '=x': expected NAME[=VALUE]
+--os-feature=|--os-feature '': expected FEATURE
+--unsetenv=|--unsetenv '': expected NAME
+--platform foo|platform 'foo' is neither a system nor a machine
+END
+}
