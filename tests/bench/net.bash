@@ -4,17 +4,17 @@
 # All of it is in a network namespace of its own, which is the host here: 198.51.100.1, a default route, and beside it a
 # bare pair of interfaces to a second namespace, which is what the others are compared with.
 
+net_space() { # NAME: a network namespace; the variable of that name is a process in it
+    unshare --net sleep infinity </dev/null &
+    local pid=$!
+    pids+=("$pid")
+    until [[ $(readlink "/proc/$pid/ns/net") != "$(readlink /proc/self/ns/net)" ]]; do sleep 0.02; done
+    nsenter --target "$pid" --net ip link set lo up
+    printf -v "$1" %s "$pid"
+}
 net_begin() {
-    local pid
-    unshare --net sleep infinity </dev/null &
-    net_host=$!
-    unshare --net sleep infinity </dev/null &
-    net_bare=$!
-    pids+=("$net_host" "$net_bare")
-    for pid in "$net_host" "$net_bare"; do
-        until [[ $(readlink "/proc/$pid/ns/net") != "$(readlink /proc/self/ns/net)" ]]; do sleep 0.02; done
-    done
-    net_in ip link set lo up
+    net_space net_host
+    net_space net_bare
     net_in ip link add bare0 type veth peer name bare1 netns "$net_bare"
     net_in ip address add 198.51.100.1/24 dev bare0
     net_in ip link set bare0 up
@@ -38,17 +38,67 @@ net_start() {
     net_husk rm -f b-keep >/dev/null
 }
 
-# net_rate PID-OF-SERVER'S-NETWORK PID-OF-CLIENT'S ADDRESS PORT: Gbit/s
+# What there is without any engine: two spaces on a bridge, and one outside. floor: nothing else is in the way of a
+# packet; ruled: the same with the fewest rules that a published port is possible with, which track connections.
+net_floor() { # NAME: NAME_host, NAME_a, NAME_b, NAME_out
+    local end host
+    for end in host a b out; do net_space "$1_$end"; done
+    host=$1_host
+    at() { nsenter --target "${!host}" --net "$@"; }
+    ! at test -e /proc/sys/net/bridge || at sysctl -qw net.bridge.bridge-nf-call-{ip,ip6,arp}tables=0
+    at sysctl -qw net.ipv4.ip_forward=1
+    at ip link add br0 type bridge
+    at ip address add 10.9.0.1/24 dev br0
+    at ip link set br0 up
+    for end in a b out; do
+        local space=$1_$end to=10.9.0.1 own=10.9.0.2/24
+        [[ $end != b ]] || own=10.9.0.3/24
+        [[ $end != out ]] || to=192.0.2.1 own=192.0.2.2/24
+        at ip link add "v$end" type veth peer name eth0 netns "${!space}"
+        if [[ $end == out ]]; then at ip address add 192.0.2.1/24 dev vout; else at ip link set "v$end" master br0; fi
+        at ip link set "v$end" up
+        nsenter --target "${!space}" --net sh -c "ip address add $own dev eth0; ip link set eth0 up; ip route add default via $to"
+    done
+    [[ $1 == ruled ]] || return 0
+    at sysctl -qw net.ipv4.conf.br0.route_localnet=1
+    at nft -f - <<'END'
+table inet floor {
+    chain forward {
+        type filter hook forward priority 0
+        ct state established accept
+    }
+    chain prerouting {
+        type nat hook prerouting priority -100
+        fib daddr type local tcp dport 5301 dnat ip to 10.9.0.2:5201
+    }
+    chain output {
+        type nat hook output priority -100
+        fib daddr type local tcp dport 5301 dnat ip to 10.9.0.2:5201
+    }
+    chain postrouting {
+        type nat hook postrouting priority 100
+        ip saddr 127.0.0.0/8 masquerade
+    }
+}
+END
+}
+
+# net_rate PID-OF-SERVER'S-NETWORK PID-OF-CLIENT'S ADDRESS PORT: Gbit/s, and CPU for each GB in ms: of client and server,
+# and of the machine's network (softirq), so that what else runs matters little.
 net_rate() {
-    local server pid=$1
-    nsenter --target "$pid" --net iperf3 -s -1 -p 5201 >/dev/null 2>&1 &
+    local server pid=$1 before TIMEFORMAT='%U %S'
+    { time nsenter --target "$pid" --net iperf3 -s -1 -p 5201 >/dev/null 2>&1; } 2>"$tmp/net.server" &
     server=$!
     until nsenter --target "$pid" --net ss -Hltn 'sport = 5201' | grep -q .; do sleep 0.02; done
-    nsenter --target "$2" --net iperf3 -c "$3" -p "$4" -t "${HUSK_BENCH_NET_SECONDS:-2}" --json |
-        jq -r '.end.sum_received.bits_per_second / 1e9'
+    before=$(net_softirq)
+    { time nsenter --target "$2" --net iperf3 -c "$3" -p "$4" -t "${HUSK_BENCH_NET_SECONDS:-1}" --json >"$tmp/net.json"; } 2>"$tmp/net.client"
     wait "$server" || true
+    jq -r '.end.sum_received | "\(.bits_per_second / 1e9) \(.bytes / 1e9)"' "$tmp/net.json" | cat - "$tmp/net.client" "$tmp/net.server" |
+        tr '\n' ' ' | awk -v soft=$(($(net_softirq) - before)) -v hz="$(getconf CLK_TCK)" \
+            '{ print $1 "\t" (soft / hz + $3 + $4 + $5 + $6) * 1000 / $2 }'
 }
-# net_one NAME PID PID ADDRESS PORT: the best of all rounds is what counts: others only take away from it
+net_softirq() { awk '{ print $8; exit }' /proc/stat; }
+# net_one NAME PID PID ADDRESS PORT: medians and the best of all rounds: others only take away from those
 net_one() { printf '%s\t%s\n' "$1" "$(net_rate "${@:2}")" >>"$out/netrate.all"; }
 net_address() { nsenter --target "$1" --net ip -4 -j address show dev eth0 | jq -r '.[0].addr_info[0].local'; }
 net_throughput() {
@@ -65,9 +115,16 @@ net_throughput() {
         net_podman run -d --name b-b --network podman busybox sleep 100000 >/dev/null
         pa=$(net_podman inspect --format '{{.State.Pid}}' b-a) pb=$(net_podman inspect --format '{{.State.Pid}}' b-b)
     fi
+    net_floor floor
+    net_floor ruled
     : >"$out/netrate.all"
-    for ((round = 0; round < 4; round++)); do
-        net_one "a bare pair" "$net_bare" "$net_host" 198.51.100.2 5201
+    for ((round = 0; round < rounds; round++)); do
+        net_one "a bare pair" "$floor_out" "$floor_host" 192.0.2.2 5201
+        net_one "a bare bridge: neighbours" "$floor_a" "$floor_b" 10.9.0.2 5201
+        net_one "a bare bridge: outside, routed" "$floor_a" "$floor_out" 10.9.0.2 5201
+        net_one "a bare bridge, DNAT: neighbours" "$ruled_a" "$ruled_b" 10.9.0.2 5201
+        net_one "a bare bridge, DNAT: 127.0.0.1 to a port" "$ruled_a" "$ruled_host" 127.0.0.1 5301
+        net_one "a bare bridge, DNAT: outside to a port" "$ruled_a" "$ruled_out" 192.0.2.1 5301
         net_one "husk: container to container" "$a" "$b" "$(net_address "$a")" 5201
         net_one "husk: 127.0.0.1 to a published port" "$a" "$net_host" 127.0.0.1 5301
         net_one "husk: outside to a published port" "$a" "$net_bare" 198.51.100.1 5301
@@ -76,13 +133,19 @@ net_throughput() {
         net_one "podman: 127.0.0.1 to a published port" "$pa" "$net_host" 127.0.0.1 5302
         net_one "podman: outside to a published port" "$pa" "$net_bare" 198.51.100.1 5302
     done
-    awk -F'\t' '$2 > most[$1] { most[$1] = $2 } !seen[$1]++ { order[++n] = $1 }
-        END { for (i = 1; i <= n; i++) printf "%-40s %6.2f Gbit/s  %.2f of a bare pair\n", order[i], most[order[i]],
-            most[order[i]] / most["a bare pair"] }' "$out/netrate.all"
+    net_rates
     net_husk rm -f b-a b-b >/dev/null
     ! has podman || net_podman rm -f --time 0 b-a b-b >/dev/null
 }
-net_processes() { pgrep -cf "husk-(monitor|dns|usernet)( |$)"; }
+net_rates() {
+    sort -t "$(printf '\t')" -k 1,1 -k 2,2g "$out/netrate.all" | awk -F'\t' -v bare="a bare pair" '
+        { n[$1]++; rate[$1, n[$1]] = $2; if (!($1 in cpu) || $3 < cpu[$1]) cpu[$1] = $3 }
+        function middle(name) { return rate[name, int((n[name] + 1) / 2)] }
+        function of(name) { return sprintf("%-42s median %6.2f Gbit/s %.2f, best %6.2f %.2f, CPU a GB, least %4.0f ms %.2f", name, middle(name),
+            middle(name) / middle(bare), rate[name, n[name]], rate[name, n[name]] / rate[bare, n[bare]], cpu[name], cpu[name] / cpu[bare]) }
+        END { print of(bare); fflush(); for (name in n) if (name != bare) print of(name) | "sort" }'
+}
+net_processes() { pgrep --ns "$net_host" --nslist net -cf "husk-(monitor|dns|usernet)( |$)"; }
 
 # Names: questions a second, by as many as are under way at once, and what the resolver itself takes.
 net_names() {
