@@ -729,6 +729,14 @@ skip_unless_runc() { command -v runc >/dev/null || skip "runc is not installed";
         [[ $output != *"is not known"* ]] || { echo "$word: $output"; return 1; }
     done
     [[ $(jq '.linux.memoryPolicy.modes | length' <<<"$features") == 7 ]]
+    # a mount with each option, but for those of binds and of other file systems
+    jq --argjson words "$(jq '.mountOptions - ["bind", "rbind", "idmap", "ridmap", "iversion", "remount"]' <<<"$features")" \
+        '.root.readonly = false | .mounts += [$words[] | {destination: "/t/\(.)", type: "tmpfs", source: "x", options: [.]}]' "$B/plain" >"$B/config.json"
+    run oci run -b "$B" c1
+    expect 0
+    change '.mounts[-1].options = ["nosuch"]' # naive: a word that only features knows
+    run oci run -b "$B" c1
+    expect 1 nosuch
 }
 
 @test "the command line: what is wrong" {
