@@ -253,22 +253,15 @@ static fallible deliver_new_dir(struct build *b, const char *dest)
     return part_finish(&part);
 }
 
-/* Only what is empty is filled; what a killed build left there unfinished is as good as nothing. */
-static fallible must_be_empty(const char *dest, int fd)
+/* But for what other builds are filling it with, or were when they were killed. */
+static fallible is_empty(int fd, bool *ret)
 {
     own_strv struct strv names = { 0 };
-    size_t parts = 0;
+    *ret = true;
     TRY(diff_names(fd, &names));
     for (size_t i = 0; i < names.n; i++)
-        parts += part_is_inside(names.items[i]);
-    if (names.n == parts)
-        return NULL;
-    if (parts)
-        return err_new(ERR_CONFLICT,
-                       "directory '%s' was being filled by a build, which is at work or was killed: wait for it, or "
-                       "remove what is in there",
-                       dest);
-    return err_new(ERR_CONFLICT, "directory '%s' is not empty: name one that is empty, or not there yet", dest);
+        *ret = *ret && part_is_inside(names.items[i]);
+    return NULL;
 }
 
 /* One that is there stays the same: it may be a mount point, somebody's working directory, and has a mode and an owner
@@ -276,14 +269,11 @@ static fallible must_be_empty(const char *dest, int fd)
 static fallible deliver_into_dir(struct build *b, const char *dest, int fd)
 {
     own(part) struct part part = { .dir_fd = -1, .fd = -1 };
-    own_strv struct strv names = { 0 };
-    TRY(must_be_empty(dest, fd));
+    bool empty = false;
     TRY(part_begin(dest, PART_DIR, true, &part));
-    TRY(diff_names(fd, &names));
-    if (names.n > 1)
-        return err_new(ERR_CONFLICT, "another build fills directory '%s'", dest);
     TRY(fill_dir(b, part.path));
-    return part_spill(&part);
+    TRY(is_empty(fd, &empty));
+    return empty ? part_spill(&part) : part_merge(&part);
 }
 
 static fallible deliver_local(struct build *b, const char *dest)

@@ -136,6 +136,74 @@ fallible part_spill(struct part *p)
     return e;
 }
 
+/* ---- into what is there ---- */
+
+/* What a name is, without following a link. *ret_there false: nothing. */
+static fallible look(int dir_fd, const char *name, bool *ret_there, bool *ret_dir)
+{
+    struct stat st;
+    *ret_there = fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    if (!*ret_there && errno != ENOENT)
+        return err_sys(errno, "look at '%s'", name);
+    *ret_dir = *ret_there && S_ISDIR(st.st_mode);
+    return NULL;
+}
+
+typedef err *pair_fn(int from, int to, const char *name, const char *path, bool there, bool both_dirs);
+
+/* Directories that both have are gone into, and told after what is in them. */
+static fallible each_pair(int from, int to, const char *path, pair_fn *fn)
+{
+    own_strv struct strv names = { 0 };
+    TRY(diff_names(from, &names));
+    for (size_t i = 0; i < names.n; i++) {
+        const char *name = names.items[i];
+        own_mem char *below = mem_printf("%s%s%s", path, *path ? "/" : "", name);
+        bool there, dir_there, there_from, dir;
+        TRY(look(from, name, &there_from, &dir));
+        TRY(look(to, name, &there, &dir_there));
+        if (there && dir != dir_there)
+            return err_new(ERR_CONFLICT, "'%s' is %s directory there, and %s in the image", below, dir ? "no" : "a",
+                           dir ? "one" : "none");
+        if (there && dir) {
+            own_fd int a = openat(from, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+            own_fd int b = openat(to, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+            if (a < 0 || b < 0)
+                return err_sys(errno, "open '%s'", below);
+            TRY(each_pair(a, b, below, fn));
+        }
+        TRY(fn(from, to, name, below, there, there && dir));
+    }
+    return NULL;
+}
+
+static err *only_look(int from, int to, const char *name, const char *path, bool there, bool both_dirs)
+{
+    (void)from, (void)to, (void)name, (void)path, (void)there, (void)both_dirs;
+    return NULL;
+}
+
+static err *put(int from, int to, const char *name, const char *path, bool there, bool both_dirs)
+{
+    (void)there;
+    if (both_dirs ? unlinkat(from, name, AT_REMOVEDIR) < 0 : renameat(from, name, to, name) < 0)
+        return err_sys(errno, "put '%s' in its place", path);
+    return NULL;
+}
+
+fallible part_merge(struct part *p)
+{
+    own_fd int to = openat(p->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (to < 0)
+        return err_sys(errno, "open it");
+    TRY(each_pair(p->fd, to, "", only_look));
+    TRY(each_pair(p->fd, to, "", put));
+    if (unlinkat(p->dir_fd, p->name, AT_REMOVEDIR) < 0)
+        return err_sys(errno, "remove '%s'", p->path);
+    is_done(p);
+    return NULL;
+}
+
 void part_clear(struct part *p)
 {
     if (p->name && p->fd >= 0)

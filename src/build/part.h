@@ -25,6 +25,9 @@ fallible part_begin(const char *dest, enum part_kind kind, bool in_dir, struct p
 fallible part_finish(struct part *p);
 /* All that is in it goes into the directory around it, or nothing does. */
 fallible part_spill(struct part *p);
+/* The same into one that is not empty: directories of both become one, files of the same name are replaced, each at
+ * once. CONFLICT, before anything is moved: one has a directory where the other has none. */
+fallible part_merge(struct part *p);
 /* Closes; what has no name yet is removed. */
 void part_clear(struct part *p);
 static inline void own_drop_part(struct part *p)

@@ -31,10 +31,15 @@ setup() { umask 022; }
         [[ $(tar -tf "$o.tar" | sed 's,^\./,,' | grep . | xargs) == "d/ d/f d/made" ]]
         "$h" build -q -o - "$T/c" >"$o.stdout.tar"
         cmp "$o.tar" "$o.stdout.tar"
-        # what is there is not touched
-        run "$h" build -q -o "$o" "$T/c"
-        expect 1 "is not empty"
-        [[ $(<"$o/d/f") == content ]]
+        # what else is there stays, what has the same name is replaced
+        [[ $h == husk ]] && echo else >"$o/d/else" || as_user sh -c "echo else >$o/d/else"
+        "$h" build -q -o "$o" -f - "$T/c" <<<$'FROM scratch\nCOPY <<E /d/f\nnew\nE\nCOPY f /g/f'
+        [[ $(<"$o/d/f") == new && $(<"$o/d/else") == else && -e $o/d/made && $(<"$o/g/f") == content ]]
+        run "$h" build -q -o "$o" -f - "$T/c" <<<$'FROM scratch\nCOPY f /a\nCOPY f /d/f/x'
+        expect 1 "'d/f' is no directory there, and one in the image"
+        run "$h" build -q -o "$o" -f - "$T/c" <<<$'FROM scratch\nCOPY f /d'
+        expect 1 "'d' is a directory there, and none in the image"
+        [[ ! -e $o/a && -z $(compgen -G "$o/.husk-part-*") ]]
         "$h" system check
     done
 }

@@ -57,7 +57,7 @@ setup_file() {
     [[ -e ${other}2.husk-part-$gone ]]
 }
 
-@test "build --output: killed while an empty directory is filled, the next build fills it, or says why not" {
+@test "build --output: killed while an empty directory is filled, the next build fills it" {
     local n killed=0 parts=0 half=0 inode want
     husk build -q -o "$T/tmp/all" "$T/c" >/dev/null
     want=$(cd "$T/tmp/all" && find . | sort)
@@ -76,8 +76,8 @@ setup_file() {
     # between two of the renames
     ! strace -qq -o /dev/null -e trace=renameat2 -e inject=renameat2:signal=KILL:when=2 -P "$T/tmp/there" \
         "$HUSK" build -q -o "$T/tmp/there" "$T/c" </dev/null >/dev/null 2>&1 3>&-
-    run husk build -q -o "$T/tmp/there" "$T/c"
-    expect 1 "was being filled by a build"
+    husk build -q -o "$T/tmp/there" "$T/c" >/dev/null
+    [[ $(cd "$T/tmp/there" && find . | sort) == "$want" ]]
     [[ $(stat -c '%i %a %u' "$T/tmp/there") == "$inode" ]]
 }
 
@@ -117,8 +117,8 @@ setup_file() {
     mkdir -m 700 "$T/tmp/mine"
     husk build -q -o "$T/tmp/mine" "$T/c" >/dev/null
     [[ -x $T/tmp/mine/a && $(stat -c %a "$T/tmp/mine") == 700 && $(find "$T/tmp/mine" -maxdepth 1 | wc -l) == 3 ]]
-    run husk build -q -o "$T/tmp/mine" "$T/c"
-    expect 1 "is not empty"
+    husk build -q -o "$T/tmp/mine" "$T/c" >/dev/null
+    [[ $(stat -c %a "$T/tmp/mine") == 700 && $(find "$T/tmp/mine" -maxdepth 1 | wc -l) == 3 ]]
     husk build -q -o "type=local,dest=$T/tmp/slash/" "$T/c" >/dev/null
     [[ $(stat -c %a "$T/tmp/slash") == 755 && -x $T/tmp/slash/a ]]
     run husk build -q -o "$T/tmp/no/such" "$T/c"
