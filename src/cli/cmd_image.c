@@ -4,6 +4,7 @@
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "cli/cli.h"
+#include "cli/elsewhere.h"
 #include "cli/inspect_docs.h"
 #include "engine/image_name.h"
 #include "engine/image_remove.h"
@@ -250,17 +251,10 @@ LOOK_COMMAND(verify, "verify", "Check the signatures of an image");
 const char *const image_trust_words[] = { "key", "serve", "sign", "verify", NULL };
 
 static const struct command *const image_commands[] = {
-    &look_blame,        &look_cat,
-    &look_diff,         &cmd_image_exists,
-    &look_files,        &cmd_history,
-    &cmd_image_inspect, &cmd_image_ls,
-    &cmd_image_mount,   &cmd_image_umount,
-    &cmd_image_unmount, &cmd_image_prune,
-    &cmd_image_rm,      &cmd_tag,
-    &cmd_untag,         &look_tree,
-    &look_waste,        &look_serve,
-    &look_key,          &look_sign,
-    &look_verify,       NULL,
+    &look_blame,        &look_cat,     &look_diff,       &cmd_image_exists, &look_files,        &cmd_history,
+    &cmd_image_inspect, &cmd_image_ls, &cmd_image_mount, &cmd_image_umount, &cmd_image_unmount, &cmd_image_prune,
+    &cmd_image_rm,      &cmd_tag,      &cmd_untag,       &look_tree,        &look_waste,        &look_serve,
+    &look_key,          &look_sign,    &look_verify,     &elsewhere_scp,    &elsewhere_trust,   NULL,
 };
 
 const struct command cmd_image = {

@@ -80,6 +80,18 @@ images a b                        | 1 | unexpected argument 'b'
 ROWS
 }
 
+@test "docker's and podman's other words below a noun" {
+    [[ $("$HUSK" image list) == "$("$HUSK" image ls)" && $("$HUSK" container list) == "$("$HUSK" ps)" ]]
+    [[ $("$HUSK" volume list) == "$("$HUSK" volume ls)" ]]
+    "$HUSK" tag app localhost/short-lived
+    check_table <<'ROWS'
+image remove localhost/short-lived | 0 | =Untagged: localhost/short-lived:latest
+image trust show                   | 125 | policy.json says whose are taken
+image scp a b                      | 125 | 'husk copy IMAGE ssh://HOST/IMAGE'
+list                               | 125 | 'list' is not a command
+ROWS
+}
+
 @test "a name without a registry is localhost's, too, where nothing else has it" {
     [[ $("$HUSK" image inspect --format '{{.Id}}' team/base:v1) == "$("$HUSK" image inspect --format '{{.Id}}' base)" ]]
     "$HUSK" tag app localhost/base:latest
