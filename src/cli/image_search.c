@@ -26,7 +26,7 @@ static const struct opt search_rows[] = {
     OPT_STRS('f', "filter", T, filters, "KEY=VALUE",
              "Only those with is-official=true|false, stars=NUMBER or more, is-automated=true|false (none is)"),
     OPT_STR(0, "format", T, format, "json|TEMPLATE", "Print this for each"),
-    OPT_I64(0, "limit", T, limit, "NUMBER", "At most so many of each registry, 1 to 100 (default 25)"),
+    OPT_I64(0, "limit", T, limit, "NUMBER", "At most so many of each registry, 1 to 100 (default 25; tags: all)"),
     OPT_FLAG(0, "list-tags", T, list_tags, "The tags of a repository instead"),
     OPT_FLAG(0, "no-trunc", T, no_trunc, "Whole descriptions"),
     REMOTE_OPTIONS(T),
@@ -197,19 +197,23 @@ static fallible find_targets(const struct search_opts *o, const char *text, stru
     return NULL;
 }
 
-static fallible search_all(const struct search_opts *o, const struct target *targets, size_t n)
+static fallible read_limit(const struct search_opts *o, int64_t *ret)
+{
+    *ret = o->limit.set ? o->limit.v : LIMIT_DEFAULT;
+    return *ret >= 1 && *ret <= LIMIT_MAX
+               ? NULL
+               : err_new(ERR_INVALID, "--limit: %lld is not between 1 and %d", (long long)*ret, LIMIT_MAX);
+}
+
+static fallible search_all(const struct search_opts *o, const struct target *targets, size_t n, size_t limit)
 {
     own_json json_t *all = json_array();
     struct filter filter;
-    int64_t limit = o->limit.set ? o->limit.v : LIMIT_DEFAULT;
     TRY(read_filters(&o->filters, &filter));
-    if (limit < 1 || limit > LIMIT_MAX)
-        return err_new(ERR_INVALID, "--limit: %lld is not between 1 and %d", (long long)limit, LIMIT_MAX);
     TRY(image_confine(NULL, -1));
     for (size_t i = 0; i < n; i++) {
         own_json json_t *rows = NULL;
-        err *e =
-            registry_search(targets[i].registry, targets[i].term, (size_t)limit, &targets[i].remote->options, &rows);
+        err *e = registry_search(targets[i].registry, targets[i].term, limit, &targets[i].remote->options, &rows);
         if (e && n == 1)
             return e;
         if (e) {
@@ -226,11 +230,18 @@ static fallible search_all(const struct search_opts *o, const struct target *tar
 static fallible search_run(const void *opts_, struct args args)
 {
     const struct search_opts *o = opts_;
+    int64_t limit = 0;
+    TRY(read_limit(o, &limit));
     if (o->list_tags) {
         own(ref) struct ref *ref = NULL;
         own_strv struct strv tags = { 0 };
+        if (o->filters.n || o->compatible)
+            return err_new(ERR_INVALID, "--list-tags: a tag has nothing that --%s could look at",
+                           o->compatible ? "compatible" : "filter");
         TRY(list_tags(&o->remote, args.v[0], &ref, &tags));
         own_json json_t *rows = tag_rows(ref, &tags);
+        while (o->limit.set && json_array_size(rows) > (size_t)limit)
+            (void)json_array_remove(rows, json_array_size(rows) - 1);
         return table_print(tag_columns, rows, o->format);
     }
     struct target *targets = NULL;
@@ -239,7 +250,7 @@ static fallible search_run(const void *opts_, struct args args)
         return err_new(ERR_INVALID, "there is nothing to search for");
     err *e = find_targets(o, args.v[0], &targets, &n);
     if (!e)
-        e = search_all(o, targets, n);
+        e = search_all(o, targets, n, (size_t)limit);
     for (size_t i = 0; i < n; i++)
         target_clear(&targets[i]);
     free(targets);

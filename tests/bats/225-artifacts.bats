@@ -116,6 +116,10 @@ END
     [[ $(sort <<<"$output" | tr '\n' ' ') == "1 2 latest " ]]
     run "$HUSK" image tags --format '{{.Name}}={{.Tag}}' "$REGISTRY/team/x"
     expect 0 "$REGISTRY/team/x=1"
+    run "$HUSK" search --list-tags --limit 3 --format '{{.Tag}}' "$LIAR/pages"
+    expect 0 "=$(printf '%s\n' 0-a 0-b 1-a)"
+    run "$HUSK" search --list-tags --filter stars=1 "$LIAR/pages"
+    expect 1 "a tag has nothing that --filter could look at"
     run "$HUSK" search --list-tags "$REGISTRY/team/x"
     expect 0 "~NAME +TAG"
     local lie
