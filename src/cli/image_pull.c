@@ -14,6 +14,7 @@
 struct pull_opts {
     bool quiet, all_tags;
     const char *platform, *policy, *os, *architecture, *variant, *when;
+    struct strv decryption_keys;
     struct remote_opts remote;
 };
 
@@ -22,6 +23,7 @@ static const char *const when_words[] = { "always", "missing", "never", "newer",
 #define T struct pull_opts
 static const struct opt pull_rows[] = {
     OPT_FLAG('a', "all-tags", T, all_tags, "All tags of the repository"),
+    OPT_STRS(0, "decryption-key", T, decryption_keys, "KEY", "As with podman: refused, husk decrypts no layers"),
     OPT_FLAG('q', "quiet", T, quiet, "Print only the image's name"),
     OPT_STR(0, "platform", T, platform, "OS/ARCH[/VARIANT]", "Take this platform's image (default: this machine's)"),
     OPT_STR(0, "arch", T, architecture, "ARCH", "The image's machine, as in --platform"),
@@ -255,6 +257,9 @@ static fallible pull_run(const void *opts_, struct args args)
     own_mem char *platform = NULL;
     bool any = false;
 
+    if (opts->decryption_keys.n)
+        return err_new(ERR_UNSUPPORTED, "--decryption-key: husk decrypts no layers: 'skopeo copy --decryption-key KEY "
+                                        "docker://IMAGE oci:DIR' does, and 'husk load -i DIR' takes that");
     TRY(platform_wanted(opts, &platform));
     TRY(prepare_wishes(opts, platform, args, wishes, &any));
     if (!any)

@@ -30,6 +30,7 @@ struct sign_opts {
 
 #define T struct sign_opts
 static const struct opt sign_rows[] = {
+    OPT_FLAG('a', "all", T, recursive, "The same as --recursive"),
     OPT_STR(0, "key", T, key, "FILE", "The private key (default husk.key)"),
     OPT_STR(0, "passphrase-file", T, passphrase_file, "FILE", "The key's password is the first line of this file"),
     OPT_FLAG('r', "recursive", T, recursive, "Also each image of an image of several platforms"),

@@ -135,6 +135,7 @@ $OTHER/x                        | 1 | '$OTHER' answers, but is not an image regi
 --creds nobody $REGISTRY/x      | 1 | --creds: credentials are not of the form USER:PASSWORD
 --tls-verify=maybe $REGISTRY/x  | 1 | 'maybe' is not one of true, false
 --nope x                        | 1 | unknown option '--nope'
+--decryption-key k $REGISTRY/x  | 1 | --decryption-key: husk decrypts no layers: 'skopeo copy --decryption-key KEY
                                 | 1 | needs IMAGE
 b A                             | 1 | husk pull: image name 'A': repository 'A' must be lower case
 EOF2

@@ -199,6 +199,7 @@ PY
     run "$HUSK" image sign --recursive --key "$T/good.key" "$REGISTRY/all:1"
     expect 0
     [[ $(wc -l <<<"$output") == 3 ]]
+    [[ $("$HUSK" image sign --all --key "$T/good.key" "$REGISTRY/all:1") == "$output" ]] # podman's word
 }
 
 @test "push, manifest push and copy sign what they bring, with podman's flags" {
