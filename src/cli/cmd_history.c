@@ -33,25 +33,15 @@ static const struct table_column columns[] = {
 
 enum { SHOWN_MAX = 45 }; /* characters, as docker counts them */
 
-/* Where the n-th character begins; the text is UTF-8, for it stood in JSON. */
-static size_t bytes_of(const char *text, size_t n)
-{
-    size_t i = 0;
-    for (; text[i]; i++)
-        if (((unsigned char)text[i] & 0xc0) != 0x80 && n-- == 0)
-            break;
-    return i;
-}
-
 static char *one_line(const char *text, bool whole)
 {
     own_mem char *line = mem_strdup(text ? text : "");
     for (char *p = line; *p; p++)
         if ((unsigned char)*p < ' ' || *p == 0x7f)
             *p = ' ';
-    if (whole || !line[bytes_of(line, SHOWN_MAX)])
+    if (whole || !line[table_bytes_of(line, SHOWN_MAX)])
         return take(line);
-    return mem_printf("%.*s\xe2\x80\xa6", (int)bytes_of(line, SHOWN_MAX - 1), line);
+    return mem_printf("%.*s\xe2\x80\xa6", (int)table_bytes_of(line, SHOWN_MAX - 1), line);
 }
 
 static json_t *make_row(const struct oci_history *h, int64_t bytes, const char *id, const struct history_opts *o)

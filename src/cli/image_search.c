@@ -131,8 +131,8 @@ static void keep_rows(json_t *rows, const struct filter *f, bool whole, const ch
             json_array_remove(rows, i);
             continue;
         }
-        if (!whole && strlen(text) > DESCRIPTION_WIDTH) {
-            own_mem char *cut = mem_printf("%.*s...", DESCRIPTION_WIDTH - 3, text);
+        if (!whole && text[table_bytes_of(text, DESCRIPTION_WIDTH)]) {
+            own_mem char *cut = mem_printf("%.*s...", (int)table_bytes_of(text, DESCRIPTION_WIDTH - 3), text);
             json_object_set_new(row, "Description", json_string(cut));
         }
         if (strcmp(registry, "docker.io") != 0) { /* so that the name can be pulled as it is printed */

@@ -9,6 +9,15 @@
 
 enum { COLUMNS_MAX = 24, GAP = 3 };
 
+size_t table_bytes_of(const char *text, size_t n)
+{
+    size_t i = 0;
+    for (; text[i]; i++)
+        if (((unsigned char)text[i] & 0xc0) != 0x80 && n-- == 0)
+            break;
+    return i;
+}
+
 /* Columns on a screen: code points, which is right for everything but the widest scripts. */
 static size_t width_of(const char *text, size_t n)
 {

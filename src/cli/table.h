@@ -20,6 +20,9 @@ fallible table_print(const struct table_column *columns, const json_t *rows, con
 /* The same without the line above a table. */
 fallible table_print_bare(const struct table_column *columns, const json_t *rows, const char *format);
 
+/* How many bytes the first n characters of a UTF-8 text take; all of them when it has no more. */
+size_t table_bytes_of(const char *text, size_t n);
+
 /* Rows of texts under their titles, aligned. */
 void table_print_cells(const struct strv *titles, const struct strv *rows, size_t n);
 

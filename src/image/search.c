@@ -14,11 +14,37 @@ static const char *text_at(const json_t *o, const char *key)
     return s ? s : "";
 }
 
+/* Bytes of the character that begins here (it stood in JSON, so it is one), or 0 for one that steers a terminal: the
+ * control characters (C0, DEL, C1) and those that turn the direction of a text. */
+static size_t plain_bytes(const char *p)
+{
+    unsigned char a = (unsigned char)p[0], b = a ? (unsigned char)p[1] : 0, c = b ? (unsigned char)p[2] : 0;
+    bool c1 = a == 0xc2 && b < 0xa0;
+    bool turns = a == 0xe2 && ((b == 0x80 && ((c >= 0xaa && c <= 0xae) || c == 0x8e || c == 0x8f)) ||
+                               (b == 0x81 && c >= 0xa6 && c <= 0xa9));
+    if (a < ' ' || a == 0x7f || c1 || turns)
+        return 0;
+    return a < 0x80 ? 1 : a < 0xe0 ? 2 : a < 0xf0 ? 3 : 4;
+}
+
 /* What a registry sends is shown to a person: nothing in it may steer a terminal. */
 static json_t *shown(const char *text)
 {
-    own_mem char *plain = http_printable(text, TEXT_MAX);
-    return json_string(plain);
+    own_str struct str out = { 0 };
+    size_t n;
+    for (; *text && out.len < TEXT_MAX; text += n) {
+        n = plain_bytes(text);
+        if (n) {
+            str_add_n(&out, text, n);
+            continue;
+        }
+        str_add_char(&out, ' ');
+        for (n = 1; ((unsigned char)text[n] & 0xc0) == 0x80; n++)
+            ;
+    }
+    if (*text)
+        str_add(&out, "...");
+    return json_string(out.text ? out.text : "");
 }
 
 static void add_row(json_t *rows, const char *name, const json_t *found)

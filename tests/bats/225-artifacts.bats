@@ -144,6 +144,9 @@ END
     expect 0 "=$LIAR/other/tool 0"$'\n'"$LIAR/other/tool 0"
     run "$HUSK" search --limit 4 --filter stars=1 --no-trunc --format json "$LIAR/tool"
     [[ $(wc -l <<<"$output") == 2 && $(jq -r '.Description | length' <<<"${lines[0]}") -gt 60 ]]
+    # letters beyond ASCII stay, are cut between them, and none turns the text around
+    run "$HUSK" search --limit 2 --format '{{.Description}}' "$LIAR/tool"
+    expect 0 "$(printf 'frä  %s...' "$(printf 'ö%.0s' {1..37})")"
     run "$HUSK" search --limit 1 --compatible "$LIAR/tool"
     expect 0 "~OFFICIAL +AUTOMATED"
     run "$HUSK" search --limit 1 --format '{{.Index}} {{.Stars}} {{.Automated}} {{.IsAutomated}}' "$LIAR/tool"

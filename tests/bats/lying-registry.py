@@ -234,7 +234,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if query["q"] == ["garbage"]:
             return self.answer(200, b"{\"results\": [{")
         results = [{"name": query["q"][0], "description": "The \x1b[31m one " + "x" * 60, "star_count": 7, "is_official": True},
-                   {"name": "other/" + query["q"][0], "description": "", "star_count": 0, "is_official": False}] * 60
+                   {"name": "other/" + query["q"][0], "description": "fr\u00e4\u202e\u009b" + "\u00f6" * 60, "star_count": 0, "is_official": False}] * 60
         return self.answer(200, json.dumps({"num_results": len(results), "results": results}).encode())
 
     # ---- uploads ----
