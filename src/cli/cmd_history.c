@@ -35,7 +35,7 @@ enum { SHOWN_MAX = 45 }; /* characters, as docker counts them */
 
 static char *one_line(const char *text, bool whole)
 {
-    own_mem char *line = mem_strdup(text ? text : "");
+    own_mem char *line = mem_printf("%s", text ? text : "");
     for (char *p = line; *p; p++)
         if ((unsigned char)*p < ' ' || *p == 0x7f)
             *p = ' ';

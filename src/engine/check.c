@@ -277,7 +277,14 @@ static err *remove_cgroup(struct check *c, const char *path)
     return rmdir(path) < 0 && errno != ENOENT ? err_sys(errno, "remove '%s'", path) : NULL;
 }
 
-/* Another store's containers have their groups here too: only what is old and empty is nobody's. */
+/* Another store's containers have their groups here too: only what is old and empty is nobody's. To an ordinary user
+ * another's groups are nothing that he could take away. */
+static bool old_and_ours(const char *path, struct stat *ret)
+{
+    return stat(path, ret) == 0 && time(NULL) - ret->st_mtime >= CGROUP_YOUNG_S &&
+           (geteuid() == 0 || ret->st_uid == geteuid());
+}
+
 /* A pod's own, with its members' below; nothing is in it itself. */
 static err *check_cgroup(struct check *c, const char *dir, const char *name);
 static err *check_pod_cgroup(struct check *c, const char *dir, const char *name)
@@ -289,7 +296,7 @@ static err *check_pod_cgroup(struct check *c, const char *dir, const char *name)
     err *e = c->db ? db_pod_find(c->db, name + strlen("pod-"), &pod) : NULL;
     bool gone = !c->db || err_is(e, ERR_NOT_FOUND);
     err_ignore(e, "what cannot be read is left alone");
-    if (gone && stat(path, &st) == 0 && st.st_nlink <= 2 && time(NULL) - st.st_mtime >= CGROUP_YOUNG_S)
+    if (gone && old_and_ours(path, &st) && st.st_nlink <= 2)
         problem(c, remove_cgroup, path, "control group '%s': empty, of no pod", path);
     return NULL;
 }
@@ -300,7 +307,7 @@ static err *check_cgroup(struct check *c, const char *dir, const char *name)
         return check_pod_cgroup(c, dir, name);
     own_mem char *path = mem_printf("%s/%s", dir, name), *procs = mem_printf("%s/cgroup.procs", path), *text = NULL;
     struct stat st;
-    if (!is_id(name) || has_row(c, name) || stat(path, &st) < 0 || time(NULL) - st.st_mtime < CGROUP_YOUNG_S)
+    if (!is_id(name) || has_row(c, name) || !old_and_ours(path, &st))
         return NULL;
     err *e = fs_read_at(AT_FDCWD, procs, 1 << 20, &text, NULL);
     if (e)

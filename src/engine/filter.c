@@ -19,7 +19,7 @@ static fallible unknown(const char *key, const struct filter_key *keys)
     enum { KEYS_MAX = 32 };
     const char *names[KEYS_MAX + 1] = { 0 };
     size_t n = 0;
-    for (; keys[n].name && n < KEYS_MAX; n++)
+    for (; n < KEYS_MAX && keys[n].name; n++)
         names[n] = keys[n].name;
     const char *near = nearest_word(key, names, n);
     own_mem char *all = list_of(names);
