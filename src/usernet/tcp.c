@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "base/log.h"
@@ -30,6 +32,7 @@ struct connection {
     struct end outer, inner;
     struct way in, out; /* outer to inner, and back */
     bool connected;     /* the inner one */
+    struct end *broken; /* reset by its peer, or out of reach: what it sent before goes on to the other one still */
 };
 struct pump_tcp {
     struct loop *loop;
@@ -86,12 +89,16 @@ static void connection_free(struct connection *c)
     free(c);
 }
 
-/* What one side broke off, the other hears as such. */
+/* What one side broke off, the other hears as such; and by then what came before. */
 static void reset(struct connection *c)
 {
     const struct linger now = { .l_onoff = 1, .l_linger = 0 };
-    (void)setsockopt(c->outer.fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-    (void)setsockopt(c->inner.fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    for (int i = 0; i < 2; i++) {
+        int fd = i ? c->inner.fd : c->outer.fd, queued = 0;
+        if (ioctl(fd, SIOCOUTQ, &queued) == 0 && queued > 0)
+            continue; /* a reset would take away what is still under way: an end says enough */
+        (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    }
     connection_free(c);
 }
 
@@ -127,18 +134,22 @@ static enum moved drain(struct way *w, int to)
     return MOVED_SOME;
 }
 
-static bool move(struct pump_tcp *t, int from, struct way *w, int to)
+/* Answers the end that turned out to be broken, or NULL. */
+static struct end *move(struct pump_tcp *t, struct end *from, struct way *w, struct end *to)
 {
     for (int i = 0; i < MOVES_PER_EVENT; i++) {
-        enum moved a = fill(t, from, w), b = drain(w, to);
-        if (a == MOVED_BROKEN || b == MOVED_BROKEN)
-            return false;
+        enum moved a = fill(t, from->fd, w);
+        if (a == MOVED_BROKEN)
+            return from;
+        enum moved b = drain(w, to->fd);
+        if (b == MOVED_BROKEN)
+            return to;
         if (a == MOVED_NONE && b == MOVED_NONE)
             break;
     }
     if (!w->held) /* idle connections hold no pipes */
         give_pipe(t, w);
-    return true;
+    return NULL;
 }
 
 /* done: nothing will be read from it or written to it. Then its hang-up, which cannot be switched off, is no news. */
@@ -168,6 +179,35 @@ static bool is_connected(struct connection *c)
     return getsockopt(c->inner.fd, SOL_SOCKET, SO_ERROR, &error, &n) == 0 && error == 0;
 }
 
+/* One end is broken: what it sent before that, which the kernel still has, is brought to the other. Answers false when
+ * there is nothing more to bring, or nobody to bring it to. */
+static bool bring_the_rest(struct connection *c)
+{
+    bool inner = c->broken == &c->inner;
+    struct end *to = inner ? &c->outer : &c->inner;
+    struct way *w = inner ? &c->out : &c->in;
+    for (;;) {
+        if (!w->held && fill(c->owner, c->broken->fd, w) != MOVED_SOME)
+            return false;
+        if (!w->held) /* its end */
+            return false;
+        switch (drain(w, to->fd)) {
+        case MOVED_SOME:
+            break;
+        case MOVED_NONE: { /* the other one is slow: go on when it has room */
+            err *e = listen_to(c->broken, 0, true);
+            if (!e)
+                e = listen_to(to, EPOLLOUT, false);
+            bool waits = !e;
+            err_ignore(e, "a connection that cannot be waited for is closed");
+            return waits;
+        }
+        case MOVED_BROKEN:
+            return false;
+        }
+    }
+}
+
 static err *ready(void *ctx, uint32_t events)
 {
     struct end *end = ctx;
@@ -179,9 +219,19 @@ static err *ready(void *ctx, uint32_t events)
         }
         c->connected = true;
     }
-    if (events & EPOLLERR || !move(c->owner, c->outer.fd, &c->in, c->inner.fd) ||
-        !move(c->owner, c->inner.fd, &c->out, c->outer.fd)) {
+    if (c->broken && events & EPOLLERR) { /* the other one, too */
         reset(c);
+        return NULL;
+    }
+    if (!c->broken && events & EPOLLERR)
+        c->broken = end;
+    if (!c->broken)
+        c->broken = move(c->owner, &c->outer, &c->in, &c->inner);
+    if (!c->broken)
+        c->broken = move(c->owner, &c->inner, &c->out, &c->outer);
+    if (c->broken) {
+        if (!bring_the_rest(c))
+            reset(c);
         return NULL;
     }
     if (c->in.passed && c->out.passed) {

@@ -150,6 +150,36 @@ END
     expect 0 "$(md5sum <"$T/tmp/data" | cut -d' ' -f1)"
 }
 
+@test "what a program sent before it broke a connection off arrives, and then that it was broken off" {
+    # it ends with something unread, which resets the connection (RFC 2525, 2.17)
+    u run -d --name rude --network back -p 8082:80 busybox sh -c \
+        'nc -l -p 80 -e sh -c "read x; touch /got; until [ -e /go ]; do sleep 0.02; done; head -c 100000 /dev/zero; sleep 0.2"; touch /gone; sleep 1000' >/dev/null
+    listens() { u exec rude cat /proc/net/tcp /proc/net/tcp6 | grep -qi ":0050 0*:0000 0A"; }
+    wait_until 10 listens
+    outside python3 - >"$T/tmp/came" <<'END' &
+import socket
+s = socket.create_connection(("198.51.100.1", 8082), 10)
+s.sendall(b"read\nunread\n")
+n = 0
+try:
+    while part := s.recv(65536):
+        n += len(part)
+    print(n, "and the end")
+except ConnectionResetError:
+    print(n, "and a reset")
+END
+    wait_until 10 u exec rude test -e /got
+    local holder
+    holder=$(pgrep -u "$HUSK_USER" -f "husk-usernet $USER_RUN/husk")
+    kill -STOP "$holder" # it hears of the bytes and of the reset at the same time
+    u exec rude touch /go
+    wait_until 10 u exec rude test -e /gone || { kill -CONT "$holder"; return 1; }
+    kill -CONT "$holder"
+    wait $!
+    [[ $(<"$T/tmp/came") == "100000 and "* ]] || { cat "$T/tmp/came"; return 1; }
+    u rm -f rude >/dev/null
+}
+
 @test "a port that is taken or not an ordinary user's is named before anything starts" {
     web pub -p 8080:80
     run u run -d --network back -p 8080:80 busybox true
