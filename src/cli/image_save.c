@@ -85,8 +85,8 @@ static void tell_of_zstd(const struct save_opts *o, const struct image *image, c
     for (size_t i = 0; i < image->manifest->layers_n; i++)
         zstd = zstd || str_ends(image->manifest->layers[i].media_type, "zstd");
     if (zstd && !is_changed(o) && (!o->format || str_eq(o->format, "docker-archive")))
-        log_warn("image '%s' has layers packed with zstd, which docker before version 23 cannot load: --uncompressed "
-                 "writes plain ones",
+        log_warn("image '%s' has layers packed with zstd, which docker before version 23 cannot load: husk "
+                 "save --uncompressed writes plain ones",
                  name);
 }
 

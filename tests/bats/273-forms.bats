@@ -87,7 +87,7 @@ ROWS
     "$HUSK_TOP/tests/bats/make-oci.py" "$T/forms" g=gzip:x z=gzip:x,zstd:y
     "$HUSK" load -q -i "$T/forms"
     run --separate-stderr "$HUSK" save -o z.tar g z
-    [[ $status == 0 && $stderr == *"image 'z' has layers packed with zstd, which docker before version 23 cannot load: --uncompressed"* ]]
+    [[ $status == 0 && $stderr == *"image 'z' has layers packed with zstd, which docker before version 23 cannot load: husk save --uncompressed"* ]]
     [[ $stderr != *"'g'"* ]]
     local with
     for with in --uncompressed --compress '--compression-format gzip' '--format oci-archive'; do
