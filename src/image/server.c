@@ -261,7 +261,8 @@ static fallible unauthenticated(const struct server *s, const char *words)
 {
     bool push = strstr(s->scope, "push") != NULL;
     if (s->auth && push)
-        return err_new(ERR_UNAUTHENTICATED, "registry '%s' does not let these credentials push to '%s'%s", s->registry,
+        return err_new(ERR_UNAUTHENTICATED,
+                       "registry '%s' refuses the credentials, or does not let them push to '%s'%s", s->registry,
                        s->repository, words);
     if (push)
         return err_new(ERR_UNAUTHENTICATED, "registry '%s' needs credentials for a push to '%s' ('husk login %s')%s",

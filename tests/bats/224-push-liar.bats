@@ -99,6 +99,6 @@ unknown             | repository name not known to registry
 EOF2
     [[ $rows == 14 && $wrong == 0 ]]
     run "$HUSK" push --creds u:p big "$LIAR/up-unauthorized"
-    expect 1 "does not let these credentials push to 'up-unauthorized': authentication required"
+    expect 1 "refuses the credentials, or does not let them push to 'up-unauthorized': authentication required"
     [[ ! -s $T/liar/out ]]
 }

@@ -214,8 +214,8 @@ ROWS
     store_is_sound store
     check_table <<ROWS
 import --from podman --root /nosuch                  | 1 | open podman's store '/nosuch'
-import --from podman --root $T/oci                   | 1 | images.json
-import --from docker --root $T/p                     | 1 | imagedb
+import --from podman --root $T/oci                   | 1 | it has no folder 'overlay-images'
+import --from docker --root $T/p                     | 1 | it has no folder 'image'
 import --from podman --root $T/p nosuch              | 1 | no image 'nosuch' there
 import --from podman --root $T/p --all busybox       | 1 | exclude each other
 import --from rkt                                    | 1 | rkt
