@@ -137,7 +137,7 @@ run --init-ctr once busybox true                          | 125 | --init-ctr: it
 pod start                                                 | 1   | which pod?
 pod stop nobody                                           | 1   | no such pod: 'nobody'
 pod stop --ignore nobody                                  | 0   |
-pod ps --filter x=y                                       | 0   |
+pod ps --filter x=y                                       | 1   | --filter: unknown key 'x': it is one of id, name
 pod ls                                                    | 0   | POD ID
 TABLE
     [[ ! $(husk pod ps -q) ]]
