@@ -43,7 +43,7 @@ fetch() { timeout 5 "$HUSK" exec "$1" wget -q -O - "http://$2/"; }
     [[ $output == *"asker"*"web"*"80/tcp"* ]]
     run husk network flows --no-trunc
     expect 0 "web ($(ip_of web seen))"
-    husk network flows --format json | jq -e 'select(.From == "asker") | .BytesSent > 0' >/dev/null
+    husk network flows --format json | jq -se 'any(.[]; .From == "asker" and .BytesSent > 0)' >/dev/null
     run timeout 3 "$HUSK" network flows --watch --format '{{.From}}'
     [[ $status == 124 && $(grep -c asker <<<"$output") -gt 3 ]]
 }
