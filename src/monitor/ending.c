@@ -38,13 +38,18 @@ static void set_status(struct monitor_exit *record, int status)
     record->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 }
 
-static void ask_pidfd(int pidfd, struct monitor_exit *record)
+/* Whose child it is reaps it when it likes: some programs that are PID 1 late, some never. */
+static void ask_kernel(int pidfd, struct proc_id init, struct monitor_exit *record)
 {
+    int status;
     struct pidfd_info_v1 info = { .mask = PIDFD_INFO_EXIT_BIT };
     const struct timespec pause = { .tv_nsec = 10000000 };
-    /* The kernel tells when whoever inherited the process has reaped it. */
     for (int i = 0; i < 1000; i++, (void)nanosleep(&pause, NULL)) {
-        info.mask = PIDFD_INFO_EXIT_BIT;
+        if (proc_zombie_status(init, &status)) {
+            set_status(record, status);
+            return;
+        }
+        info.mask = PIDFD_INFO_EXIT_BIT; /* it was reaped: the kernel remembers */
         if (ioctl(pidfd, PIDFD_GET_INFO_V1, &info) < 0 && errno != ESRCH)
             break;
         if (info.mask & PIDFD_INFO_EXIT_BIT) {
@@ -74,7 +79,7 @@ void ending_note_task(const struct monitor_plan *plan, struct monitor_exit *reco
     err_ignore(e, "it has been reaped: then it is not known");
 }
 
-void ending_collect(int pidfd, struct monitor_exit *record)
+void ending_collect(const struct monitor_plan *plan, int pidfd, struct monitor_exit *record)
 {
     struct timespec now;
     siginfo_t info = { 0 };
@@ -84,7 +89,7 @@ void ending_collect(int pidfd, struct monitor_exit *record)
     if (r == 0)
         set_status(record, info.si_code == CLD_EXITED ? W_EXITCODE(info.si_status, 0) : info.si_status);
     else
-        ask_pidfd(pidfd, record);
+        ask_kernel(pidfd, plan->init, record);
     clock_gettime(CLOCK_REALTIME, &now);
     record->finished_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }

@@ -7,9 +7,9 @@
 
 #include "monitor/monitor.h"
 
-/* Exit code and signal of the first process, by waitid(2); for one that is not our child (monitor_adopt), from its
- * pidfd, or record->error says that it is not known. */
-void ending_collect(int pidfd, struct monitor_exit *record);
+/* Exit code and signal of the first process, by waitid(2); for one that is not our child (monitor_adopt), from
+ * /proc while it waits to be reaped or from its pidfd then, or record->error says that it is not known. */
+void ending_collect(const struct monitor_plan *plan, int pidfd, struct monitor_exit *record);
 /* Before ending_collect(): with --init-chain, what the first process is called, which the kernel knows until it is
  * reaped: the program that it executed last, cut to 15 bytes (proc(5), /proc/pid/comm). */
 void ending_note_task(const struct monitor_plan *plan, struct monitor_exit *record);

@@ -344,7 +344,7 @@ static fallible end_container(struct watch *w)
     health_end(&w->health);
     names_end(&w->names);
     ending_note_task(w->plan, &w->record);
-    ending_collect(w->pidfd, &w->record);
+    ending_collect(w->plan, w->pidfd, &w->record);
     ending_clear_cgroup(w->plan, &w->record);
     ending_kill_strays(w->plan, w->world);
     ending_clear_network(w->plan, w->state_fd, &w->firewall_sock);

@@ -49,8 +49,8 @@ fallible proc_pidfd(pid_t pid, int *ret_pidfd)
     return NULL;
 }
 
-/* Field 3, the state, and field 22, the start time. */
-static fallible read_stat(pid_t pid, char *ret_state, struct proc_id *ret)
+/* Field 3, the state, field 22, the start time, and field 52, the wait status of one that has ended. */
+static fallible read_stat_all(pid_t pid, char *ret_state, struct proc_id *ret, int *ret_status)
 {
     char path[32], buf[1024];
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
@@ -70,7 +70,32 @@ static fallible read_stat(pid_t pid, char *ret_state, struct proc_id *ret)
     if (!p)
         return err_new(ERR_INTERNAL, "look at process %d: '%s' has too few fields", (int)pid, path);
     *ret = (struct proc_id){ .pid = pid, .start_time = strtoull(p, NULL, 10) };
+    for (int field = 22; p && field < 52; field++) {
+        p = strchr(p, ' ');
+        if (p)
+            p++;
+    }
+    *ret_status = p ? (int)strtol(p, NULL, 10) : 0;
     return NULL;
+}
+
+static fallible read_stat(pid_t pid, char *ret_state, struct proc_id *ret)
+{
+    int status;
+    return read_stat_all(pid, ret_state, ret, &status);
+}
+
+bool proc_zombie_status(struct proc_id id, int *ret_status)
+{
+    struct proc_id now;
+    char state, path[40], link[64];
+    err *e = read_stat_all(id.pid, &state, &now, ret_status);
+    bool zombie = !e && state == 'Z' && now.start_time == id.start_time;
+    err_ignore(e, "it has been reaped");
+    /* To whom it is no business the status is 0; the same right shows the namespaces (ptrace(2), access mode checking).
+     */
+    snprintf(path, sizeof path, "/proc/%d/ns/user", (int)id.pid);
+    return zombie && (*ret_status || readlink(path, link, sizeof link) > 0);
 }
 
 fallible proc_identify(pid_t pid, struct proc_id *ret)

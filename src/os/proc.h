@@ -30,6 +30,9 @@ fallible proc_pidfd(pid_t pid, int *ret_pidfd);
 /* The pidfd of exactly this process: NOT_FOUND when it is gone and the pid is free or someone else's. */
 fallible proc_open(struct proc_id id, int *ret_pidfd);
 bool proc_alive(struct proc_id id);
+/* The wait status of one that has ended and that its parent, whoever that is, has not reaped: field 52 of
+ * proc_pid_stat(5). False when it is not that, or not ours to know. */
+bool proc_zombie_status(struct proc_id id, int *ret_status);
 /* Start time of a live process. */
 fallible proc_identify(pid_t pid, struct proc_id *ret);
 fallible proc_signal(int pidfd, int signal);

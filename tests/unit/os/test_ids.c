@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "os/ids.h"
 
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "os/proc.h"
 #include "test.h"
 
@@ -77,4 +81,47 @@ TEST(a_process_is_known_by_pid_and_start_time)
     self.start_time++;
     CHECK(!proc_alive(self));
     CHECK_ERR(proc_open(self, &fd), ERR_NOT_FOUND);
+}
+
+/* A child that waits until it is told to end, by exit code or by signal; not reaped. */
+static struct proc_id child_that_ends(int code, int signal)
+{
+    struct proc_id id = { 0 };
+    int ends[2];
+    char byte;
+    assert_int_equal(pipe(ends), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(ends[1]);
+        (void)!read(ends[0], &byte, 1);
+        if (signal)
+            raise(signal);
+        _exit(code);
+    }
+    assert_true(pid > 0);
+    CHECK_OK(proc_identify(pid, &id));
+    int status;
+    CHECK(!proc_zombie_status(id, &status)); /* it lives */
+    close(ends[0]);
+    close(ends[1]);
+    siginfo_t info;
+    assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+    return id;
+}
+
+TEST(what_nobody_has_reaped_tells_how_it_ended)
+{
+    static const struct {
+        int code, signal;
+    } ends[] = { { 0, 0 }, { 7, 0 }, { 255, 0 }, { 0, SIGKILL }, { 0, SIGTERM } };
+    for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+        struct proc_id id = child_that_ends(ends[i].code, ends[i].signal), other = id;
+        int status = -1;
+        other.start_time++;
+        CHECK(!proc_zombie_status(other, &status));
+        CHECK(proc_zombie_status(id, &status));
+        assert_int_equal(proc_exit_code(status), ends[i].signal ? 128 + ends[i].signal : ends[i].code);
+        assert_int_equal(waitpid(id.pid, &status, 0), id.pid);
+        CHECK(!proc_zombie_status(id, &status));
+    }
 }
