@@ -163,6 +163,18 @@ static bool kernel_remembers(int pidfd, int *ret_code)
     return true;
 }
 
+/* Its first process waits for whoever inherited it. */
+static bool was_not_reaped(const struct container *c, int *ret_code)
+{
+    own(runtime_state) struct runtime_state *r = NULL;
+    int status;
+    err_ignore(runtime_state_read(c->state_dir, &r), "no run-time state: there is nobody to look at");
+    if (!r || !proc_zombie_status(r->init, &status))
+        return false;
+    *ret_code = proc_exit_code(status);
+    return true;
+}
+
 static bool has_record(const struct container *c)
 {
     return has_file(c, "exit.json");
@@ -196,7 +208,7 @@ fallible container_settle(struct container *c, int pidfd)
     }
     int code = EXIT_UNKNOWN;
     char number[12];
-    if (!kernel_remembers(pidfd, &code))
+    if (!kernel_remembers(pidfd, &code) && !was_not_reaped(c, &code))
         log_debug("container %.12s: nobody saw how it ended", c->row.id);
     if (clock_gettime(CLOCK_REALTIME, &now) < 0)
         return err_sys(errno, "read the clock");

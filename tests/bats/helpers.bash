@@ -277,7 +277,8 @@ stop_registry() {
     kill "$pid" 2>/dev/null || return 0
     wait_until 10 gone "$pid" || kill -KILL "$pid"
 }
-gone() { ! kill -0 "$1" 2>/dev/null; }
+# Ended; whether PID 1 has reaped it, which may take it seconds, is no matter.
+gone() { ! kill -0 "$1" 2>/dev/null || grep -q '^State:[[:space:]]*Z' "/proc/$1/status" 2>/dev/null; }
 
 # start_liar LAYOUT: lying-registry.py on the images of that OCI layout; $LIAR and $OTHER are where it listens, $T/liar/log
 # says what was asked. husk_teardown_file ends it.
