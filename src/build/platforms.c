@@ -11,8 +11,7 @@
 
 enum { INSPECT_MAX = 16 << 20, ARGS_MAX = 20 };
 
-/* What an image is, of each platform: the store's, or the registry's of which nothing else is fetched. */
-static fallible inspect(const struct build *b, const char *name, json_t **ret)
+size_t build_registry_words(const struct build *b, const char **argv)
 {
     const struct create_options *c = &b->o->create;
     const char *const options[][2] = { { "--authfile", c->authfile },
@@ -20,16 +19,24 @@ static fallible inspect(const struct build *b, const char *name, json_t **ret)
                                        { "--tls-verify", c->tls_verify },
                                        { "--retry", c->retry },
                                        { "--retry-delay", c->retry_delay } };
-    own_mem char *program = NULL, *text = NULL;
-    const char *argv[ARGS_MAX] = { NULL, "manifest", "inspect", "--verbose" };
-    size_t n = 4;
-    TRY(self_find_program("husk-image", &program));
-    argv[0] = program;
+    size_t n = 0;
     for (size_t i = 0; i < ARRAY_SIZE(options); i++)
         if (options[i][1]) {
             argv[n++] = options[i][0];
             argv[n++] = options[i][1];
         }
+    return n;
+}
+
+/* What an image is, of each platform: the store's, or the registry's of which nothing else is fetched. */
+static fallible inspect(const struct build *b, const char *name, json_t **ret)
+{
+    own_mem char *program = NULL, *text = NULL;
+    const char *argv[ARGS_MAX] = { NULL, "manifest", "inspect", "--verbose" };
+    size_t n = 4;
+    TRY(self_find_program("husk-image", &program));
+    argv[0] = program;
+    n += build_registry_words(b, argv + n);
     argv[n] = name;
     TRY(spawn_output((char *const *)argv, INSPECT_MAX, &text));
     return json_parse("what husk-image says", text, strlen(text), ret);

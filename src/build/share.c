@@ -221,19 +221,9 @@ enum { CONFIG_MAX = 16 << 20, ARGS_MAX = 20 };
 /* husk-image build-cache [OPTIONS] IMAGE [DIFFID]; argv has room for ARGS_MAX. */
 static void cache_words(const struct build *b, const struct share *s, const char *diff_id, const char **argv)
 {
-    const struct create_options *c = &b->o->create;
-    const char *const options[][2] = { { "--authfile", c->authfile },
-                                       { "--cert-dir", c->cert_dir },
-                                       { "--tls-verify", c->tls_verify },
-                                       { "--retry", c->retry },
-                                       { "--retry-delay", c->retry_delay } };
     size_t n = 0;
     argv[n++] = "build-cache";
-    for (size_t i = 0; i < ARRAY_SIZE(options); i++)
-        if (options[i][1]) {
-            argv[n++] = options[i][0];
-            argv[n++] = options[i][1];
-        }
+    n += build_registry_words(b, argv + n);
     argv[n++] = s->place;
     argv[n++] = diff_id;
     argv[n] = NULL;

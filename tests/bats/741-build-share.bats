@@ -3,31 +3,9 @@
 # shellcheck disable=SC2016,SC2154 # dollars for the container's shell; bats sets the variables
 
 load helpers
+load build-share
 
-setup_file() {
-    setup_both_stores
-    mkdir -m 755 "$T/c"
-    mkdir -m 777 "$T/out"
-    echo content >"$T/c/f"
-    cat >"$T/c/Dockerfile" <<'D'
-FROM busybox AS tools
-RUN --network=none cat /proc/sys/kernel/random/uuid >/made
-FROM busybox
-COPY --from=tools /made /copied
-COPY f /f
-RUN --network=none cat /proc/sys/kernel/random/uuid >/here
-D
-}
-
-WHO="husk user_husk"
-
-# What the one who has no cache of their own any more makes, and how many steps of it were done.
-forget() {
-    "$1" rmi -f share:1 >/dev/null 2>&1 || true
-    "$1" builder prune --all --force >/dev/null
-}
 layers() { jq '.layers | length' "$1/blobs/sha256/$(jq -r '.manifests[0].digest | sub("sha256:";"")' "$1/index.json")"; }
-done_steps() { grep -c ' DONE ' <<<"$output" || true; }
 
 @test "build --cache-to local: another store does nothing again, with all stages, and its image is the same" {
     local h id

@@ -3,34 +3,9 @@
 # shellcheck disable=SC2016,SC2154 # dollars for the container's shell; bats sets the variables
 
 load helpers
+load build-share
 
-setup_file() {
-    husk_setup_file
-    load_busybox
-    as_user load_busybox
-    mkdir -m 755 "$T/c"
-    mkdir -m 777 "$T/out"
-    echo content >"$T/c/f"
-    cat >"$T/c/Dockerfile" <<'D'
-FROM busybox AS tools
-RUN --network=none cat /proc/sys/kernel/random/uuid >/made
-FROM busybox
-COPY --from=tools /made /copied
-COPY f /f
-RUN --network=none cat /proc/sys/kernel/random/uuid >/here
-D
-}
-
-WHO="husk user_husk"
-
-# What the one who has no cache of their own any more makes, and how many steps of it were done.
-forget() {
-    "$1" rmi -f share:1 >/dev/null 2>&1 || true
-    "$1" builder prune --all --force >/dev/null
-}
-done_steps() { grep -c ' DONE ' <<<"$output" || true; }
 layer() { "$1" image inspect -f "{{index .RootFS.Layers $3}}" "$2"; }
-
 
 @test "build --platform: platforms are built side by side, and what they have in common is done once" {
     local h
