@@ -281,14 +281,12 @@ static fallible prune_volumes(struct pruning *p)
     return NULL;
 }
 
-/* One that undo would ask for, of a container that this command puts into the trash, stays until that is emptied. */
 static fallible prune_networks(struct pruning *p)
 {
     own_strv struct strv gone = { 0 };
-    bool keeps = trash_keeps(&p->trash);
     const struct network_pruning wish = { .filters = &p->o->filter,
-                                          .without = p->o->dry_run && !keeps ? &p->gone : NULL,
-                                          .with_trash = keeps && !p->o->dry_run,
+                                          .without = p->o->dry_run ? &p->gone : NULL,
+                                          .trash = &p->trash,
                                           .dry_run = p->o->dry_run };
     TRY(network_prune_unused(p->engine, &wish, &gone));
     print_list("Deleted Networks", &gone);
@@ -406,8 +404,7 @@ const struct command cmd_system_prune = {
         "remember of no image; with --all every image that no container uses and all that builds remember (cache\n"
         "mounts: husk builder prune --all).\n\n"
         "What earlier removals kept for `husk undo` is deleted; what this one removes is kept in its turn, but for\n"
-        "networks and what builds remember, so all of the space that it tells is free with --no-trash only, or when\n"
-        "they expire. A network of a container in the trash stays.",
+        "what builds remember, so all of the space that it tells is free with --no-trash only, or when it expires.",
     .opts = prune_rows,
     .opts_size = sizeof(struct prune_opts),
     .max_args = 0,

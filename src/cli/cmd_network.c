@@ -11,7 +11,6 @@
 #include "cli/network.h"
 #include "cli/table.h"
 #include "engine/container_parts.h"
-#include "engine/db_trash.h"
 #include "engine/filter.h"
 #include "engine/link.h"
 #include "engine/network.h"
@@ -25,7 +24,7 @@ struct network_opts {
     struct opt_bool ipv4;
     struct strv filter, ipam_opt, alias, dns_add, dns_drop, link, link_local_ip, driver_opt;
     const char *format, *ip, *ip6, *mac, *interface, *scope, *config_from;
-    bool config_only, ingress, quiet, force, all, no_trunc, attachable, verbose, no_heading, dry_run, latest;
+    bool config_only, ingress, quiet, force, all, no_trunc, attachable, verbose, no_heading, dry_run, latest, no_trash;
     struct opt_i64 time, gw_priority;
 };
 
@@ -83,12 +82,14 @@ static const struct opt rm_options[] = {
     OPT_FLAG('f', "force", T, force, "Disconnect what is on it; a missing one is no error"),
     OPT_I64('t', "time", T, time, "SECONDS", "Refused: no container is stopped for it"),
     OPT_FLAG(0, "dry-run", T, dry_run, "Only say what would be removed"),
+    OPT_FLAG(0, "no-trash", T, no_trash, "Keep nothing for husk undo"),
     OPT_END,
 };
 static const struct opt prune_options[] = {
     OPT_FLAG('f', "force", T, force, "As with docker: husk never asks"),
     OPT_STRS(0, "filter", T, filter, "KEY=VALUE", "name=, label=KEY[=VALUE], until=TIME"),
     OPT_FLAG(0, "dry-run", T, dry_run, "Only say what would be removed"),
+    OPT_FLAG(0, "no-trash", T, no_trash, "Keep nothing for husk undo"),
     OPT_END,
 };
 static const struct opt connect_options[] = {
@@ -299,6 +300,7 @@ struct each {
     struct engine *engine;
     const struct network_opts *opts;
     json_t *docs;
+    struct trash *trash;
 };
 
 static err *inspect_one(const char *name, void *ctx)
@@ -318,7 +320,7 @@ static fallible inspect_run(const void *opts_, struct args args)
     own(engine) struct engine *engine = NULL;
     own_json json_t *docs = json_array();
     TRY(engine_open(&engine));
-    err *e = command_each("husk network inspect", args, inspect_one, &(struct each){ engine, o, docs });
+    err *e = command_each("husk network inspect", args, inspect_one, &(struct each){ engine, o, docs, NULL });
     return inspect_print(docs, o->format, e);
 }
 
@@ -348,7 +350,7 @@ static err *rm_one(const char *name, void *ctx)
     }
     TRY(e);
     TRY(each->opts->dry_run ? network_removal(each->engine, n, each->opts->force)
-                            : network_remove(each->engine, n, each->opts->force));
+                            : network_remove(each->engine, n, each->opts->force, each->trash));
     printf("%s\n", name);
     return NULL;
 }
@@ -361,22 +363,25 @@ static fallible rm_run(const void *opts_, struct args args)
         return err_new(ERR_UNSUPPORTED,
                        "--time: what is on a network is disconnected (--force) and not stopped: stop it "
                        "first with `husk stop --time`");
+    struct trash trash;
     TRY(engine_open(&engine));
-    return command_each("husk network rm", args, rm_one, &(struct each){ engine, o, NULL });
+    TRY(trash_begin(engine, "network rm", o->no_trash, &trash));
+    err *e = command_each("husk network rm", args, rm_one, &(struct each){ engine, o, NULL, &trash });
+    if (!o->dry_run)
+        err_ignore(trash_end(&trash), "what was asked is done; the next removal tries again");
+    return e;
 }
 
 static fallible prune_one(struct engine *e, struct network *n, const struct network_pruning *p, struct strv *ret)
 {
     bool used = true, wanted = true;
-    struct db *db;
     if (str_eq(n->row.name, NETWORK_DEFAULT))
         return NULL;
     TRY(is_used_but(e, n, p->without, &used));
     TRY(passes(e, n, p->filters, &wanted));
-    TRY(engine_db(e, &db));
-    if (used || !wanted || (p->with_trash && db_trash_has_network(db, n->row.id)))
+    if (used || !wanted)
         return NULL;
-    err *failed = p->dry_run ? NULL : network_remove(e, n, false);
+    err *failed = p->dry_run ? NULL : network_remove(e, n, false, p->trash);
     if (err_is(failed, ERR_CONFLICT)) { /* somebody connects just now */
         err_free(failed);
         return NULL;
@@ -404,10 +409,14 @@ static fallible prune_run(const void *opts_, struct args args)
     own(engine) struct engine *engine = NULL;
     own_strv struct strv names = { 0 };
     TRY(engine_open(&engine));
-    err *e =
-        network_prune_unused(engine, &(struct network_pruning){ .filters = &o->filter, .dry_run = o->dry_run }, &names);
+    struct trash trash;
+    TRY(trash_begin(engine, "network prune", o->no_trash, &trash));
+    const struct network_pruning wish = { .filters = &o->filter, .dry_run = o->dry_run, .trash = &trash };
+    err *e = network_prune_unused(engine, &wish, &names);
     for (size_t i = 0; i < names.n; i++)
         printf("%s%s\n", i ? "" : "Deleted Networks:\n", names.items[i]);
+    if (!o->dry_run)
+        err_ignore(trash_end(&trash), "what was asked is done; the next removal tries again");
     return e;
 }
 

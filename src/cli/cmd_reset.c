@@ -99,7 +99,8 @@ static fallible remove_networks(struct engine *e)
     err *failed = NULL;
     TRY(network_list(e, &list));
     for (size_t i = 0; i < list.n && !failed; i++)
-        failed = run_self((const char *const[]){ "network", "rm", "--force", list.items[i]->row.name, NULL });
+        failed =
+            run_self((const char *const[]){ "network", "rm", "--force", "--no-trash", list.items[i]->row.name, NULL });
     network_list_clear(&list);
     return failed;
 }

@@ -63,6 +63,7 @@ static json_t *entry_row(const struct db_trash *t)
     (void)json_object_set_new(row, "Containers", json_integer(t->containers));
     (void)json_object_set_new(row, "Volumes", json_integer(t->volumes));
     (void)json_object_set_new(row, "Pods", json_integer(t->pods));
+    (void)json_object_set_new(row, "Networks", json_integer(t->networks));
     (void)json_object_set_new(row, "Images", json_integer(t->images));
     return row;
 }
@@ -125,9 +126,10 @@ const struct command cmd_undo = {
     .args = "[ENTRY]",
     .summary = "Bring back what was removed",
     .detail =
-        "The last removal, or an entry of `husk trash ls`. Containers, volumes, pods and images are kept for a day\n"
-        "after `rm`, `volume rm`, `pod rm`, `rmi` and the prunes, as [trash] in husk.conf says; what --rm removes is "
-        "not.",
+        "The last removal, or an entry of `husk trash ls`. Containers, volumes, pods, networks and images are kept\n"
+        "for a day after `rm`, `volume rm`, `pod rm`, `network rm`, `rmi` and the prunes, as [trash] in husk.conf "
+        "says;\n"
+        "what --rm removes is not.",
     .opts = undo_options,
     .opts_size = sizeof(struct trash_opts),
     .max_args = 1,

@@ -5,12 +5,12 @@
 #ifndef HUSK_CLI_NETWORK_H
 #define HUSK_CLI_NETWORK_H
 
-#include "engine/engine.h"
+#include "engine/trash.h"
 
 struct network_pruning {
     const struct strv *filters;
     const struct strv *without; /* IDs of containers that do not count: they go first; NULL: none */
-    bool with_trash;            /* what is in the trash counts: undo would ask for it */
+    struct trash *trash;        /* where their rows go */
     bool dry_run;
 };
 /* Removes the networks that no container is on, but not the default one; ret: their names. */

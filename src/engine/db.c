@@ -56,6 +56,8 @@ static const char *const upgrades[] = {
     "CREATE TABLE trash_image (item INTEGER PRIMARY KEY AUTOINCREMENT, entry INTEGER NOT NULL, name TEXT,"
     " id TEXT NOT NULL, target TEXT NOT NULL);"
     "ALTER TABLE trash ADD COLUMN image_bytes INTEGER NOT NULL DEFAULT 0;",
+    "CREATE TABLE trash_network (item INTEGER PRIMARY KEY AUTOINCREMENT, entry INTEGER NOT NULL, id TEXT NOT NULL,"
+    " name TEXT NOT NULL, driver TEXT NOT NULL, created_ns INTEGER NOT NULL, config TEXT NOT NULL);",
 };
 enum { VERSION = ARRAY_SIZE(upgrades) };
 

@@ -155,7 +155,7 @@ fallible db_network_set_config(struct db *db, const char *id, const char *config
     return db_finish(db, s, "change a network");
 }
 
-static fallible must_be_unused(struct db *db, const char *id, const char *name)
+fallible db_network_must_be_unused(struct db *db, const char *id, const char *name)
 {
     own(stmt) sqlite3_stmt *s = NULL;
     TRY(db_prepare(db,
@@ -173,7 +173,7 @@ static fallible must_be_unused(struct db *db, const char *id, const char *name)
 fallible db_network_remove(struct db *db, const char *id, const char *name, enum db_users users)
 {
     TRY(db_begin(db));
-    err *e = users == DB_WITH_USERS ? NULL : must_be_unused(db, id, name);
+    err *e = users == DB_WITH_USERS ? NULL : db_network_must_be_unused(db, id, name);
     if (!e)
         e = db_delete_by(db, "DELETE FROM endpoint WHERE network = ?", id);
     if (!e)

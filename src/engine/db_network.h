@@ -74,6 +74,8 @@ fallible db_network_find(struct db *db, const char *what, struct db_network *ret
 /* By name. */
 fallible db_network_list(struct db *db, struct db_network **ret, size_t *ret_n);
 fallible db_network_set_config(struct db *db, const char *id, const char *config);
+/* CONFLICT, with a container that is on it. */
+fallible db_network_must_be_unused(struct db *db, const char *id, const char *name);
 /* With its endpoints. CONFLICT while it has any and they are not to go with it, with a container that has. */
 enum db_users { DB_MUST_BE_UNUSED, DB_WITH_USERS };
 fallible db_network_remove(struct db *db, const char *id, const char *name, enum db_users users);

@@ -25,11 +25,12 @@ fallible db_trash_list(struct db *db, struct db_trash_list *ret)
         db,
         "SELECT t.id, at_ns, command, bytes + image_bytes, TOTAL(p.c), TOTAL(p.v), TOTAL(p.p), TOTAL(p.i), "
         "GROUP_CONCAT(p.name, ' '),"
-        " image_bytes"
-        " FROM trash t LEFT JOIN (SELECT entry, name, 0 AS c, 0 AS v, 1 AS p, 0 AS i FROM trash_pod UNION ALL"
-        " SELECT entry, name, 1, 0, 0, 0 FROM trash_container UNION ALL"
-        " SELECT entry, name, 0, 1, 0, 0 FROM trash_volume UNION ALL"
-        " SELECT entry, COALESCE(name, id), 0, 0, 0, 1 FROM trash_image) p ON p.entry = t.id"
+        " image_bytes, TOTAL(p.n)"
+        " FROM trash t LEFT JOIN (SELECT entry, name, 0 AS c, 0 AS v, 1 AS p, 0 AS i, 0 AS n FROM trash_pod UNION ALL"
+        " SELECT entry, name, 1, 0, 0, 0, 0 FROM trash_container UNION ALL"
+        " SELECT entry, name, 0, 1, 0, 0, 0 FROM trash_volume UNION ALL"
+        " SELECT entry, name, 0, 0, 0, 0, 1 FROM trash_network UNION ALL"
+        " SELECT entry, COALESCE(name, id), 0, 0, 0, 1, 0 FROM trash_image) p ON p.entry = t.id"
         " GROUP BY t.id ORDER BY t.id",
         &s));
     while ((code = sqlite3_step(s)) == SQLITE_ROW) {
@@ -43,7 +44,8 @@ fallible db_trash_list(struct db *db, struct db_trash_list *ret)
                                             .pods = sqlite3_column_int64(s, 6),
                                             .images = sqlite3_column_int64(s, 7),
                                             .names = db_column(s, 8),
-                                            .image_bytes = sqlite3_column_int64(s, 9) };
+                                            .image_bytes = sqlite3_column_int64(s, 9),
+                                            .networks = sqlite3_column_int64(s, 10) };
     }
     if (code != SQLITE_DONE) {
         db_trash_list_clear(&l);
@@ -188,6 +190,9 @@ void db_trash_parts_clear(struct db_trash_parts *p)
         free(p->images[i].id);
         free(p->images[i].target);
     }
+    for (size_t i = 0; i < p->networks_n; i++)
+        db_network_clear(&p->networks[i].row);
+    free(p->networks);
     free(p->containers);
     free(p->volumes);
     free(p->pods);
@@ -230,6 +235,7 @@ static fallible read_parts(struct db *db, int64_t entry, struct db_trash_parts *
     if (code != SQLITE_DONE)
         return db_fail(db, "read the trash");
     TRY(db_trash_read_pods(db, entry, p));
+    TRY(db_trash_read_networks(db, entry, p));
     return db_trash_read_images(db, entry, p);
 }
 
@@ -301,6 +307,7 @@ static fallible forget(struct db *db, int64_t entry, const struct db_trash_parts
         TRY(forget_container(db, p->containers[i].id));
     TRY(db_delete_by(db, "DELETE FROM trash_volume WHERE entry = ?", key));
     TRY(db_delete_by(db, "DELETE FROM trash_pod WHERE entry = ?", key));
+    TRY(db_delete_by(db, "DELETE FROM trash_network WHERE entry = ?", key));
     TRY(db_delete_by(db, "DELETE FROM trash_image WHERE entry = ?", key));
     return db_delete_by(db, "DELETE FROM trash WHERE id = ?", key);
 }
@@ -316,11 +323,6 @@ fallible db_trash_forget(struct db *db, int64_t entry)
 bool db_trash_has_container(struct db *db, const char *id)
 {
     return db_has_row(db, "SELECT 1 FROM trash_container WHERE id = ?", id);
-}
-
-bool db_trash_has_network(struct db *db, const char *network)
-{
-    return db_has_row(db, "SELECT 1 FROM trash_endpoint WHERE network = ?", network);
 }
 
 bool db_trash_has_item(struct db *db, const char *item)
@@ -343,8 +345,10 @@ fallible db_trash_lacks(struct db *db, const char *id, int64_t entry, char **ret
 {
     own(stmt) sqlite3_stmt *s = NULL;
     TRY(db_prepare(db,
-                   "SELECT 'network ' || substr(network, 1, 12) FROM trash_endpoint WHERE container = ?1"
-                   " AND network NOT IN (SELECT id FROM network) UNION ALL"
+                   "SELECT 'network ' || COALESCE((SELECT '''' || name || '''' FROM trash_network t"
+                   " WHERE t.id = network), substr(network, 1, 12)) FROM trash_endpoint WHERE container = ?1"
+                   " AND network NOT IN (SELECT id FROM network)"
+                   " AND network NOT IN (SELECT id FROM trash_network WHERE entry = ?2) UNION ALL"
                    " SELECT 'volume ''' || volume || '''' FROM trash_use WHERE container = ?1"
                    " AND volume NOT IN (SELECT name FROM volume)"
                    " AND volume NOT IN (SELECT name FROM trash_volume WHERE entry = ?2) UNION ALL"

@@ -7,6 +7,7 @@
  *   trash_use, trash_endpoint, trash_port   the latter: rows of volume_use, endpoint and port, by the container's ID
  *   trash_volume      a volume's row; item names its folder, for another volume may have the same name meanwhile
  *   trash_pod         a pod's row, moved with its infra's
+ *   trash_network     a network's row as it was
  *   trash_image       what index.json said of a name, or of an image without one (name NULL); target: that descriptor
  *
  * A column that is added to one of the tables that these copy has to be added here too.
@@ -15,14 +16,14 @@
 #ifndef HUSK_ENGINE_DB_TRASH_H
 #define HUSK_ENGINE_DB_TRASH_H
 
-#include "engine/db.h"
+#include "engine/db_network.h"
 
 struct db_trash {
     int64_t id, at_ns;
     char *command;
-    int64_t bytes, image_bytes;                /* of all; of these the images' */
-    int64_t containers, volumes, pods, images; /* how many; names of images */
-    char *names;                               /* of them all, separated by spaces */
+    int64_t bytes, image_bytes;                          /* of all; of these the images' */
+    int64_t containers, volumes, pods, networks, images; /* how many; names of images */
+    char *names;                                         /* of them all, separated by spaces */
 };
 struct db_trash_list {
     struct db_trash *items; /* oldest first */
@@ -45,6 +46,8 @@ fallible db_trash_volume(struct db *db, const char *name, const char *command, i
 
 /* A pod's row with its infra's. CONFLICT while it has other members. */
 fallible db_trash_pod(struct db *db, const struct db_pod *pod, const char *command, int64_t bytes, int64_t *entry);
+/* A network's row, which nobody is on: else CONFLICT, with a container that is. */
+fallible db_trash_network(struct db *db, const struct db_network *n, const char *command, int64_t *entry);
 /* What a name of index.json (NULL: none) led to; bytes come later, for what an image takes alone is known after. */
 fallible db_trash_image(struct db *db, const char *name, const char *id, const char *target, const char *command,
                         int64_t *entry);
@@ -58,12 +61,17 @@ struct db_trash_volume {
     int64_t item, project;
     char *name;
 };
+struct db_trash_network {
+    int64_t item;
+    struct db_network row;
+};
 struct db_trash_parts {
     struct db_container *containers;
     struct db_trash_volume *volumes;
     struct db_pod *pods;
+    struct db_trash_network *networks;
     struct db_trash_image *images;
-    size_t containers_n, volumes_n, pods_n, images_n;
+    size_t containers_n, volumes_n, pods_n, networks_n, images_n;
 };
 void db_trash_parts_clear(struct db_trash_parts *p);
 static inline void own_drop_db_trash_parts(struct db_trash_parts *p)
@@ -81,14 +89,13 @@ fallible db_trash_read_images(struct db *db, int64_t entry, struct db_trash_part
 fallible db_untrash_container(struct db *db, const char *id, const char *name);
 fallible db_untrash_volume(struct db *db, int64_t item, const char *name);
 fallible db_untrash_pod(struct db *db, const struct db_pod *pod, const char *name);
+fallible db_untrash_network(struct db *db, int64_t item, const char *name);
 /* Only forgets it: its name is index.json's. */
 fallible db_untrash_image(struct db *db, int64_t item);
 /* Forgets an entry and all that is still in it. */
 fallible db_trash_forget(struct db *db, int64_t entry);
 
 bool db_trash_has_container(struct db *db, const char *id);
-/* Whether a container there is on it, by its ID. */
-bool db_trash_has_network(struct db *db, const char *network);
 bool db_trash_has_item(struct db *db, const char *item);
 /* The newest item of that volume name; 0: none. */
 fallible db_trash_item_of(struct db *db, const char *name, int64_t *ret);

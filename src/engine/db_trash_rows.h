@@ -16,6 +16,7 @@ fallible db_trash_enter(struct db *db, const char *command, int64_t bytes, int64
 fallible db_trash_move_container(struct db *db, const char *id, int64_t entry);
 fallible db_trash_bring_container(struct db *db, const char *id, const char *name);
 /* Adds to p; entry 0: of all. */
+fallible db_trash_read_networks(struct db *db, int64_t entry, struct db_trash_parts *p);
 fallible db_trash_read_pods(struct db *db, int64_t entry, struct db_trash_parts *p);
 
 #endif

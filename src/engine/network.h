@@ -72,8 +72,13 @@ struct network_options {
  * Errors: EXISTS, CONFLICT (a subnet that was given clashes: with what), UNSUPPORTED (the driver), INVALID.
  */
 fallible network_create(struct engine *e, const char *name, const struct network_options *o, struct network **ret);
-/* CONFLICT while a container is on it, unless force: then they are disconnected. */
-fallible network_remove(struct engine *e, struct network *n, bool force);
+/* CONFLICT while a container is on it, unless force: then they are disconnected. trash: where its row goes; NULL:
+ * nowhere. */
+struct trash;
+fallible network_remove(struct engine *e, struct network *n, bool force, struct trash *trash);
+/* Whether a row that was removed may be one again, under this name: EXISTS (the name, its bridge), CONFLICT (its
+ * addresses are another's by now). */
+fallible network_must_be_free(struct engine *e, const struct db_network *row, const char *name);
 /* What would forbid that: CONFLICT. */
 fallible network_removal(struct engine *e, struct network *n, bool force);
 fallible network_set_dns(struct engine *e, struct network *n, const struct strv *add, const struct strv *drop);

@@ -382,19 +382,67 @@ static fallible set_link(const char *driver, const char *id, const char *name, s
     return NULL;
 }
 
+static const char *holder_of_bridge(const struct network_list *others, const char *link)
+{
+    for (size_t i = 0; i < others->n; i++)
+        if (driver_has_bridge(others->items[i]->row.driver) && str_eq(others->items[i]->config->link, link))
+            return others->items[i]->row.name;
+    return NULL;
+}
+
 static fallible bridge_is_free(struct engine *e, const char *link)
 {
     struct network_list others = { 0 };
-    const char *holder = NULL;
     TRY(network_list(e, &others));
-    for (size_t i = 0; i < others.n && !holder; i++)
-        if (driver_has_bridge(others.items[i]->row.driver) && str_eq(others.items[i]->config->link, link))
-            holder = others.items[i]->row.name;
+    const char *holder = holder_of_bridge(&others, link);
     err *failed =
         holder ? err_new(ERR_CONFLICT, "the bridge '%s' is that of network '%s': choose another", link, holder) : NULL;
     network_list_clear(&others);
     return failed;
 }
+
+/* ---- back from the trash ---- */
+
+static fallible must_be_free_among(struct network_list *others, const struct network_config *c, const char *name)
+{
+    own_fd int sock = -1;
+    for (size_t i = 0; i < others->n; i++)
+        if (str_eq(others->items[i]->row.name, name))
+            return err_new(ERR_EXISTS,
+                           "the name '%s' is taken by another network meanwhile: remove that, or say --name", name);
+    if (c->link && holder_of_bridge(others, c->link))
+        return err_new(ERR_CONFLICT, "network '%s' had the bridge '%s', which is that of network '%s' now: remove that",
+                       name, c->link, holder_of_bridge(others, c->link));
+    TRY(netlink_open_here(&sock));
+    for (size_t i = 0; i < c->subnets_n; i++) {
+        own_str struct str clash = { 0 };
+        struct prefix p;
+        TRY(prefix_parse(c->subnets[i].subnet, &p));
+        TRY(find_clash(others, sock, &p, &clash));
+        if (clash.len)
+            return err_new(ERR_CONFLICT,
+                           "network '%s' had the addresses %s, which clash with %s now: remove that, or make another "
+                           "network",
+                           name, c->subnets[i].subnet, clash.text);
+    }
+    return NULL;
+}
+
+fallible network_must_be_free(struct engine *e, const struct db_network *row, const char *name)
+{
+    struct network_list others = { 0 };
+    void *config = NULL;
+    TRY(check_name(name));
+    TRY_AS(bind_read(&network_config_type, row->config, strlen(row->config), &config), "network '%s'", name);
+    err *failed = network_list(e, &others);
+    if (!failed)
+        failed = must_be_free_among(&others, config, name);
+    network_list_clear(&others);
+    bind_free(&network_config_type, config);
+    return failed;
+}
+
+/* ---- making ---- */
 
 fallible network_create(struct engine *e, const char *name, const struct network_options *o, struct network **ret)
 {

@@ -9,6 +9,7 @@
 #include "engine/network_policy.h"
 #include "engine/network_start.h"
 #include "engine/resolver.h"
+#include "engine/trash.h"
 #include "monitor/events.h"
 #include "network/acl.h"
 #include "os/fault.h"
@@ -394,8 +395,20 @@ fallible network_removal(struct engine *e, struct network *n, bool force)
     return force ? NULL : must_be_unused(e, n);
 }
 
+/* On a full disk it is deleted. */
+static fallible remove_row(struct db *db, struct network *n, struct trash *trash)
+{
+    if (trash_keeps(trash)) {
+        err *e = trash_network(trash, &n->row);
+        if (!err_is(e, ERR_EXHAUSTED))
+            return e;
+        err_ignore(e, "then there is no room for a trash");
+    }
+    return db_network_remove(db, n->row.id, n->row.name, DB_MUST_BE_UNUSED);
+}
+
 /* The kernel's part first: killed in between, the row is still there to say what it was, and a start makes it again. */
-fallible network_remove(struct engine *e, struct network *n, bool force)
+fallible network_remove(struct engine *e, struct network *n, bool force, struct trash *trash)
 {
     struct db *db;
     TRY(engine_db(e, &db));
@@ -411,7 +424,7 @@ fallible network_remove(struct engine *e, struct network *n, bool force)
     if (there) /* else the namespace that it was in is gone, and the one that we are in is not an ordinary user's */
         TRY(forget_network(e, n));
     fault_here(FAULT_NETWORK_GONE);
-    TRY(db_network_remove(db, n->row.id, n->row.name, DB_MUST_BE_UNUSED));
+    TRY(remove_row(db, n, trash));
     event_say(e->run, "network", "destroy", n->row.id, "name", n->row.name, "type", n->row.driver, NULL);
     return NULL;
 }

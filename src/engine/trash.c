@@ -112,6 +112,15 @@ fallible trash_pod(struct trash *t, const struct db_pod *pod)
     return NULL;
 }
 
+fallible trash_network(struct trash *t, const struct db_network *n)
+{
+    struct db *db;
+    TRY(engine_db(t->engine, &db));
+    TRY(db_trash_network(db, n, t->command, &t->entry));
+    fault_here(FAULT_TRASH_ROW);
+    return NULL;
+}
+
 fallible trash_image(struct trash *t, const char *id, const struct oci_descriptor *target)
 {
     own_mem char *text = bind_write(&oci_descriptor_type, target, BIND_COMPACT), *name = image_name_of(target);

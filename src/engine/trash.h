@@ -1,5 +1,6 @@
 /*
- * trash.h: what `rm`, `volume rm` and the prunes remove is kept for a while, and `husk undo` brings it back.
+ * trash.h: what `rm`, `volume rm`, `network rm` and the prunes remove is kept for a while, and `husk undo` brings it
+ * back.
  *
  *   <root>/trash/ID/            a container's folder
  *   <root>/trash/volume-ITEM/   a volume's
@@ -10,7 +11,7 @@
  *
  * Of an image only its name goes: the row has what index.json said of it, and a sweep keeps what rows name. A container
  * in the trash does not hold its image's layers; undo says which image has to be brought back or pulled first. A pod's
- * row goes with its infra's, after its members'.
+ * row goes with its infra's, after its members'. A network's row goes after what the kernel has of it.
  *
  * Bounds ([trash] in husk.conf: keep, size; at most 1,000 entries): what is too much goes, oldest first, at the end of
  * the next command that removes something. size = auto is a tenth of what is free on the file system, so on a full disk
@@ -44,6 +45,9 @@ fallible trash_volume(struct trash *t, const char *name);
 
 /* Of a pod with nothing in it but its infra, if it has one, whose lock is held. EXHAUSTED: nothing is changed. */
 fallible trash_pod(struct trash *t, const struct db_pod *pod);
+/* A network's row, whose part of the kernel is gone. CONFLICT while a container is on it; EXHAUSTED: nothing is
+ * changed. */
+fallible trash_network(struct trash *t, const struct db_network *n);
 /* What index.json says of a name, or of an image without one, before that goes; the store's lock is held meanwhile.
  * EXHAUSTED: nothing is changed. */
 fallible trash_image(struct trash *t, const char *id, const struct oci_descriptor *target);
@@ -54,9 +58,9 @@ fallible trash_purge(struct engine *e, int64_t entry, bool *sweep);
 /**
  * trash_undo - bring an entry back.
  * @entry: 0: the last. @name: another name for it, when it is one object; else NULL.
- * @ret_lines: what came back: "container NAME", "volume NAME", "pod NAME", "image NAME".
- * Errors: NOT_FOUND; EXISTS (a name is taken); CONFLICT (what it needs is gone). What came back before the error stays,
- * and the same again goes on with the rest.
+ * @ret_lines: what came back: "container NAME", "volume NAME", "pod NAME", "network NAME", "image NAME".
+ * Errors: NOT_FOUND; EXISTS (a name is taken); CONFLICT (what it needs is gone, or a network's addresses are
+ * another's). What came back before the error stays, and the same again goes on with the rest.
  */
 fallible trash_undo(struct engine *e, int64_t entry, const char *name, struct strv *ret_lines);
 

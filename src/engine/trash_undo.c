@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "engine/config.h"
 #include "engine/grammar.h"
+#include "engine/network.h"
 #include "engine/trash.h"
 #include "engine/userns.h"
 #include "image/layout.h"
@@ -62,8 +63,9 @@ static fallible pod_must_be_free(struct db *db, const char *name)
                  : NULL;
 }
 
-static fallible must_be_free(struct db *db, const struct db_trash_parts *p, const char *other)
+static fallible must_be_free(struct engine *engine, const struct db_trash_parts *p, const char *other)
 {
+    struct db *db = engine->db;
     struct db_container c = { 0 };
     struct db_volume v = { 0 };
     for (size_t i = 0; i < p->pods_n; i++)
@@ -80,6 +82,8 @@ static fallible must_be_free(struct db *db, const struct db_trash_parts *p, cons
                            "say --name",
                            name);
     }
+    for (size_t i = 0; i < p->networks_n; i++)
+        TRY(network_must_be_free(engine, &p->networks[i].row, other ? other : p->networks[i].row.name));
     for (size_t i = 0; i < p->volumes_n; i++) {
         const char *name = other ? other : p->volumes[i].name;
         err *e = db_volume_find(db, name, &v);
@@ -151,6 +155,14 @@ static fallible bring_volume(struct engine *e, const struct db_trash_volume *v, 
     fault_here(FAULT_UNDO_VOLUME);
     TRY(back_again(from, to, db_untrash_volume(e->db, v->item, name)));
     event_say(e->run, "volume", "undo", name, "driver", "local", NULL);
+    return NULL;
+}
+
+static fallible bring_network(struct engine *e, const struct db_trash_network *n, const char *name)
+{
+    TRY(db_untrash_network(e->db, n->item, name));
+    fault_here(FAULT_UNDO_NETWORK);
+    event_say(e->run, "network", "undo", n->row.id, "name", name, "type", n->row.driver, NULL);
     return NULL;
 }
 
@@ -236,15 +248,24 @@ static fallible bring_image(struct engine *e, const struct db_trash_image *i, co
     return failed;
 }
 
+/* All of it is back: who brought the last was killed before he could forget the entry. */
+static bool is_empty(const struct db_trash *t)
+{
+    return !t->containers && !t->volumes && !t->pods && !t->networks && !t->images;
+}
+
 static fallible find_entry(struct db *db, int64_t wish, int64_t *ret)
 {
     own(db_trash_list) struct db_trash_list l = { 0 };
     TRY(db_trash_list(db, &l));
-    for (size_t i = l.n; i-- > 0;)
-        if (!wish || l.items[i].id == wish) {
+    for (size_t i = l.n; i-- > 0;) {
+        if (is_empty(&l.items[i])) {
+            TRY(db_trash_forget(db, l.items[i].id));
+        } else if (!wish || l.items[i].id == wish) {
             *ret = l.items[i].id;
             return NULL;
         }
+    }
     return wish ? err_new(ERR_NOT_FOUND, "the trash has no entry %lld: see `husk trash ls`", (long long)wish)
                 : err_new(ERR_NOT_FOUND, "the trash is empty: nothing can be undone");
 }
@@ -252,12 +273,12 @@ static fallible find_entry(struct db *db, int64_t wish, int64_t *ret)
 /* --name: for one object, and a pod's infra is none. */
 static fallible must_be_one(const struct db_trash_parts *p, int64_t entry, const char *name)
 {
-    size_t n = p->volumes_n + p->pods_n + p->images_n;
+    size_t n = p->volumes_n + p->pods_n + p->images_n + p->networks_n;
     for (size_t i = 0; i < p->containers_n; i++)
         n += !is_infra(p, p->containers[i].id);
     if (n != 1)
         return err_new(ERR_INVALID, "--name is for one object: entry %lld has %zu", (long long)entry, n);
-    if (p->images_n)
+    if (p->images_n || p->networks_n)
         return NULL;
     return grammar_name(p->pods_n ? "pod name" : p->volumes_n ? "volume name" : "container name", name);
 }
@@ -271,6 +292,11 @@ static fallible bring_all(struct engine *e, const struct db_trash_parts *p, cons
         const char *as = name ? name : p->volumes[i].name;
         TRY(bring_volume(e, &p->volumes[i], as));
         strv_add_printf(ret_lines, "volume %s", as);
+    }
+    for (size_t i = 0; i < p->networks_n; i++) {
+        const char *as = name ? name : p->networks[i].row.name;
+        TRY(bring_network(e, &p->networks[i], as));
+        strv_add_printf(ret_lines, "network %s", as);
     }
     for (size_t i = 0; i < p->pods_n; i++) {
         const char *as = name ? name : p->pods[i].name;
@@ -299,7 +325,7 @@ fallible trash_undo(struct engine *e, int64_t entry, const char *name, struct st
         TRY(userns_lock(e, &ids));
     if (name)
         TRY(must_be_one(&p, entry, name));
-    TRY(must_be_free(db, &p, name));
+    TRY(must_be_free(e, &p, name));
     TRY(must_have_all(e, &p, entry));
     TRY(bring_all(e, &p, name, ret_lines));
     return db_trash_forget(db, entry);

@@ -27,6 +27,7 @@
     X(FAULT_UNDO_FOLDER, "undo-folder")                                                                                \
     X(FAULT_UNDO_IMAGE, "undo-image")                                                                                  \
     X(FAULT_UNDO_VOLUME, "undo-volume")                                                                                \
+    X(FAULT_UNDO_NETWORK, "undo-network")                                                                              \
     X(FAULT_POD_MADE, "pod-made")                                                                                      \
     X(FAULT_POD_HELD, "pod-held")                                                                                      \
     X(FAULT_POD_STOPPED, "pod-stopped")                                                                                \

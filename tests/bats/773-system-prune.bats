@@ -16,7 +16,7 @@ same_as_said() {
     [[ ${real/Total reclaimed space/} == "${said/Would be reclaimed/}" ]] || { diff <(echo "$said") <(echo "$real"); false; }
 }
 
-@test "networks that no container is on go; one of a container that undo could bring back goes with the trash" {
+@test "networks that no container is on go, and with their containers others; undo brings all of it back" {
     local h=root_husk said
     ((EUID == 0)) || skip "kernel: a bridge is root's"
     husk network create idle
@@ -25,10 +25,11 @@ same_as_said() {
     husk create --name b1 --network busy busybox true
     husk run -d --name k1 --network kept busybox sleep 1000
     same_as_said
-    [[ $said == *$'Deleted Networks:\nidle\n'* && $(husk network ls --format '{{.Name}}' | sort | xargs) == "busy kept" ]]
+    [[ $said == *$'Deleted Networks:\nbusy\nidle\n'* && $(husk network ls --format '{{.Name}}' | sort | xargs) == kept ]]
     husk undo
+    [[ $(husk network ls --format '{{.Name}}' | sort | xargs) == "busy idle kept" && $(husk ps -a --filter network=busy --format '{{.Names}}') == b1 ]]
     same_as_said --no-trash
-    [[ $said == *$'Deleted Networks:\nbusy\n'* && $(husk network ls --format '{{.Name}}' | sort | xargs) == kept ]]
+    [[ $said == *$'Deleted Networks:\nbusy\nidle\n'* && $(husk network ls --format '{{.Name}}' | sort | xargs) == kept ]]
     husk network create --label keep=1 labelled
     same_as_said --filter 'label!=keep'
     [[ $(husk network ls --format '{{.Name}}' | sort | xargs) == "kept labelled" ]]
