@@ -7,24 +7,15 @@
 #include "base/log.h"
 #include "os/landlock.h"
 #include "os/linux.h"
+#include "os/proc.h"
 #include "os/userns.h"
-
-/* A directory is open in each layer that has it, on each level of a walk. */
-static void allow_many_files(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
 
 fallible look_open(struct look **ret)
 {
     own(look) struct look *l = mem_zalloc(sizeof *l);
     own_mem char *path = layout_default_path(); /* before we are root of anything */
     l->lock = -1;
-    allow_many_files();
+    proc_want_files(UINT64_MAX); /* a directory is open in each layer that has it, on each level of a walk */
     TRY(userns_enter());
     TRY(layout_open(path, true, &l->store));
     TRY(layout_lock(l->store, LAYOUT_ADDING, &l->lock));

@@ -8,7 +8,6 @@
 #include <linux/close_range.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "base/log.h"
@@ -19,6 +18,7 @@
 #include "dns/source.h"
 #include "engine/resolver.h"
 #include "os/linux.h"
+#include "os/proc.h"
 #include "os/sock.h"
 
 /*
@@ -173,19 +173,12 @@ static err *client_ready(void *ctx, uint32_t events)
     return look_again(d);
 }
 
-static bool is_ours(int fd)
-{
-    struct ucred who;
-    socklen_t n = sizeof who;
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n) == 0 && (who.uid == geteuid() || who.uid == 0);
-}
-
 static err *client_comes(void *ctx, uint32_t events)
 {
     struct dns *d = ctx;
     (void)events;
     own_fd int fd = accept4(d->listen_fd, NULL, NULL, SOCK_CLOEXEC);
-    if (fd < 0 || !is_ours(fd))
+    if (fd < 0 || !sock_peer_is_ours(fd))
         return NULL;
     struct client *c = mem_zalloc(sizeof *c);
     *c = (struct client){ .dns = d, .fd = -1 };
@@ -197,15 +190,6 @@ static err *client_comes(void *ctx, uint32_t events)
     c->fd = take_fd(&fd);
     d->clients++;
     return loop_set_timer(d->look, 0);
-}
-
-static void raise_files(void)
-{
-    struct rlimit r;
-    if (getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur >= FILES_WANTED)
-        return;
-    r.rlim_cur = r.rlim_max < FILES_WANTED ? r.rlim_max : FILES_WANTED;
-    (void)setrlimit(RLIMIT_NOFILE, &r);
 }
 
 static void learn(void *ctx, const char *container, const struct dns_query *q, const unsigned char *bytes, size_t n)
@@ -242,7 +226,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "husk-dns: it is started by husk, for containers on networks\n");
         return 2;
     }
-    raise_files();
+    proc_want_files(FILES_WANTED);
     (void)close_range(RESOLVER_LISTEN_FD + 1, ~0u, 0);
     (void)fcntl(RESOLVER_LISTEN_FD, F_SETFD, FD_CLOEXEC);
     err *e = serve(&d, argv[1], argv[2]);

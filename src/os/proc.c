@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -353,4 +354,13 @@ fallible self_find_program(const char *name, char **ret_path)
         return err_sys(errno, "find husk's program '%s' at '%s'", name, path);
     *ret_path = take(path);
     return NULL;
+}
+
+void proc_want_files(uint64_t n)
+{
+    struct rlimit r;
+    if (getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur >= n)
+        return;
+    r.rlim_cur = r.rlim_max < n ? r.rlim_max : n;
+    (void)setrlimit(RLIMIT_NOFILE, &r);
 }

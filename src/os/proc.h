@@ -66,6 +66,8 @@ fallible spawn_end(const struct spawn *s, int pidfd, int *ret_status);
  * stderr's last line in it. */
 fallible spawn_output(char *const *argv, size_t max, char **ret_text);
 
+/* As many open files as the hard limit allows, up to n; a limit that is higher stays. */
+void proc_want_files(uint64_t n);
 /* The running program's own file, from /proc/self/exe. Caller frees. */
 fallible self_path(char **ret_path);
 /* The directory of a program of ours beside the running one: build/bin/../libexec/husk, or the installed one.

@@ -123,3 +123,10 @@ fallible sock_connect_at(int dir_fd, const char *name, int type, int *ret_fd)
     *ret_fd = take_fd(&fd);
     return NULL;
 }
+
+bool sock_peer_is_ours(int fd)
+{
+    struct ucred who;
+    socklen_t n = sizeof who;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n) == 0 && (who.uid == geteuid() || who.uid == 0);
+}

@@ -20,5 +20,7 @@ fallible sock_recv(int sock, void *bytes, size_t max, size_t *ret_len, int *ret_
  * SOCK_DGRAM is only bound. */
 fallible sock_listen_at(int dir_fd, const char *name, int type, mode_t mode, int *ret_fd);
 fallible sock_connect_at(int dir_fd, const char *name, int type, int *ret_fd);
+/* Who connected is our user, or root. Source: unix(7), SO_PEERCRED. */
+bool sock_peer_is_ours(int fd);
 
 #endif

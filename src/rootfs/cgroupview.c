@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
-#include "rootfs/internal.h"
+#include "rootfs/rootfs_parts.h"
 
 /*
  * What a container sees below /sys/fs/cgroup: its own group in each hierarchy, as bind mounts of the host's

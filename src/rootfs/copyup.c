@@ -6,7 +6,7 @@
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 
-#include "rootfs/internal.h"
+#include "rootfs/rootfs_parts.h"
 
 /*
  * What is copied is the image's, so nothing in it is followed and nothing special is made: directories, files and

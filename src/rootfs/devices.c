@@ -9,7 +9,7 @@
 
 #include "base/log.h"
 #include "os/root.h"
-#include "rootfs/internal.h"
+#include "rootfs/rootfs_parts.h"
 
 /* Source: runtime-spec config-linux.md, "Default Devices". */
 static const struct {

@@ -15,7 +15,7 @@
 #include "os/fs.h"
 #include "os/proc.h"
 #include "os/sock.h"
-#include "rootfs/internal.h"
+#include "rootfs/rootfs_parts.h"
 
 #define PROGRAM "fuse-overlayfs"
 

@@ -10,7 +10,7 @@
 #include "os/ids.h"
 #include "os/proc.h"
 #include "os/sock.h"
-#include "rootfs/internal.h"
+#include "rootfs/rootfs_parts.h"
 #include "rootfs/source.h"
 
 static void add_all(struct id_map *to, const struct oci_id_mapping *from, size_t n)

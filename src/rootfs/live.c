@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "os/root.h"
-#include "rootfs/internal.h"
+#include "rootfs/rootfs_parts.h"
 
 fallible rootfs_live_prepare(struct rootfs *r, int userns_fd)
 {

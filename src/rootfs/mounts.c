@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "os/fs.h"
 #include "os/root.h"
-#include "rootfs/internal.h"
+#include "rootfs/rootfs_parts.h"
 
 fallible mount_apply(int mount_fd, const struct mount_options *o)
 {

@@ -18,7 +18,7 @@
 #include "os/ids.h"
 #include "os/root.h"
 #include "os/sock.h"
-#include "rootfs/internal.h"
+#include "rootfs/rootfs_parts.h"
 
 fallible rootfs_init(struct rootfs *r, const struct oci_spec *spec, const struct rootfs_source *source)
 {

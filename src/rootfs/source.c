@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "rootfs/internal.h"
+#include "rootfs/rootfs_parts.h"
 
 void rootfs_source_free(struct rootfs_source *s)
 {

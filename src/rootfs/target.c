@@ -8,7 +8,7 @@
 
 #include "os/fs.h"
 #include "os/root.h"
-#include "rootfs/internal.h"
+#include "rootfs/rootfs_parts.h"
 
 char *path_normal(const char *path)
 {

@@ -15,7 +15,6 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -273,19 +272,12 @@ static err *client_ready(void *ctx, uint32_t events)
     return start_lingering(h);
 }
 
-static bool is_ours(int fd)
-{
-    struct ucred who;
-    socklen_t n = sizeof who;
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n) == 0 && who.uid == geteuid();
-}
-
 static err *client_comes(void *ctx, uint32_t events)
 {
     struct holder *h = ctx;
     (void)events;
     own_fd int fd = accept4(h->listen_fd, NULL, NULL, SOCK_CLOEXEC);
-    if (fd < 0 || !is_ours(fd))
+    if (fd < 0 || !sock_peer_is_ours(fd))
         return NULL;
     struct client *c = mem_zalloc(sizeof *c);
     *c = (struct client){ .holder = h, .fd = -1 };
@@ -311,16 +303,6 @@ static fallible watch_links(struct holder *h)
     return loop_add_fd(h->loop, h->link_fd, EPOLLIN, links_changed, h, NULL);
 }
 
-/* Each connection is two descriptors, and two more while bytes are between them. */
-static void raise_files(void)
-{
-    struct rlimit r;
-    if (getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur >= FILES_WANTED)
-        return;
-    r.rlim_cur = r.rlim_max < FILES_WANTED ? r.rlim_max : FILES_WANTED;
-    (void)setrlimit(RLIMIT_NOFILE, &r);
-}
-
 static fallible hold(struct holder *h)
 {
     TRY(usernet_routes());
@@ -341,7 +323,7 @@ int main(int argc, char **argv)
     struct holder h = {
         .run = argc > 1 ? argv[1] : "/", .listen_fd = USERNET_LISTEN_FD, .link_fd = -1, .ask_fd = -1, .pasta_fd = -1
     };
-    raise_files();
+    proc_want_files(FILES_WANTED); /* each connection is two descriptors, and two more while bytes are between them */
     (void)close_range(USERNET_READY_FD + 1, ~0u, 0);
     (void)fcntl(USERNET_LISTEN_FD, F_SETFD, FD_CLOEXEC);
     (void)prctl(PR_SET_NAME, "husk-usernet", 0, 0, 0);

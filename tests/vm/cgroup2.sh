@@ -1,35 +1,12 @@
 # shellcheck shell=bash disable=SC2317,SC2015,SC2031  # functions are called through ok()
 # Runs inside tests/vm: husk on Linux 6.1 (an overlay without "lowerdir+") and on cgroup v2 with all controllers, as root
-# and as an ordinary user with a delegated group. Prints "ok NAME" or "not ok NAME" for each check.
+# and as an ordinary user with a delegated group.
 #
 # Arguments: the build folder, the tar of a busybox root file system, the ordinary user, huge.c as a program,
 # the folder of the images, the top of the source.
 build=$1 tar=$2 user=$3 huge=$4 images=$5 top=$6
 husk=$build/bin/husk
-failed=0
 
-ok() { # NAME COMMAND...: the command succeeds
-    local name=$1 out
-    shift
-    if out=$("$@" 2>&1); then
-        echo "ok $name"
-    else
-        echo "not ok $name"
-        printf '%s\n' "$out" | sed 's/^/    /'
-        failed=1
-    fi
-}
-says() { # WORDS COMMAND...: it succeeds, and its output has the words
-    local words=$1 out
-    shift
-    out=$("$@" 2>&1) && [[ $out == *"$words"* ]] || { printf 'wanted: %s\ngot: %s\n' "$words" "$out"; return 1; }
-}
-status() { # STATUS COMMAND...
-    local want=$1 got=0
-    shift
-    "$@" || got=$?
-    [[ $got == "$want" ]] || { echo "status $got, wanted $want"; return 1; }
-}
 run() { "$husk" run --rm "$@"; }
 
 export HUSK_ROOT=/tmp/root HUSK_RUN=/run/husk-vm
@@ -67,11 +44,6 @@ ok "husk-oci delete --force, paused" oci delete --force c1
 ok "husk-oci leaves nothing" status 1 sh -c 'find /sys/fs/cgroup/husk -mindepth 1 -type d | grep .'
 
 # Controllers that a test host may not have: huge pages, RDMA, misc.
-fails() { # WORDS COMMAND...: it fails, and its output has the words
-    local words=$1 out
-    shift
-    ! out=$("$@" 2>&1) && [[ $out == *"$words"* ]] || { printf 'wanted: %s\ngot: %s\n' "$words" "$out"; return 1; }
-}
 edit() { jq "$@" $bundle/config.json >$bundle/new && mv $bundle/new $bundle/config.json; }
 echo 4 >/proc/sys/vm/nr_hugepages
 cp "$huge" $bundle/rootfs/bin/huge
@@ -148,4 +120,4 @@ ok "a user with delegation has limits" says 20971520 as_user "$husk" run --rm --
 ok "and they are enforced: 137" status 137 as_user "$husk" run --rm --memory 20m busybox sh -c 'head -c 80m /dev/zero | tail'
 echo $$ >/sys/fs/cgroup/cgroup.procs
 ok "nothing of the user's is left" status 1 sh -c "find $group -mindepth 1 -type d ! -name shell ! -name husk | grep ."
-exit $failed
+finish

@@ -4,33 +4,7 @@
 # and the script runs again: it looks which containers run.
 # Arguments: the build folder, a tar of busybox, a tar of a Debian with systemd, that Debian as a folder: as the host has them.
 build=/host$1 tar=/host$2 debian=/host$3 lower=/host$4
-failed=0
 
-ok() { # NAME COMMAND...: the command succeeds
-    local name=$1 out
-    shift
-    if out=$("$@" 2>&1); then
-        echo "ok $name ($SECONDS s)"
-    else
-        echo "not ok $name ($SECONDS s)"
-        printf '%s\n' "$out" | sed 's/^/    /'
-        failed=1
-    fi
-}
-says() { # WORDS COMMAND...: it succeeds, and its output has the words
-    local words=$1 out
-    shift
-    out=$("$@" 2>&1) && [[ $out == *"$words"* ]] || { printf 'wanted: %s\ngot: %s\n' "$words" "$out"; return 1; }
-}
-comes() { # SECONDS COMMAND...: the command succeeds before so many seconds have passed
-    local end=$((SECONDS + $1)) out
-    shift
-    until out=$("$@" 2>&1); do
-        ((SECONDS < end)) || { echo "last: $out"; return 1; }
-        sleep 0.5
-    done
-    printf '%s\n' "$out"
-}
 export HUSK_ROOT=/persist/root HUSK_RUN=/run/husk-life
 husk=$build/bin/husk
 libs="/host/usr/lib/$(uname -m)-linux-gnu" # husk-image's libraries are the host's
@@ -65,7 +39,7 @@ if [[ -e /persist/rebooted ]]; then
     done
     ok "it was the system's unit" says active systemctl is-active husk-autostart.service
     ok "and the user's" says active as_joe systemctl --user is-active husk-autostart.service
-    exit $failed
+    finish
 fi
 
 useradd -m -u 1000 joe
@@ -127,7 +101,7 @@ for ctl in systemctl user_ctl; do
     ok "$ctl: the unit is enabled" says enabled $ctl is-enabled husk-autostart.service
     ok "$ctl: the unit starts" $ctl start husk-autostart.service
 done
-((failed == 0)) || exit 1
+none_failed || finish
 : >/persist/rebooted
 systemctl reboot
 sleep 1000

@@ -1,22 +1,9 @@
 # shellcheck shell=bash disable=SC2317,SC2015  # functions are called through ok()
 # Runs inside tests/vm with --selinux: labels of processes and mounts under an SELinux that enforces selinux.cil.
-# Prints "ok NAME" or "not ok NAME" for each check.
 #
 # Arguments: the build folder, the tar of a busybox root file system, the compiled policy.
 build=$1 tar=$2 policy=$3
-failed=0
 
-ok() { # NAME COMMAND...: the command succeeds
-    local name=$1 out
-    shift
-    if out=$("$@" 2>&1); then
-        echo "ok $name"
-    else
-        echo "not ok $name"
-        printf '%s\n' "$out" | sed 's/^/    /'
-        failed=1
-    fi
-}
 says() { # WORDS COMMAND...: its output has the words
     local words=$1 out
     shift
@@ -80,4 +67,4 @@ done
 ok "delete the one with other labels" oci delete --force c5
 gone() { ! oci state c4; }
 ok "and leaves nothing" gone
-exit $failed
+finish

@@ -1,33 +1,10 @@
 # shellcheck shell=bash disable=SC2317,SC2015,SC2031,SC2016  # functions are called through ok()
-# Runs inside tests/vm/run --systemd: the systemd cgroup driver as root and as an ordinary user, AppArmor, CRIU. Prints
-# "ok NAME" or "not ok NAME" for each check.
+# Runs inside tests/vm/run --systemd: the systemd cgroup driver as root and as an ordinary user, AppArmor, CRIU.
 #
 # Arguments: the build folder, the tar of a busybox root file system, a program that takes a terminal's master over a
 # socket and prints what comes (console.c), and held.c as a program, all as the host has them.
 build=/host$1 tar=/host$2 receiver=/host$3 held=/host$4
-failed=0
 
-ok() { # NAME COMMAND...: the command succeeds
-    local name=$1 out
-    shift
-    if out=$("$@" 2>&1); then
-        echo "ok $name"
-    else
-        echo "not ok $name"
-        printf '%s\n' "$out" | sed 's/^/    /'
-        failed=1
-    fi
-}
-says() { # WORDS COMMAND...: it succeeds, and its output has the words
-    local words=$1 out
-    shift
-    out=$("$@" 2>&1) && [[ $out == *"$words"* ]] || { printf 'wanted: %s\ngot: %s\n' "$words" "$out"; return 1; }
-}
-fails() { # WORDS COMMAND...: it fails, and its output has the words
-    local words=$1 out
-    shift
-    ! out=$("$@" 2>&1) && [[ $out == *"$words"* ]] || { printf 'wanted: %s\ngot: %s\n' "$words" "$out"; return 1; }
-}
 property() { systemctl show -P "$2" "$1"; } # UNIT NAME
 gone() { [[ $(systemctl show -P LoadState "$1") == not-found || $(systemctl show -P ActiveState "$1") == inactive ]]; }
 
@@ -341,4 +318,4 @@ ok "delete it, restored without a pivot of ours" oci delete --force one
 mv /tmp/c/pstree.img /tmp/pstree.img
 ok "a restore that fails" fails "restore: criu:" oci restore -d --image-path /tmp/c -b $bundle one
 ok "leaves no scope" gone vm-one.scope
-exit $failed
+finish

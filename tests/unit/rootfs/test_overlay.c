@@ -7,7 +7,7 @@
 #include "os/fs.h"
 #include "os/ids.h"
 #include "os/proc.h"
-#include "rootfs/internal.h"
+#include "rootfs/rootfs_parts.h"
 #include "test.h"
 
 /* Three layers and a writable directory, in a folder whose name has all that divides and quotes overlay's options. */

@@ -1,9 +1,9 @@
 /*
- * internal.h: what the files of this chapter share among themselves.
+ * rootfs_parts.h: what the files of this chapter share among themselves.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
-#ifndef HUSK_ROOTFS_INTERNAL_H
-#define HUSK_ROOTFS_INTERNAL_H
+#ifndef HUSK_ROOTFS_ROOTFS_PARTS_H
+#define HUSK_ROOTFS_ROOTFS_PARTS_H
 
 #include "rootfs/options.h"
 #include "rootfs/rootfs.h"
