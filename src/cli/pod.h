@@ -23,6 +23,17 @@ struct pod_selection {
 #define POD_SELECT_FILE(T) OPT_STRS(0, "pod-id-file", T, select.id_file, "FILE", "The one whose ID is in a file")
 /* IDs and names; INVALID when nothing was said. */
 fallible pod_select(struct engine *e, const struct pod_selection *s, struct args args, struct strv *ret);
+/* What `ps` and `inspect` see of one: its containers, and their IDs, names and states. whole: the IDs are not cut. */
+struct pod_look {
+    struct pod_members m;
+    struct strv ids, names, states;
+};
+void pod_look_clear(struct pod_look *l);
+static inline void own_drop_pod_look(struct pod_look *l)
+{
+    pod_look_clear(l);
+}
+fallible pod_look_at(const struct pod *p, bool whole, struct pod_look *ret);
 /* What `inspect` shows of one, in podman's shape. */
 fallible pod_inspect(const struct pod *p, json_t **ret);
 /* The containers of the pods that are named, without those that hold namespaces. */
