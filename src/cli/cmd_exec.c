@@ -48,9 +48,7 @@ static fallible exec_run(const void *opts_, struct args args)
     own(engine) struct engine *engine = NULL;
     own(container) struct container *c = NULL;
     int code = 0;
-    if (o->tty && o->detach)
-        return err_new(ERR_INVALID, "--tty and --detach exclude each other");
-    if (o->tty && o->interactive && !isatty(STDIN_FILENO))
+    if (o->tty && o->interactive && !o->detach && !isatty(STDIN_FILENO))
         return err_new(ERR_INVALID, "--tty and --interactive: our standard input is no terminal");
     TRY(preserve_fds(o->preserve_fds, &opts->preserve_fd, &preserved));
     exec.preserve_fds = (struct opt_i64){ preserved > 0, preserved };

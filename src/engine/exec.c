@@ -63,19 +63,30 @@ static fallible open_pipes(const struct exec_options *o, struct attach_pipes *pi
     return NULL;
 }
 
+/* *ret_code is 0 where the program goes on without us. */
 static fallible wait_for(const struct exec_options *o, int console, struct attach_pipes *pipes,
-                         struct runtime_created *created, int *ret_code)
+                         const struct runtime_created *created, enum attach_end *ret_end, int *ret_code)
 {
-    enum attach_end end;
     int status = 0;
-    if (!o->tty) {
+    *ret_end = ATTACH_EXITED;
+    if (o->detach)
+        *ret_end = ATTACH_DETACHED;
+    else if (o->tty)
+        TRY(attach_console(console, created->pidfd, o->interactive, o->detach_keys, ret_end, &status));
+    else
         TRY(attach_pipes_run(pipes, created->pidfd, &status));
-        *ret_code = proc_exit_code(status);
-        return NULL;
-    }
-    TRY(attach_console(console, created->pidfd, o->interactive, o->detach_keys, &end, &status));
-    *ret_code = end == ATTACH_EXITED ? proc_exit_code(status) : 0;
-    return NULL;
+    *ret_code = *ret_end == ATTACH_EXITED ? proc_exit_code(status) : 0;
+    return o->tty && *ret_end == ATTACH_DETACHED ? attach_console_keep(console, created->pidfd) : NULL;
+}
+
+static void say_end(struct container *c, const char *command, enum attach_end end, int code)
+{
+    char number[12];
+    (void)snprintf(number, sizeof number, "%d", code);
+    if (end == ATTACH_EXITED)
+        container_say(c, "exec_die", "execCommand", command, "exitCode", number, NULL);
+    else
+        container_say(c, "exec_detach", "execCommand", command, NULL);
 }
 
 fallible container_exec_start(struct container *c, const struct exec_options *o, char *const *args, size_t args_n,
@@ -113,7 +124,7 @@ fallible container_exec(struct container *c, const struct exec_options *o, char 
 {
     struct runtime_created created = { .pidfd = -1 };
     own_fd int console = -1, null = -1;
-    char number[12];
+    enum attach_end end;
     struct runtime_exec x = { .stdio = { -1, -1, -1 }, .ret_console_fd = o->tty ? &console : NULL };
     struct attach_pipes pipes;
     attach_pipes_init(&pipes);
@@ -125,12 +136,10 @@ fallible container_exec(struct container *c, const struct exec_options *o, char 
     *ret_code = 0;
     if (!e)
         container_say(c, "exec_start", "execCommand", args[0], NULL);
+    if (!e)
+        e = wait_for(o, console, &pipes, &created, &end, ret_code);
     if (!e && !o->detach)
-        e = wait_for(o, console, &pipes, &created, ret_code);
-    if (!e && !o->detach) {
-        (void)snprintf(number, sizeof number, "%d", *ret_code);
-        container_say(c, "exec_die", "execCommand", args[0], "exitCode", number, NULL);
-    }
+        say_end(c, args[0], end, *ret_code);
     attach_pipes_close(&pipes);
     runtime_created_clear(&created);
     return e;

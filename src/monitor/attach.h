@@ -54,6 +54,9 @@ void attach_pipes_close(struct attach_pipes *p);
  * master -1: no terminal, wait only. Forwards signals and resizes. stdin_open: what is typed goes to the master. */
 fallible attach_console(int master_fd, int child_pidfd, bool stdin_open, const char *detach_keys,
                         enum attach_end *ret_end, int *ret_wait_status);
+/* The program stays on its terminal though we leave: a process of its own holds the master, and drops what is written
+ * there, until the child has ended. Else the kernel would hang the terminal up, which ends a shell and all it runs. */
+fallible attach_console_keep(int master_fd, int child_pidfd);
 
 /* Reading logs, the other half of the log format. */
 struct log_filter {

@@ -3,11 +3,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "monitor/attach.h"
 #include "monitor/relay.h"
 #include "monitor/terminal.h"
+#include "os/linux.h"
 #include "os/proc.h"
 
 enum { CHUNK = 32768 };
@@ -75,4 +77,42 @@ fallible attach_console(int master_fd, int child_pidfd, bool stdin_open, const c
     TRY(e);
     *ret_end = detached ? ATTACH_DETACHED : ATTACH_EXITED;
     return NULL;
+}
+
+/* What the program writes is read, or it would stop when the terminal is full; its end, or everybody's closing of the
+ * terminal, ends us. */
+static _Noreturn void hold_console(int master_fd, int pidfd)
+{
+    char chunk[4096];
+    struct pollfd p[] = { { master_fd, POLLIN, 0 }, { pidfd, POLLIN, 0 } };
+    while (!p[1].revents) {
+        if (poll(p, ARRAY_SIZE(p), p[0].fd < 0 ? 1000 : -1) < 0 && errno != EINTR)
+            break;
+        /* Nobody has it open now; the program may open it again, and how is not told. */
+        ssize_t n = p[0].fd >= 0 && p[0].revents ? read(master_fd, chunk, sizeof chunk) : 1;
+        p[0].fd = n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR) ? -1 : master_fd;
+    }
+    _exit(0);
+}
+
+fallible attach_console_keep(int master_fd, int child_pidfd)
+{
+    enum { MASTER = 3, PIDFD, FIRST_FREE };
+    own_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC),
+               high_master = fcntl(master_fd, F_DUPFD_CLOEXEC, FIRST_FREE),
+               high_pidfd = fcntl(child_pidfd, F_DUPFD_CLOEXEC, FIRST_FREE);
+    pid_t pid = null < 0 || high_master < 0 || high_pidfd < 0 ? -1 : fork();
+    if (pid < 0)
+        return err_sys(errno, "leave the terminal to a process that holds it");
+    if (pid > 0)
+        return NULL;
+    for (int i = 0; i < 3; i++)
+        (void)dup2(null, i);
+    (void)dup2(high_master, MASTER);
+    (void)dup2(high_pidfd, PIDFD);
+    (void)close_range(FIRST_FREE, ~0u, 0);
+    (void)setsid();
+    (void)chdir("/");
+    (void)fcntl(MASTER, F_SETFL, O_RDWR | O_NONBLOCK);
+    hold_console(MASTER, PIDFD);
 }

@@ -202,7 +202,7 @@ exec box grep CapEff /proc/self/status          | 0   | 00000000a80425fb
 exec --privileged box grep Seccomp: /proc/self/status | 0 | 0
 exec box grep Seccomp: /proc/self/status        | 0   | 2
 exec nobody true                                | 1   | no such container: 'nobody'
-exec -t -d box true                             | 1   | --tty and --detach exclude each other
+exec -t -d box true                             | 0   |
 exec -t box tty                                 | 0   | /dev/pts/
 exec box                                        | 1   | which command is to run in it?
 TABLE
