@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -47,6 +48,17 @@ static fallible enter_networks(void)
     return e;
 }
 
+/* There husk is root, whose store is another: it is to find its caller's. */
+static fallible hand_on_paths(void)
+{
+    own_mem char *root = NULL, *run = NULL;
+    TRY(paths_root(&root));
+    TRY(paths_run(&run));
+    if (setenv("HUSK_ROOT", root, 1) < 0 || setenv("HUSK_RUN", run, 1) < 0)
+        return err_sys(errno, "set the environment");
+    return NULL;
+}
+
 static fallible unshare_run(const void *opts_, struct args args)
 {
     const struct unshare_opts *opts = opts_;
@@ -57,6 +69,7 @@ static fallible unshare_run(const void *opts_, struct args args)
         return err_new(ERR_INVALID,
                        "you are root already: this is for ordinary users, whose containers' files belong to "
                        "their subordinate ids");
+    TRY(hand_on_paths());
     TRY(opts->rootless_netns ? enter_networks() : userns_enter());
     (void)execvp(argv[0], argv);
     return err_sys_as(errno == ENOENT ? ERR_EXEC_MISSING : ERR_EXEC_DENIED, errno, "run '%s'", argv[0]);
@@ -67,8 +80,8 @@ const struct command cmd_unshare = {
     .args = "[PROGRAM [ARGUMENT...]]",
     .summary = "Run a program as root of your containers' user namespace",
     .detail =
-        "For looking at and removing files that belong to your subordinate ids, such as those in volumes. Without a "
-        "program: $SHELL.",
+        "For looking at and removing files that belong to your subordinate ids, such as those in volumes, and for "
+        "`husk mount`: husk finds your store there, by HUSK_ROOT and HUSK_RUN. Without a program: $SHELL.",
     .opts = unshare_options,
     .opts_size = sizeof(struct unshare_opts),
     .max_args = -1,
