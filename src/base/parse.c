@@ -281,6 +281,10 @@ fallible parse_when_ns(const char *text, int64_t *ret_ns)
     uint64_t ago;
     if (local_time_ns(text, ret_ns))
         return NULL;
+    if (strcmp(text, "0") == 0) { /* docker's and podman's too: everything since 1970, not since now */
+        *ret_ns = 0;
+        return NULL;
+    }
     err *e = parse_time_ns(text, ret_ns);
     if (!e)
         return NULL;

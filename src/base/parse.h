@@ -46,7 +46,7 @@ const char *format_time_ns(int64_t ns, char buf[40]);
 const char *format_time_local(int64_t ns, char buf[40]);
 fallible parse_time_ns(const char *text, int64_t *ret_ns);
 /* What --since and --until take: RFC 3339, also without a zone (local time), only a date, or with a space; seconds
- * since the epoch with or without a fraction; or how long ago ("10m"). */
+ * since the epoch with or without a fraction (0 is that too); or how long ago ("10m"). */
 fallible parse_when_ns(const char *text, int64_t *ret_ns);
 
 #endif

@@ -124,6 +124,8 @@ static fallible events_run(const void *opts_, struct args args)
     bool stream = true;
     if (o->since)
         TRY_AS(parse_when_ns(o->since, &wish.since_ns), "--since");
+    if (o->since && !wish.since_ns) /* the epoch; 0 would be: not given */
+        wish.since_ns = 1;
     if (o->until)
         TRY_AS(parse_when_ns(o->until, &wish.until_ns), "--until");
     if (o->stream)
