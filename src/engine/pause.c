@@ -14,11 +14,13 @@ static fallible freeze(struct container *c, enum container_status from, const ch
     if (status != from)
         return err_new(ERR_CONFLICT, "container '%s' is not running", c->row.name);
     err *e = pause ? runtime_pause(c->state_dir) : runtime_resume(c->state_dir);
-    if (err_is(e, ERR_UNSUPPORTED) || err_is(e, ERR_DENIED))
-        return err_wrap(e,
-                        "container '%s' was started without control groups to freeze it by; "
-                        "run it as root, or where systemd delegates some to users",
-                        c->row.name);
+    if (err_is(e, ERR_UNSUPPORTED) || err_is(e, ERR_DENIED)) {
+        err_free(e);
+        return err_new(ERR_UNSUPPORTED,
+                       "container '%s' was started without control groups to freeze it by: "
+                       "run it as root, or where systemd delegates some to users",
+                       c->row.name);
+    }
     TRY(e);
     container_say(c, act, NULL);
     return NULL;
