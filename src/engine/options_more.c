@@ -203,8 +203,9 @@ static fallible merge_timezone(const struct create_options *o, struct container_
                        "/usr/share/zoneinfo",
                        o->tz);
     (void)add_bind(c, real, "/etc/localtime");
-    own_mem char *assignment = mem_printf("TZ=%s", str_eq(o->tz, "local") ? ":/etc/localtime" : o->tz);
-    strv_setenv(&c->env, assignment);
+    /* Without TZ that file is asked; a name there an image without tzdata takes for one of UTC's. */
+    if (strv_getenv(&c->env, "TZ"))
+        strv_setenv(&c->env, "TZ=:/etc/localtime");
     return NULL;
 }
 
