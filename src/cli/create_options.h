@@ -42,7 +42,7 @@ static const char *const words_unhealthy[] = { "none", "restart", "stop", "kill"
         OPT_STRS(0, "env-file", T, create.env_file, "FILE", "Environment variables, one a line"),                      \
         OPT_STR('w', "workdir", T, create.workdir, "DIR", "Its working directory, made when missing"),                 \
         OPT_STR('u', "user", T, create.user, "USER[:GROUP]", "Names of the container's, or numbers"),                  \
-        OPT_STRS(0, "group-add", T, create.group_add, "GROUP", "One more group"),                                      \
+        OPT_STRS(0, "group-add", T, create.group_add, "GROUP", "One more group; keep-groups: our own stay, alone"),    \
         OPT_STR(0, "entrypoint", T, create.entrypoint, "PROGRAM", "Instead of the image's; \"\" for none"),            \
         OPT_FLAG(0, "init", T, create.init, "A small PID 1 that forwards signals and reaps"),                          \
         OPT_STR(0, "stop-signal", T, create.stop_signal, "SIGNAL", "What `stop` sends first (default TERM)"),          \

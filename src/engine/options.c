@@ -286,6 +286,19 @@ static void share_pids(struct container_config *c)
     c->pid = mem_strdup("host");
 }
 
+/* podman's word: our own additional groups stay, which a map of an ordinary user's cannot name. */
+static fallible merge_groups(const struct strv *groups, struct container_config *c)
+{
+    bool keep = strv_has(groups, "keep-groups");
+    if (keep && groups->n > 1)
+        return err_new(ERR_INVALID, "keep-groups and other groups exclude each other: none can be added to those kept");
+    if (keep)
+        strmap_set(&c->annotations, KEEP_GROUPS_ANNOTATION, "1");
+    else
+        strv_copy(&c->group_add, groups->items, groups->n);
+    return NULL;
+}
+
 static fallible merge_world(const struct create_options *o, const struct oci_image_run *image,
                             struct container_config *c)
 {
@@ -327,7 +340,7 @@ static fallible merge_world(const struct create_options *o, const struct oci_ima
     c->publish_all = o->publish_all;
     strv_copy(&c->dns_search, o->dns_search.items, o->dns_search.n);
     strv_copy(&c->dns_options, o->dns_option.items, o->dns_option.n);
-    strv_copy(&c->group_add, o->group_add.items, o->group_add.n);
+    TRY_AS(merge_groups(&o->group_add, c), "--group-add");
     for (size_t i = 0; i < o->sysctl.n; i++)
         TRY_AS(grammar_sysctl(o->sysctl.items[i], &c->sysctl), "--sysctl");
     return NULL;

@@ -356,12 +356,12 @@ static bool maps_zero(const struct id_map *m)
            id_map_outside(m, 0, &outside); /* no map: a joined namespace, whose maps are not ours to know */
 }
 
-fallible namespaces_become_root(const struct namespaces *ns)
+fallible namespaces_become_root(const struct namespaces *ns, enum namespaces_groups groups)
 {
     if (!maps_zero(&ns->uids) || !maps_zero(&ns->gids))
         return NULL; /* without a root inside, what is made belongs to whoever we are */
     /* setgroups is denied where an ordinary user mapped a single id; the groups are then the caller's own anyway */
-    if (setgroups(0, NULL) < 0 && errno != EPERM)
+    if (groups == GROUPS_DROP && setgroups(0, NULL) < 0 && errno != EPERM)
         return err_sys(errno, "drop groups");
     if (setresgid(0, 0, 0) < 0)
         return err_sys(errno, "become group 0");

@@ -54,8 +54,9 @@ fallible namespaces_clone(const struct namespaces *ns, uint64_t more_flags, int 
 /* In the child: enters what namespaces_clone() has not. */
 fallible namespaces_join(const struct namespaces *ns);
 bool namespaces_join_needed(const struct namespaces *ns);
-/* In the child: root of its user namespace, with no other group. */
-fallible namespaces_become_root(const struct namespaces *ns);
+/* In the child: root of its user namespace, with no other group, or with all of the caller's. */
+enum namespaces_groups { GROUPS_DROP, GROUPS_KEEP };
+fallible namespaces_become_root(const struct namespaces *ns, enum namespaces_groups groups);
 /* In the child: a time namespace with the spec's offsets; the process itself enters. */
 fallible namespaces_make_time(const struct oci_spec *spec);
 fallible namespaces_make_cgroup(void);

@@ -236,7 +236,8 @@ static err *enter_mounts(void *ctx)
 static err *become_root(void *ctx)
 {
     struct start *s = ctx;
-    return namespaces_become_root(&s->ns);
+    bool keep = strmap_get(&s->c->spec->annotations, KEEP_GROUPS_ANNOTATION) != NULL;
+    return namespaces_become_root(&s->ns, keep ? GROUPS_KEEP : GROUPS_DROP);
 }
 
 static err *mount_root(void *ctx)
