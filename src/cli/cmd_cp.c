@@ -61,7 +61,8 @@ const struct command cmd_cp = {
     .args = "[CONTAINER:]SOURCE [CONTAINER:]TARGET",
     .summary = "Copy files into, out of and between containers",
     .detail =
-        "Either side may be \"-\": a tar archive on standard input or output. A source that ends in \"/.\" is what "
+        "Either side may be \"-\": a tar archive on standard output, or on standard input, there also packed (gzip,\n"
+        "zstd, xz, bzip2). A source that ends in \"/.\" is what "
         "is in the directory. Links are followed inside the container only.",
     .opts = cp_options,
     .opts_size = sizeof(struct cp_opts),

@@ -30,21 +30,6 @@ struct stream {
     err *source_error; /* libarchive's callback can only say "it failed" */
 };
 
-static const struct {
-    const char *name, *magic;
-    size_t n;
-} forms[] = {
-    [STREAM_PLAIN] = { "plain", "", 0 },
-    [STREAM_GZIP] = { "gzip", "\x1f\x8b\x08", 3 },
-    [STREAM_ZSTD] = { "zstd", "\x28\xb5\x2f\xfd", 4 },
-    [STREAM_XZ] = { "xz", "\xfd\x37zXZ\0", 6 },
-    [STREAM_BZIP2] = { "bzip2", "BZh", 3 },
-};
-
-const char *stream_form_name(enum stream_form form)
-{
-    return forms[form].name;
-}
 enum stream_form stream_form(const struct stream *s)
 {
     return s->form;
@@ -102,8 +87,9 @@ static fallible want_in(struct stream *s, size_t n)
 
 static fallible corrupt(const struct stream *s, const char *what)
 {
-    return err_new(ERR_CORRUPT, "%s: %s (byte %llu of the packed data, %llu of the unpacked)", forms[s->form].name,
-                   what, (unsigned long long)(s->in - (s->have - s->at)), (unsigned long long)s->out);
+    return err_new(ERR_CORRUPT, "%s: %s (byte %llu of the packed data, %llu of the unpacked)",
+                   stream_form_name(s->form), what, (unsigned long long)(s->in - (s->have - s->at)),
+                   (unsigned long long)s->out);
 }
 
 /* ---- gzip ---- */
@@ -139,7 +125,7 @@ static void begin_member(struct stream *s)
 static fallible next_member(struct stream *s)
 {
     TRY(want_in(s, 3));
-    if (s->have - s->at >= 3 && memcmp(s->buf + s->at, forms[STREAM_GZIP].magic, 3) == 0) {
+    if (s->have - s->at >= 3 && memcmp(s->buf + s->at, "\x1f\x8b\x08", 3) == 0) {
         begin_member(s);
         return NULL;
     }
@@ -270,12 +256,13 @@ static fallible open_archive(struct stream *s)
 {
     s->archive = archive_read_new();
     if (!s->archive)
-        return err_new(ERR_EXHAUSTED, "no memory to read %s", forms[s->form].name);
+        return err_new(ERR_EXHAUSTED, "no memory to read %s", stream_form_name(s->form));
     int code = s->form == STREAM_XZ ? archive_read_support_filter_xz(s->archive)
                                     : archive_read_support_filter_bzip2(s->archive);
     /* ARCHIVE_WARN: it would run an external program, which this process may not. */
     if (code != ARCHIVE_OK)
-        return err_new(ERR_UNSUPPORTED, "this libarchive cannot read %s: unpack the file first", forms[s->form].name);
+        return err_new(ERR_UNSUPPORTED, "this libarchive cannot read %s: unpack the file first",
+                       stream_form_name(s->form));
     struct archive_entry *entry;
     archive_read_support_format_raw(s->archive);
     archive_read_support_format_empty(s->archive);
@@ -321,20 +308,6 @@ static fallible read_plain(struct stream *s, unsigned char *buf, size_t max, siz
 }
 
 /* ---- all ---- */
-
-enum stream_form stream_form_of(const void *begin, size_t n)
-{
-    const unsigned char *bytes = begin;
-    for (size_t i = 1; i < ARRAY_SIZE(forms); i++)
-        if (n >= forms[i].n && memcmp(bytes, forms[i].magic, forms[i].n) == 0)
-            /* "BZh" alone could begin a file's name in a tar; the first block's mark could not. */
-            if (i != STREAM_BZIP2 || (n >= 10 && memcmp(bytes + 4, "1AY&SY", 6) == 0))
-                return (enum stream_form)i;
-    /* A frame to skip may come before the first that holds data. */
-    if (n >= 4 && (bytes[0] & 0xf0) == 0x50 && memcmp(bytes + 1, "\x2a\x4d\x18", 3) == 0)
-        return STREAM_ZSTD;
-    return STREAM_PLAIN;
-}
 
 fallible stream_open(struct stream_source source, uint64_t max_out, struct stream **ret)
 {

@@ -3,7 +3,7 @@
  * a media type: gzip (ISA-L; several members in a row are one stream), zstd (several frames likewise), xz and bzip2
  * (libarchive), or plain bytes as they are. Memory is bounded; so is the output, by the caller's limit.
  *
- * Only husk-image links this.
+ * Only husk-image links this, but for what a stream is: stream_form.c.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #ifndef HUSK_CODEC_STREAM_H

@@ -13,6 +13,7 @@
 #include "engine/container_parts.h"
 #include "engine/inside.h"
 #include "engine/paths.h"
+#include "engine/unpacked.h"
 
 static bool is_stream(const struct copy_side *s)
 {
@@ -59,6 +60,18 @@ static err *write_side(void *ctx)
     struct half *h = ctx;
     close_now(&h->other_fd);
     return h->side->container ? container_inside(h->side->container, INSIDE_MOUNTS, in_half, h) : on_host(in_half, h);
+}
+
+/* As docker's: an archive may be packed. */
+static fallible write_stream(struct half *h, struct copy_into *into)
+{
+    struct unpacked u;
+    TRY(unpacked_begin(STDIN_FILENO, &u));
+    into->unpacked = &u;
+    h->tar_fd = u.fd;
+    err *e = unpacked_end(&u, write_side(h));
+    into->unpacked = NULL;
+    return e;
 }
 
 /* Of the two errors the one that came first: a side whose other side failed says only that the stream broke. */
@@ -125,7 +138,7 @@ fallible container_copy(const struct copy_side *from, const struct copy_side *to
     if (is_stream(to))
         TRY(read_side(&reading));
     else if (is_stream(from))
-        TRY(write_side(&writing));
+        TRY(write_stream(&writing, &into));
     else
         TRY(copy_through_pipe(&reading, &writing));
     if (from->container)

@@ -25,6 +25,7 @@ struct copy_into {
     bool as_is;     /* an archive of the user's: its names as they are, below the directory `path`, which must exist */
     bool owners;    /* as in the archive; else ours */
     bool overwrite; /* a directory may take a file's place and the other way round */
+    const struct unpacked *unpacked; /* whose first bytes come before those of the descriptor; NULL: none */
 };
 /**
  * copy_in - a tar from a descriptor into a root, named by the rules of docker cp.

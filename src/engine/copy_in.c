@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "codec/tar.h"
 #include "engine/copy.h"
+#include "engine/unpacked.h"
 #include "os/fs.h"
 #include "os/root.h"
 
@@ -27,6 +28,7 @@ struct copier {
     const struct copy_into *into;
     int root_fd, tar_fd;
     unsigned char *buffer;
+    bool begun;
     char *from, *to; /* names that begin with from begin with to instead; to is in the root */
     struct late_dir *dirs;
     size_t dirs_n, dirs_room;
@@ -36,6 +38,12 @@ static err *next_bytes(void *ctx, const unsigned char **ret_bytes, size_t *ret_n
 {
     struct copier *c = ctx;
     ssize_t n;
+    if (!c->begun && c->into->unpacked && c->into->unpacked->begin_n) {
+        *ret_bytes = c->into->unpacked->begin;
+        *ret_n = c->into->unpacked->begin_n;
+        c->begun = true;
+        return NULL;
+    }
     while ((n = read(c->tar_fd, c->buffer, READ_MAX)) < 0 && errno == EINTR)
         ;
     if (n < 0)

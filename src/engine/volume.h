@@ -39,7 +39,7 @@ char *mount_source_path(const struct engine *e, const struct container_mount *m)
 fallible volume_mount(struct engine *e, const char *name);
 /* Containers that run keep what they see. No mount is no error. */
 fallible volume_unmount(struct engine *e, const char *name);
-/* Its content as a tar; a tar into it, over what is there. NOT_FOUND. */
+/* Its content as a tar; a tar, which may be packed, into it, over what is there. NOT_FOUND. */
 fallible volume_export(struct engine *e, const char *name, int fd);
 fallible volume_import(struct engine *e, const char *name, int fd);
 /* --filter: name, label, label!, dangling, anonymous, until, since, driver, opt: engine/filter.h says how they go

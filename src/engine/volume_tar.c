@@ -5,6 +5,7 @@
 
 #include "engine/copy.h"
 #include "engine/inside.h"
+#include "engine/unpacked.h"
 #include "engine/volume.h"
 #include "layers/diff.h"
 #include "os/fs.h"
@@ -12,6 +13,7 @@
 struct volume_tar {
     const char *path;
     int fd;
+    const struct unpacked *unpacked; /* of an import */
 };
 
 static fallible open_volume(const char *path, int *ret_fd)
@@ -38,16 +40,20 @@ static err *import_volume(void *ctx)
     const struct volume_tar *v = ctx;
     own_fd int dir = -1;
     TRY(open_volume(v->path, &dir));
-    return copy_in(dir, &(struct copy_into){ .path = "/", .as_is = true, .owners = true, .overwrite = true }, v->fd);
+    const struct copy_into into = {
+        .path = "/", .as_is = true, .owners = true, .overwrite = true, .unpacked = v->unpacked
+    };
+    return copy_in(dir, &into, v->fd);
 }
 
-static fallible in_child(struct engine *e, const char *name, err *(*fn)(void *ctx), int fd)
+static fallible in_child(struct engine *e, const char *name, err *(*fn)(void *ctx), int fd,
+                         const struct unpacked *unpacked)
 {
     struct db_volume row;
     struct child_work child;
     TRY(volume_find(e, name, &row));
     own_mem char *path = volume_data(e, &row);
-    struct volume_tar v = { path, fd };
+    struct volume_tar v = { path, fd, unpacked };
     db_volume_clear(&row);
     TRY(volume_mount(e, name));
     TRY(on_disk_begin(fn, &v, &child));
@@ -56,10 +62,12 @@ static fallible in_child(struct engine *e, const char *name, err *(*fn)(void *ct
 
 fallible volume_export(struct engine *e, const char *name, int fd)
 {
-    return in_child(e, name, export_volume, fd);
+    return in_child(e, name, export_volume, fd, NULL);
 }
 
 fallible volume_import(struct engine *e, const char *name, int fd)
 {
-    return in_child(e, name, import_volume, fd);
+    struct unpacked u;
+    TRY(unpacked_begin(fd, &u));
+    return unpacked_end(&u, in_child(e, name, import_volume, u.fd, &u));
 }

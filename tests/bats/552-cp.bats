@@ -288,3 +288,40 @@ TABLE
     husk volume rm outv
     husk rmi given
 }
+
+packed_archives() {
+    local form
+    head -c 300000 /dev/urandom >"$D/tree/big"
+    tar -C "$D" -cf "$D/t.plain" tree
+    gzip <"$D/t.plain" >"$D/t.gzip"
+    zstd -q <"$D/t.plain" >"$D/t.zstd"
+    xz -0 <"$D/t.plain" >"$D/t.xz"
+    bzip2 <"$D/t.plain" >"$D/t.bzip2"
+    $h create --name box --network none busybox true
+    $h volume create vol
+    for form in plain gzip zstd xz bzip2; do
+        run $h cp - box:/nodir <"$D/t.$form"
+        expect 1 "'/nodir' does not exist"
+        $h cp - box:/tmp <"$D/t.$form"
+        cmp <($h cp box:/tmp/tree/big - | tar -xO) "$D/tree/big"
+        $h volume import vol - <"$D/t.$form"
+        cmp <($h volume export vol | tar -xO tree/big) "$D/tree/big"
+        $h volume rm --no-trash vol
+        $h volume create vol
+        $h rm box
+        $h create --name box --network none busybox true
+    done
+    for form in gzip zstd xz bzip2; do
+        head -c 200000 "$D/t.$form" >"$D/cut"
+        run $h cp - box:/tmp <"$D/cut"
+        expect 1 "husk: the archive: $form: "
+    done
+    $h rm box
+    $h volume rm --no-trash vol
+}
+@test "cp - and volume import take archives packed with gzip, zstd, xz and bzip2, and say what is wrong with one" {
+    local h
+    for h in $WHO; do
+        packed_archives
+    done
+}
