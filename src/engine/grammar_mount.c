@@ -150,6 +150,8 @@ static fallible volume_options(struct container_mount *m, const char *text)
 {
     own_strv struct strv words = { 0 };
     strv_split(&words, text, ',');
+    if (strv_has(&words, "rw") && (strv_has(&words, "ro") || strv_has(&words, "readonly")))
+        return err_new(ERR_INVALID, "'rw' and 'ro' exclude each other");
     for (size_t i = 0; i < words.n; i++)
         TRY(volume_option(m, words.items[i]));
     return NULL;

@@ -50,9 +50,7 @@ fallible container_wait(struct container *c, int *ret_code)
     }
     if (s.status == CONTAINER_RUNNING || s.status == CONTAINER_PAUSED)
         e = wait_running(c, &s, ret_code);
-    else if (s.status == CONTAINER_CREATED && !s.error)
-        e = err_new(ERR_CONFLICT, "container '%s' was never started", c->row.name);
-    else
+    else /* one that was never started does not run either: as docker, its code is 0 */
         *ret_code = (int)s.exit_code;
     container_state_clear(&s);
     return e;

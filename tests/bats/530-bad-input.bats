@@ -49,6 +49,7 @@ one_sentence() {
 --device-cgroup-rule x busybox true
 --mount type=x,target=/y busybox true
 --volume :/x busybox true
+--volume /tmp:/x:rw,ro busybox true
 --tmpfs / busybox true
 --hostname 'a b' busybox true
 --hostname -x busybox true
