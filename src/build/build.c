@@ -86,6 +86,7 @@ static fallible open_store(struct build *b)
     b->ordinary = !userns_is_root();
     b->no_netns = b->ordinary && geteuid() == 0 && !ids_may_clone(CLONE_NEWUSER | CLONE_NEWNET);
     TRY(check_network(b));
+    debug_sweep(b);
     TRY(debug_open(b));
     TRY(userns_enter());
     TRY(engine_layout(b->engine, &b->layout));

@@ -285,6 +285,8 @@ fallible build_put_image(struct build *b, const struct build_state *s, enum outp
  */
 struct debug;
 fallible debug_open(struct build *b);
+/* What shells of killed builds left. */
+void debug_sweep(const struct build *b);
 void debug_close(struct build *b);
 /* In the step's child: keeps what a failed RUN left for debug_failed(). */
 void debug_keep(struct build_step *s, const char *dir);

@@ -52,10 +52,10 @@ static void look_at_layers(struct look *k, const struct image *image, struct lac
 
 /* ---- names that builds give for their own length ---- */
 
-/* As src/build gives them: a word and twelve digits, but for the shell's. A user's own name is none. */
+/* As src/build gives them: a word and twelve digits. A user's own name is none. */
 static bool is_build_name(const char *name)
 {
-    static const char *const words[] = { "cache:", "context:", "output:" };
+    static const char *const words[] = { "cache:", "context:", "debug:", "output:" };
     static const char prefix[] = "localhost/husk-build-";
     if (!name || !str_starts(name, prefix))
         return false;
@@ -65,7 +65,7 @@ static bool is_build_name(const char *name)
             const char *digits = name + strlen(words[i]);
             return strlen(digits) == 12 && strspn(digits, "0123456789abcdef") == 12;
         }
-    return strcmp(name, "debug:latest") == 0;
+    return false;
 }
 
 /* Each holds its directory in staging before it gives a name. */

@@ -103,3 +103,40 @@ D
     run husk build -q --pull=sometimes "$T/c"
     expect 1 'is not one of always'
 }
+
+# A debug build whose shell waits for its input: sets build (the build's process) and feeder (who has the input open).
+waiting_shell() {
+    mkfifo "$T/tmp/input"
+    sleep 300 >"$T/tmp/input" 3>&- &
+    feeder=$!
+    "$h" build -q --debug --network none -f "$T/c/Fails" "$T/c" <"$T/tmp/input" >"$T/tmp/$h.out" 2>&1 3>&- &
+    build=$!
+    wait_until 20 shell_runs
+    rm "$T/tmp/input"
+}
+shell_runs() { [[ $("$h" ps --format '{{.Names}}') == husk-build-debug-* ]]; }
+nothing_left() { [[ ! $("$h" ps -aq) && $("$h" images --format '{{.Repository}}') != *husk-build-debug* ]]; }
+# Process ids of the build's own: of a user's the first is setpriv's, which became it.
+builds() { pgrep -f "[h]usk.* build -q --debug --network none -f $T/c/Fails" "$@"; }
+
+@test "build --debug: of a killed build no shell, no container and no name stays; killed with all its processes, the next build clears up" {
+    local h feeder build
+    printf 'FROM busybox\nRUN --network=none exit 7\n' >"$T/c/Fails" # which changed nothing: there is a shell all the same
+    for h in $WHO; do
+        waiting_shell
+        kill -KILL "$(builds -o)"
+        wait_until 20 nothing_left
+        kill "$feeder"
+        wait "$build" || true
+        waiting_shell
+        mapfile -t all < <(builds)
+        kill -KILL "${all[@]}"
+        shell_runs
+        run "$h" build -q --network none -f "$T/c/Fails" "$T/c"
+        expect 1 "exited with 7"
+        nothing_left
+        kill "$feeder"
+        wait "$build" || true
+        "$h" system check
+    done
+}
