@@ -76,9 +76,9 @@ static const struct command *const container_commands[] = {
     &cmd_mount,
     &cmd_unmount,
     &cmd_umount,
-    &elsewhere_checkpoint,
+    &cmd_container_checkpoint,
+    &cmd_container_restore,
     &elsewhere_cleanup,
-    &elsewhere_restore,
     &elsewhere_runlabel,
     NULL,
 };

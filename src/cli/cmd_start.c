@@ -4,8 +4,8 @@
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "cli/cli.h"
-#include "cli/elsewhere.h"
 #include "engine/chain.h"
+#include "engine/checkpoint.h"
 #include "monitor/attach.h"
 
 struct start_opts {
@@ -23,16 +23,22 @@ static const struct opt start_options[] = {
     OPT_FLAG(0, "all", T, select.all, "Every one that does not run"),
     OPT_FLAG('l', "latest", T, select.latest, "The one that was made last"),
     OPT_STRS('f', "filter", T, select.filter, "KEY=VALUE", "Those that `husk ps --filter` shows"),
-    OPT_GROUP("Refused"),
-    OPT_STR(0, "checkpoint", T, checkpoint, "NAME", "Refused: `husk-oci restore` restores OCI bundles"),
-    OPT_STR(0, "checkpoint-dir", T, checkpoint_dir, "DIR", "Refused, as --checkpoint"),
+    OPT_STR(0, "checkpoint", T, checkpoint, "NAME", "Let it go on where it was at `husk checkpoint create`"),
+    OPT_STR(0, "checkpoint-dir", T, checkpoint_dir, "DIR", "Where that checkpoint is (default: with the container)"),
     OPT_END,
 };
 #undef T
 
+static fallible start_as_said(const struct start_opts *o, struct container *c, int *ret_sock)
+{
+    struct checkpoint_stats stats;
+    const struct checkpoint_options how = { .name = o->checkpoint, .dir = o->checkpoint_dir };
+    return o->checkpoint ? container_restore(c, &how, ret_sock, &stats) : container_start(c, ret_sock);
+}
+
 static err *start_one(struct container *c, const void *ctx)
 {
-    err *e = container_start(c, NULL);
+    err *e = start_as_said(ctx, c, NULL);
     if (err_is(e, ERR_UNCHANGED)) { /* it is as it was asked to be */
         err_free(e);
         return NULL;
@@ -55,7 +61,7 @@ static fallible start_attached(const struct start_opts *o, const char *name)
     TRY(engine_open(&engine));
     TRY(container_find(engine, name, &c));
     TRY(container_config(c, &config));
-    TRY(container_start(c, &sock));
+    TRY(start_as_said(o, c, &sock));
     struct attach_wish wish = { .stdin_open = o->interactive && config->stdin_open,
                                 .no_sig_proxy = !proxy,
                                 .detach_keys = o->detach_keys };
@@ -65,10 +71,10 @@ static fallible start_attached(const struct start_opts *o, const char *name)
 static fallible start_run(const void *opts_, struct args args)
 {
     const struct start_opts *o = opts_;
-    if (o->checkpoint || o->checkpoint_dir)
-        return err_new(ERR_UNSUPPORTED, "--%s: " CHECKPOINTS, o->checkpoint ? "checkpoint" : "checkpoint-dir");
+    if (o->checkpoint_dir && !o->checkpoint)
+        return err_new(ERR_INVALID, "--checkpoint-dir: which checkpoint of it? Say --checkpoint");
     if (!o->attach && !o->interactive)
-        return each_selected("husk start", &o->select, SELECT_NOT_RUNNING, args, start_one, NULL);
+        return each_selected("husk start", &o->select, SELECT_NOT_RUNNING, args, start_one, o);
     if (args.n > 1 || o->select.all || o->select.filter.n)
         return err_new(ERR_INVALID, "one container at a time can be attached to");
     own(engine) struct engine *engine = NULL;

@@ -10,12 +10,7 @@
 extern const struct command elsewhere_swarm, elsewhere_node, elsewhere_service, elsewhere_stack, elsewhere_config,
     elsewhere_kube, elsewhere_play, elsewhere_generate, elsewhere_quadlet, elsewhere_auto_update, elsewhere_compose,
     elsewhere_machine, elsewhere_context, elsewhere_plugin, elsewhere_trust, elsewhere_buildx, elsewhere_farm,
-    elsewhere_checkpoint, elsewhere_restore, elsewhere_runlabel, elsewhere_cleanup, elsewhere_scp, elsewhere_connection,
-    elsewhere_system_service, elsewhere_migrate, elsewhere_renumber;
-
-/* Why: docs/adr/0061. */
-#define CHECKPOINTS                                                                                                    \
-    "husk's own containers are not checkpointed: 'husk-oci checkpoint' and 'husk-oci restore' do it for OCI bundles, " \
-    "'husk commit' keeps a container's files"
+    elsewhere_runlabel, elsewhere_cleanup, elsewhere_scp, elsewhere_connection, elsewhere_system_service,
+    elsewhere_migrate, elsewhere_renumber;
 
 #endif

@@ -117,7 +117,7 @@ static const struct command *const commands[] = {
     &cmd_container_restart,
     &elsewhere_auto_update,
     &elsewhere_buildx,
-    &elsewhere_checkpoint,
+    &cmd_checkpoint,
     &elsewhere_compose,
     &elsewhere_config,
     &elsewhere_context,

@@ -34,10 +34,11 @@ struct container {
     struct db_container row;
     struct container_config *config; /* parsed by container_config(); NULL before */
     char *dir, *state_dir;
-    int lock_fd;      /* -1: not locked */
-    int preserve_fds; /* how many of our descriptors from 3 on the next start hands to the program */
-    bool waits;       /* the next start is container_init()'s */
-    bool admitted;    /* the signature policy was asked when it was made, a moment ago: its start need not */
+    int lock_fd;                        /* -1: not locked */
+    int preserve_fds;                   /* how many of our descriptors from 3 on the next start hands to the program */
+    bool waits;                         /* the next start is container_init()'s */
+    const struct runtime_criu *restore; /* the next start is container_restore()'s; NULL: it is not. Borrowed */
+    bool admitted; /* the signature policy was asked when it was made, a moment ago: its start need not */
     /* Of the start that comes next: how often it was restarted, and the wait before; 0: somebody starts it */
     int64_t restarts, restart_delay_ns;
 };

@@ -332,6 +332,8 @@ fallible container_start(struct container *c, int *ret_sock)
     enum container_status status = s.status;
     bool waits = s.waits;
     container_state_clear(&s);
+    if (c->restore && status != CONTAINER_EXITED && status != CONTAINER_CREATED && status != CONTAINER_RESTARTING)
+        return err_new(ERR_UNCHANGED, "container '%s' is running already", c->row.name);
     if (waits && c->waits)
         return err_new(ERR_UNCHANGED, "container '%s' is initialized already", c->row.name);
     if (waits)

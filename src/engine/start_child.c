@@ -90,10 +90,11 @@ static fallible become_monitor(const struct start_child *s, struct runtime_creat
     plan.stdin_once = c->config->stdin_open && (s->client_fd >= 0 || c->waits);
     fds->pidfd = created->pidfd;
     fds->client_fd = s->client_fd;
-    keep_times(c, &created->times);
+    if (!c->restore)
+        keep_times(c, &created->times);
     write_pid(c->config->pidfile, created->init.pid);
     write_pid(c->config->monitor_pidfile, getpid()); /* it is what this process becomes */
-    container_say(c, c->waits ? "init" : "start", NULL);
+    container_say(c, c->restore ? "restore" : c->waits ? "init" : "start", NULL);
     if (write(s->answer_fd, &(char){ START_RUNS }, 1) !=
         1) /* the command is gone; the container is wanted all the same */
         log_debug("start: nobody waits for the answer");
@@ -112,7 +113,7 @@ static fallible start(const struct start_child *s)
     else if (strcmp(c->config->log->driver, "passthrough") != 0)
         TRY(monitor_stdio_make(c->state_dir, c->config->stdin_open, create.stdio, &fds));
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); /* stays over the exec: no stray of a short program is missed */
-    TRY(runtime_create(&create, &created));
+    TRY(c->restore ? runtime_restore(&create, c->restore, &created) : runtime_create(&create, &created));
     for (int i = 0; i < 3; i++)
         close_now(&create.stdio[i]);
     err *e = become_monitor(s, &created, &fds);

@@ -27,7 +27,9 @@ static fallible make_fifo(int dir_fd, const char *name, int *ret_program, int *r
     (void)unlinkat(dir_fd, name, 0);
     if (mkfifoat(dir_fd, name, 0600) < 0)
         return err_sys(errno, "make '%s'", name);
-    own_fd int program = openat(dir_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    /* Without O_NOFOLLOW, which a descriptor remembers: CRIU opens it again by its link in /proc, with the same flags.
+     */
+    own_fd int program = openat(dir_fd, name, O_RDWR | O_CLOEXEC);
     own_fd int ours = program < 0 ? -1 : openat(dir_fd, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
     if (ours < 0 || fchmod(program, 0666) < 0)
         return err_sys(errno, "open '%s'", name);

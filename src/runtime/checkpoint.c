@@ -5,9 +5,11 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/parse.h"
+#include "namespaces/sysctl.h"
 #include "os/fs.h"
 #include "os/mount.h"
 #include "os/sock.h"
@@ -110,7 +112,23 @@ static void add_groups(const struct cgroup *g, struct str *o)
  */
 #define DESCRIPTORS "descriptors.json"
 
-static fallible keep_descriptors(const struct runtime_state *s, int images_fd)
+/* CRIU's name for an open file that is not the container's: "file[MOUNT:INODE]", in hexadecimal; NULL for another. */
+static char *outside_file(pid_t pid, int fd)
+{
+    struct stat st;
+    own_mem char *file = mem_printf("/proc/%d/fd/%d", (int)pid, fd),
+                 *info = mem_printf("/proc/%d/fdinfo/%d", (int)pid, fd);
+    own_mem char *text = NULL;
+    if (stat(file, &st) < 0 || !S_ISFIFO(st.st_mode))
+        return NULL;
+    err_ignore(fs_read_at(AT_FDCWD, info, 4096, &text, NULL), "then CRIU says what is in the way");
+    const char *mount = text ? strstr(text, "mnt_id:") : NULL;
+    if (!mount)
+        return NULL;
+    return mem_printf("file[%lx:%lx]", strtoul(mount + strlen("mnt_id:"), NULL, 10), (unsigned long)st.st_ino);
+}
+
+static fallible keep_descriptors(const struct runtime_state *s, bool anew, int images_fd, struct str *o)
 {
     own_json json_t *list = json_array();
     for (int i = 0; i < 3; i++) {
@@ -118,14 +136,16 @@ static fallible keep_descriptors(const struct runtime_state *s, int images_fd)
         (void)snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)s->init.pid, i);
         if (readlink(path, to, sizeof to - 1) < 0)
             to[0] = '\0';
-        json_array_append_new(list, json_string(to));
+        own_mem char *file = anew && to[0] == '/' ? outside_file(s->init.pid, i) : NULL;
+        criu_text(o, CRIU_EXTERNAL, file);
+        json_array_append_new(list, json_string(file ? file : to));
     }
     own_mem char *text = json_text(list, BIND_COMPACT);
     return fs_replace_at(images_fd, DESCRIPTORS, text, strlen(text), 0600, FS_SYNC_NONE);
 }
 
 /* Ours take the place of those pipes. */
-static void add_descriptors(int images_fd, struct str *o)
+static void add_descriptors(int images_fd, const int fds[static 3], struct str *o)
 {
     own_mem char *text = NULL;
     own_json json_t *list = NULL;
@@ -137,10 +157,10 @@ static void add_descriptors(int images_fd, struct str *o)
     for (size_t i = 0; i < 3 && list; i++) {
         const char *was = json_string_value(json_array_get(list, i));
         own_str struct str inner = { 0 };
-        if (!was || !str_starts(was, "pipe:"))
+        if (!was || !(str_starts(was, "pipe:") || str_starts(was, "file[")))
             continue;
         criu_text(&inner, 1, was);
-        criu_number(&inner, 2, i);
+        criu_number(&inner, 2, fds[i] >= 0 ? (unsigned)fds[i] : i);
         criu_message(o, CRIU_INHERIT_FD, &inner);
     }
 }
@@ -152,12 +172,13 @@ static const struct {
     const char *type, *file, *key;
 } outside[] = { { CLONE_NEWNET, "network", "net", "extRootNetNS" }, { CLONE_NEWPID, "pid", "pid", "extRootPidNS" } };
 
-static fallible add_outside(const struct runtime_state *s, struct str *o)
+static fallible add_outside(const struct runtime_state *s, bool anew, struct str *o)
 {
+    uint64_t left = s->joined | (anew ? s->namespaces & CLONE_NEWNET : 0);
     for (size_t i = 0; i < ARRAY_SIZE(outside); i++) {
         char path[48];
         struct stat st;
-        if (!(s->joined & outside[i].flag))
+        if (!(left & outside[i].flag))
             continue;
         (void)snprintf(path, sizeof path, "/proc/%d/ns/%s", (int)s->init.pid, outside[i].file);
         if (stat(path, &st) < 0)
@@ -183,6 +204,12 @@ static fallible add_freezer(const struct runtime_state *s, struct str *o)
     return NULL;
 }
 
+static err *told_of_dump(void *ctx, const struct criu_answer *a, int fd)
+{
+    const struct runtime_criu *how = ctx;
+    return str_eq(a->script, "post-dump") && how->written ? how->written(how->ctx) : NULL;
+}
+
 fallible runtime_checkpoint(const char *state_dir, const struct runtime_criu *how)
 {
     own(runtime_state) struct runtime_state *s = NULL;
@@ -199,10 +226,10 @@ fallible runtime_checkpoint(const char *state_dir, const struct runtime_criu *ho
     if (geteuid() != 0)
         return err_new(ERR_DENIED, "cannot checkpoint container '%s': CRIU needs root", s->id);
     TRY(add_options(how, DUMP_LOG, &o));
-    TRY(add_outside(s, &o));
+    TRY(add_outside(s, how->anew, &o));
     if (s->status == RUNTIME_PAUSED)
         TRY(add_freezer(s, &o));
-    TRY(keep_descriptors(s, how->images_fd));
+    TRY(keep_descriptors(s, how->anew, how->images_fd, &o));
     criu_number(&o, CRIU_PID, (uint64_t)s->init.pid);
     const struct criu_call c = {
         .program = how->program ? how->program : "criu",
@@ -210,6 +237,8 @@ fallible runtime_checkpoint(const char *state_dir, const struct runtime_criu *ho
         .options = &o,
         .work_fd = how->work_fd,
         .log = DUMP_LOG,
+        .notify = told_of_dump,
+        .ctx = (void *)(uintptr_t)how,
     };
     return criu_run(&c, &answer);
 }
@@ -259,16 +288,31 @@ static fallible cover_root(void)
     return fchdir(copy) < 0 || chroot(".") < 0 ? err_sys(errno, "enter the copy") : NULL;
 }
 
+static fallible mount_source(const struct runtime_create *c, const char *at)
+{
+    own_fd int root = -1;
+    own_fd int place = open(at, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    const char *label = c->spec->linux_ ? c->spec->linux_->mount_label : NULL;
+    if (place < 0)
+        return err_sys(errno, "open '%s'", at);
+    TRY(source_mount(c->root, -1, false, label, &root));
+    return mount_place(root, place);
+}
+
 /* CRIU wants the root as a mount of its own. In a mount namespace of ours, so that it goes with us. */
 static fallible mount_restore_root(const struct runtime_create *c, bool no_pivot, char **ret)
 {
-    own_mem char *at = mem_printf("%s/criu-root", c->state_dir);
+    own_mem char *at = mem_printf("%s/criu-root", c->staging ? c->staging : c->state_dir);
     if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
         return err_sys(errno, "part from the host's mounts");
     if (no_pivot)
         TRY_AS(cover_root(), "--no-pivot: put a copy of the root on top of it");
     /* a slave of the host's, as the root was: CRIU wants the same */
-    if (mkdir(at, 0700) < 0 || mount(c->root->dir, at, NULL, MS_BIND | MS_REC, NULL) < 0)
+    if (mkdir(at, 0700) < 0 && errno != EEXIST)
+        return err_sys(errno, "make '%s'", at);
+    if (c->root->kind != ROOTFS_DIR)
+        TRY_AS(mount_source(c, at), "mount the root for the restore");
+    else if (mount(c->root->dir, at, NULL, MS_BIND | MS_REC, NULL) < 0)
         return err_sys(errno, "mount '%s' for the restore", c->root->dir);
     *ret = take(at);
     return NULL;
@@ -283,11 +327,13 @@ static fallible open_again(int fd, int *ret)
 }
 
 /* What was outside is what config.json names now. */
-static void give_outside(const struct namespaces *ns, int fds[static ARRAY_SIZE(outside)], struct str *o)
+static void give_outside(const struct namespaces *ns, int made_net, int fds[static ARRAY_SIZE(outside)], struct str *o)
 {
     for (size_t i = 0; i < ARRAY_SIZE(outside); i++) {
         own_str struct str inner = { 0 };
         fds[i] = namespaces_join_fd(ns, outside[i].type);
+        if (fds[i] < 0 && outside[i].flag == CLONE_NEWNET)
+            fds[i] = made_net;
         if (fds[i] < 0)
             continue;
         criu_text(&inner, 1, outside[i].key);
@@ -301,7 +347,7 @@ static fallible call_restore(struct start *s, const struct runtime_criu *asked, 
     own_str struct str o = { 0 };
     own_fd int images = -1;
     own_fd int work = -1;
-    int outside_fds[ARRAY_SIZE(outside)];
+    int inherited[ARRAY_SIZE(outside) + 3];
     struct criu_answer answer = { 0 };
     struct runtime_criu how = *asked;
     TRY(open_again(asked->images_fd, &images));
@@ -312,15 +358,17 @@ static fallible call_restore(struct start *s, const struct runtime_criu *asked, 
     criu_text(&o, CRIU_ROOT, root);
     criu_number(&o, CRIU_RST_SIBLING, 1);
     add_groups(s->cgroup, &o);
-    add_descriptors(how.images_fd, &o);
-    give_outside(&s->ns, outside_fds, &o);
+    for (int i = 0; i < 3; i++)
+        inherited[ARRAY_SIZE(outside) + i] = s->c->stdio[i];
+    add_descriptors(how.images_fd, s->c->stdio, &o);
+    give_outside(&s->ns, s->netns_fd, inherited, &o);
     const struct criu_call c = {
         .program = how.program ? how.program : "criu",
         .type = CRIU_RESTORE,
         .options = &o,
         .group = s->cgroup,
-        .inherit_fds = outside_fds,
-        .inherit_fds_n = ARRAY_SIZE(outside_fds),
+        .inherit_fds = inherited,
+        .inherit_fds_n = ARRAY_SIZE(inherited),
         .work_fd = how.work_fd,
         .log = RESTORE_LOG,
         .notify = told,
@@ -347,22 +395,93 @@ static fallible check_label(const struct start *s)
                                         now, label);
 }
 
+/* ---- a network namespace for what had one of its own ---- */
+
+static fallible furnish_netns(const struct oci_spec *spec)
+{
+    TRY(namespaces_loopback_up());
+    for (size_t i = 0; spec->linux_ && i < spec->linux_->sysctl.n; i++) {
+        own_mem char *path = sysctl_path(spec->linux_->sysctl.items[i].key);
+        own_mem char *whole = mem_printf("/proc/%s", path);
+        const char *value = spec->linux_->sysctl.items[i].value;
+        if (str_starts(path, "sys/net/")) /* the others are CRIU's to restore */
+            TRY_AS(fs_write_out(AT_FDCWD, whole, value, strlen(value)), "sysctl '%s'",
+                   spec->linux_->sysctl.items[i].key);
+    }
+    return NULL;
+}
+
+/* A process that is gone when the namespace is open. It says nothing, or an error. */
+static fallible make_netns(const struct runtime_create *c, int *ret)
+{
+    char answer[ERR_ENCODED_MAX];
+    int pair[2];
+    pid_t pid = 0;
+    own_fd int pidfd = -1;
+    TRY(sock_pair(pair));
+    own_fd int ours = pair[0];
+    own_fd int theirs = pair[1];
+    TRY(proc_clone(CLONE_NEWNET, -1, &pid, &pidfd));
+    if (pid == 0) {
+        close_now(&ours);
+        err *e = furnish_netns(c->spec);
+        size_t n = e ? err_encode(e, answer, sizeof answer) : 1;
+        answer[0] = e ? answer[0] : 0;
+        err_ignore(sock_send(theirs, answer, n, NULL, 0), "who asked is gone");
+        (void)read(theirs, answer, 1); /* until the namespace is open there */
+        _exit(0);
+    }
+    close_now(&theirs);
+    size_t n = 0, fds = 0;
+    int status;
+    err *e = sock_recv(ours, answer, sizeof answer, &n, NULL, 0, &fds);
+    if (!e && n != 1)
+        e = n ? err_decode(answer, n) : err_new(ERR_UNAVAILABLE, "who makes a network namespace is gone");
+    if (!e)
+        e = network_open_netns(pid, ret);
+    close_now(&ours);
+    err_ignore(proc_wait(pidfd, -1, &status), "it has answered");
+    return e;
+}
+
+static fallible connect_anew(struct start *s)
+{
+    if (s->c->cni || s->c->pasta)
+        return err_new(ERR_UNSUPPORTED, "restore: a network of pasta or of CNI plugins is not made again");
+    if (!(s->ns.create & CLONE_NEWNET))
+        return NULL;
+    TRY_AS(make_netns(s->c, &s->netns_fd), "make the network namespace");
+    return s->c->network ? network_connect(s->c->network, s->netns_fd, s->dir_fd) : NULL;
+}
+
 static fallible restore(struct start *s, const struct runtime_criu *how, struct restore *r)
 {
     own_mem char *root = NULL;
+    own_fd int home = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+    if (home < 0)
+        return err_sys(errno, "open our mount namespace");
     TRY_AS(fs_open_dir_at(AT_FDCWD, s->c->state_dir, FS_MUST_EXIST, &s->dir_fd), "state directory");
     TRY(state_write(s->dir_fd, &s->state));
     if (s->cgroup_path)
         TRY(start_make_group(s));
-    TRY(mount_restore_root(s->c, how->no_pivot, &root));
-    err *e = call_restore(s, how, root, r);
-    (void)umount2(root, MNT_DETACH);
-    (void)rmdir(root);
+    if (how->anew)
+        TRY_AS(connect_anew(s), "connect to the network");
+    err *e = mount_restore_root(s->c, how->no_pivot, &root);
+    if (!e)
+        e = call_restore(s, how, root, r);
+    if (root)
+        (void)umount2(root, MNT_DETACH);
+    if (setns(home, CLONE_NEWNS) < 0 && !e) /* the host's mounts are not ours to keep */
+        e = err_sys(errno, "go back to the host's mounts");
+    if (root)
+        (void)rmdir(root);
     scope_hold_clear(&s->hold); /* what was restored is in the scope, or nothing is */
     TRY(e);
     TRY(proc_identify(r->pid, &s->state.init));
     TRY(proc_pidfd(r->pid, &s->run.pidfd));
     TRY(check_label(s));
+    if (s->cgroup && !s->state.cgroup_text)
+        s->state.cgroup_text = cgroup_text(s->cgroup);
     s->state.status = RUNTIME_RUNNING;
     return state_write(s->dir_fd, &s->state);
 }
@@ -374,8 +493,9 @@ fallible runtime_restore(const struct runtime_create *c, const struct runtime_cr
     *ret = (struct runtime_created){ .pidfd = -1 };
     if (geteuid() != 0)
         return err_new(ERR_DENIED, "cannot restore container '%s': CRIU needs root", c->id);
-    if (c->root->kind != ROOTFS_DIR)
-        return err_new(ERR_UNSUPPORTED, "a container is restored onto a directory");
+    if (c->root->idmap || c->root->fuse)
+        return err_new(ERR_UNSUPPORTED,
+                       "cannot restore container '%s': CRIU has no mounts that show other owners (--userns)", c->id);
     err *e = start_plan(&s, c);
     s.run.pidfd = -1;
     if (!e && s.ns.shares_mounts)
@@ -383,9 +503,13 @@ fallible runtime_restore(const struct runtime_create *c, const struct runtime_cr
     if (!e)
         e = restore(&s, how, &r);
     if (!e) {
+        struct timespec now = { 0 };
+        (void)clock_gettime(CLOCK_REALTIME, &now);
+        ret->started_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
         ret->init = s.state.init;
         ret->pidfd = take_fd(&s.run.pidfd);
         ret->cgroup_path = mem_strdup(s.cgroup_path);
+        ret->cgroup_text = mem_strdup(s.state.cgroup_text);
         ret->live = mem_zalloc(sizeof *ret->live);
         ret->live->dir_fd = take_fd(&s.dir_fd);
         ret->live->cgroup = take(s.cgroup);
@@ -394,6 +518,8 @@ fallible runtime_restore(const struct runtime_create *c, const struct runtime_cr
     } else if (s.dir_fd >= 0) {
         close_now(&s.run.pidfd);
         scope_hold_clear(&s.hold);
+        if (c->network)
+            err_ignore(firewall_withdraw(s.dir_fd, NULL), "the restore's error matters more");
         err_ignore(state_remove(s.dir_fd, &s.state, s.cgroup), "the restore's error matters more");
     }
     start_clear(&s);

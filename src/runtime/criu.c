@@ -142,6 +142,24 @@ fallible criu_read(const void *bytes, size_t n, struct criu_answer *ret)
     return NULL;
 }
 
+void criu_read_stats(const void *bytes, size_t n, unsigned message, int64_t *const fields[], size_t fields_n)
+{
+    enum { HEAD = 12 }; /* two words of magic, and the size */
+    const unsigned char *at = bytes, *end = at + n;
+    struct field outer, f;
+    if (n < HEAD)
+        return;
+    at += HEAD;
+    while (read_field(&at, end, &outer)) {
+        const unsigned char *inner = outer.bytes;
+        if (!inner || outer.number != message)
+            continue;
+        while (read_field(&inner, outer.bytes + outer.n, &f))
+            if (!f.bytes && f.number < fields_n && fields[f.number])
+                *fields[f.number] = (int64_t)f.v;
+    }
+}
+
 /* ---- the conversation ---- */
 
 static fallible ask(int sock, const struct criu_call *c)
@@ -202,8 +220,8 @@ static fallible failed(const struct criu_call *c, const struct criu_answer *a)
     const char *act = c->type == CRIU_RESTORE ? "restore" : "checkpoint";
     if (why && kernel)
         return err_new(ERR_UNSUPPORTED,
-                       "%s: the installed criu cannot work on this kernel: see 'criu check', or name a newer one with "
-                       "--criu (%s)",
+                       "%s: the installed criu cannot work on this kernel: see 'criu check', and install a newer one "
+                       "(%s)",
                        act, why);
     return err_new(ERR_UNAVAILABLE, "%s: criu: %s", act, why ? why : *a->text ? a->text : "no reason given");
 }

@@ -68,6 +68,10 @@ struct criu_answer {
 /* INVALID for bytes that are no answer. */
 fallible criu_read(const void *bytes, size_t n, struct criu_answer *ret);
 
+/* Numbers of a statistics file ("stats-dump": message 1, "stats-restore": 2) by their fields' numbers; fields that are
+ * NULL or not there stay as they are. Source: criu, images/stats.proto. */
+void criu_read_stats(const void *bytes, size_t n, unsigned message, int64_t *const fields[], size_t fields_n);
+
 struct criu_call {
     const char *program; /* "criu" */
     enum criu_type type;

@@ -163,11 +163,19 @@ struct runtime_criu {
         auto_dedup, lazy_pages, empty_net;
     bool no_pivot; /* of a restore: where our root is an initial RAM disk, which pivot_root(2) refuses to leave */
     int status_fd; /* -1: none */
+    /* husk's own containers: what a start makes anew is not written down. Their network namespace is made and connected
+     * as c->network says, and standard streams that lead to files of the host (FIFOs of the state directory) are those
+     * of the restore's c->stdio. */
+    bool anew;
+    /* Of a checkpoint: all is written, and nothing has ended yet; an error lets the container go on. NULL: nobody asks
+     */
+    err *(*written)(void *ctx);
+    void *ctx;
 };
 /* The container's processes as files; it ends, unless they are left running. Its state stays until runtime_delete(). */
 fallible runtime_checkpoint(const char *state_dir, const struct runtime_criu *how);
 /* Makes the container of *c from such files: its program goes on where it was. The caller becomes its parent. c->root
- * is a directory, with the files as they were; its terminal goes to console_sock or *ret_console_fd, as by
+ * has the files as they were; its terminal goes to console_sock or *ret_console_fd, as by
  * runtime_create(). On an error nothing is left. */
 fallible runtime_restore(const struct runtime_create *c, const struct runtime_criu *how, struct runtime_created *ret);
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Networks in the trash, as root and as an ordinary user.
+# Networks in the trash, and checkpoints where CRIU cannot make one; as root and as an ordinary user.
 # shellcheck disable=SC2030,SC2031,SC2154 # bats sets them
 
 load helpers
@@ -113,4 +113,45 @@ networks() {
     ((status == 137))
     [[ ! $(husk trash ls -q) ]]
     husk system check
+}
+
+@test "a checkpoint that cannot be says why, with status 125, and the container runs on" {
+    local pid
+    ((EUID == 0)) || skip "CRIU is root's"
+    husk run -d --name runs --network none busybox sleep 1000
+    husk run -d --init --name init --network none busybox sleep 1000
+    husk run -d --rm --name goes --network none busybox sleep 1000
+    husk create --name never --network none busybox true
+    pid=$(husk inspect -f '{{.State.Pid}}' runs)
+    check_table <<'TABLE'
+container checkpoint nothere         | 125 | no such container: 'nothere'
+container checkpoint never           | 125 | cannot checkpoint container 'never': it is not running
+container checkpoint init            | 125 | its first process is husk-init, whose program is in memory alone: make it without --init
+container checkpoint goes            | 125 | it goes when it ends (--rm), and the checkpoint with it: say --leave-running
+container checkpoint --with-previous runs | 125 | has no earlier checkpoint: make it with --pre-checkpoint
+container checkpoint -P --with-previous runs | 125 | --pre-checkpoint and --with-previous exclude each other
+container restore never              | 125 | container 'never' has no checkpoint 'latest': see `husk checkpoint ls`
+container restore                    | 125 |
+checkpoint create runs ../../x       | 125 | checkpoint name
+checkpoint create runs               | 125 |
+checkpoint rm runs none              | 125 | container 'runs' has no checkpoint 'none'
+checkpoint rm runs ../..             | 125 | checkpoint name
+checkpoint ls runs                   | 0   | CHECKPOINT NAME
+start --checkpoint none never        | 1   | container 'never' has no checkpoint 'none'
+TABLE
+    run env PATH=/nowhere "$HUSK" checkpoint create runs one
+    expect 125 "'criu' is not installed: apt install criu"
+    if ! criu check >/dev/null 2>&1; then # where it can: 900-vm.bats
+        run husk container checkpoint runs
+        expect 125 "criu"
+        run husk checkpoint create --checkpoint-dir "$T/tmp/there" runs one
+        expect 125 "criu"
+    fi
+    [[ $(husk inspect -f '{{.State.Pid}} {{.State.Status}}' runs) == "$pid running" && ! $(husk checkpoint ls -q runs) ]]
+    husk exec runs true
+    [[ ! $(ls -A "$HUSK_ROOT"/containers/*/checkpoints 2>/dev/null) ]]
+    as_user husk run -d --name theirs --network none busybox sleep 1000
+    run as_user husk container checkpoint theirs
+    expect 125 "CRIU needs root: run husk as root, outside of containers"
+    husk rm -f goes
 }

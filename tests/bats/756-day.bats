@@ -44,8 +44,7 @@ kube play x.yaml       | 125 | husk: there is no command 'kube': pods are made b
 compose up             | 125 | husk: there is no command 'compose': each service is one 'husk run
 swarm init             | 125 | husk: there is no command 'swarm': husk runs containers on one host
 buildx ls              | 125 | 'husk build' builds for several platforms
-container checkpoint x | 125 | husk container: there is no command 'checkpoint': husk's own containers are not
-start --checkpoint c x | 1   | --checkpoint: husk's own containers are not checkpointed: 'husk-oci
+start --checkpoint-dir /x box    | 1 | --checkpoint-dir: which checkpoint of it? Say --checkpoint
 system service         | 125 | husk system: there is no command 'service': there is no daemon
 stat                   | 125 | husk: 'stat' is not a command: did you mean 'stats'?
 sotp                   | 125 | husk: 'sotp' is not a command: did you mean 'stop'?

@@ -10,7 +10,7 @@ teardown_file() {
     husk_teardown_file
 }
 
-@test "vm: cgroup v2 limits, Linux 6.1's overlay, a delegated user" {
+@test "vm: cgroup v2 limits, Linux 6.1's overlay, checkpoints, a delegated user" {
     ((EUID == 0)) || skip "kernel: only root can lend the host's / to a virtual machine"
     cp -r "$IMAGES" "$T/images" # /tmp is the machine's own in there
     gcc -O1 -static -o "$T/huge" "$HUSK_TOP/tests/vm/huge.c"
@@ -18,5 +18,5 @@ teardown_file() {
     echo "$output"
     ((status == 0))
     [[ $output != *"not ok"* ]]
-    (($(grep -c '^ok' <<<"$output") >= 62))
+    (($(grep -c '^ok' <<<"$output") >= 88))
 }

@@ -98,6 +98,48 @@ ok "quota: another volume has none" on_fs run --rm -v free:/v busybox dd if=/dev
 ok "quota: goes with the volume" sh -c 'HUSK_ROOT=/tmp/fs/root "$0" volume rm small few free && ! repquota -P -O csv /tmp/fs 2>/dev/null | grep -q ,2048,' "$husk"
 umount /tmp/fs
 
+# Checkpoints: what runs goes on, with its log, network, port, policy and terminal.
+last() { "$husk" logs "$1" | tail -n 1 | tr -d '\r'; }
+counts_on() { # NAME FROM
+    local i
+    for ((i = 0; i < 100; i++)); do
+        (($(last "$1") > $2)) && return 0
+        sleep 0.1
+    done
+    echo "still $(last "$1")"
+    return 1
+}
+no_gaps() { [[ $("$husk" logs "$1" | tr -d '\r') == "$(seq "$(last "$1")")" ]] || "$husk" logs "$1"; }
+counter='trap "exit 3" TERM; i=0; while :; do i=$((i + 1)); echo $i; sleep 0.1; done'
+ok "a counter on a bridge" "$husk" run -d --name cc -p 8080:80 -v kept:/kept --restart always busybox sh -c "httpd -p 80 -h /etc; $counter"
+ok "counts" counts_on cc 2
+ok "container checkpoint --print-stats" says '"pages_written"' "$husk" container checkpoint --print-stats cc
+ok "its policy does not start it again" says "exited 137" "$husk" inspect -f '{{.State.Status}} {{.State.ExitCode}}' cc
+ok "why says who ended it" says "husk checkpoint" "$husk" why cc
+n=$(last cc)
+ok "container restore" says cc "$husk" container restore cc
+ok "counts on from where it was" counts_on cc "$n"
+ok "its port answers" says 127.0.0.1 wget -q -O - http://127.0.0.1:8080/hosts
+ok "exec into it" says eth0 "$husk" exec cc ip address
+ok "the checkpoint is gone" says "=" sh -c 'echo "=$("$0" checkpoint ls -q cc)" | grep "^=$"' "$husk"
+ok "its policy holds again" sh -c 'pid=$("$0" inspect -f "{{.State.Pid}}" cc) && kill -KILL $pid && for i in $(seq 100); do now=$("$0" inspect -f "{{.State.Pid}}" cc); [ $now != 0 ] && [ $now != $pid ] && exit 0; sleep 0.1; done; exit 1' "$husk"
+ok "rm it" "$husk" rm -f cc
+ok "a counter with a terminal" "$husk" run -d -t --name tt --network none busybox sh -c "$counter"
+ok "the terminal's counts" counts_on tt 2
+ok "checkpoint create --leave-running" says one "$husk" checkpoint create --leave-running tt one
+ok "it goes on" counts_on tt "$(last tt)"
+ok "a name is taken once" says "has a checkpoint 'one' already" sh -c '! "$0" checkpoint create tt one' "$husk"
+ok "checkpoint create" says two "$husk" checkpoint create tt two
+n=$(last tt)
+ok "checkpoint ls" says "one two" sh -c '"$0" checkpoint ls -q tt | xargs' "$husk"
+ok "start --checkpoint" says tt "$husk" start --checkpoint two tt
+ok "the terminal's counts on" counts_on tt "$n"
+ok "its log has no gap" no_gaps tt
+ok "a running one is not restored" says "it is running" sh -c '! "$0" start --checkpoint one tt' "$husk"
+ok "stop it" "$husk" stop tt
+ok "its exit code" says 3 "$husk" inspect -f '{{.State.ExitCode}}' tt
+ok "rm with its checkpoints" "$husk" rm --no-trash tt
+
 # ipvlan, macvlan and VLANs, which the kernel outside may lack.
 ln -sfn /proc/self/fd /dev/fd # bats needs it
 bats() { env -u HUSK_ROOT -u HUSK_RUN PATH="$PATH:/usr/sbin:/sbin" HOME=/root TMPDIR=/tmp "HUSK_BUILD=$build" "HUSK_TEST_IMAGES=$images" bats "$@"; }
