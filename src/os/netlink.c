@@ -9,7 +9,10 @@
 
 #include "base/mem.h"
 
-enum { ERRNO_MAX = 4095 }; /* the kernel's MAX_ERRNO */
+enum {
+    ERRNO_MAX = 4095, /* the kernel's MAX_ERRNO */
+    ROUNDS = 200      /* each takes as long as the kernel's list; starts side by side change it all the time */
+};
 
 fallible netlink_open(int *ret_sock)
 {
@@ -104,43 +107,57 @@ void netlink_add_text(struct netlink_request *r, uint16_t attribute, const char 
     netlink_add(r, attribute, text, strlen(text) + 1);
 }
 
-/* *ret_end: the verdict was among them. */
-static fallible read_answers(const char *bytes, size_t n, netlink_answer *answer, void *ctx, bool *ret_end)
+struct answers {
+    netlink_answer *fn;
+    void *ctx;
+    bool end;         /* the verdict was among them */
+    bool interrupted; /* the list changed while it was written down */
+};
+
+static fallible read_answers(const char *bytes, size_t n, struct answers *a)
 {
     for (size_t at = 0; n - at >= sizeof(struct nlmsghdr);) {
         const struct nlmsghdr *m = (const void *)(bytes + at);
         if (m->nlmsg_len < sizeof *m || m->nlmsg_len > n - at)
             return err_new(ERR_CORRUPT, "netlink: a message runs past its end");
+        a->interrupted |= (m->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
         if (m->nlmsg_type == NLMSG_ERROR || m->nlmsg_type == NLMSG_DONE) {
             int verdict = 0;
-            *ret_end = true;
+            a->end = true;
             if (m->nlmsg_len >= NLMSG_LENGTH(sizeof verdict))
                 memcpy(&verdict, NLMSG_DATA(m), sizeof verdict);
             if (verdict > 0 || verdict < -ERRNO_MAX)
                 return err_new(ERR_CORRUPT, "netlink: a verdict of %d", verdict);
             return verdict ? err_sys(-verdict, "the kernel's network stack") : NULL;
         }
-        if (answer)
-            TRY(answer(ctx, m));
+        if (a->fn)
+            TRY(a->fn(a->ctx, m));
         size_t step = NLMSG_ALIGN((size_t)m->nlmsg_len);
         at = step > n - at ? n : at + step;
     }
     return NULL;
 }
 
-fallible netlink_ask(int sock, struct netlink_request *r, netlink_answer *answer, void *ctx)
+/* Room for n bytes, padded, that are zero. */
+static char *append(struct netlink_batch *b, size_t n)
+{
+    size_t size = NLMSG_ALIGN(n);
+    if (b->len + size > b->room)
+        b->bytes = mem_realloc(b->bytes, b->room = (b->len + size) * 2 + 1024);
+    char *at = b->bytes + b->len;
+    memset(at, 0, size);
+    b->len += size;
+    return at;
+}
+
+/* One round: what comes is read, or kept in whole when there is where. */
+static fallible receive(int sock, struct answers *a, struct netlink_batch *keep)
 {
     union {
         char bytes[32768];
         struct nlmsghdr align;
     } in;
-    if (r->full)
-        return err_new(ERR_INTERNAL, "netlink: the request is too long");
-    if ((r->head.nlmsg_flags & NLM_F_DUMP) != NLM_F_DUMP)
-        r->head.nlmsg_flags |= NLM_F_ACK; /* a dump ends with a verdict of its own */
-    if (send(sock, r->bytes, r->head.nlmsg_len, 0) < 0)
-        return err_sys(errno, "netlink: send");
-    for (bool end = false; !end;) {
+    while (!a->end) {
         ssize_t n = recv(sock, in.bytes, sizeof in.bytes, MSG_TRUNC);
         if (n < 0 && errno == EINTR)
             continue;
@@ -148,9 +165,37 @@ fallible netlink_ask(int sock, struct netlink_request *r, netlink_answer *answer
             return err_sys(errno, "netlink: receive");
         if (n == 0 || (size_t)n > sizeof in.bytes)
             return err_new(ERR_CORRUPT, "netlink: an answer of %zd bytes", n);
-        TRY(read_answers(in.bytes, (size_t)n, answer, ctx, &end));
+        TRY(read_answers(in.bytes, (size_t)n, a));
+        if (keep)
+            memcpy(append(keep, (size_t)n), in.bytes, (size_t)n);
     }
     return NULL;
+}
+
+static fallible ask_for_list(int sock, const struct netlink_request *r, netlink_answer *answer, void *ctx)
+{
+    for (int round = 0; round < ROUNDS; round++) {
+        own(netlink_batch) struct netlink_batch whole = { 0 };
+        struct answers look = { 0 }, a = { .fn = answer, .ctx = ctx };
+        if (send(sock, r->bytes, r->head.nlmsg_len, 0) < 0)
+            return err_sys(errno, "netlink: send");
+        TRY(receive(sock, &look, &whole));
+        if (!look.interrupted)
+            return read_answers(whole.bytes, whole.len, &a);
+    }
+    return err_new(ERR_UNAVAILABLE, "netlink: what the kernel is to list changed %d times while it did", ROUNDS);
+}
+
+fallible netlink_ask(int sock, struct netlink_request *r, netlink_answer *answer, void *ctx)
+{
+    if (r->full)
+        return err_new(ERR_INTERNAL, "netlink: the request is too long");
+    if ((r->head.nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP) /* it ends with a verdict of its own */
+        return ask_for_list(sock, r, answer, ctx);
+    r->head.nlmsg_flags |= NLM_F_ACK;
+    if (send(sock, r->bytes, r->head.nlmsg_len, 0) < 0)
+        return err_sys(errno, "netlink: send");
+    return receive(sock, &(struct answers){ .fn = answer, .ctx = ctx }, NULL);
 }
 
 static const struct nlattr *find_between(const char *at, const char *end, uint16_t attribute, size_t *ret_len)
@@ -189,18 +234,6 @@ void netlink_batch_clear(struct netlink_batch *b)
     free(b->bytes);
     free(b->whats);
     *b = (struct netlink_batch){ 0 };
-}
-
-/* Room for n bytes, padded, that are zero. */
-static char *append(struct netlink_batch *b, size_t n)
-{
-    size_t size = NLMSG_ALIGN(n);
-    if (b->len + size > b->room)
-        b->bytes = mem_realloc(b->bytes, b->room = (b->len + size) * 2 + 1024);
-    char *at = b->bytes + b->len;
-    memset(at, 0, size);
-    b->len += size;
-    return at;
 }
 
 /* The request is as long as what was added to it so far. */

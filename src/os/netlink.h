@@ -52,7 +52,10 @@ typedef err *netlink_answer(void *ctx, const struct nlmsghdr *m);
 /**
  * netlink_ask - send it and read until the kernel's verdict.
  * @answer: NULL: answers other than the verdict are not expected.
- * Errors: the kernel's errno; an attribute of the answer's may be found by netlink_find().
+ * A list (NLM_F_DUMP) that was changed while the kernel wrote it down may lack what was there all the time
+ * (NLM_F_DUMP_INTR): it is asked for again, and its answers are handed over when it is whole.
+ * Errors: the kernel's errno; UNAVAILABLE when a list was never whole; an attribute of the answer's may be found by
+ * netlink_find().
  */
 fallible netlink_ask(int sock, struct netlink_request *r, netlink_answer *answer, void *ctx);
 /* An attribute of a message behind a fixed part of that size; NULL: not there. */
