@@ -23,6 +23,7 @@ static const struct bind_type subnet_type = { "subnet", sizeof(struct network_su
 static const struct bind_field config_fields[] = {
     BIND_OBJS(T, subnets, subnets_n, "subnets", subnet_type),
     BIND_STR(T, link, "link"),
+    BIND_BOOL(T, link_theirs, "linkTheirs"),
     BIND_STR(T, mode, "mode"),
     BIND_BOOL(T, ipv6, "ipv6"),
     BIND_BOOL(T, internal, "internal"),

@@ -35,6 +35,7 @@ struct network_config {
     struct network_subnet *subnets; /* at most one of each family */
     size_t subnets_n;
     char *link;                    /* the host's interface: the bridge, or macvlan's and ipvlan's parent */
+    bool link_theirs;              /* it was there before the network: used as it is, and stays */
     char *mode;                    /* of macvlan and ipvlan; NULL: the driver's default */
     bool ipv6;                     /* it was asked for; a subnet of that family is among the subnets */
     bool internal;                 /* nothing beyond the network */

@@ -11,6 +11,7 @@
 #include "monitor/events.h"
 #include "network/connect.h"
 #include "os/fs.h"
+#include "usernet/usernet.h"
 
 /* Where subnets are chosen from, each of that many bits. Out of the way of docker's (172.17.0.0/16 and on) and podman's
  * (10.88.0.0/16 and on), and of what homes and offices use most. */
@@ -154,8 +155,9 @@ fallible network_route_parse(const char *text, struct network_route *ret)
 /* ---- subnets ------------------------------------------------------------------------------------------------------
  */
 
-/* What a subnet would clash with, as words; "" when with nothing. */
-static fallible find_clash(struct network_list *others, int sock, const struct prefix *subnet, struct str *ret)
+/* What a subnet would clash with, as words; "" when with nothing. link: whose routes do not count, or NULL. */
+static fallible find_clash(struct network_list *others, int sock, const struct prefix *subnet, const char *link,
+                           struct str *ret)
 {
     char route[PREFIX_TEXT + 24] = "";
     for (size_t i = 0; i < others->n; i++)
@@ -168,7 +170,7 @@ static fallible find_clash(struct network_list *others, int sock, const struct p
                 return NULL;
             }
         }
-    TRY(route_clash(sock, subnet, NULL, route));
+    TRY(route_clash(sock, subnet, link, route));
     if (*route)
         str_printf(ret, "the host's route to %s", route);
     return NULL;
@@ -190,7 +192,7 @@ static fallible choose_v4(struct network_list *others, int sock, struct network_
         struct prefix p = { pool.ip, pools[i].bits };
         for (; prefix_has(&pool, &p.ip); p.ip = ip_add(p.ip, 1LL << (32 - p.len))) {
             own_str struct str clash = { 0 };
-            TRY(find_clash(others, sock, &p, &clash));
+            TRY(find_clash(others, sock, &p, NULL, &clash));
             if (clash.len)
                 continue;
             (void)add_subnet(c, &p);
@@ -228,7 +230,7 @@ static fallible given_subnet(struct network_list *others, int sock, const char *
         return err_new(ERR_INVALID, "--subnet: '%s' is not for single hosts: choose another, such as 10.77.0.0/24",
                        text);
     if (clashes_matter)
-        TRY(find_clash(others, sock, &p, &clash));
+        TRY(find_clash(others, sock, &p, c->link_theirs ? c->link : NULL, &clash));
     if (clash.len)
         return err_new(ERR_CONFLICT, "--subnet: '%s' clashes with %s: choose another", text, clash.text);
     c->ipv6 |= p.ip.family == AF_INET6;
@@ -248,7 +250,60 @@ static struct network_subnet *subnet_with(struct network_config *c, const struct
     return NULL;
 }
 
-static fallible set_gateways(const struct network_options *o, const char *driver, struct network_config *c)
+/* The host's own bridge: its subnet is the network's, and its address the gateway. */
+static fallible adopt_subnet(struct network_list *others, int sock, int family, struct network_config *c,
+                             bool *ret_adopted)
+{
+    struct prefix p;
+    unsigned index;
+    char text[PREFIX_TEXT];
+    *ret_adopted = false;
+    TRY(link_index(sock, c->link, &index));
+    TRY(link_address(sock, index, family, NULL, &p));
+    if (!ip_is_set(&p.ip))
+        return NULL;
+    *ret_adopted = true;
+    return given_subnet(others, sock, prefix_text(&p, text), true, c);
+}
+
+static fallible set_gateway_of_theirs(int sock, struct network_config *c, struct network_subnet *s)
+{
+    struct prefix subnet, want, found;
+    unsigned index;
+    char text[IP_TEXT];
+    TRY(prefix_parse(s->subnet, &subnet));
+    want = subnet;
+    if (s->gateway) {
+        TRY(ip_parse(s->gateway, &want.ip));
+        want.len = ip_bits(&want.ip);
+    }
+    TRY(link_index(sock, c->link, &index));
+    TRY(link_address(sock, index, subnet.ip.family, &want, &found));
+    if (ip_is_set(&found.ip)) {
+        free(s->gateway);
+        s->gateway = mem_strdup(ip_text(&found.ip, text));
+        return NULL;
+    }
+    if (s->gateway && c->no_dns)
+        return NULL;
+    return err_new(ERR_CONFLICT,
+                   "the bridge '%s' is the host's own and has not %s%s: give it that, or say --disable-dns and "
+                   "--gateway, an address that others answer",
+                   c->link, s->gateway ? "the address " : "an address in ", s->gateway ? s->gateway : s->subnet);
+}
+
+static fallible check_gateway(const struct network_subnet *s, const struct ip *ip)
+{
+    struct prefix p;
+    TRY(prefix_parse(s->subnet, &p));
+    struct ip first = prefix_first(&p), last = prefix_last(&p);
+    if (ip_equal(ip, &first) || (ip->family == AF_INET && ip_equal(ip, &last)))
+        return err_new(ERR_INVALID, "--gateway: '%s' is the %s address of %s: choose one between", s->gateway,
+                       ip_equal(ip, &first) ? "first" : "last", s->subnet);
+    return NULL;
+}
+
+static fallible set_gateways(const struct network_options *o, const char *driver, int sock, struct network_config *c)
 {
     char text[IP_TEXT];
     for (size_t i = 0; i < o->gateway.n; i++) {
@@ -259,10 +314,15 @@ static fallible set_gateways(const struct network_options *o, const char *driver
             return err_new(ERR_INVALID, "--gateway: '%s' is in no subnet of the network", o->gateway.items[i]);
         free(s->gateway);
         s->gateway = mem_strdup(ip_text(&ip, text));
+        TRY(check_gateway(s, &ip));
     }
     for (size_t i = 0; i < c->subnets_n; i++) {
         struct prefix p;
         TRY(prefix_parse(c->subnets[i].subnet, &p));
+        if (c->link_theirs && driver_has_bridge(driver)) {
+            TRY(set_gateway_of_theirs(sock, c, &c->subnets[i]));
+            continue;
+        }
         if (c->subnets[i].gateway || (c->internal && !driver_has_bridge(driver)))
             continue;
         struct ip first = ip_add(prefix_first(&p), 1);
@@ -327,6 +387,10 @@ static fallible set_subnets(struct engine *e, const struct network_options *o, c
     bool has4 = false, has6 = false;
     for (size_t i = 0; i < c->subnets_n; i++)
         *(strchr(c->subnets[i].subnet, ':') ? &has6 : &has4) = true;
+    if (!failed && bridge && c->link_theirs && !has4 && !o->ipv4_off && (!has6 || o->ipv6))
+        failed = adopt_subnet(&others, sock, AF_INET, c, &has4);
+    if (!failed && bridge && c->link_theirs && !has6 && o->ipv6)
+        failed = adopt_subnet(&others, sock, AF_INET6, c, &has6);
     if (!failed && bridge && !has4 && !o->ipv4_off && (!has6 || o->ipv6))
         failed = choose_v4(&others, sock, c);
     if (!failed && o->ipv6 && !has6)
@@ -337,7 +401,10 @@ static fallible set_subnets(struct engine *e, const struct network_options *o, c
         return err_new(ERR_INVALID,
                        "--driver %s: say --subnet, and --gateway: they are those of the network that its parent is on",
                        driver);
-    TRY(set_gateways(o, driver, c));
+    if (bridge && !c->subnets_n)
+        return err_new(ERR_INVALID, "--ipv4=false: without --ipv6 or an IPv6 --subnet there are no addresses; if that "
+                                    "is meant, say --ipam-driver none");
+    TRY(set_gateways(o, driver, sock, c));
     for (size_t i = 0; i < o->range.n; i++)
         TRY_AS(set_range(o->range.items[i], c), "--ip-range");
     return set_others(o, c);
@@ -418,7 +485,7 @@ static fallible must_be_free_among(struct network_list *others, const struct net
         own_str struct str clash = { 0 };
         struct prefix p;
         TRY(prefix_parse(c->subnets[i].subnet, &p));
-        TRY(find_clash(others, sock, &p, &clash));
+        TRY(find_clash(others, sock, &p, c->link_theirs ? c->link : NULL, &clash));
         if (clash.len)
             return err_new(ERR_CONFLICT,
                            "network '%s' had the addresses %s, which clash with %s now: remove that, or make another "
@@ -444,6 +511,36 @@ fallible network_must_be_free(struct engine *e, const struct db_network *row, co
 
 /* ---- making ---- */
 
+/* Whether a device was made for another network of ours, a VLAN to be a parent. */
+static fallible is_made_by_us(struct engine *e, const char *link, bool *ret)
+{
+    struct network_list others = { 0 };
+    *ret = false;
+    TRY(network_list(e, &others));
+    for (size_t i = 0; i < others.n; i++)
+        *ret |= str_eq(others.items[i]->config->link, link) && !others.items[i]->config->link_theirs;
+    network_list_clear(&others);
+    return NULL;
+}
+
+/* A device that was named and is there before the network is the host's, and stays so. Of an ordinary user's networks
+ * the namespace may not be there yet. */
+static fallible look_at_link(struct engine *e, const char *driver, struct network_config *c)
+{
+    own_fd int sock = -1;
+    unsigned index;
+    bool is_bridge, ours;
+    if (usernet_needed())
+        return NULL;
+    TRY(netlink_open_here(&sock));
+    TRY(link_look(sock, c->link, &index, &is_bridge));
+    if (index && driver_has_bridge(driver) && !is_bridge)
+        return err_new(ERR_CONFLICT, "'%s' is an interface of the host's and no bridge: choose another name", c->link);
+    TRY(is_made_by_us(e, c->link, &ours));
+    c->link_theirs = index && !ours;
+    return NULL;
+}
+
 fallible network_create(struct engine *e, const char *name, const struct network_options *o, struct network **ret)
 {
     own(network) struct network *n = mem_zalloc(sizeof *n);
@@ -458,9 +555,12 @@ fallible network_create(struct engine *e, const char *name, const struct network
     (void)clock_gettime(CLOCK_REALTIME, &now);
     n->config = mem_zalloc(sizeof *n->config);
     TRY(read_options(o, driver, n->config));
+    const bool named = n->config->link != NULL;
     TRY(set_link(driver, id, name, n->config));
     if (driver_has_bridge(driver))
         TRY(bridge_is_free(e, n->config->link));
+    if (named)
+        TRY(look_at_link(e, driver, n->config));
     TRY(set_subnets(e, o, driver, id, n->config));
     n->row = (struct db_network){
         .id = mem_strdup(id),

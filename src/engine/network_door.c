@@ -283,12 +283,12 @@ static fallible port_is_taken(const struct network *n, const struct ip *gateway,
 /* Another start may be giving the bridge its address yet, or a resolver that is just ending has the sockets: then it is
  * tried again. */
 static fallible give_patiently(struct engine *e, const struct network *n, int sock, const struct ip *gateways,
-                               size_t count)
+                               size_t count, int most)
 {
     for (int tries = 1;; tries++) {
         err *failed = resolver_give(e->usernet, sock, n->row.id, gateways, count);
         bool again = err_errno(failed) == EADDRINUSE || err_errno(failed) == EADDRNOTAVAIL;
-        if (!again || tries == GIVE_TRIES)
+        if (!again || tries == most)
             return err_errno(failed) == EADDRINUSE ? port_is_taken(n, &gateways[0], failed)
                                                    : err_wrap(failed, "network '%s'", n->row.name);
         err_ignore(failed, "asked again in a moment");
@@ -296,7 +296,7 @@ static fallible give_patiently(struct engine *e, const struct network *n, int so
     }
 }
 
-static fallible give_names(struct engine *e, const struct network *n, int *sock, bool *fresh)
+static fallible give_names(struct engine *e, const struct network *n, int most, int *sock, bool *fresh)
 {
     struct ip gateways[2];
     size_t count = 0;
@@ -311,10 +311,11 @@ static fallible give_names(struct engine *e, const struct network *n, int *sock,
     if (resolver_has(*sock, n->row.id))
         return NULL;
     TRY(resolver_lock(e, &lock));
-    return resolver_has(*sock, n->row.id) ? NULL : give_patiently(e, n, *sock, gateways, count);
+    return resolver_has(*sock, n->row.id) ? NULL : give_patiently(e, n, *sock, gateways, count, most);
 }
 
-/* One that was killed had the sockets of all networks. */
+/* One that was killed had the sockets of all networks. What another network lacks (its bridge's address was taken away)
+ * is said, and keeps nobody from this one. */
 static fallible give_all(struct engine *e, int *sock)
 {
     struct network_list l = { 0 };
@@ -328,8 +329,10 @@ static fallible give_all(struct engine *e, int *sock)
         if (!network_has_names(l.items[i]))
             continue;
         failed = link_index(route, l.items[i]->config->link, &index);
-        if (!failed && index)
-            failed = give_names(e, l.items[i], sock, &fresh);
+        err *lacks = !failed && index ? give_names(e, l.items[i], 1, sock, &fresh) : NULL;
+        if (lacks)
+            log_warn("%s", err_text(lacks));
+        err_ignore(lacks, "those who are on it hear it from their own start");
     }
     network_list_clear(&l);
     return failed;
@@ -342,7 +345,7 @@ fallible network_names(struct engine *e, const struct db_endpoints *endpoints, i
     for (size_t i = 0; i < endpoints->n; i++) {
         own(network) struct network *n = NULL;
         TRY(network_find(e, endpoints->items[i].network, &n));
-        TRY(give_names(e, n, &sock, &fresh));
+        TRY(give_names(e, n, GIVE_TRIES, &sock, &fresh));
     }
     if (sock < 0 && e->usernet && endpoints->n) /* names or not: it watches the user's networks */
         TRY(resolver_connect(e, &sock, &fresh));

@@ -331,6 +331,18 @@ static void forget_names(struct engine *e, const struct network *n)
     err_ignore(failed, "it ends when nobody is there any more");
 }
 
+/* A VLAN that was made for one network is the next one's parent too. */
+static fallible forget_parent(struct engine *e, const struct network *n, int route)
+{
+    struct network_list l = { 0 };
+    bool used = false;
+    TRY(network_list(e, &l));
+    for (size_t i = 0; i < l.n; i++)
+        used |= !str_eq(l.items[i]->row.id, n->row.id) && str_eq(l.items[i]->config->link, n->config->link);
+    network_list_clear(&l);
+    return used || n->config->link_theirs ? NULL : parent_remove(route, n->config->link);
+}
+
 static fallible forget_network(struct engine *e, struct network *n)
 {
     own(nft) struct nft nft = { 0 };
@@ -340,8 +352,9 @@ static fallible forget_network(struct engine *e, struct network *n)
     size_t len;
     TRY(netlink_open(&route));
     if (!str_eq(n->row.driver, "bridge"))
-        return parent_remove(route, n->config->link);
-    TRY(bridge_remove(route, n->config->link));
+        return forget_parent(e, n, route);
+    if (!n->config->link_theirs)
+        TRY(bridge_remove(route, n->config->link));
     fault_here(FAULT_BRIDGE_GONE);
     TRY(nft_open(&sock));
     TRY(firewall_has(sock, n->config->link, &there));

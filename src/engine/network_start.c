@@ -151,8 +151,10 @@ static fallible ensure_bridge(struct engine *e, const struct network *n, int soc
         .vlan = (int)n->config->vlan,
         .loopback = !n->config->internal,
         .internal = n->config->internal,
+        .theirs = n->config->link_theirs,
+        .names = network_has_names(n),
     };
-    TRY(bridge_ensure(sock, &b, &ret->index, &ret->made));
+    TRY_AS(bridge_ensure(sock, &b, &ret->index, &ret->made), "network '%s'", n->row.name);
     fault_here(FAULT_BRIDGE);
     if (network_is_filtered(n->config))
         TRY(bridge_filter(sock, n->config->link, BRIDGE_FILTERED));

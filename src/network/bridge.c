@@ -38,6 +38,84 @@ fallible link_index(int sock, const char *name, unsigned *ret)
     return NULL;
 }
 
+struct look {
+    unsigned index;
+    char kind[16];
+};
+
+static err *read_look(void *ctx, const struct nlmsghdr *m)
+{
+    struct look *look = ctx;
+    size_t n = 0;
+    TRY(read_index(&look->index, m));
+    const struct nlattr *info = netlink_find(m, sizeof(struct ifinfomsg), IFLA_LINKINFO, &n);
+    const struct nlattr *kind = info ? netlink_find_in(info, IFLA_INFO_KIND, &n) : NULL;
+    if (kind)
+        (void)snprintf(look->kind, sizeof look->kind, "%.*s", (int)n, (const char *)(kind + 1));
+    return NULL;
+}
+
+static fallible look_at(int sock, const char *name, struct look *ret)
+{
+    struct netlink_request r;
+    const struct ifinfomsg any = { 0 };
+    *ret = (struct look){ 0 };
+    netlink_begin(&r, RTM_GETLINK, 0, &any, sizeof any);
+    netlink_add_text(&r, IFLA_IFNAME, name);
+    err *e = netlink_ask(sock, &r, read_look, ret);
+    if (err_errno(e) != ENODEV)
+        return err_wrap(e, "find '%s'", name);
+    err_free(e);
+    return NULL;
+}
+
+fallible link_look(int sock, const char *name, unsigned *ret_index, bool *ret_bridge)
+{
+    struct look look;
+    TRY(look_at(sock, name, &look));
+    *ret_index = look.index;
+    *ret_bridge = str_eq(look.kind, "bridge");
+    return NULL;
+}
+
+struct address {
+    unsigned index;
+    const struct prefix *within;
+    struct prefix *ret;
+};
+
+static err *read_address(void *ctx, const struct nlmsghdr *m)
+{
+    const struct address *a = ctx;
+    struct ifaddrmsg info;
+    struct prefix p = { 0 };
+    size_t n = 0;
+    if (m->nlmsg_type != RTM_NEWADDR || m->nlmsg_len < NLMSG_LENGTH(sizeof info) || ip_is_set(&a->ret->ip))
+        return NULL;
+    memcpy(&info, NLMSG_DATA(m), sizeof info);
+    p.ip.family = info.ifa_family;
+    p.len = info.ifa_prefixlen;
+    const struct nlattr *local = netlink_find(m, sizeof info, IFA_LOCAL, &n);
+    if (!local)
+        local = netlink_find(m, sizeof info, IFA_ADDRESS, &n);
+    if (info.ifa_index != a->index || info.ifa_scope != RT_SCOPE_UNIVERSE || !local ||
+        (p.ip.family != AF_INET && p.ip.family != AF_INET6) || n < ip_size(&p.ip))
+        return NULL;
+    memcpy(p.ip.bytes, local + 1, ip_size(&p.ip));
+    if (!a->within || prefix_has(a->within, &p.ip))
+        *a->ret = p;
+    return NULL;
+}
+
+fallible link_address(int sock, unsigned index, int family, const struct prefix *within, struct prefix *ret)
+{
+    struct netlink_request r;
+    const struct ifaddrmsg any = { .ifa_family = (uint8_t)family };
+    *ret = (struct prefix){ 0 };
+    netlink_begin(&r, RTM_GETADDR, NLM_F_DUMP, &any, sizeof any);
+    return netlink_ask(sock, &r, read_address, &(struct address){ index, within, ret });
+}
+
 struct names {
     const char *prefix;
     unsigned master; /* 0: any */
@@ -259,10 +337,43 @@ static fallible make_bridge(int sock, const struct network_bridge *b, unsigned *
     return set_switches(b);
 }
 
+static fallible has_address(int sock, const struct network_bridge *b, unsigned index, const struct prefix *want)
+{
+    const struct prefix exactly = { want->ip, ip_bits(&want->ip) };
+    struct prefix found;
+    char text[PREFIX_TEXT];
+    if (!ip_is_set(&want->ip))
+        return NULL;
+    TRY(link_address(sock, index, want->ip.family, &exactly, &found));
+    if (ip_is_set(&found.ip))
+        return NULL;
+    return err_new(ERR_CONFLICT,
+                   "the bridge '%s' is the host's own and has not the address %s: give it that (ip address add %s dev "
+                   "%s)",
+                   b->name, prefix_text(want, text), text, b->name);
+}
+
+static fallible take_theirs(int sock, const struct network_bridge *b, unsigned index)
+{
+    if (!index)
+        return err_new(ERR_NOT_FOUND, "the bridge '%s' is the host's own and is not there any more: make it again",
+                       b->name);
+    if (b->names) {
+        TRY(has_address(sock, b, index, &b->address4));
+        TRY(has_address(sock, b, index, &b->address6));
+    }
+    return set_switches(b);
+}
+
 fallible bridge_ensure(int sock, const struct network_bridge *b, unsigned *ret_index, bool *ret_made)
 {
+    bool is_bridge;
     *ret_made = false;
-    TRY(link_index(sock, b->name, ret_index));
+    TRY(link_look(sock, b->name, ret_index, &is_bridge));
+    if (*ret_index && !is_bridge)
+        return err_new(ERR_CONFLICT, "'%s' is an interface that is there already and no bridge", b->name);
+    if (b->theirs)
+        return take_theirs(sock, b, *ret_index);
     if (*ret_index)
         return NULL;
     err *e = make_bridge(sock, b, ret_index);
@@ -291,8 +402,9 @@ fallible bridge_remove(int sock, const char *name)
 {
     own_strv struct strv ports = { 0 };
     unsigned index;
-    TRY(link_index(sock, name, &index));
-    if (!index)
+    bool is_bridge;
+    TRY(link_look(sock, name, &index, &is_bridge));
+    if (!index || !is_bridge)
         return NULL;
     TRY(bridge_ports(sock, index, &ports));
     for (size_t i = 0; i < ports.n; i++)
@@ -355,27 +467,13 @@ fallible parent_ensure(int sock, const char *name, unsigned *ret_index)
     return link_index(sock, name, ret_index);
 }
 
-static err *read_kind(void *ctx, const struct nlmsghdr *m)
-{
-    size_t n = 0;
-    const struct nlattr *info = netlink_find(m, sizeof(struct ifinfomsg), IFLA_LINKINFO, &n);
-    const struct nlattr *kind = info ? info + 1 : NULL;
-    if (kind && n >= NLA_HDRLEN + sizeof "vlan" && kind->nla_type == IFLA_INFO_KIND)
-        *(bool *)ctx = str_eq((const char *)(kind + 1), "vlan");
-    return NULL;
-}
-
 fallible parent_remove(int sock, const char *name)
 {
     own_mem char *device = NULL;
-    struct netlink_request r;
-    const struct ifinfomsg any = { 0 };
+    struct look look;
     uint16_t id;
-    bool vlan = false;
     if (!split_vlan(name, &device, &id))
         return NULL;
-    netlink_begin(&r, RTM_GETLINK, 0, &any, sizeof any);
-    netlink_add_text(&r, IFLA_IFNAME, name);
-    err_ignore(netlink_ask(sock, &r, read_kind, &vlan), "it is gone already");
-    return vlan ? link_remove(sock, name) : NULL;
+    TRY(look_at(sock, name, &look));
+    return str_eq(look.kind, "vlan") ? link_remove(sock, name) : NULL;
 }

@@ -26,8 +26,11 @@ struct network_bridge {
     int vlan;                         /* its ports are in this VLAN alone; 0: no VLANs */
     bool loopback;                    /* 127.0.0.1 reaches published ports through it */
     bool internal;                    /* nothing is forwarded: the host's switch is left alone */
+    bool theirs;                      /* the host's own: used as it is, never made, nor is its address changed */
+    bool names;                       /* its addresses are asked for names, so it must have them */
 };
-/* Makes it when it is not there. *ret_made tells. */
+/* Makes it when it is not there. *ret_made tells. CONFLICT when there is an interface of that name that is no bridge;
+ * of the host's own bridge: NOT_FOUND, and CONFLICT when it has not the addresses. */
 fallible bridge_ensure(int sock, const struct network_bridge *b, unsigned *ret_index, bool *ret_made);
 /* Of which families what stays on a bridge passes the firewall too, by the bridge's own switches (the host may have one
  * for all bridges). UNSUPPORTED where the kernel has no br_netfilter; root's processes load it, and leave the host's
@@ -38,10 +41,16 @@ fallible bridge_filter(int sock, const char *name, int64_t families);
 fallible bridge_filter_read(int sock, const char *name, int64_t *ret_families);
 /* Whether the kernel can, as above. */
 fallible bridge_filter_check(void);
-/* A missing one is no error. CONFLICT when it has ports that are not given up, and when it is no bridge. */
+/* A missing one is no error; what is no bridge is nobody's that we made, and stays. CONFLICT when it has ports that are
+ * not given up. */
 fallible bridge_remove(int sock, const char *name);
 /* The names of the interfaces on it. */
 fallible bridge_ports(int sock, unsigned index, struct strv *ret);
+/* An interface's number (0: there is none), and whether it is a bridge. */
+fallible link_look(int sock, const char *name, unsigned *ret_index, bool *ret_bridge);
+/* The first address of an interface of that family that is valid beyond its own link, with its subnet's length: that in
+ * a subnet, where one is given; none: it has none. */
+fallible link_address(int sock, unsigned index, int family, const struct prefix *within, struct prefix *ret);
 /* An interface's number; 0: there is none. */
 fallible link_index(int sock, const char *name, unsigned *ret);
 /* Interfaces whose names begin so. */
