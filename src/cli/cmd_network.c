@@ -505,6 +505,7 @@ static fallible reload_run(const void *opts_, struct args args)
     TRY(network_cni_reload(engine));
     TRY(network_settle_all(engine, true, &finished));
     TRY(network_obstacles(&obstacles));
+    network_lacks(&obstacles);
     if (obstacles.len)
         fprintf(stderr, "husk network reload: %s\n", obstacles.text);
     network_list_clear(&l);

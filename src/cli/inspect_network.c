@@ -83,6 +83,8 @@ fallible inspect_network(struct engine *e, const struct network *n, json_t **ret
     own_str struct str obstacles = { 0 };
     TRY(members_doc(e, n, &members));
     err_ignore(network_obstacles(&obstacles), "then none is known");
+    if (!c->internal)
+        network_lacks(&obstacles);
     json_t *o =
         json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:b}", "Name", n->row.name, "Id", n->row.id, "Created",
                   format_time_ns(n->row.created_ns, when), "Scope", "local", "Driver", n->row.driver, "EnableIPv4", 1,

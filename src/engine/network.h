@@ -101,6 +101,8 @@ fallible network_settle_all(struct engine *e, bool finish, int64_t *ret_n);
 fallible network_check(struct engine *e, int64_t *ret_missing, int64_t *ret_strays);
 /* What the host's firewall has against them: sentences, "" when nothing. */
 fallible network_obstacles(struct str *ret);
+/* What else an ordinary user's lack on this host (ping to the outside), with the cure. Added to ret as a line. */
+void network_lacks(struct str *ret);
 
 struct container;
 /* A container's place on another network, live when it runs. at: its wishes. CONFLICT when its network is none, host or

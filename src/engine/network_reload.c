@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/parse.h"
 #include "engine/network_door.h"
 #include "engine/network_flows.h"
 #include "engine/network_lease.h"
@@ -13,6 +16,8 @@
 #include "monitor/events.h"
 #include "network/acl.h"
 #include "os/fault.h"
+#include "os/fs.h"
+#include "usernet/usernet.h"
 
 /*
  * The firewall's part of everything, from the rows, in one batch, so that no packet meets half of it. What is missing
@@ -265,6 +270,39 @@ fallible network_obstacles(struct str *ret)
         return NULL;
     TRY(nft_open(&sock));
     return firewall_obstacles(sock, ret);
+}
+
+/* pasta sends a container's ping by a socket of its own, which the kernel gives to some groups alone: ping(8), icmp(7).
+ */
+static bool may_ping(const char *range)
+{
+    own_strv struct strv words = { 0 };
+    int64_t first = 1, last = 0;
+    gid_t groups[256];
+    strv_split(&words, range, '\t');
+    err *e = words.n == 2 ? parse_i64(words.items[0], 0, UINT32_MAX, &first) : NULL;
+    if (!e && words.n == 2)
+        e = parse_i64(words.items[1], 0, UINT32_MAX, &last);
+    err_ignore(e, "then it is nobody's");
+    int n = getgroups(ARRAY_SIZE(groups), groups);
+    bool may = getegid() >= first && getegid() <= last;
+    for (int i = 0; i < n && !may; i++)
+        may = groups[i] >= first && groups[i] <= last;
+    return may;
+}
+
+void network_lacks(struct str *ret)
+{
+    own_mem char *range = NULL;
+    if (!usernet_needed())
+        return;
+    err *e = fs_read_at(AT_FDCWD, "/proc/sys/net/ipv4/ping_group_range", 64, &range, NULL);
+    if (!e)
+        range[strcspn(range, "\n")] = '\0';
+    if (!e && !may_ping(range))
+        str_printf(ret, "%sping to the outside needs this of root: sysctl net.ipv4.ping_group_range=\"0 2147483647\"",
+                   ret->len ? "\n" : "");
+    err_ignore(e, "a kernel without that has no such limit");
 }
 
 /* ---- what system check asks ----------------------------------------------------------------------------------------

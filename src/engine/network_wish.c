@@ -525,6 +525,9 @@ fallible network_port_check(const struct db_port *p)
         return err_new(ERR_UNSUPPORTED,
                        "the kernel leads nothing from [::1] to a bridge: publish on 127.0.0.1, where whoever asks "
                        "for 'localhost' comes, too");
+    if (str_eq(p->proto, "sctp") && usernet_needed())
+        return err_new(ERR_UNSUPPORTED, "port %lld/sctp: an ordinary user's are TCP or UDP: SCTP needs root's firewall",
+                       (long long)p->container_port);
     return NULL;
 }
 

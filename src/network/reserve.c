@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/parse.h"
 #include "os/fs.h"
 #include "os/netlink.h"
 
@@ -195,6 +196,19 @@ static uint16_t bound_port(int sock)
     return be16toh(a.any.sa_family == AF_INET6 ? a.v6.sin6_port : a.v4.sin_port);
 }
 
+static int64_t first_unprivileged(void)
+{
+    own_mem char *text = NULL;
+    int64_t port = 1024;
+    err *e = fs_read_at(AT_FDCWD, "/proc/sys/net/ipv4/ip_unprivileged_port_start", 16, &text, NULL);
+    if (!e) {
+        text[strcspn(text, "\n")] = '\0';
+        e = parse_i64(text, 0, 65536, &port);
+    }
+    err_ignore(e, "then it is what the kernel begins with");
+    return port;
+}
+
 static fallible refused(int errnum, uint8_t proto, const struct ip *at, uint16_t port, const char *holder)
 {
     char text[IP_TEXT];
@@ -204,9 +218,9 @@ static fallible refused(int errnum, uint8_t proto, const struct ip *at, uint16_t
                        proto_word(proto), *holder ? " by " : "", holder);
     if (errnum == EACCES)
         return err_new(ERR_DENIED,
-                       "port %u/%s: an ordinary user's begin at what the kernel parameter "
-                       "net.ipv4.ip_unprivileged_port_start says: publish another, or lower that",
-                       port, proto_word(proto));
+                       "port %u/%s: an ordinary user's begin at %lld: publish another, or let root say: sysctl "
+                       "net.ipv4.ip_unprivileged_port_start=%u",
+                       port, proto_word(proto), (long long)first_unprivileged(), port);
     if (errnum == EADDRNOTAVAIL)
         return err_new(ERR_INVALID, "the host has no address %s to publish a port on", text);
     return err_sys(errnum, "take port %u/%s of the host", port, proto_word(proto));

@@ -185,7 +185,11 @@ END
     run u run -d --network back -p 8080:80 busybox true
     expect 125 "'pub'"
     run u run -d --network back -p 80:80 busybox true
-    expect 125 "ip_unprivileged_port_start"
+    expect 125 "port 80/tcp: an ordinary user's begin at 1024: publish another, or let root say: sysctl net.ipv4.ip_unprivileged_port_start=80"
+    run u run -d --network back -p 9000:80/sctp busybox true
+    expect 125 "port 80/sctp: an ordinary user's are TCP or UDP"
+    run u port add pub 9000:80/sctp
+    expect 1 "port 80/sctp: an ordinary user's are TCP or UDP"
     run u ps -q
     [[ ${#lines[@]} == 1 ]]
 }
@@ -284,6 +288,24 @@ END
     expect 0 =one
     run outside curl -sm 5 http://198.51.100.1:8088/
     expect 0 =one
+}
+
+@test "ping to the outside: what the kernel forbids is said with its cure, and works with it" {
+    local range
+    range=$(</proc/sys/net/ipv4/ping_group_range)
+    echo "1 0" >/proc/sys/net/ipv4/ping_group_range
+    run u network inspect back --format '{{.Obstacles}}'
+    expect 0 'sysctl net.ipv4.ping_group_range="0 2147483647"'
+    run u network reload
+    expect 0 'ping_group_range'
+    run u run --rm --network back busybox ping -c 1 -W 1 198.51.100.2
+    [[ $status -ne 0 ]]
+    echo "0 2147483647" >/proc/sys/net/ipv4/ping_group_range
+    run u network inspect back
+    [[ $output != *ping_group_range* ]]
+    run u run --rm --network back busybox ping -c 1 -W 3 198.51.100.2
+    echo "$range" >/proc/sys/net/ipv4/ping_group_range
+    expect 0 "1 packets received"
 }
 
 @test "--network pasta: a container alone, with its own way out, and ports that pasta is told of" {
