@@ -35,7 +35,8 @@ static const char *const words_unhealthy[] = { "none", "restart", "stop", "kill"
                 "Where its output is kept: json-file (default; local and k8s-file are the same), journald (and the "   \
                 "file), passthrough (nowhere: our streams are its own), none"),                                        \
         OPT_STRS(0, "log-opt", T, create.log_opt, "KEY=VALUE",                                                         \
-                 "max-size (default 16m), max-file (3), max-age (90d), tag, labels, env"),                             \
+                 "max-size (default 16m), max-file (3), max-age (90d), compress, tag, labels, env, labels-regex, "     \
+                 "env-regex, mode, max-buffer-size"),                                                                  \
         OPT_GROUP("The program"), OPT_FLAG('i', "interactive", T, create.interactive, "Keep its standard input open"), \
         OPT_FLAG('t', "tty", T, create.tty, "Give it a terminal"),                                                     \
         OPT_STRS('e', "env", T, create.env, "KEY[=VALUE]", "An environment variable; without a value, our own"),       \

@@ -292,6 +292,16 @@ static json_t *log_doc(const struct container_log *log)
     } lists[] = { { "labels", &log->labels }, { "env", &log->env } };
     if (log->tag)
         put(options, "tag", text(log->tag));
+    if (log->labels_regex)
+        put(options, "labels-regex", text(log->labels_regex));
+    if (log->env_regex)
+        put(options, "env-regex", text(log->env_regex));
+    if (log->compress)
+        put(options, "compress", text("true"));
+    if (log->buffer) {
+        put(options, "mode", text("non-blocking"));
+        put(options, "max-buffer-size", json_sprintf("%lld", (long long)log->buffer));
+    }
     for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
         own_str struct str all = { 0 };
         for (size_t n = 0; n < lists[i].list->n; n++)

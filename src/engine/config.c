@@ -103,6 +103,10 @@ static const struct bind_field log_fields[] = {
     BIND_STR(T, tag, "tag"),
     BIND_STRS(T, labels, "labels"),
     BIND_STRS(T, env, "env"),
+    BIND_STR(T, labels_regex, "labelsRegex"),
+    BIND_STR(T, env_regex, "envRegex"),
+    BIND_BOOL(T, compress, "compress"),
+    BIND_I64(T, buffer, "buffer"),
     BIND_END,
 };
 #undef T

@@ -61,9 +61,12 @@ struct container_resources {
 struct container_log {
     char *driver; /* "json-file", "journald", "passthrough" or "none" */
     int64_t max_bytes, max_files;
-    int64_t max_age_s;       /* 0: no limit */
-    char *tag;               /* a template; NULL: none was asked for */
-    struct strv labels, env; /* whose values each line carries */
+    int64_t max_age_s;              /* 0: no limit */
+    char *tag;                      /* a template; NULL: none was asked for */
+    struct strv labels, env;        /* whose values each line carries */
+    char *labels_regex, *env_regex; /* and of those whose names fit; NULL: none */
+    bool compress;                  /* rotated files */
+    int64_t buffer; /* mode=non-blocking: how many bytes wait for the journal; 0: the program may wait a second */
 };
 
 /* A health check; durations in nanoseconds. */

@@ -2,6 +2,7 @@
 #include "engine/log_words.h"
 
 #include <ctype.h>
+#include <regex.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -55,6 +56,28 @@ static const char *variable(const struct container_config *k, const char *name)
 
 typedef void word_fn(void *ctx, const char *key, const char *value);
 
+/* Those that are listed come once. What is compiled here was compiled when it was set. */
+static void each_fitting(const struct container_config *k, word_fn *fn, void *ctx)
+{
+    regex_t re;
+    if (k->log->labels_regex && regcomp(&re, k->log->labels_regex, REG_EXTENDED | REG_NOSUB) == 0) {
+        for (size_t i = 0; i < k->labels.n; i++)
+            if (!strv_has(&k->log->labels, k->labels.items[i].key) &&
+                regexec(&re, k->labels.items[i].key, 0, NULL, 0) == 0)
+                fn(ctx, k->labels.items[i].key, k->labels.items[i].value);
+        regfree(&re);
+    }
+    if (!k->log->env_regex || regcomp(&re, k->log->env_regex, REG_EXTENDED | REG_NOSUB) != 0)
+        return;
+    for (size_t i = 0; i < k->env.n; i++) {
+        const char *equals = strchr(k->env.items[i], '=');
+        own_mem char *name = mem_strndup(k->env.items[i], equals ? (size_t)(equals - k->env.items[i]) : 0);
+        if (equals && !strv_has(&k->log->env, name) && regexec(&re, name, 0, NULL, 0) == 0)
+            fn(ctx, name, equals + 1);
+    }
+    regfree(&re);
+}
+
 static void each_extra(const struct container_config *k, word_fn *fn, void *ctx)
 {
     for (size_t i = 0; i < k->log->labels.n; i++) {
@@ -67,6 +90,7 @@ static void each_extra(const struct container_config *k, word_fn *fn, void *ctx)
         if (value)
             fn(ctx, k->log->env.items[i], value);
     }
+    each_fitting(k, fn, ctx);
 }
 
 static void add_attr(void *ctx, const char *key, const char *value)

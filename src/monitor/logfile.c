@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "base/own.h"
+#include "monitor/log_packed.h"
 
 /* A file that a power cut left without its last newline gets one: what follows is whole again. */
 static void mend_end(struct logfile *f)
@@ -131,20 +132,27 @@ void logfile_flush(struct logfile *f)
     f->used = 0;
 }
 
+static void remove_number(const struct logfile *f, int64_t number)
+{
+    char name[LOG_NAME_MAX];
+    for (int packed = 0; packed <= f->packs; packed++)
+        (void)unlinkat(f->dir_fd, log_name(name, number, packed), 0);
+}
+
 /* log.json -> log.json.1 -> log.json.2 ...: from the oldest on, so that a kill in between leaves a gap in the numbers
  * and loses nothing. Readers know of gaps. */
 static void rotate(struct logfile *f)
 {
-    char from[64], to[64];
-    if (f->max_files < 2)
-        (void)unlinkat(f->dir_fd, LOGFILE_NAME, 0);
-    for (int64_t i = f->max_files - 1; i >= 1; i--) {
-        snprintf(to, sizeof to, LOGFILE_NAME ".%" PRId64, i);
-        snprintf(from, sizeof from, i > 1 ? LOGFILE_NAME ".%" PRId64 : LOGFILE_NAME, i - 1);
-        (void)renameat(f->dir_fd, from, f->dir_fd, to);
-    }
+    char from[LOG_NAME_MAX], to[LOG_NAME_MAX];
+    own_fd int lock = f->packs ? log_lock(f->dir_fd) : -1;
+    remove_number(f, f->max_files < 2 ? 0 : f->max_files - 1);
+    for (int64_t i = f->max_files - 1; i >= 1; i--)
+        for (int packed = 0; packed <= f->packs; packed++)
+            (void)renameat(f->dir_fd, log_name(from, i - 1, packed), f->dir_fd, log_name(to, i, packed));
+    close_now(&lock);
     own_drop_fd(&f->fd);
     f->begun_s = 0;
+    f->rotations++;
     (void)open_current(f);
 }
 
@@ -152,11 +160,12 @@ static void rotate(struct logfile *f)
 static void remove_aged(struct logfile *f, int64_t now_s)
 {
     for (int64_t i = 1; i <= f->max_files; i++) {
-        char name[64];
+        char name[LOG_NAME_MAX];
         struct stat st;
-        snprintf(name, sizeof name, LOGFILE_NAME ".%" PRId64, i);
-        if (fstatat(f->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && now_s - st.st_mtime > f->max_age_s)
-            (void)unlinkat(f->dir_fd, name, 0);
+        for (int packed = 0; packed <= f->packs; packed++)
+            if (fstatat(f->dir_fd, log_name(name, i, packed), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+                now_s - st.st_mtime > f->max_age_s)
+                (void)unlinkat(f->dir_fd, name, 0);
     }
 }
 

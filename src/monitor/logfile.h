@@ -21,8 +21,10 @@ struct logfile {
     int dir_fd; /* borrowed; -1: the log driver is "none" */
     int fd;
     int64_t size, max_bytes, max_files;
-    int64_t max_age_s;      /* a file whose last line is older goes; 0: none does */
-    int64_t begun_s;        /* CLOCK_REALTIME of the current file's first line */
+    int64_t max_age_s; /* a file whose last line is older goes; 0: none does */
+    int64_t begun_s;   /* CLOCK_REALTIME of the current file's first line */
+    bool packs;        /* rotated files are packed by somebody else (log_packed.h), so numbers change under a lock */
+    int64_t rotations;
     const char *attrs;      /* of each line (line.h); borrowed; or NULL */
     int64_t dropped;        /* entries, in all */
     int64_t dropped_unsaid; /* of these, not yet mentioned in the log */

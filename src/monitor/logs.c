@@ -12,11 +12,12 @@
 #include "base/mem.h"
 #include "monitor/attach.h"
 #include "monitor/line.h"
+#include "monitor/log_packed.h"
 #include "monitor/logfile.h"
 #include "monitor/relay.h"
 #include "os/fs.h"
 
-enum { BLOCK = 65536, NUMBER_MAX = 100000, OUT_ROOM = 65536, IDLE_MS = 1000, TRIES = 1000 };
+enum { BLOCK = 65536, OUT_ROOM = 65536, IDLE_MS = 1000, TRIES = 1000 };
 
 struct sink {
     const struct log_filter *f;
@@ -27,10 +28,21 @@ struct sink {
     bool past_until;
 };
 
+/* A file of the log as it was found. What was packed has another inode since, so those are told apart by their first
+ * lines. */
+struct found {
+    int fd;
+    bool packed;
+    ino_t inode;   /* 0: it is packed */
+    uint64_t head; /* 0: it has no line yet */
+};
+
 struct reader {
     int dir_fd, fd; /* the file that is read; -1: none yet */
-    ino_t inode;
-    char *buffer; /* an entry that is not whole yet starts it */
+    ino_t inode;    /* 0: it was packed, and fd is what was in it */
+    int packed_fd;  /* then: the packed file; else -1 */
+    uint64_t head;  /* and its first line's */
+    char *buffer;   /* an entry that is not whole yet starts it */
     size_t n, room;
     struct sink *sink;
 };
@@ -164,19 +176,34 @@ static fallible read_on(struct reader *r)
     return flush(r->sink);
 }
 
-static void log_name(int64_t number, char name[64])
+/* ret->fd -1: there is none of that number. The original first: a packed one is there before the original goes. */
+static fallible open_log(const struct reader *r, int64_t number, struct found *ret)
 {
-    if (number)
-        snprintf(name, 64, LOGFILE_NAME ".%" PRId64, number);
-    else
-        snprintf(name, 64, LOGFILE_NAME);
+    char name[LOG_NAME_MAX];
+    struct stat st;
+    *ret = (struct found){ .fd = openat(r->dir_fd, log_name(name, number, false), O_RDONLY | O_CLOEXEC | O_NOFOLLOW) };
+    if (ret->fd < 0 && number) {
+        ret->fd = openat(r->dir_fd, log_name(name, number, true), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        ret->packed = true;
+    }
+    if (ret->fd < 0)
+        return NULL;
+    if (fstat(ret->fd, &st) < 0) {
+        err *e = err_sys(errno, "read the log");
+        own_drop_fd(&ret->fd);
+        return e;
+    }
+    ret->head = ret->packed ? log_packed_head(ret->fd) : log_head(ret->fd);
+    ret->inode = ret->packed ? 0 : st.st_ino;
+    return NULL;
 }
 
-static int open_log(const struct reader *r, int64_t number)
+static bool is_same(const struct found *a, const struct found *b)
 {
-    char name[64];
-    log_name(number, name);
-    return openat(r->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    bool heads = a->head && b->head;
+    if (a->inode && b->inode) /* a free number is soon another file's */
+        return a->inode == b->inode && (!heads || a->head == b->head);
+    return heads && a->head == b->head;
 }
 
 /* The highest number that exists; 0 when none does. What is renamed meanwhile readdir(3) may pass over. */
@@ -192,7 +219,7 @@ static fallible highest_number(int dir_fd, int64_t *ret)
         if (!str_starts(entry->d_name, LOGFILE_NAME "."))
             continue;
         int64_t number = strtoll(entry->d_name + sizeof LOGFILE_NAME, &end, 10);
-        if (!*end && number > *ret && number <= NUMBER_MAX)
+        if ((!*end || strcmp(end, ".gz") == 0) && number > *ret && number <= LOG_NUMBER_MAX)
             *ret = number;
     }
     return NULL;
@@ -207,17 +234,17 @@ struct walk {
     int64_t number, highest;
 };
 
-/* *ret_fd -1: there are no more. */
-static fallible walk_on(const struct reader *r, struct walk *w, int *ret_fd)
+/* ret->fd -1: there are no more. */
+static fallible walk_on(const struct reader *r, struct walk *w, struct found *ret)
 {
-    *ret_fd = -1;
+    ret->fd = -1;
     for (int missing = 0;; missing++) {
         if (w->number > w->highest)
             TRY(highest_number(r->dir_fd, &w->highest));
         if (w->number > w->highest && missing > 1)
             return NULL;
-        *ret_fd = open_log(r, w->number++);
-        if (*ret_fd >= 0)
+        TRY(open_log(r, w->number++, ret));
+        if (ret->fd >= 0)
             return NULL;
     }
 }
@@ -250,90 +277,125 @@ static fallible find_tail(int fd, int64_t *tail, off_t *ret_at)
     return NULL;
 }
 
-static bool has_seen(const ino_t *seen, size_t n, ino_t inode)
+static bool has_seen(const struct found *seen, size_t n, const struct found *f)
 {
     for (size_t i = 0; i < n; i++)
-        if (seen[i] == inode)
+        if (is_same(&seen[i], f))
             return true;
     return false;
 }
 
-/* Opens the oldest file that has some of the last `tail` entries; *ret_at: where they begin. *ret_fd -1: no log yet. */
-static fallible find_start(const struct reader *r, int *ret_fd, off_t *ret_at)
+/* It becomes the one that is read, from `at` on. */
+static fallible use_file(struct reader *r, struct found *take_f, off_t at)
+{
+    own_drop_fd(&r->fd);
+    own_drop_fd(&r->packed_fd);
+    r->n = 0; /* half an entry at the end of a file that is no longer written is lost to a power cut */
+    r->inode = take_f->inode;
+    r->head = take_f->head;
+    if (take_f->packed) {
+        r->packed_fd = take_fd(&take_f->fd);
+        TRY(log_unpack(r->dir_fd, r->packed_fd, &r->fd));
+    } else {
+        r->fd = take_fd(&take_f->fd);
+    }
+    return lseek(r->fd, at, SEEK_SET) < 0 ? err_sys(errno, "read the log") : NULL;
+}
+
+/* Where in it the last `tail` entries begin. */
+static fallible find_tail_in(const struct reader *r, const struct found *f, int64_t *tail, off_t *ret_at)
+{
+    own_fd int unpacked = -1;
+    if (*tail == 0) {
+        *ret_at = lseek(f->fd, 0, SEEK_END); /* the newest, which is not packed */
+        return NULL;
+    }
+    if (f->packed)
+        TRY(log_unpack(r->dir_fd, f->fd, &unpacked));
+    return find_tail(f->packed ? unpacked : f->fd, tail, ret_at);
+}
+
+/* ret_f->fd is the caller's also after a failure. */
+static fallible walk_back(const struct reader *r, struct found *ret_f, off_t *ret_at)
 {
     int64_t tail = r->sink->f->tail;
     struct walk w = { .highest = -1 };
-    own_mem ino_t *seen = NULL;
-    own_fd int found = -1;
+    own_mem struct found *seen = NULL;
     for (size_t n = 0; n == 0 || tail > 0;) {
-        struct stat st;
-        own_fd int fd = -1;
-        TRY(walk_on(r, &w, &fd));
-        if (fd < 0)
+        struct found f;
+        TRY(walk_on(r, &w, &f));
+        if (f.fd < 0)
             break;
-        if (fstat(fd, &st) < 0)
-            return err_sys(errno, "read the log");
-        if (has_seen(seen, n, st.st_ino))
+        if (has_seen(seen, n, &f)) {
+            own_drop_fd(&f.fd);
             continue;
+        }
         seen = mem_array(seen, n + 1, sizeof *seen);
-        seen[n++] = st.st_ino;
-        if (tail == 0)
-            *ret_at = lseek(fd, 0, SEEK_END);
-        else
-            TRY(find_tail(fd, &tail, ret_at));
-        close_now(&found);
-        found = take_fd(&fd);
+        seen[n++] = f;
+        own_drop_fd(&ret_f->fd);
+        *ret_f = f;
+        TRY(find_tail_in(r, &f, &tail, ret_at));
     }
-    *ret_fd = take_fd(&found);
     return NULL;
 }
 
-static fallible use_file(struct reader *r, int take_fd_, off_t at)
+/* The oldest file that has some of the last `tail` entries becomes the one that is read, from where they begin. */
+static fallible find_start(struct reader *r)
 {
-    struct stat st;
-    own_drop_fd(&r->fd);
-    r->fd = take_fd_;
-    r->n = 0; /* half an entry at the end of a file that is no longer written is lost to a power cut */
-    if (fstat(r->fd, &st) < 0 || lseek(r->fd, at, SEEK_SET) < 0)
-        return err_sys(errno, "read the log");
-    r->inode = st.st_ino;
-    return NULL;
+    struct found f = { .fd = -1 };
+    off_t at = 0;
+    err *e = walk_back(r, &f, &at);
+    if (!e && f.fd >= 0)
+        e = use_file(r, &f, at);
+    own_drop_fd(&f.fd);
+    return e;
 }
 
 /* Ours still has a name: not to have met it means that it moved while we walked. */
 static bool has_name(const struct reader *r)
 {
     struct stat st;
-    return r->fd >= 0 && fstat(r->fd, &st) == 0 && st.st_nlink > 0;
+    int fd = r->packed_fd >= 0 ? r->packed_fd : r->fd;
+    return fd >= 0 && fstat(fd, &st) == 0 && st.st_nlink > 0;
+}
+
+/* Upwards until ours is met; *ret_newer is the one before it, or the oldest. */
+static fallible walk_to_ours(const struct reader *r, struct found *ret_newer, bool *ret_met)
+{
+    bool packed = r->packed_fd >= 0;
+    const struct found ours = { r->fd, packed, r->inode, packed ? r->head : log_head(r->fd) };
+    struct walk w = { .highest = -1 };
+    *ret_met = false;
+    for (;;) {
+        struct found f;
+        TRY(walk_on(r, &w, &f));
+        if (f.fd < 0)
+            return NULL;
+        *ret_met = r->fd >= 0 && is_same(&f, &ours);
+        if (*ret_met) {
+            own_drop_fd(&f.fd);
+            return NULL;
+        }
+        own_drop_fd(&ret_newer->fd);
+        *ret_newer = f;
+    }
 }
 
 /* The file that follows the one we have read to its end: ours has a higher number now, or has been rotated away, and
- * then it is the oldest. *ret_fd -1: ours is the newest. */
-static fallible find_next(const struct reader *r, int *ret_fd)
+ * then it is the oldest. ret->fd -1: ours is the newest. */
+static fallible find_next(const struct reader *r, struct found *ret)
 {
     struct stat st;
-    *ret_fd = -1;
+    ret->fd = -1;
     if (r->fd >= 0 && fstatat(r->dir_fd, LOGFILE_NAME, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == r->inode)
         return NULL;
     for (int tries = 0; tries < TRIES; tries++) {
-        struct walk w = { .highest = -1 };
-        own_fd int newer = -1;
-        bool met = false, had_name = has_name(r);
-        for (;;) {
-            own_fd int fd = -1;
-            TRY(walk_on(r, &w, &fd));
-            if (fd < 0)
-                break;
-            met = r->fd >= 0 && fstat(fd, &st) == 0 && st.st_ino == r->inode;
-            if (met)
-                break;
-            close_now(&newer);
-            newer = take_fd(&fd);
-        }
-        if (met || !had_name) {
-            *ret_fd = take_fd(&newer);
+        bool met, had_name = has_name(r);
+        err *e = walk_to_ours(r, ret, &met);
+        if (!e && (met || !had_name))
             return NULL;
-        }
+        own_drop_fd(&ret->fd);
+        TRY(e);
     }
     return err_new(ERR_UNAVAILABLE, "read the log: its files are rotated faster than they can be found");
 }
@@ -342,33 +404,26 @@ static fallible find_next(const struct reader *r, int *ret_fd)
 static fallible read_to_end(struct reader *r)
 {
     for (;;) {
-        int next = -1;
+        struct found next;
         if (r->fd >= 0)
             TRY(read_on(r));
         if (r->fd >= 0 && is_last(r))
             return NULL;
         TRY(find_next(r, &next));
-        if (next < 0)
+        if (next.fd < 0)
             return NULL;
-        if (r->fd >= 0) { /* what came between the read and the rotation */
-            err *e = read_on(r);
-            if (e) {
-                own_drop_fd(&next);
-                return e;
-            }
-        }
-        TRY(use_file(r, next, 0));
+        err *e = r->fd >= 0 ? read_on(r) : NULL; /* what came between the read and the rotation */
+        if (!e)
+            e = use_file(r, &next, 0);
+        own_drop_fd(&next.fd);
+        TRY(e);
     }
 }
 
 static fallible start(struct reader *r)
 {
-    int fd = -1;
-    off_t at = 0;
-    if (r->sink->f->tail < 0) /* from the oldest on, which is what follows on none */
-        return NULL;
-    TRY(find_start(r, &fd, &at));
-    return fd >= 0 ? use_file(r, fd, at) : NULL;
+    /* all: from the oldest on, which is what follows on none */
+    return r->sink->f->tail < 0 ? NULL : find_start(r);
 }
 
 /* ---- following ---- */
@@ -436,11 +491,12 @@ fallible logs_print(const char *dir, const struct log_filter *f)
 {
     own_mem char *out = mem_alloc(OUT_ROOM);
     struct sink sink = { .f = f, .out = out, .fd = STDOUT_FILENO };
-    struct reader r = { .dir_fd = -1, .fd = -1, .sink = &sink };
+    struct reader r = { .dir_fd = -1, .fd = -1, .packed_fd = -1, .sink = &sink };
     TRY_AS(fs_open_dir_at(AT_FDCWD, dir, FS_MUST_EXIST, &r.dir_fd), "read the log");
     err *e = print(&r);
     own_drop_fd(&r.dir_fd);
     own_drop_fd(&r.fd);
+    own_drop_fd(&r.packed_fd);
     free(r.buffer);
     return e;
 }

@@ -69,7 +69,9 @@ struct monitor_plan {
     const char *log_attrs;                /* of each line (line.h), or NULL */
     const char *journal_fields;           /* for journald: "NAME=value" lines, each entry has them */
     const char *journal_socket;           /* its path */
+    int64_t journal_buffer;               /* bytes that wait when it takes no more; 0: the program does, for a second */
     int64_t log_max_age_s;                /* 0: no limit */
+    bool log_compress;                    /* rotated files, by husk-pack */
     int64_t log_max_bytes, log_max_files; /* files count the current one; 0 bytes: never rotated */
     const char *hold;    /* descriptors that it keeps open until the container ends: "12 13"; NULL: none */
     int64_t names_fd;    /* one of hold: the connection to the resolver of names (names.h); 0: none */

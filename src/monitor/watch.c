@@ -20,6 +20,7 @@
 #include "monitor/journal.h"
 #include "monitor/logfile.h"
 #include "monitor/names.h"
+#include "monitor/pack.h"
 #include "monitor/record.h"
 #include "os/fs.h"
 #include "os/loop.h"
@@ -32,6 +33,9 @@ enum {
     RECORD_TRIES = 60,
 };
 #define SECOND_NS 1000000000ull
+/* A journal may have room for ten entries only (net.unix.max_dgram_qlen). */
+#define JOURNAL_PAUSE_NS     1000000ull
+#define JOURNAL_PAUSE_MAX_NS 64000000ull
 
 /* One of the program's output streams. */
 struct output {
@@ -52,7 +56,8 @@ struct watch {
     int record_dir_fd; /* where the exit record goes: one of the two before; not owned */
     struct loop *loop;
     struct output output[2];
-    struct loop_source *exit_source, *trim_timer, *console_timer, *timeout_timer;
+    struct loop_source *exit_source, *trim_timer, *console_timer, *timeout_timer, *journal_timer;
+    uint64_t journal_pause_ns;
     bool trim_set, active; /* the big buffers have been used, and since the timer was set */
     bool ending, cleaned;
     struct clients clients;
@@ -66,6 +71,7 @@ struct watch {
     struct backoff backoff;
     struct health health;
     struct names names;
+    struct pack pack;
 };
 
 /* Whole pages, given back to the kernel when they rest. */
@@ -108,6 +114,29 @@ static fallible trim_later(struct watch *w, size_t n)
     if (w->trim_timer)
         return loop_set_timer(w->trim_timer, SECOND_NS);
     return loop_add_timer(w->loop, SECOND_NS, on_trim, w, &w->trim_timer);
+}
+
+static err *on_journal_again(void *ctx)
+{
+    struct watch *w = ctx;
+    size_t before = w->journal.at;
+    if (!journal_retry(&w->journal))
+        return NULL;
+    uint64_t longer = 2 * w->journal_pause_ns < JOURNAL_PAUSE_MAX_NS ? 2 * w->journal_pause_ns : JOURNAL_PAUSE_MAX_NS;
+    w->journal_pause_ns = w->journal.at != before ? JOURNAL_PAUSE_NS : longer;
+    return loop_set_timer(w->journal_timer, w->journal_pause_ns);
+}
+
+/* What waits for the journal is offered again, whether or not more comes. A timer that is set begins anew, so a program
+ * that never rests has its own lines do it. */
+static fallible retry_later(struct watch *w)
+{
+    if (!w->journal.used)
+        return NULL;
+    w->journal_pause_ns = JOURNAL_PAUSE_NS;
+    if (w->journal_timer)
+        return loop_set_timer(w->journal_timer, JOURNAL_PAUSE_NS);
+    return loop_add_timer(w->loop, JOURNAL_PAUSE_NS, on_journal_again, w, &w->journal_timer);
 }
 
 static err *on_output(void *ctx, uint32_t events);
@@ -163,6 +192,8 @@ static err *on_output(void *ctx, uint32_t events)
     if (w->log.dir_fd >= 0) {
         line_cut(&o->cutter, chunk, (size_t)n, log_line, o);
         logfile_flush(&w->log);
+        pack_when_rotated(&w->pack, &w->log);
+        TRY(retry_later(w));
     }
     clients_send(&w->clients, o->frame, chunk, (size_t)n);
     if (clients_busy(&w->clients))
@@ -352,6 +383,7 @@ static fallible end_container(struct watch *w)
         drain(&w->output[i]);
     logfile_flush(&w->log);
     own_drop_fd(&w->log.fd);
+    journal_end(&w->journal);
     w->record.log_dropped = w->log.dropped + w->journal.dropped;
     bool again = backoff_choose(&w->backoff, &w->record);
     TRY(write_record(w));
@@ -411,6 +443,7 @@ static err *on_child(void *ctx, const siginfo_t *unused)
         if (waitpid(info.si_pid, &status, WNOHANG | __WALL) == info.si_pid) {
             health_reaped(&w->health, info.si_pid, status);
             names_reaped(&w->names, info.si_pid);
+            pack_reaped(&w->pack, &w->log, info.si_pid);
         }
     }
 }
@@ -438,8 +471,10 @@ static fallible prepare(struct watch *w, const int fds[PLAN_FDS])
     w->backoff.dir_fd = w->dir_fd;
     logfile_open(&w->log, wants_log ? w->dir_fd : -1, log_buffer, plan->log_max_bytes, plan->log_max_files);
     w->log.attrs = plan->log_attrs;
+    w->log.packs = plan->log_compress;
+    w->pack.plan = plan;
     logfile_limit_age(&w->log, plan->log_max_age_s);
-    journal_open(&w->journal, plan->journal_socket, plan->journal_fields);
+    journal_open(&w->journal, plan->journal_socket, plan->journal_fields, plan->journal_buffer);
     w->world = ending_world(plan);
     w->record_dir_fd = plan->remove ? w->state_fd : w->dir_fd;
     w->record_fd = -1;

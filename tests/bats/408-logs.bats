@@ -40,6 +40,17 @@ run --rm --log-opt max-age=3x busybox true                | 125 | --log-opt
 run --rm --log-opt max-age=12h --log-opt max-age=-1 busybox true | 0 |
 run --rm --log-opt mode=non-blocking busybox true         | 0   |
 run --rm --log-opt mode=x busybox true                    | 125 | neither blocking nor non-blocking
+run --rm --log-opt mode=non-blocking --log-opt max-buffer-size=4m busybox true | 0 |
+run --rm --log-opt max-buffer-size=4m --log-opt mode=non-blocking busybox true | 0 |
+run --rm --log-opt max-buffer-size=4m busybox true        | 125 | max-buffer-size is for mode=non-blocking
+run --rm --log-opt mode=non-blocking --log-opt max-buffer-size=1k busybox true | 125 | 64k to 1g
+run --rm --log-opt compress=maybe busybox true            | 125 | --log-opt
+run --rm --log-opt compress=true --log-opt max-file=1 busybox true | 125 | compress is for logs that are rotated
+run --rm --log-opt compress=true --log-opt max-size=-1 busybox true | 125 | compress is for logs that are rotated
+run --rm --log-opt compress=false --log-opt max-file=1 busybox true | 0 |
+run --rm --log-opt 'labels-regex=^(a' busybox true        | 125 | is no extended regular expression
+run --rm --log-opt 'env-regex=[' busybox true             | 125 | is no extended regular expression
+run --rm --log-opt path=/tmp/x busybox true               | 125 | a log stays with its container
 run --rm --log-opt 'tag={{.Nope}}' busybox true           | 125 | --log-opt tag
 run --rm --log-driver passthrough --restart always busybox true | 125 | exclude each other
 run -t --rm --log-driver passthrough busybox true         | 125 | exclude each other
@@ -47,6 +58,10 @@ EOT
     HUSK_JOURNAL_SOCKET=$T/tmp/none run husk run --rm --log-driver journald busybox true
     expect 125 'there is no journal at'
     husk create --name inspect --log-driver local --log-opt max-age=7d --log-opt 'tag={{.Name}}' --log-opt labels=a,b busybox true
+    husk create --name more --log-opt compress=true --log-opt labels-regex=^a --log-opt env-regex=^B --log-opt mode=non-blocking busybox true
+    run husk inspect --format '{{json .HostConfig.LogConfig.Config}}' more
+    [[ $output == *'"compress":"true"'* && $output == *'"labels-regex":"^a"'* && $output == *'"env-regex":"^B"'* &&
+        $output == *'"mode":"non-blocking"'* && $output == *'"max-buffer-size":"1048576"'* ]]
     run husk inspect --format '{{.HostConfig.LogConfig.Type}} {{json .HostConfig.LogConfig.Config}}' inspect
     expect 0 'json-file {'
     [[ $output == *'"max-age":"604800s"'* && $output == *'"tag":"{{.Name}}"'* && $output == *'"labels":"a,b"'* ]]
@@ -64,6 +79,10 @@ EOT
         run $h logs -t --details det
         expect 0 '~^20[0-9-]+T[0-9:.]+Z tag='
     done
+    husk run --name fit --label tier=web --label zone=a --label other=x -e COLOR=red -e SIZE=big --log-opt labels=tier \
+        --log-opt 'labels-regex=^(tier|zo)' --log-opt 'env-regex=OLOR$' busybox echo hello
+    run husk logs --details fit
+    expect 0 '=tier=web,zone=a,COLOR=red hello'
     husk run --name plain busybox echo hello
     run husk logs --details plain
     expect 0 '= hello'
@@ -98,6 +117,103 @@ PY
     start_journal
     wait_until 10 journal_has 'tick '
     stop_journal
+}
+
+# A journal that takes nothing until the file $T/tmp/take is there, then all: its lines' last words go to $T/tmp/taken.
+start_sleeping_journal() {
+    rm -f "$T/tmp/journal.sock" "$T/tmp/take" "$T/tmp/taken"
+    python3 -c '
+import os, socket, sys, time
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind(sys.argv[1] + "/journal.sock")
+os.chmod(sys.argv[1] + "/journal.sock", 0o777)
+while not os.path.exists(sys.argv[1] + "/take"): time.sleep(0.02)
+out = open(sys.argv[1] + "/taken", "w", buffering=1)
+while True: out.write(s.recv(1 << 20).decode().split("MESSAGE=")[1])
+' "$T/tmp" 3>&- &
+    journal=$!
+    wait_until 10 test -S "$T/tmp/journal.sock"
+    export HUSK_JOURNAL_SOCKET=$T/tmp/journal.sock
+}
+
+@test "mode=non-blocking: a journal that takes nothing holds nobody up, and gets all that fits into the buffer later" {
+    local h
+    for h in husk 'as_user env HUSK_JOURNAL_SOCKET=XX '"$HUSK"; do
+        start_sleeping_journal
+        h=${h/XX/$HUSK_JOURNAL_SOCKET}
+        $h run -d --name nb --log-driver journald --log-opt mode=non-blocking busybox \
+            sh -c 'i=0; while [ $i -lt 2000 ]; do echo "line $i"; i=$((i+1)); done; echo written >/done; sleep 1000'
+        wait_until 10 $h exec nb test -e /done
+        [[ ! -s $T/tmp/taken ]]
+        touch "$T/tmp/take"
+        wait_until 10 eval "[[ \$(tail -n 1 '$T/tmp/taken') == 'line 1999' ]]"
+        diff <(seq -f 'line %.0f' 0 1999) "$T/tmp/taken"
+        $h rm -f nb
+        stop_journal
+    done
+    # What does not fit is lost and counted.
+    start_sleeping_journal
+    husk run -d --name nb --log-driver journald --log-opt mode=non-blocking --log-opt max-buffer-size=64k busybox \
+        sh -c 'i=0; while [ $i -lt 3000 ]; do echo "line $i"; i=$((i+1)); done'
+    touch "$T/tmp/take"
+    husk wait nb
+    stop_journal
+    [[ $(husk logs nb | wc -l) -eq 3000 ]]
+}
+
+@test "compress: rotated files are packed, and logs reads them, its ends, times and followers too" {
+    local h root id dir
+    for h in root_husk user_husk; do
+        root=$HUSK_ROOT
+        [[ $h == root_husk ]] || root=$USER_HOME/root
+        id=$($h run -d --name gz --log-opt max-size=16k --log-opt max-file=6 --log-opt compress=true busybox \
+            sh -c 'i=0; while [ $i -lt 800 ]; do echo "line $i of some length"; i=$((i+1)); done; sleep 1000')
+        dir=$root/containers/$id
+        wait_until 10 test -e "$dir/log.json.4.gz"
+        wait_until 10 test ! -e "$dir/log.json.2"
+        wait_until 10 test ! -e "$dir/log.json.4"
+        [[ -e $dir/log.json.1 && -e $dir/log.json.2.gz && -e $dir/log.json.3.gz ]]
+        gzip -t "$dir"/log.json.*.gz
+        $h logs gz >"$T/tmp/all"
+        [[ $(tail -n 1 "$T/tmp/all") == 'line 799 of some length' ]]
+        diff <(seq -f 'line %.0f of some length' "$((800 - $(wc -l <"$T/tmp/all")))" 799) "$T/tmp/all"
+        [[ $(wc -l <"$T/tmp/all") -eq $(cat "$dir"/log.json "$dir"/log.json.1 <(gzip -dc "$dir"/log.json.*.gz) | wc -l) ]]
+        $h logs --tail 500 gz | diff - <(tail -n 500 "$T/tmp/all")
+        $h logs -t --tail 500 gz >"$T/tmp/timed"
+        $h logs --since "$(head -n 1 "$T/tmp/timed" | cut -d' ' -f1)" gz | diff - <(tail -n 500 "$T/tmp/all")
+        [[ $($h top gz | grep -c husk-pack) == 0 ]]
+        $h rm -f gz
+    done
+}
+
+@test "compress: whoever follows while files are packed and rotated sees each line once" {
+    local lines
+    husk run -d --name fz --log-opt max-size=64k --log-opt max-file=200 --log-opt compress=true busybox \
+        sh -c 'i=0; while [ $i -lt 30000 ]; do echo "line $i"; i=$((i+1)); done'
+    husk logs -f fz >"$T/tmp/followed"
+    diff <(seq -f 'line %.0f' 0 29999) "$T/tmp/followed"
+    husk logs fz | diff <(seq -f 'line %.0f' 0 29999) -
+    ls "$HUSK_ROOT"/containers/*/log.json.*.gz >/dev/null
+}
+
+@test "compress: a packer that is killed leaves the original, and the next one packs it; one that is not there loses nothing" {
+    local id dir pid i
+    id=$(husk run -d --name kz --log-opt max-size=2m --log-opt max-file=4 --log-opt compress=true busybox \
+        sh -c 'while :; do while [ ! -e /go ]; do sleep 0.05; done; rm /go; yes "some line of a log" | head -n 30000; done')
+    dir=$HUSK_ROOT/containers/$id
+    for i in 1 2 3; do
+        husk exec kz touch /go
+        wait_until 10 test -e "$dir/log.json.1"
+        for pid in $(pgrep -f "husk-pack $dir"); do kill -KILL "$pid" 2>/dev/null || true; done
+    done
+    wait_until 20 eval "husk exec kz touch /go; test -e '$dir/log.json.3.gz'"
+    [[ ! $(find "$dir" -name '*.pack') ]]
+    gzip -t "$dir"/log.json.*.gz
+    # both are there: the original counts
+    gzip -dc "$dir/log.json.3.gz" >"$dir/log.json.3"
+    husk logs kz | sort -u | diff - <(echo 'some line of a log')
+    run husk system check
+    expect 0 'no problems'
 }
 
 @test "passthrough: the program has our streams, and there is no log" {
