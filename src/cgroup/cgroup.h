@@ -26,6 +26,10 @@ const char *cgroup_host_mode(const struct cgroup_host *h);
  * runs without a cgroup unless a limit was asked for. *ret_why (borrowed) is the cure in one sentence. */
 bool cgroup_host_usable(const struct cgroup_host *h, const char **ret_why);
 
+/* Whether device rules could be kept: by v1's controller or v2's programs, in a hierarchy that this process may write.
+ */
+bool cgroup_host_has_devices(const struct cgroup_host *h);
+
 /* Groups made from now on are read by others, who look for v1's files where there are any: containerd, dockerd and
  * podman take a container's CPU time and I/O from the cpuacct and blkio groups that its process is in, and would take
  * the whole host's for it if it stayed in theirs. */

@@ -90,7 +90,7 @@ static void remove_exception(struct device_rules *d, const struct device_excepti
 
 fallible devices_read(const struct oci_device_cgroup *rules, size_t n, struct device_rules *ret)
 {
-    own(device_rules) struct device_rules d = { .allow = true };
+    own(device_rules) struct device_rules d = { .allow = false };
     for (size_t i = 0; i < n; i++) {
         struct device_exception x;
         TRY(read_rule(&rules[i], &x));

@@ -30,7 +30,7 @@ static inline void own_drop_device_rules(struct device_rules *d)
     device_rules_free(d);
 }
 
-/* INVALID: unknown type or access, numbers out of range. */
+/* They begin at "deny all" (ADR 0059). INVALID: unknown type or access, numbers out of range. */
 fallible devices_read(const struct oci_device_cgroup *rules, size_t n, struct device_rules *ret);
 /* An exception as v1's files take it: "c 1:3 rwm", "b *:* m". */
 void devices_line(const struct device_exception *x, char line[64]);

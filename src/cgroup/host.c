@@ -305,6 +305,14 @@ bool cgroup_host_usable(const struct cgroup_host *h, const char **ret_why)
     return !h->why;
 }
 
+bool cgroup_host_has_devices(const struct cgroup_host *h)
+{
+    for (size_t i = 0; i < h->n; i++)
+        if (h->items[i].writable && (h->items[i].v2 || strv_has(&h->items[i].controllers, "devices")))
+            return true;
+    return false;
+}
+
 void cgroup_host_for_v1_readers(struct cgroup_host *h)
 {
     h->v1_readers = true;

@@ -59,6 +59,7 @@ static void add_max(struct str *out, int64_t v)
     }
 #define IS_SET(opt)   ((opt).set)
 #define NOT_ZERO(opt) ((opt).set && (opt).v != 0)
+#define A_LIMIT(opt)  ((opt).set && (opt).v > 0)
 
 VALUE_PLAIN(memory_limit_v1, memory, limit, given, add_i64)
 VALUE_PLAIN(memory_limit_v2, memory, limit, given, add_max)
@@ -67,6 +68,8 @@ VALUE_PLAIN(memory_reservation_v2, memory, reservation, given, add_max)
 VALUE_PLAIN(memory_swap_v1, memory, swap, given, add_i64)
 VALUE_PLAIN(memory_kernel, memory, kernel, given, add_i64)
 VALUE_PLAIN(memory_kernel_tcp, memory, kernel_tcp, given, add_i64)
+VALUE_PLAIN(memory_kernel_v2, memory, kernel, A_LIMIT, add_i64) /* "none" is what v2 has */
+VALUE_PLAIN(memory_kernel_tcp_v2, memory, kernel_tcp, A_LIMIT, add_i64)
 VALUE_PLAIN(memory_swappiness, memory, swappiness, IS_SET, add_u64)
 VALUE_PLAIN(cpu_shares_v1, cpu, shares, NOT_ZERO, add_u64)
 VALUE_PLAIN(cpu_idle, cpu, idle, IS_SET, add_i64)
@@ -254,8 +257,8 @@ static const struct limit limits[] = {
     { "memory", "--memory",                "memory.limit_in_bytes",              "memory.max",        memory_limit_v1, memory_limit_v2 },
     { "memory", "--memory-swap",           "memory.memsw.limit_in_bytes",        "memory.swap.max",   memory_swap_v1, memory_swap_v2 },
     { "memory", "--memory-reservation",    "memory.soft_limit_in_bytes",         "memory.low",        memory_reservation_v1, memory_reservation_v2 },
-    { "memory", "--kernel-memory",         "memory.kmem.limit_in_bytes",         NULL,                memory_kernel, memory_kernel },
-    { "memory", "a limit of TCP buffers",  "memory.kmem.tcp.limit_in_bytes",     NULL,                memory_kernel_tcp, memory_kernel_tcp },
+    { "memory", "--kernel-memory",         "memory.kmem.limit_in_bytes",         NULL,                memory_kernel, memory_kernel_v2 },
+    { "memory", "a limit of TCP buffers",  "memory.kmem.tcp.limit_in_bytes",     NULL,                memory_kernel_tcp, memory_kernel_tcp_v2 },
     { "memory", "--memory-swappiness",     "memory.swappiness",                  NULL,                memory_swappiness, memory_swappiness },
     { "memory", "--oom-kill-disable",      "memory.oom_control",                 NULL,                memory_oom_v1, memory_oom_v2 },
     { "cpu",    "--cpu-shares",            "cpu.shares",                         "cpu.weight",        cpu_shares_v1, cpu_weight_v2 },

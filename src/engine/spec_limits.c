@@ -9,6 +9,7 @@
 #include "engine/options.h"
 #include "engine/spec_parts.h"
 #include "os/fs.h"
+#include "os/ids.h"
 
 static struct oci_resources *resources(struct oci_spec *spec)
 {
@@ -55,6 +56,18 @@ static fallible add_device(struct oci_spec *spec, const char *host, const char *
     if (access)
         add_rule(spec, true, type, (struct opt_i64){ true, major(st.st_rdev) },
                  (struct opt_i64){ true, minor(st.st_rdev) }, access);
+    return NULL;
+}
+
+/* In a user namespace the host's node is bound (add_device_binds()): it needs the rule alone. Without any the runtime
+ * allows what every container has: a node that an image brings must not open the host's disk. */
+static fallible allow_device(struct oci_spec *spec, const char *host)
+{
+    struct stat st;
+    TRY(check_device(host, &st));
+    if (ids_is_root())
+        add_rule(spec, true, S_ISCHR(st.st_mode) ? "c" : "b", (struct opt_i64){ true, major(st.st_rdev) },
+                 (struct opt_i64){ true, minor(st.st_rdev) }, "rwm");
     return NULL;
 }
 
@@ -126,14 +139,14 @@ fallible spec_add_devices(const struct spec_input *in, struct oci_spec *spec)
     const struct container_config *c = in->config;
     const struct opt_i64 any = { 0 };
     bool userns = in->uids || in->join_user;
-    if (!userns) /* a user namespace's root makes no nodes, and its cgroup has no devices controller */
+    if (!userns)
         add_rule(spec, c->privileged, "a", any, any, "rwm");
     if (!userns && !c->privileged)
         add_default_rules(spec);
     if (c->privileged && !userns)
         TRY(add_host_devices(spec, "", "/dev"));
     for (size_t i = 0; i < c->devices_n; i++)
-        TRY_AS(userns ? check_device(c->devices[i].host, &(struct stat){ 0 })
+        TRY_AS(userns ? allow_device(spec, c->devices[i].host)
                       : add_device(spec, c->devices[i].host, c->devices[i].path, c->devices[i].access),
                "--device");
     for (size_t i = 0; c->resources && i < c->resources->device_rules.n; i++)

@@ -16,7 +16,24 @@ static bool asks_limits(const struct oci_resources *r)
                  r->hugepage_limits_n || r->network || r->rdma || r->unified.n);
 }
 
+/* Without a list of rules: what linux.devices names may be used, beside what every container has. */
+static size_t add_named_devices(const struct oci_linux *l, struct oci_device_cgroup *to)
+{
+    static char rwm[] = "rwm", c[] = "c", b[] = "b";
+    size_t n = 0;
+    for (size_t i = 0; l && i < l->devices_n; i++) {
+        const struct oci_device *d = &l->devices[i];
+        if (d->type[0] != 'p')
+            to[n++] = (struct oci_device_cgroup){
+                true, d->type[0] == 'b' ? b : c, rwm, { true, d->major }, { true, d->minor }
+            };
+    }
+    return n;
+}
+
 /*
+ * All is denied but what a rule allows, with a list or without one: "containers may not access any device node that is
+ * not either explicitly referenced in the devices array or listed as being part of the default devices" (ADR 0059).
  * After the configuration's own rules stand those for what every container has: making any node is harmless when it
  * cannot be opened, and the default devices and terminals can be. Source: runc's AllowedDevices.
  */
@@ -31,26 +48,30 @@ static void plan_devices(struct start *s)
         { true, c, rwm, { true, 5 }, { true, 2 } }, { true, c, rwm, { true, 136 }, { false, 0 } },
     };
     const struct oci_linux *l = s->c->spec->linux_;
-    if (!l || !l->resources)
+    size_t n = l && l->resources ? l->resources->devices_n : 0;
+    if (l && l->resources)
+        s->resources = *l->resources;
+    s->resources.devices_n = 0;
+    if (!n && (!s->privileged || s->in_userns || !cgroup_host_has_devices(s->host)))
         return;
-    s->resources = *l->resources;
-    size_t n = l->resources->devices_n;
-    if (!n)
-        return;
-    s->resources.devices = mem_array(NULL, n + ARRAY_SIZE(defaults), sizeof *s->resources.devices);
-    memcpy(s->resources.devices, l->resources->devices, n * sizeof *s->resources.devices);
+    s->resources.devices =
+        mem_array(NULL, n + (l ? l->devices_n : 0) + ARRAY_SIZE(defaults), sizeof *s->resources.devices);
+    if (n)
+        memcpy(s->resources.devices, l->resources->devices, n * sizeof *s->resources.devices);
+    else
+        n = add_named_devices(l, s->resources.devices);
     memcpy(s->resources.devices + n, defaults, sizeof defaults);
     s->resources.devices_n = n + ARRAY_SIZE(defaults);
 }
 
 static fallible plan_cgroup(struct start *s)
 {
-    plan_devices(s);
     const struct oci_linux *l = s->c->spec->linux_;
     const char *why = NULL;
     if (s->c->cgroup == RUNTIME_CGROUP_NONE)
         return NULL;
     TRY(cgroup_host_open(&s->host));
+    plan_devices(s);
     if (s->c->cgroup_v1_readers)
         cgroup_host_for_v1_readers(s->host);
     if (s->c->cgroup_foreground)

@@ -100,6 +100,39 @@ sh('echo x >/dev/null && echo null ok; head -c 1 /dev/kmsg0; cat /dev/mem0; mkno
     [[ $output == *"Operation not permitted"* ]]
 }
 
+# "c 99:7" is no device: what may be opened says that it is none, what may not says so first.
+@test "devices: a list that denies nothing, or none, denies all the same, on v1 and on v2 (ADR 0059)" {
+    local where
+    mkdir "$T/tmp/nodes"
+    mknod -m 666 "$T/tmp/nodes/n" c 99 7
+    for where in '' on_v2; do
+        [[ $where ]] || has_controller devices || continue
+        check_table under <<'END'
+"{}"                                                                                      | 1 | Operation not permitted
+"{'devices': []}"                                                                         | 1 | Operation not permitted
+"{'devices': [{'allow': True, 'type': 'c', 'major': 10, 'minor': 200, 'access': 'rwm'}]}" | 1 | Operation not permitted
+"{'devices': [{'allow': True, 'type': 'c', 'major': 99, 'minor': 7, 'access': 'rwm'}]}"   | 1 | No such device
+"{'devices': [{'allow': True, 'access': 'rwm'}]}"                                         | 1 | No such device
+"{}; c['linux']['devices'] = [{'path': '/dev/odd', 'type': 'c', 'major': 99, 'minor': 7}]" | 1 | No such device
+"{}; sh('echo x >/dev/null && head -c1 /dev/zero | wc -c')"                               | 0 | =1
+"{}; del c['linux']['resources']; user(); sh('cat /v/n')"                                 | 1 | Operation not permitted
+END
+    done
+    # naive: whatever the group above allows
+    run cat "$T/tmp/nodes/n"
+    expect 1 "No such device"
+}
+# In a user namespace no node can be made, but a root or a volume can have one.
+under() { # RESOURCES..., under $where
+    bundle "def user():
+    c['linux']['uidMappings'] = c['linux']['gidMappings'] = [{'containerID': 0, 'hostID': 0, 'size': 65536}]
+    c['linux']['namespaces'].append({'type': 'user'})
+    c['mounts'].append({'destination': '/tmp', 'source': '$T/tmp/nodes', 'options': ['bind']})
+sh('mknod /tmp/n c 99 7 && cat /tmp/n')
+c['linux']['resources'] = ${1//\/v\//\/tmp\/}"
+    $where "$HUSK_OCI" --root "$T/tmp/oci" run --bundle "$T/tmp/b" "cg-$BATS_TEST_NUMBER" 3>&-
+}
+
 @test "a run in the foreground: a cpu group only where a limit asks for one, even later" {
     skip_unless_kernel "hybrid host" test -d /sys/fs/cgroup/unified -a -d /sys/fs/cgroup/cpu
     local group id=cg-$BATS_TEST_NUMBER

@@ -58,6 +58,28 @@ run --rm --subuidname nosuchname busybox true                  | 125 | has no li
 TABLE
 }
 
+# A node of the image's, or of a volume that another container made it in, with the host's numbers on it.
+@test "root: a device node that the image brings opens nothing, with a map as without" {
+    ((EUID == 0)) || return 0
+    local map
+    mkdir "$T/tmp/nodes"
+    cp -a "$IMAGES/rootfs" "$T/tmp/with-node"
+    for map in nodes with-node; do mknod -m 666 "$T/tmp/$map/disk" c 99 7; done
+    tar -C "$T/tmp/with-node" -cf - . | husk import - nodes >/dev/null
+    for map in "" "--uidmap 0:200000:1000"; do
+        run husk run --rm --network none $map nodes cat /disk
+        expect 1 "can't open '/disk': Operation not permitted"
+        run husk run --rm --network none $map -v "$T/tmp/nodes:/v" busybox cat /v/disk
+        expect 1 "can't open '/v/disk': Operation not permitted"
+        # one that was asked for is there, and no other
+        run husk run --rm --network none $map --device /dev/zero:/dev/mine -v "$T/tmp/nodes:/v" busybox sh -c 'head -c 1 /dev/mine | wc -c; cat /v/disk'
+        expect 1 $'=1\ncat: can\'t open \'/v/disk\': Operation not permitted'
+    done
+    # naive: the file's own mode alone
+    run cat "$T/tmp/nodes/disk"
+    expect 1 "No such device"
+}
+
 @test "root: auto of any size, subuidname, and another container's ids; ranges never overlap and come back" {
     ((EUID == 0)) || return 0
     run with_subids $'root:1000000:3000\nnobody:2000000:500' bash -c '

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <fcntl.h>
 #include <linux/bpf.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cgroup/devices.h"
 #include "cgroup/group.h"
 #include "cgroup/weight.h"
+#include "os/fs.h"
 #include "test.h"
 
 /* ---- hosts that are not this one ---- */
@@ -70,6 +73,8 @@ static const struct {
     { "{\"memory\":{\"limit\":1048576}}", "memory.limit_in_bytes=1048576;", "memory.max=1048576;" },
     { "{\"memory\":{\"limit\":-1}}", "memory.limit_in_bytes=-1;", "memory.max=max;" },
     { "{\"memory\":{\"limit\":0}}", "", "" },
+    { "{\"memory\":{\"kernel\":-1,\"kernelTCP\":-1}}",
+      "memory.kmem.limit_in_bytes=-1;memory.kmem.tcp.limit_in_bytes=-1;", "" },
     { "{\"memory\":{\"limit\":100,\"swap\":300}}", "memory.limit_in_bytes=100;memory.memsw.limit_in_bytes=300;",
       "memory.max=100;memory.swap.max=200;" },
     { "{\"memory\":{\"limit\":100,\"swap\":100}}", "memory.limit_in_bytes=100;memory.memsw.limit_in_bytes=100;",
@@ -172,6 +177,42 @@ TEST(controllers_that_few_hosts_have_get_their_values_on_v1_too)
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
         check_writes(HOST_V1_ALL, rows[i].resources, rows[i].expected);
     check_writes(HOST_V2, "{\"unified\":{\"misc.max\":\"sev 1\\nsev_es 2\"}}", "misc.max=sev 1;misc.max=sev_es 2;");
+}
+
+/* No machine of ours has the devices: a directory has the files that the kernel would make. */
+TEST(rdma_and_misc_limits_are_in_the_files_of_a_group_that_has_them)
+{
+    static const char resources[] = "{\"rdma\":{\"mlx5_1\":{\"hcaHandles\":3,\"hcaObjects\":10000}},"
+                                    "\"unified\":{\"misc.max\":\"sev_es 2\",\"rdma.burst\":\"7\"}}";
+    static const struct {
+        const char *file, *before, *after;
+    } files[] = { { "cgroup.controllers", "rdma misc\n", "rdma misc\n" },
+                  { "rdma.max", "", "mlx5_1 hca_handle=3 hca_object=10000" },
+                  { "misc.max", "", "sev_es 2" },
+                  { "rdma.burst", "", "7" } };
+    char top[] = "/tmp/husk-group-XXXXXX";
+    own(cgroup) struct cgroup *g = NULL;
+    struct oci_resources *r = NULL;
+    assert_non_null(mkdtemp(top));
+    own_mem char *dir = mem_printf("%s/g", top), *text = mem_printf("=/g\n2\t%s\trdma,misc\n", top);
+    CHECK(mkdir(dir, 0755) == 0);
+    for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+        own_mem char *path = mem_printf("%s/%s", dir, files[i].file);
+        CHECK_OK(fs_write_out(AT_FDCWD, path, files[i].before, strlen(files[i].before)));
+    }
+    CHECK_OK(bind_read(&oci_resources_type, resources, strlen(resources), (void **)&r));
+    CHECK_OK(cgroup_of_text(text, &g));
+    CHECK_OK(cgroup_update(g, r));
+    for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+        own_mem char *path = mem_printf("%s/%s", dir, files[i].file), *now = NULL;
+        CHECK_OK(fs_read_at(AT_FDCWD, path, 4096, &now, NULL));
+        assert_string_equal(now, files[i].after);
+    }
+    own_mem char *misc = mem_printf("%s/misc.max", dir);
+    CHECK(unlink(misc) == 0);
+    CHECK_SAYS(cgroup_update(g, r), "a unified limit: this kernel has no misc.max");
+    bind_free(&oci_resources_type, r);
+    CHECK_OK(fs_remove_tree_at(AT_FDCWD, top));
 }
 
 TEST(memory_and_swap_that_contradict_each_other_are_refused)
@@ -357,13 +398,19 @@ TEST(what_is_not_allowed_is_denied_and_access_must_be_covered_whole)
     CHECK(MAY(rules, 'c', 9, 9, M) && !MAY(rules, 'b', 9, 9, M));
 }
 
+TEST(a_list_begins_at_deny_all)
+{
+    struct oci_device_cgroup rules[] = { RULE(true, "c", 10, 200, "rwm") };
+    CHECK(MAY(rules, 'c', 10, 200, R | W | M) && !MAY(rules, 'b', 8, 0, R) && !MAY(rules, 'c', 1, 1, M));
+    CHECK(!may(NULL, 0, 'c', 1, 1, R));
+}
+
 TEST(what_is_not_denied_is_allowed)
 {
     struct oci_device_cgroup rules[] = { ALL, RULE(false, "b", 8, 0, "w"), RULE(false, "b", 8, 1, "rwm"),
                                          RULE(true, "b", 8, 1, "r") };
     CHECK(MAY(rules, 'b', 8, 0, R) && !MAY(rules, 'b', 8, 0, W) && !MAY(rules, 'b', 8, 0, R | W));
     CHECK(MAY(rules, 'b', 8, 1, R) && !MAY(rules, 'b', 8, 1, W) && MAY(rules, 'c', 8, 1, W));
-    CHECK(may(NULL, 0, 'c', 1, 1, R | W | M));
 }
 
 TEST(a_rule_for_all_devices_forgets_those_before_it)
