@@ -81,6 +81,15 @@ no_dev='del(.mounts[] | select(.destination | startswith("/dev")))'
     output_has "'/dev/console' is a link or a directory"
     victim_is_whole
     [[ $(ls "$T/tmp/dev.$$" | sort | tr '\n' ' ') == "console null pts " ]]
+    # output that goes to the host's null does not go to what the container calls so
+    rm "$T/tmp/dev.$$/null"
+    install -m 666 /dev/null "$T/tmp/dev.$$/null"
+    change '.process.terminal = false' "$(sh_c 'echo written; t=$(stat -L -c %t:%T /proc/1/fd/1); echo $t >&2')" '.mounts |= map(select(.destination != "/dev/pts"))'
+    oci run -b "$B" c1 >/dev/null 2>"$T/tmp/said"
+    [[ $(<"$T/tmp/said") == 1:3 && -f $T/tmp/dev.$$/null && ! -s $T/tmp/dev.$$/null ]]
+    # naive: it does
+    naive -d run -b "$B" c1 2>/dev/null
+    [[ $(<"$T/tmp/dev.$$/null") == written ]]
 }
 
 @test "CVE-2025-31133: paths are hidden by the host's /dev/null, whatever the container's is" {
@@ -164,6 +173,25 @@ END
     expect 1 "only a proc file system"
     run naive run -b "$B" c1
     [[ $(<"$T/tmp/fakeproc/self/oom_score_adj") == 500 ]]
+    # the image has one of its own where nothing is mounted
+    cp "$B/plain" "$B/config.json"
+    change '.process.args = ["sleep", "1000"] | .mounts |= map(select(.destination != "/proc")) | del(.linux.maskedPaths, .linux.readonlyPaths)'
+    mkdir "$B/rootfs/proc/self"
+    echo enemy >"$B/rootfs/proc/self/oom_score_adj"
+    oci run -d -b "$B" c1 >/dev/null
+    [[ $(<"/proc/$(oci state c1 | jq .pid)/oom_score_adj") == 500 && $(<"$B/rootfs/proc/self/oom_score_adj") == enemy ]]
+    oci delete --force c1
+    # and the host's, which parameters are written through, has something on top of one
+    echo enemy >"$T/tmp/fakeproc/name"
+    bundle "$(sh_c 'cat /proc/sys/kernel/domainname')"
+    change '.linux.sysctl = {"kernel.domainname": "mine"}'
+    run unshare --mount --propagation private bash -c 'mount --bind "$1/name" /proc/sys/kernel/domainname && exec "$2" --root "$3" run -b "$4" c1' \
+        x "$T/tmp/fakeproc" "$HUSK_OCI" "$TRUN/oci" "$B"
+    expect 0 "=mine"
+    [[ $(<"$T/tmp/fakeproc/name") == enemy ]]
+    # naive: by name
+    unshare --mount --uts --propagation private bash -c 'mount --bind "$1/name" /proc/sys/kernel/domainname && echo mine >/proc/sys/kernel/domainname' x "$T/tmp/fakeproc"
+    [[ $(<"$T/tmp/fakeproc/name") == mine ]]
 }
 
 @test "CVE-2019-16884: nothing is mounted over the inside of /proc, by name or by link, but what is harmless" {
@@ -235,6 +263,14 @@ END
     done
     run oci exec c1 sh -c 'ls -l /proc/self/fd 2>/dev/null | grep -c -- "-> /$"'
     expect 1 "=0"
+    # one that is handed on is the program's, but no way out
+    run oci exec --preserve-fds 1 --cwd /proc/self/fd/3 c1 pwd 3</
+    expect 255 "the work directory is not inside the container's root"
+    oci delete --force c1
+    change '.process.cwd = "/proc/self/fd/3"'
+    run oci run --preserve-fds 1 -b "$B" c1 3</
+    expect 1 "the work directory is not inside the container's root"
+    change '.process.cwd = "/"'
     # naive: the directory is entered, and what is open is inherited
     change "$(sh_c "cat .$VICTIM/file; ls -l /proc/self/fd 2>/dev/null | grep -c -- '-> /\$'")" '.process.cwd = "/proc/self/fd/9"'
     run naive run -b "$B" c1

@@ -167,6 +167,17 @@ is_stopped() { [[ $(oci state "$1" | jq -r .status) == stopped ]]; }
     [[ ! $group ]] || ! rmdir "$group" 2>/dev/null
     oci delete --force c1
     assert_gone c1
+    # among the processes of others its group alone says which are its own
+    bundle "$(sh_c 'sleep 1000 & sleep 1000 & echo ready >/tmp/ready; exec sleep 1001')"
+    change '.root.readonly = false | del(.linux.namespaces[] | select(.type == "pid"))'
+    oci run -d -b "$B" c1 >/dev/null
+    wait_until 30 test -e "$B/rootfs/tmp/ready"
+    # naive: end the first
+    kill -KILL "$(oci state c1 | jq .pid)"
+    wait_until 30 is_stopped c1
+    [[ $(oci ps -f json c1 | jq length) == 2 ]]
+    oci delete c1
+    assert_gone c1
 }
 
 @test "a fork bomb under a limit is deleted while it goes on" {
