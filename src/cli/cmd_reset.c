@@ -82,13 +82,13 @@ static fallible remove_containers(struct engine *e)
 static fallible run_self(const char *const *words)
 {
     own_mem char *self = NULL;
-    char *argv[6] = { NULL };
+    own_strv struct strv argv = { 0 };
     int status = 0;
     TRY(self_path(&self));
-    argv[0] = self;
+    strv_add(&argv, self);
     for (size_t i = 0; words[i]; i++)
-        argv[i + 1] = (char *)words[i];
-    struct spawn s = { .argv = argv, .stdin_fd = -1, .stdout_fd = STDERR_FILENO, .stderr_fd = STDERR_FILENO };
+        strv_add(&argv, words[i]);
+    struct spawn s = { .argv = argv.items, .stdin_fd = -1, .stdout_fd = STDERR_FILENO, .stderr_fd = STDERR_FILENO };
     TRY(spawn_wait(&s, &status));
     return proc_exit_code(status) ? err_exit(1) : NULL; /* it has said why */
 }
