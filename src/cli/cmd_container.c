@@ -66,6 +66,7 @@ static const struct command *const container_commands[] = {
     &cmd_restart,
     &cmd_rm,
     &cmd_run,
+    &cmd_container_runlabel,
     &cmd_start,
     &cmd_stop,
     &cmd_top,
@@ -79,7 +80,6 @@ static const struct command *const container_commands[] = {
     &cmd_container_checkpoint,
     &cmd_container_restore,
     &elsewhere_cleanup,
-    &elsewhere_runlabel,
     NULL,
 };
 

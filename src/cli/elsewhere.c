@@ -31,7 +31,6 @@ ELSEWHERE(buildx, "buildx",
           "'husk build' builds for several platforms and exports by itself, 'husk builder' manages "
           "its cache");
 ELSEWHERE(farm, "farm", "'husk build --platform' builds for several platforms on this host");
-ELSEWHERE(runlabel, "runlabel", "'husk image inspect -f {{.Config.Labels}} IMAGE' shows the line, run it by hand");
 ELSEWHERE(cleanup, "cleanup", "each command mends what a killed one left, 'husk system check --repair' does all");
 ELSEWHERE(scp, "scp", "'husk copy IMAGE ssh://HOST/IMAGE' sends an image to another host");
 ELSEWHERE(connection, "connection",
