@@ -11,8 +11,9 @@ struct checkpoint_opts {
     struct container_selection select;
     struct checkpoint_options how;
     const char *dir;
-    bool quiet, print_stats;
-    const char *format;
+    bool quiet, print_stats, ignore_rootfs, ignore_volumes, static_ip, static_mac;
+    const char *format, *archive, *compress, *image, *name, *pod, *previous;
+    struct strv publish;
 };
 
 #define T struct checkpoint_opts
@@ -42,6 +43,12 @@ static const struct opt checkpoint_options[] = {
     OPT_FLAG(0, "tcp-established", T, how.tcp_established, "With open TCP connections"),
     OPT_FLAG(0, "file-locks", T, how.file_locks, "With file locks"),
     OPT_FLAG(0, "print-stats", T, print_stats, "Say in JSON how long it took, and how much was written"),
+    OPT_GROUP("Refused"),
+    OPT_STR('e', "export", T, archive, "FILE", "Refused: a checkpoint goes on in its own container"),
+    OPT_STR('c', "compress", T, compress, "HOW", "Refused, as --export"),
+    OPT_FLAG(0, "ignore-rootfs", T, ignore_rootfs, "Refused, as --export"),
+    OPT_FLAG(0, "ignore-volumes", T, ignore_volumes, "Refused, as --export"),
+    OPT_STR(0, "create-image", T, image, "IMAGE", "Refused, as --export"),
     OPT_END,
 };
 static const struct opt restore_options[] = {
@@ -50,7 +57,18 @@ static const struct opt restore_options[] = {
     OPT_FLAG('k', "keep", T, how.keep, "Keep the checkpoint: it can be restored again"),
     OPT_FLAG(0, "tcp-established", T, how.tcp_established, "With open TCP connections"),
     OPT_FLAG(0, "file-locks", T, how.file_locks, "With file locks"),
+    OPT_FLAG(0, "tcp-close", T, how.tcp_close, "Open TCP connections come back closed"),
     OPT_FLAG(0, "print-stats", T, print_stats, "Say in JSON how long it took, and how much was read"),
+    OPT_GROUP("Refused"),
+    OPT_STR('i', "import", T, archive, "FILE", "Refused: a checkpoint goes on in its own container"),
+    OPT_STR(0, "import-previous", T, previous, "FILE", "Refused, as --import"),
+    OPT_STR('n', "name", T, name, "NAME", "Refused, as --import"),
+    OPT_STR(0, "pod", T, pod, "POD", "Refused, as --import"),
+    OPT_STRS('p', "publish", T, publish, "PORT", "Refused, as --import"),
+    OPT_FLAG(0, "ignore-rootfs", T, ignore_rootfs, "Refused, as --import"),
+    OPT_FLAG(0, "ignore-volumes", T, ignore_volumes, "Refused, as --import"),
+    OPT_FLAG(0, "ignore-static-ip", T, static_ip, "Refused, as --import"),
+    OPT_FLAG(0, "ignore-static-mac", T, static_mac, "Refused, as --import"),
     OPT_END,
 };
 #undef T
@@ -153,12 +171,40 @@ static err *restore_one(const char *name, void *ctx)
 }
 
 typedef err *one_fn(const char *name, void *ctx);
+static fallible check_refused(const struct checkpoint_opts *o, one_fn *fn)
+{
+    const struct {
+        const char *option;
+        bool said;
+    } refused[] = {
+        { fn == restore_one ? "--import" : "--export", o->archive != NULL },
+        { "--compress", o->compress != NULL },
+        { "--create-image", o->image != NULL },
+        { "--import-previous", o->previous != NULL },
+        { "--name", o->name != NULL },
+        { "--pod", o->pod != NULL },
+        { "--publish", o->publish.n > 0 },
+        { "--ignore-rootfs", o->ignore_rootfs },
+        { "--ignore-volumes", o->ignore_volumes },
+        { "--ignore-static-ip", o->static_ip },
+        { "--ignore-static-mac", o->static_mac },
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
+        if (refused[i].said)
+            return err_new(ERR_UNSUPPORTED,
+                           "%s: a checkpoint goes on in its own container and is no archive: `husk commit` and `husk "
+                           "volume export` carry files elsewhere",
+                           refused[i].option);
+    return NULL;
+}
+
 static fallible each(const struct checkpoint_opts *o, const char *command, enum select_among among, struct args args,
                      one_fn *fn, const char *duration)
 {
     own(engine) struct engine *engine = NULL;
     own_strv struct strv names = { 0 };
     own_json json_t *list = json_array();
+    TRY(check_refused(o, fn));
     TRY(engine_open(&engine));
     TRY(container_select(engine, &o->select, among, args.v, (size_t)args.n, &names));
     struct doing d = { .engine = engine, .o = o, .stats = list };

@@ -15,6 +15,7 @@
 #include "engine/grammar.h"
 #include "os/fs.h"
 #include "os/ids.h"
+#include "process/landlock.h"
 #include "runtime/criu.h"
 
 #define BEING_WRITTEN ".new"
@@ -55,6 +56,14 @@ static fallible check_config(const struct container *c, const struct container_c
         why = "it has namespaces of another container, which is not written down with it";
     else if (str_eq(k->log->driver, "passthrough"))
         why = "its standard streams are the caller's: make it with another --log-driver";
+    else if (k->no_new_privileges)
+        why = "CRIU would restore it without its no-new-privileges: make it without that";
+    else if (strmap_get(&k->annotations, LANDLOCK_ANNOTATION))
+        why = "CRIU would restore it without its Landlock rules: make it without those";
+    for (size_t i = 0; i < k->mounts_n && !why; i++)
+        if (k->mounts[i].overlay || str_eq(k->mounts[i].type, "image"))
+            why = "what it has with O, or of an image, is an overlay, which CRIU does not mount again: make it with a "
+                  "volume or a bind";
     return why ? err_new(ERR_UNSUPPORTED, "cannot %s container '%s': %s", act, c->row.name, why) : NULL;
 }
 
@@ -225,6 +234,7 @@ fallible container_restore(struct container *c, const struct checkpoint_options 
     const struct runtime_criu how = { .images_fd = images,
                                       .work_fd = images,
                                       .tcp_established = o->tcp_established,
+                                      .tcp_close = o->tcp_close,
                                       .file_locks = o->file_locks,
                                       .status_fd = -1,
                                       .anew = true };

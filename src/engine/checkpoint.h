@@ -19,7 +19,7 @@
 struct checkpoint_options {
     const char *name; /* NULL: CHECKPOINT_DEFAULT, which takes the place of the one before */
     const char *dir;  /* where checkpoints are; NULL: in the container's folder */
-    bool leave_running, tcp_established, file_locks;
+    bool leave_running, tcp_established, file_locks, tcp_close;
     bool pre_dump;      /* memory alone, under CHECKPOINT_BEFORE; the container goes on */
     bool with_previous; /* what is as it was at that one is not written again */
     bool keep;          /* of a restore: the checkpoint stays; of a checkpoint: CRIU's log does */

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/keyctl.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -128,6 +130,44 @@ static char *outside_file(pid_t pid, int fd)
     return mem_printf("file[%lx:%lx]", strtoul(mount + strlen("mnt_id:"), NULL, 10), (unsigned long)st.st_ino);
 }
 
+/* What a program may, as the kernel says it: an older CRIU leaves some of it out and says nothing. */
+static fallible read_rights(pid_t pid, struct str *ret)
+{
+    static const char *const names[] = { "Cap", "NoNewPrivs:", "Seccomp", "Uid:", "Gid:", "Groups:" };
+    own_mem char *path = mem_printf("/proc/%d/status", (int)pid), *text = NULL;
+    TRY(fs_read_at(AT_FDCWD, path, 65536, &text, NULL));
+    for (const char *line = text; *line; line += strcspn(line, "\n") + (strchr(line, '\n') != NULL))
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+            if (str_starts(line, names[i]))
+                str_printf(ret, "%.*s\n", (int)strcspn(line, "\n"), line);
+    return NULL;
+}
+#define RIGHTS "rights" /* beside the images */
+
+static fallible keep_rights(pid_t pid, int images_fd)
+{
+    own_str struct str rights = { 0 };
+    TRY(read_rights(pid, &rights));
+    return fs_replace_at(images_fd, RIGHTS, rights.text, rights.len, 0600, FS_SYNC_NONE);
+}
+
+/* The first line that differs is what CRIU did not restore. */
+static fallible check_rights(pid_t pid, int images_fd)
+{
+    own_str struct str now = { 0 };
+    own_mem char *was = NULL;
+    TRY_AS(fs_read_at(images_fd, RIGHTS, 65536, &was, NULL), "what the program might do");
+    TRY(read_rights(pid, &now));
+    size_t at = 0, line = 0;
+    for (; was[at] && was[at] == now.text[at]; at++)
+        line = was[at] == '\n' ? at + 1 : line;
+    if (str_eq(was, now.text))
+        return NULL;
+    return err_new(ERR_UNSUPPORTED,
+                   "restore: CRIU gave the program '%.*s' where it had '%.*s': this needs a newer CRIU",
+                   (int)strcspn(now.text + line, "\n"), now.text + line, (int)strcspn(was + line, "\n"), was + line);
+}
+
 static fallible keep_descriptors(const struct runtime_state *s, bool anew, int images_fd, struct str *o)
 {
     own_json json_t *list = json_array();
@@ -230,6 +270,8 @@ fallible runtime_checkpoint(const char *state_dir, const struct runtime_criu *ho
     if (s->status == RUNTIME_PAUSED)
         TRY(add_freezer(s, &o));
     TRY(keep_descriptors(s, how->anew, how->images_fd, &o));
+    if (how->anew)
+        TRY(keep_rights(s->init.pid, how->images_fd));
     criu_number(&o, CRIU_PID, (uint64_t)s->init.pid);
     const struct criu_call c = {
         .program = how->program ? how->program : "criu",
@@ -342,6 +384,17 @@ static void give_outside(const struct namespaces *ns, int made_net, int fds[stat
     }
 }
 
+/* CRIU leaves keyrings alone: what it restores has ours. As a start, which gives each container one. */
+static fallible part_from_keyring(void)
+{
+    enum { POSSESSOR_ALL = 0x3f000000, USER_VIEW_READ_SEARCH = 0x000b0000 };
+    long ring = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
+    if (ring < 0)
+        return errno == ENOSYS ? NULL : err_sys(errno, "make a session keyring");
+    (void)syscall(SYS_keyctl, KEYCTL_SETPERM, ring, POSSESSOR_ALL | USER_VIEW_READ_SEARCH);
+    return NULL;
+}
+
 static fallible call_restore(struct start *s, const struct runtime_criu *asked, const char *root, struct restore *r)
 {
     own_str struct str o = { 0 };
@@ -405,8 +458,7 @@ static fallible furnish_netns(const struct oci_spec *spec)
         own_mem char *whole = mem_printf("/proc/%s", path);
         const char *value = spec->linux_->sysctl.items[i].value;
         if (str_starts(path, "sys/net/")) /* the others are CRIU's to restore */
-            TRY_AS(fs_write_out(AT_FDCWD, whole, value, strlen(value)), "sysctl '%s'",
-                   spec->linux_->sysctl.items[i].key);
+            TRY_AS(fs_write_at(AT_FDCWD, whole, value), "sysctl '%s'", spec->linux_->sysctl.items[i].key);
     }
     return NULL;
 }
@@ -466,6 +518,8 @@ static fallible restore(struct start *s, const struct runtime_criu *how, struct 
         TRY(start_make_group(s));
     if (how->anew)
         TRY_AS(connect_anew(s), "connect to the network");
+    if (how->anew && !s->c->no_new_keyring)
+        TRY(part_from_keyring());
     err *e = mount_restore_root(s->c, how->no_pivot, &root);
     if (!e)
         e = call_restore(s, how, root, r);
@@ -480,6 +534,8 @@ static fallible restore(struct start *s, const struct runtime_criu *how, struct 
     TRY(proc_identify(r->pid, &s->state.init));
     TRY(proc_pidfd(r->pid, &s->run.pidfd));
     TRY(check_label(s));
+    if (how->anew)
+        TRY(check_rights(r->pid, how->images_fd));
     if (s->cgroup && !s->state.cgroup_text)
         s->state.cgroup_text = cgroup_text(s->cgroup);
     s->state.status = RUNTIME_RUNNING;

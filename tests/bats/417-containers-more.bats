@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Networks in the trash, and checkpoints where CRIU cannot make one; as root and as an ordinary user.
+# Networks in the trash, checkpoints where CRIU cannot make one, and commands that labels say; as root and as an ordinary user.
 # shellcheck disable=SC2030,SC2031,SC2154 # bats sets them
 
 load helpers
@@ -122,11 +122,18 @@ networks() {
     husk run -d --init --name init --network none busybox sleep 1000
     husk run -d --rm --name goes --network none busybox sleep 1000
     husk create --name never --network none busybox true
+    husk run -d --security-opt no-new-privileges --name nonew --network none busybox sleep 1000
+    husk run -d -v over:/x:O --name over --network none busybox sleep 1000
     pid=$(husk inspect -f '{{.State.Pid}}' runs)
     check_table <<'TABLE'
 container checkpoint nothere         | 125 | no such container: 'nothere'
 container checkpoint never           | 125 | cannot checkpoint container 'never': it is not running
 container checkpoint init            | 125 | its first process is husk-init, whose program is in memory alone: make it without --init
+container checkpoint nonew           | 125 | CRIU would restore it without its no-new-privileges: make it without that
+container checkpoint over            | 125 | what it has with O, or of an image, is an overlay, which CRIU does not mount again
+container checkpoint --export /x runs | 125 | --export: a checkpoint goes on in its own container and is no archive: `husk commit`
+container checkpoint --ignore-rootfs runs | 125 | --ignore-rootfs: a checkpoint goes on in its own container
+container restore --import /x        | 125 | --import: a checkpoint goes on in its own container
 container checkpoint goes            | 125 | it goes when it ends (--rm), and the checkpoint with it: say --leave-running
 container checkpoint --with-previous runs | 125 | has no earlier checkpoint: make it with --pre-checkpoint
 container checkpoint -P --with-previous runs | 125 | --pre-checkpoint and --with-previous exclude each other
@@ -155,3 +162,33 @@ TABLE
     expect 125 "CRIU needs root: run husk as root, outside of containers"
     husk rm -f goes
 }
+
+labelled() {
+    local words
+    # shellcheck disable=SC2016 # for runlabel
+    printf '%s\n' 'FROM busybox' 'LABEL run="docker run -d --name NAME --network none -e IMAGE=IMAGE -v \"\$PWD\":/here IMAGE sleep 1000"' \
+        'LABEL once="/usr/bin/podman run --rm --network none \${IMAGE}" evil="touch /tmp/evil" open="docker run \"x"' >"$T/tmp/labels"
+    chmod 644 "$T/tmp/labels"
+    $h build -q -t labelled -f "$T/tmp/labels" "$IMAGES/oci"
+    words=$(cd / && $h container runlabel --display run labelled)
+    [[ $words == "command: husk run -d --name labelled --network none -e IMAGE="*"labelled:latest -v /:/here "*"labelled:latest sleep 1000" ]]
+    $h container runlabel run labelled
+    [[ $($h ps --format '{{.Names}}') == labelled && $($h exec labelled sh -c 'echo $IMAGE') == *labelled:latest ]]
+    run $h container runlabel run labelled
+    expect 125 "labelled"
+    $h container runlabel --replace run labelled
+    $h container runlabel --name other run labelled
+    [[ $($h ps --format '{{.Names}}' | sort | xargs) == "labelled other" ]]
+    [[ $($h container runlabel once labelled echo "two  blanks") == "two  blanks" ]]
+    run $h container runlabel once labelled sh -c 'exit 7'
+    expect 7
+    check_table "$h" <<'TABLE'
+container runlabel evil labelled    | 125 | label 'evil': 'touch' is not docker, podman or husk: husk starts no other program
+container runlabel open labelled    | 125 | label 'open': a quote " is not closed
+container runlabel none labelled    | 125 | image 'labelled' has no label 'none'
+container runlabel run              | 125 |
+TABLE
+    $h rm -f labelled other
+    $h rmi --no-trash labelled
+}
+@test "container runlabel runs the engine's command that a label says, with its words, and nothing else" { each_user labelled; }

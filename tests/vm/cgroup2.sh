@@ -111,8 +111,10 @@ counts_on() { # NAME FROM
 }
 no_gaps() { [[ $("$husk" logs "$1" | tr -d '\r') == "$(seq "$(last "$1")")" ]] || "$husk" logs "$1"; }
 counter='trap "exit 3" TERM; i=0; while :; do i=$((i + 1)); echo $i; sleep 0.1; done'
-ok "a counter on a bridge" "$husk" run -d --name cc -p 8080:80 -v kept:/kept --restart always busybox sh -c "httpd -p 80 -h /etc; $counter"
+ok "a counter on a bridge" "$husk" run -d --name cc -p 8080:80 -v kept:/kept --sysctl net.ipv4.conf.all.log_martians=1 --restart always busybox sh -c "httpd -p 80 -h /etc; $counter"
 ok "counts" counts_on cc 2
+rights() { "$husk" exec cc grep -E "^(Cap|NoNew|Seccomp|Uid|Groups)" /proc/1/status; }
+had=$(rights)
 ok "container checkpoint --print-stats" says '"pages_written"' "$husk" container checkpoint --print-stats cc
 ok "its policy does not start it again" says "exited 137" "$husk" inspect -f '{{.State.Status}} {{.State.ExitCode}}' cc
 ok "why says who ended it" says "husk checkpoint" "$husk" why cc
@@ -120,6 +122,8 @@ n=$(last cc)
 ok "container restore" says cc "$husk" container restore cc
 ok "counts on from where it was" counts_on cc "$n"
 ok "its port answers" says 127.0.0.1 wget -q -O - http://127.0.0.1:8080/hosts
+ok "with the rights that it had" sh -c '[ -n "$0" ] && [ "$0" = "$1" ]' "$had" "$(rights)"
+ok "and the kernel parameter of its network" says 1 "$husk" exec cc cat /proc/sys/net/ipv4/conf/all/log_martians
 ok "exec into it" says eth0 "$husk" exec cc ip address
 ok "the checkpoint is gone" says "=" sh -c 'echo "=$("$0" checkpoint ls -q cc)" | grep "^=$"' "$husk"
 ok "its policy holds again" sh -c 'pid=$("$0" inspect -f "{{.State.Pid}}" cc) && kill -KILL $pid && for i in $(seq 100); do now=$("$0" inspect -f "{{.State.Pid}}" cc); [ $now != 0 ] && [ $now != $pid ] && exit 0; sleep 0.1; done; exit 1' "$husk"
