@@ -55,6 +55,12 @@ enum { EROFS_TAR_AT = 4096 };
 /* Writes what is before and behind the tar in a layer's file: the tree must be of device 0. UNSUPPORTED: as above, and
  * then nothing was written. */
 fallible erofs_write_layer(struct erofs *e, uint64_t tar_bytes, int fd);
+/**
+ * erofs_read_index - the tree that erofs_write_layer() wrote, into an empty tree: reads nothing of the tar.
+ * @fd: a layer's file; its place does not matter. @device: which tar of the index it will be.
+ * Errors: CORRUPT: it is not what erofs_write_layer() writes. The tree is of no use then.
+ */
+fallible erofs_read_index(struct erofs *e, int fd, uint16_t device);
 
 /* ---- the reading side: needs no libraries ---- */
 

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "base/log.h"
 #include "image/settings.h"
 #include "layers/erofs.h"
 #include "os/fs.h"
@@ -215,7 +216,7 @@ static fallible next_bytes(void *ctx, const unsigned char **ret_bytes, size_t *r
     return NULL;
 }
 
-static fallible read_layer(struct erofs *e, const struct layer_tar *from, uint16_t device)
+static fallible read_tar(struct erofs *e, const struct layer_tar *from, uint16_t device)
 {
     struct untar_limits limits = { 0 };
     TRY(untar_limits_fill(&limits));
@@ -273,9 +274,26 @@ fallible layer_index_fits(int layer_fd, const char *diff_id, bool *ret)
     own(erofs) struct erofs *e = erofs_new();
     struct erofs_device device = { .diff_id = diff_id, .bytes = tar.bytes };
     TRY(fs_memfd("index", &want));
-    TRY(read_layer(e, &tar, 0));
+    TRY(read_tar(e, &tar, 0));
     TRY(tar.at ? erofs_write_layer(e, tar.bytes, want) : erofs_write(e, &device, 1, want));
     return fits(&tar, tar.at ? tar_fd : index, want, ret);
+}
+
+/* By the layer's own index, which is in one place; headers are strewn over the whole tar, which nobody may have read
+ * yet. */
+static fallible read_layer(struct erofs **ret, const struct layer_tar *from, uint16_t device)
+{
+    own(erofs) struct erofs *e = erofs_new();
+    own(err) err *no_index =
+        from->at ? erofs_read_index(e, from->fd, device) : err_new(ERR_UNSUPPORTED, "the index is a file of its own");
+    if (no_index) {
+        log_debug("a layer's tar is read for its names: %s", err_text(no_index));
+        erofs_free(e);
+        e = erofs_new();
+        TRY(read_tar(e, from, device));
+    }
+    *ret = take(e);
+    return NULL;
 }
 
 static fallible merge(struct layout *l, const struct strv *diff_ids, struct erofs *all, struct erofs_device *devices)
@@ -283,11 +301,11 @@ static fallible merge(struct layout *l, const struct strv *diff_ids, struct erof
     own(tars) struct tars tars = { 0 };
     TRY(open_tars(l, diff_ids, &tars));
     for (size_t i = 0; i < diff_ids->n; i++) {
-        own(erofs) struct erofs *layer = erofs_new();
+        own(erofs) struct erofs *layer = NULL;
         devices[i].diff_id = diff_ids->items[i];
         devices[i].before = tars.items[i].at;
         TRY(file_bytes(tars.fds[i], &devices[i].bytes));
-        TRY_AS(read_layer(layer, &tars.items[i], (uint16_t)i), "layer '%s'", diff_ids->items[i]);
+        TRY_AS(read_layer(&layer, &tars.items[i], (uint16_t)i), "layer '%s'", diff_ids->items[i]);
         erofs_merge(all, layer);
     }
     return NULL;
