@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -16,25 +15,23 @@
 #include "layers/extents.h"
 #include "layers/layer.h"
 #include "layers/merged.h"
+#include "layers/ring.h"
+#include "os/direct.h"
 #include "os/fs.h"
 
 /*
- * One thread unpacks into a ring of buffers and makes files out of them; another hashes the same buffers. Hashing is
- * the larger half of the work where the processor has no SHA instructions.
+ * One thread unpacks into a ring of buffers and makes files out of them; another hashes the same buffers, and where the
+ * tar is kept as it is a third one writes them. Hashing is the larger half of the work where the processor has no SHA
+ * instructions.
  */
-enum { SLOTS = 16, SLOT_SIZE = 256 << 10, BATCH = 6 /* slots for which the hasher gets up */ };
-
-struct slot {
-    unsigned char *bytes;
-    size_t n;
-};
 struct work {
     struct layout *layout;
     const struct unpack *u;
     struct stream *stream;
     struct digest *digest; /* NULL: nothing to hash */
     int fs_fd;             /* the files' directory; EROFS: -1 */
-    int tar_fd;            /* EROFS: the layer's file, behind what is written of the tar */
+    int tar_fd;            /* EROFS: the layer's file */
+    struct direct tar;     /* what is written of it */
     struct erofs *erofs;
     err *not_erofs;          /* why the layer must be files after all */
     struct extents *extents; /* NULL: none are shared */
@@ -43,82 +40,34 @@ struct work {
     char **ret_aside; /* NULL: to be put in place */
     int *ret_aside_fd;
 
-    pthread_mutex_t mutex;
-    pthread_cond_t changed;
-    struct slot ring[SLOTS];
-    uint64_t filled, hashed; /* slots so far */
-    bool hasher_began, ended;
+    struct ring *ring;
+    unsigned char *again; /* the tar, read once more */
 };
 
-/* ---- the ring ---- */
-
-static void hash_oldest(struct work *w)
+static fallible hash_slots(void *ctx, const struct iovec *slots, size_t n)
 {
-    const struct slot *s = &w->ring[w->hashed % SLOTS];
-    digest_add(w->digest, s->bytes, s->n);
+    for (size_t i = 0; i < n; i++)
+        digest_add(ctx, slots[i].iov_base, slots[i].iov_len);
+    return NULL;
 }
 
-/* The next slot to fill. The one filled last is still read by untar() until it asks for more, which it just did. */
-static struct slot *free_slot(struct work *w)
+static fallible write_slots(void *ctx, const struct iovec *slots, size_t n)
 {
-    pthread_mutex_lock(&w->mutex);
-    while (w->digest && w->filled - w->hashed == SLOTS) {
-        if (w->hasher_began) {
-            pthread_cond_wait(&w->changed, &w->mutex);
-        } else { /* not on its feet yet, or no thread could be had for it */
-            hash_oldest(w);
-            w->hashed++;
-        }
-    }
-    pthread_mutex_unlock(&w->mutex);
-    return &w->ring[w->digest ? w->filled % SLOTS : 0];
-}
-
-static void publish(struct work *w, bool end)
-{
-    pthread_mutex_lock(&w->mutex);
-    if (end)
-        w->ended = true;
-    else
-        w->filled++;
-    if (end || w->filled - w->hashed >= BATCH)
-        pthread_cond_signal(&w->changed);
-    pthread_mutex_unlock(&w->mutex);
-}
-
-static void hash_all(struct work *w)
-{
-    pthread_mutex_lock(&w->mutex);
-    w->hasher_began = true;
-    for (;;) {
-        while (w->filled - w->hashed < BATCH && !w->ended)
-            pthread_cond_wait(&w->changed, &w->mutex);
-        if (w->hashed == w->filled)
-            break;
-        for (uint64_t until = w->filled; w->hashed < until;) {
-            pthread_mutex_unlock(&w->mutex);
-            hash_oldest(w);
-            pthread_mutex_lock(&w->mutex);
-            w->hashed++;
-            pthread_cond_signal(&w->changed);
-        }
-    }
-    pthread_mutex_unlock(&w->mutex);
+    return direct_write(ctx, slots, n, "tar");
 }
 
 static fallible next_bytes(void *ctx, const unsigned char **ret_bytes, size_t *ret_n)
 {
     struct work *w = ctx;
-    struct slot *s = free_slot(w);
-    if (!s->bytes)
-        s->bytes = mem_alloc(SLOT_SIZE);
-    TRY(stream_read(w->stream, s->bytes, SLOT_SIZE, &s->n));
-    *ret_bytes = s->bytes;
-    *ret_n = s->n;
-    if (w->tar_fd >= 0 && s->n > 0)
-        TRY(fs_write_fd(w->tar_fd, s->bytes, s->n, "tar"));
-    if (s->n > 0)
-        publish(w, false);
+    unsigned char *slot = NULL;
+    size_t n = 0, some = 1;
+    TRY(ring_slot(w->ring, &slot));
+    for (; n < RING_SLOT_SIZE && some; n += some)
+        TRY(stream_read(w->stream, slot + n, RING_SLOT_SIZE - n, &some));
+    *ret_bytes = slot;
+    *ret_n = n;
+    if (n > 0)
+        ring_publish(w->ring, n);
     if (w->u->progress)
         w->u->progress(w->u->progress_ctx, stream_bytes_in(w->stream));
     return NULL;
@@ -150,17 +99,28 @@ static fallible write_files(struct work *w)
     return tar_drain(t);
 }
 
-enum { JOB_FILES, JOB_HASH, JOBS };
+/* The first one unpacks, the others are the ring's workers. */
 static fallible job(struct pool *pool, void *ctx, size_t number)
 {
     struct work *w = ctx;
-    if (number == JOB_HASH) {
-        hash_all(w);
-        return NULL;
-    }
+    (void)pool;
+    if (number > 0)
+        return ring_run(w->ring, number - 1);
     err *e = write_files(w);
-    publish(w, true);
+    ring_end(w->ring);
     return e;
+}
+
+static fallible run_jobs(struct work *w)
+{
+    size_t jobs = 1;
+    own(ring) struct ring *ring = ring_new();
+    w->ring = ring;
+    if (w->digest)
+        jobs += ring_add_worker(ring, 1, hash_slots, w->digest) == jobs - 1;
+    if (w->erofs)
+        jobs += ring_add_worker(ring, RING_BATCH, write_slots, &w->tar) == jobs - 1;
+    return pool_run(jobs, jobs, job, w);
 }
 
 /* ---- one layer in staging ---- */
@@ -219,11 +179,10 @@ static fallible open_fs(struct work *w, int stage_fd, int *ret_fd)
 static fallible next_of_file(void *ctx, const unsigned char **ret_bytes, size_t *ret_n)
 {
     struct work *w = ctx;
-    struct slot *s = &w->ring[0];
-    ssize_t n = read(w->tar_fd, s->bytes, SLOT_SIZE);
+    ssize_t n = read(w->tar_fd, w->again, RING_SLOT_SIZE);
     if (n < 0)
         return err_sys(errno, "read the tar");
-    *ret_bytes = s->bytes;
+    *ret_bytes = w->again;
     *ret_n = (size_t)n;
     return NULL;
 }
@@ -236,8 +195,7 @@ static fallible unpack_after_all(struct work *w, int stage_fd)
     if (lseek(w->tar_fd, EROFS_TAR_AT, SEEK_SET) < 0)
         return err_sys(errno, "read the tar again");
     TRY(open_fs(w, stage_fd, &fs_fd));
-    if (!w->ring[0].bytes)
-        w->ring[0].bytes = mem_alloc(SLOT_SIZE);
+    w->again = mem_alloc(RING_SLOT_SIZE);
     own(tar) struct tar *t = tar_new((struct tar_source){ next_of_file, w });
     TRY(untar(t, fs_fd, &w->limits));
     TRY(mark_opaque_root(w, stage_fd));
@@ -255,11 +213,13 @@ static fallible fill_erofs(struct work *w, int stage_fd, char **ret_diff_id)
     /* Its being there says that some layer may be of this form. */
     if (mkdirat(w->layout->fd, "merged", 0755) < 0 && errno != EEXIST)
         return err_sys(errno, "make '%s/merged'", w->layout->path);
-    if (tar_fd < 0 || lseek(tar_fd, EROFS_TAR_AT, SEEK_SET) < 0)
+    if (tar_fd < 0)
         return err_sys(errno, "make the layer's file");
     w->tar_fd = tar_fd;
     w->erofs = tree;
-    err *e = pool_run(JOBS, w->digest ? JOBS : JOB_HASH, job, w);
+    direct_begin(&w->tar, tar_fd, EROFS_TAR_AT);
+    err *e = run_jobs(w);
+    direct_end(&w->tar);
     w->erofs = NULL;
     if (!e)
         e = check_digest(w, ret_diff_id);
@@ -284,7 +244,7 @@ static fallible fill_staging(struct work *w, int stage_fd, char **ret_diff_id)
         return fill_erofs(w, stage_fd, ret_diff_id);
     own_fd int fs_fd = -1;
     TRY(open_fs(w, stage_fd, &fs_fd));
-    TRY(pool_run(JOBS, w->digest ? JOBS : JOB_HASH, job, w));
+    TRY(run_jobs(w));
     TRY(check_digest(w, ret_diff_id));
     TRY(mark_opaque_root(w, stage_fd));
     TRY(write_size(w, stage_fd));
@@ -396,11 +356,8 @@ static fallible unpack_with(struct work *w, char **ret_diff_id)
     w->fs_fd = -1;
     w->tar_fd = -1;
     w->limits = w->u->limits;
-    pthread_mutex_init(&w->mutex, NULL);
-    pthread_cond_init(&w->changed, NULL);
     err *e = unpack(w, &diff_id);
-    for (size_t i = 0; i < SLOTS; i++)
-        free(w->ring[i].bytes);
+    free(w->again);
     short_id(w->u->diff_id, id);
     if (e)
         return err_wrap(e, "unpack layer%s%s", *id ? " " : "", id);

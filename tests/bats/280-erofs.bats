@@ -113,6 +113,53 @@ d
     [[ $(find "$HUSK_ROOT/merged" -type f | wc -l) == 1 ]]
 }
 
+@test "the index of several layers is made of theirs, and of their tars where one is damaged; both are the same" {
+    local id first index
+    "$HUSK" load --quiet --input "$T/look"
+    index=$(find "$HUSK_ROOT/merged" -type f | head -n 1)
+    cp "$index" "$T/tmp/before"
+    remake() { "$HUSK" create --name again --entrypoint /x "$1" >/dev/null && "$HUSK" start again 2>/dev/null || true; "$HUSK" rm -f again >/dev/null; }
+    for id in app base; do # whichever the index is of
+        rm -f "$HUSK_ROOT"/merged/*
+        remake app && remake other && remake base
+        cmp "$index" "$T/tmp/before"
+        first=$("$HUSK" image inspect $id --format '{{index .RootFS.Layers 0}}')
+        printf '\xfe' | dd of="$HUSK_ROOT/layers/${first#*:}/erofs" bs=1 seek=1064 conv=notrunc status=none # where it begins
+    done
+    "$HUSK" rmi --no-trash --force app base other >/dev/null
+}
+
+@test "a layer's tar goes past the page cache where the disk lets it" {
+    head -c 3000000 /dev/urandom >"$T/tmp/noise"
+    tar -C "$T/tmp" -cf "$T/tmp/noise.tar" noise
+    "$HUSK" import "$T/tmp/noise.tar" noise >/dev/null
+    local file resident
+    file=$(find "$HUSK_ROOT/layers" -name erofs -size +2900k)
+    cmp <("$HUSK" image cat noise noise) "$T/tmp/noise"
+    "$HUSK" rmi --no-trash noise >/dev/null
+    "$HUSK" import "$T/tmp/noise.tar" noise >/dev/null
+    resident=$(fincore --bytes --noheadings --output RES "$file")
+    if dd if=/dev/zero of="$HUSK_ROOT/tmp/.direct" bs=4096 count=1 oflag=direct status=none; then
+        ((resident < 300000)) || { echo "$resident bytes are in memory"; return 1; }
+    fi
+    rm -f "$HUSK_ROOT/tmp/.direct"
+    "$HUSK" rmi --no-trash noise >/dev/null
+}
+
+@test "a disk that is too small for a layer is one error, and nothing is left of it" {
+    truncate -s 16M "$T/tmp/small"
+    mkfs.ext4 -q -F "$T/tmp/small"
+    head -c 20000000 /dev/zero | tr '\0' x >"$T/tmp/large"
+    tar -C "$T/tmp" -czf "$T/tmp/large.tar.gz" large
+    # shellcheck disable=SC2016
+    run unshare -m --propagation private bash -c 'mkdir "$1/on" && mount -o loop "$1/small" "$1/on" || exit 9
+        HUSK_ROOT=$1/on/store "$2" import "$1/large.tar.gz" large; echo "status $?"; find "$1/on/store/tmp" "$1/on/store/layers" -mindepth 1
+        umount "$1/on"' bash "$T/tmp" "$HUSK"
+    expect 0 "No space left on device"
+    output_has "status 1"
+    [[ $(wc -l <<<"$output") == 2 ]] || { echo "$output"; return 1; }
+}
+
 @test "a user namespace of its own: files belong to the container's root" {
     load_busybox
     echo "root:1000000000:6553600" >"$T/tmp/subids"
@@ -172,7 +219,7 @@ d
 }
 
 @test "killed at every step of a load, a layer is whole or not there" {
-    local calls=renameat2,renameat,syncfs,fsync,fdatasync,mkdirat,lseek n died=137
+    local calls=renameat2,renameat,syncfs,fsync,fdatasync,mkdirat,lseek,pwritev n died=137
     for ((n = 1; died == 137; n++)); do
         "$HUSK" rmi --no-trash app base other >/dev/null 2>&1 || true
         died=0
