@@ -30,6 +30,15 @@ static void add_certificates(const char *text, size_t len, struct str *out)
     ERR_clear_error(); /* the end of a text is an error to OpenSSL */
 }
 
+/* A folder has mostly what the file of all has: reading a certificate takes longer than finding its text. */
+static bool is_part(const char *text, size_t len, const struct str *out)
+{
+    const char *begin = memmem(text, len, "-----BEGIN ", strlen("-----BEGIN "));
+    while (len && strchr("\r\n\t ", text[len - 1]))
+        len--;
+    return begin && out->len && memmem(out->text, out->len, begin, (size_t)(text + len - begin));
+}
+
 static void add_file(int dir, const char *name, struct str *out)
 {
     own_mem char *text = NULL;
@@ -38,7 +47,7 @@ static void add_file(int dir, const char *name, struct str *out)
     if (e)
         log_debug("certificate '%s': %s", name, err_text(e));
     err_ignore(e, "then the others have to do");
-    if (text && out->len < ALL_MAX)
+    if (text && out->len < ALL_MAX && !is_part(text, len, out))
         add_certificates(text, len, out);
 }
 

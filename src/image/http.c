@@ -19,6 +19,7 @@ struct http {
     char *named;        /* texts of the authorities that the environment names; NULL: files say all */
     char *all;          /* these and the registry's own; NULL: there are none of either */
     bool other_folders; /* the environment names them: the system's does not count */
+    bool looked;        /* for those three */
     pthread_mutex_t mutex;
     CURL *idle[SHELF];
     size_t idle_n;
@@ -31,7 +32,8 @@ static void init_curl(void)
 }
 
 /* Whom we believe. A text given to libcurl takes the place of the file of authorities, not of the folder, where the
- * system's are a second time. So that file is part of the text where another folder is named. */
+ * system's are a second time. So that file is part of the text where another folder is named: hundreds of certificates,
+ * which take longer to read than the rest of a small pull, and are read when somebody has to prove who he is. */
 static void find_authorities(struct http *h)
 {
     const char *file = getenv("SSL_CERT_FILE"), *folders = getenv("SSL_CERT_DIR");
@@ -51,7 +53,6 @@ fallible http_new(const struct http_options *options, struct http **ret)
     pthread_once(&once, init_curl);
     struct http *h = mem_zalloc(sizeof *h);
     h->options = *options;
-    find_authorities(h);
     pthread_mutex_init(&h->mutex, NULL);
     *ret = h;
     return NULL;
@@ -453,10 +454,20 @@ static void set_certs(const struct http_certs *certs, CURL *curl)
     set_blob(curl, CURLOPT_SSLKEY_BLOB, certs->key);
 }
 
+static bool speaks_tls(const char *url)
+{
+    return url && strncasecmp(url, "http:", strlen("http:")) != 0;
+}
+
 /* For a proxy that speaks TLS as well, though what is of one registry is not of it. */
-static void set_authorities(const struct http *h, CURL *curl)
+static void set_authorities(struct http *h, CURL *curl)
 {
     const char *file = getenv("SSL_CERT_FILE");
+    pthread_mutex_lock(&h->mutex);
+    if (!h->looked)
+        find_authorities(h);
+    h->looked = true;
+    pthread_mutex_unlock(&h->mutex);
     if (h->all && *h->all)
         set_blob(curl, CURLOPT_CAINFO_BLOB, h->all);
     else if (file && *file)
@@ -490,7 +501,8 @@ static void set_options(const struct transfer *t, CURL *curl, char *said)
         curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
         curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
     }
-    set_authorities(t->h, curl);
+    if (speaks_tls(t->url) || speaks_tls(t->proxy))
+        set_authorities(t->h, curl);
     set_certs(o->certs, curl);
 }
 

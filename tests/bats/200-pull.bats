@@ -191,6 +191,15 @@ with_hosts() { # CMD...
     expect 0
 }
 
+@test "nobody's certificate is read to speak with a registry that has none" {
+    mkdir "$T/tmp/authorities"
+    cp /etc/ssl/certs/ca-certificates.crt "$T/tmp/authorities/own.crt"
+    SSL_CERT_DIR=$T/tmp/authorities strace -f -qq -o "$T/tmp/calls" -e trace=openat "$HUSK" pull --quiet "$REGISTRY/library/busybox:1"
+    grep -q index.json "$T/tmp/calls"
+    run ! grep 'own.crt' "$T/tmp/calls"
+    rm -r "$T/tmp/authorities"
+}
+
 @test "a certificate is checked" {
     ((EUID == 0)) || skip "a mount needs root"
     (
