@@ -417,13 +417,23 @@ fallible namespaces_set_names(const struct oci_spec *spec)
     return NULL;
 }
 
-fallible namespaces_loopback_up(void)
+fallible namespaces_open_network(int *ret_sock)
+{
+    *ret_sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    return *ret_sock < 0 ? err_sys(errno, "make a socket of the network namespace") : NULL;
+}
+
+fallible namespaces_loopback_up_by(int sock)
 {
     struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
-    own_fd int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (sock < 0 || ioctl(sock, SIOCSIFFLAGS, &request) < 0)
-        return err_sys(errno, "bring up 'lo'");
-    return NULL;
+    return ioctl(sock, SIOCSIFFLAGS, &request) < 0 ? err_sys(errno, "bring up 'lo'") : NULL;
+}
+
+fallible namespaces_loopback_up(void)
+{
+    own_fd int sock = -1;
+    TRY(namespaces_open_network(&sock));
+    return namespaces_loopback_up_by(sock);
 }
 
 void namespaces_unshare_words(const struct namespaces *ns, struct str *out)

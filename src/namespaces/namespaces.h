@@ -63,6 +63,11 @@ fallible namespaces_make_cgroup(void);
 fallible namespaces_set_names(const struct oci_spec *spec);
 /* lo is there in a new network namespace, but down. Source: netdevice(7). */
 fallible namespaces_loopback_up(void);
+/* The same in two halves: a socket of the caller's network namespace, through which another process can reach it. Who
+ * brings lo up needs CAP_NET_ADMIN in the user namespace that owns the socket's network namespace, not to be in it. The
+ * kernel lets one at a time change a network device: it may wait. */
+fallible namespaces_open_network(int *ret_sock);
+fallible namespaces_loopback_up_by(int sock);
 
 /* "--mount --pid ..." as unshare(1) takes them; adds nothing for joined ones. */
 void namespaces_unshare_words(const struct namespaces *ns, struct str *out);

@@ -14,9 +14,24 @@
 #include "os/proc.h"
 #include "os/sock.h"
 
-enum message { MESSAGE_GO = 'g', MESSAGE_READY = 'r', MESSAGE_ERROR = 'E', MESSAGE_FD = 'n', MESSAGE_PAGE = 'm' };
+enum message {
+    MESSAGE_NONE = 0, /* end of file */
+    MESSAGE_GO = 'g',
+    MESSAGE_READY = 'r',
+    MESSAGE_ERROR = 'E',
+    MESSAGE_FD = 'n',
+    MESSAGE_PAGE = 'm',
+    MESSAGE_ASK = 'a',
+    MESSAGE_DONE = 'd',
+};
 
 typedef err *fd_taker(void *ctx, int take_fd);
+
+/* What is done with descriptors that come; either may be NULL, then they are closed. */
+struct hands {
+    fd_taker *taker, *serve;
+    void *ctx;
+};
 
 static uint64_t now_ns(void)
 {
@@ -50,8 +65,16 @@ fallible steps_last_words(int page_fd)
     return size && size <= (size_t)n - sizeof size ? err_decode(words + sizeof size, size) : NULL;
 }
 
-/* *ret_ended: end of file, without a word. */
-static fallible receive(int sock, bool *ret_ended, fd_taker *taker, void *ctx)
+static fallible serve(int sock, const struct hands *hands, int *fd)
+{
+    if (*fd >= 0 && hands->serve)
+        TRY(hands->serve(hands->ctx, take_fd(fd)));
+    send_byte(sock, MESSAGE_DONE);
+    return NULL;
+}
+
+/* The next word that is not for the hands. *ret_what MESSAGE_NONE: end of file, without a word. */
+static fallible receive(int sock, enum message *ret_what, const struct hands *hands)
 {
     char message[1 + ERR_ENCODED_MAX];
     own_fd int page = -1;
@@ -66,25 +89,54 @@ static fallible receive(int sock, bool *ret_ended, fd_taker *taker, void *ctx)
         }
         if (e)
             return e;
-        *ret_ended = n == 0;
-        if (n && message[0] == MESSAGE_ERROR)
+        *ret_what = n ? (enum message)message[0] : MESSAGE_NONE;
+        if (*ret_what == MESSAGE_ERROR)
             return err_decode(message + 1, n - 1);
-        if (n && message[0] == MESSAGE_PAGE) {
+        if (*ret_what == MESSAGE_NONE)
+            return steps_last_words(page);
+        if (*ret_what == MESSAGE_PAGE) {
             close_now(&page);
             page = take_fd(&fd);
-            continue;
+        } else if (*ret_what == MESSAGE_ASK) {
+            TRY(serve(sock, hands, &fd));
+        } else if (*ret_what != MESSAGE_FD) {
+            return NULL;
+        } else if (fd >= 0 && hands->taker) {
+            TRY(hands->taker(hands->ctx, take_fd(&fd)));
         }
-        if (!n || message[0] != MESSAGE_FD)
-            return n ? NULL : steps_last_words(page);
-        if (fd >= 0 && taker)
-            TRY(taker(ctx, take_fd(&fd)));
     }
 }
 
 fallible steps_wait(int sock, fd_taker *taker, void *ctx)
 {
-    bool ended = false;
-    return receive(sock, &ended, taker, ctx);
+    enum message what = MESSAGE_NONE;
+    return receive(sock, &what, &(struct hands){ .taker = taker, .ctx = ctx });
+}
+
+fallible steps_ask(struct steps_run *run, int fd)
+{
+    char byte = MESSAGE_ASK;
+    run->answered = false;
+    return sock_send(run->sock, &byte, 1, &fd, 1);
+}
+
+/* The answer to what was asked may come before the word that is waited for, or be that. */
+static fallible hear(struct steps_run *run, enum message wanted)
+{
+    static const struct hands none;
+    for (enum message what = MESSAGE_NONE;;) {
+        TRY(receive(run->sock, &what, &none));
+        if (what == MESSAGE_NONE)
+            return err_new(ERR_UNAVAILABLE, "the other side is gone");
+        run->answered = run->answered || what == MESSAGE_DONE;
+        if (what == wanted)
+            return NULL;
+    }
+}
+
+fallible steps_answer(struct steps_run *run)
+{
+    return run->answered ? NULL : hear(run, MESSAGE_DONE);
 }
 
 static bool row_needed(const struct steps_run *run, size_t i)
@@ -182,12 +234,8 @@ static _Noreturn void walk_child(struct steps_run *run, size_t i)
     for (i = next_row(run, i); i < run->n; i = next_row(run, i)) {
         enum side side = run->rows[i].side;
         if (side == SIDE_CHILD) {
-            bool ended = false;
-            if (last == SIDE_PARENT) {
-                err *e = receive(run->sock, &ended, NULL, NULL);
-                if (e || ended)
-                    _exit(1); /* the parent failed and knows why, or is dead */
-            }
+            if (last == SIDE_PARENT && hear(run, MESSAGE_GO))
+                _exit(1); /* the parent failed and knows why, or is dead */
             err *e = run_row(run, i);
             if (e)
                 child_failed(run, e);
@@ -203,23 +251,21 @@ static _Noreturn void walk_child(struct steps_run *run, size_t i)
 
 static fallible parent_waits(struct steps_run *run)
 {
-    bool ended = false;
-    err *e = receive(run->sock, &ended, NULL, NULL);
-    if (!e && ended)
-        e = child_gone(run);
-    return e;
+    enum message what = MESSAGE_NONE;
+    TRY(receive(run->sock, &what, &(struct hands){ .serve = run->serve, .ctx = run->ctx }));
+    return what == MESSAGE_NONE ? child_gone(run) : NULL;
 }
 
 /* The end of file means success only when the child has come to its last row, which execs: before that it has died. */
 static fallible last_word(struct steps_run *run)
 {
-    bool ended = false;
+    enum message what = MESSAGE_NONE;
     size_t last = run->n;
     for (size_t i = next_row(run, SIZE_MAX); i < run->n; i = next_row(run, i))
         if (run->rows[i].side == SIDE_CHILD)
             last = i;
-    TRY(receive(run->sock, &ended, run->take_fd, run->ctx));
-    if (ended && last < run->n && !run->times->begin_ns[last])
+    TRY(receive(run->sock, &what, &(struct hands){ run->take_fd, run->serve, run->ctx }));
+    if (what == MESSAGE_NONE && last < run->n && !run->times->begin_ns[last])
         return child_gone(run);
     if (last < run->n)
         run->times->end_ns[last] = now_ns(); /* the child itself is a different program by now */

@@ -49,6 +49,8 @@ struct steps_run {
     void *ctx;
     /* What the child hands over from beyond the table (MESSAGE_FD): called with ctx; may be NULL, then it is closed. */
     err *(*take_fd)(void *ctx, int take_fd);
+    /* What the parent does meanwhile for a row of the child's that asks: called with ctx and what steps_ask() sent. */
+    err *(*serve)(void *ctx, int take_fd);
     /* For fault tests: HUSK_FAULT="kill-parent@ROW" or "kill-child@ROW" (a row's number or name) kills that side after
      * the row. Read once, only in test builds (-Dfault_injection=true). */
 
@@ -57,6 +59,7 @@ struct steps_run {
     int pidfd;
     int sock;                  /* this side's end */
     int child_sock;            /* the child's end, in the child after exec: its number */
+    bool answered;             /* in the child: what it asked for last is done */
     struct steps_times *times; /* mmap'd shared; steps_end() unmaps */
 };
 
@@ -68,6 +71,11 @@ struct steps_run {
 fallible steps_walk(struct steps_run *run);
 /* Called by the SIDE_CLONE row with proc_clone()'s answers. */
 void steps_cloned(struct steps_run *run, pid_t pid, int pidfd);
+/* In a row of the child's: has the parent do what may take long, while the rows go on. The parent does it when it next
+ * waits for the child; a failure there ends the start with its error. One thing at a time. */
+fallible steps_ask(struct steps_run *run, int fd);
+/* In a later row: waits until it is done. */
+fallible steps_answer(struct steps_run *run);
 /* The child's word to the parent from beyond the table: the stub's errors. Also used by row code that must report
  * early. */
 void steps_send_error(int sock, const err *e);

@@ -116,6 +116,14 @@ static err *take_listener(void *ctx, int take_fd)
     return notify_send(&s->listener_sock, &s->state, s->state.listener_metadata, s->run.pid, take_fd);
 }
 
+static err *bring_up_loopback(void *ctx, int take_fd)
+{
+    own_fd int sock = take_fd;
+    (void)ctx;
+    TRY_AS(namespaces_loopback_up_by(sock), "bring up the loopback");
+    return NULL;
+}
+
 /* A group too small for the start itself: its processes are not the program's yet. */
 static err *too_small(const struct start *s, err *take_e)
 {
@@ -129,7 +137,7 @@ static fallible try_start(struct start *s, bool into_cgroup, struct runtime_crea
 {
     s->into_cgroup = into_cgroup;
     TRY_AS(fs_open_dir_at(AT_FDCWD, s->c->state_dir, FS_MUST_EXIST, &s->dir_fd), "state directory");
-    s->run = (struct steps_run){ .ctx = s, .pidfd = -1, .take_fd = take_listener };
+    s->run = (struct steps_run){ .ctx = s, .pidfd = -1, .take_fd = take_listener, .serve = bring_up_loopback };
     s->run.rows = runtime_create_steps(&s->run.n);
     err *e = steps_walk(&s->run);
     *ret_stillborn = s->run.times && stillborn(s, e);

@@ -327,10 +327,20 @@ static err *set_names(void *ctx)
     return namespaces_set_names(s->c->spec);
 }
 
-static err *loopback_up(void *ctx)
+/* The kernel changes one network device at a time, and behind namespaces that are taken down that is a wait of a
+ * millisecond: the parent, which has nothing to do, waits it out, and has the rights that the child has. */
+static err *ask_for_loopback(void *ctx)
 {
-    (void)ctx;
-    return namespaces_loopback_up();
+    struct start *s = ctx;
+    own_fd int sock = -1;
+    TRY(namespaces_open_network(&sock));
+    return steps_ask(&s->run, sock);
+}
+
+static err *await_loopback(void *ctx)
+{
+    struct start *s = ctx;
+    return steps_answer(&s->run);
 }
 
 static err *protect(void *ctx)
@@ -472,6 +482,7 @@ static const struct step rows[] = {
     { "join the resctrl group", SIDE_PARENT, join_resctrl, has_resctrl, explain_resctrl },
     { "raise limits from outside", SIDE_PARENT, raise_limits, owns_userns, NULL },
     { "open mounts from outside", SIDE_PARENT, prepare_mounts, prepares_mounts, NULL },
+    { "bring up the loopback", SIDE_CHILD, ask_for_loopback, new_netns, explain_loopback },
     { "join the control group", SIDE_CHILD, join_cgroup, joins_cgroup, explain_join_cgroup },
     { "join namespaces", SIDE_CHILD, join_namespaces, joins_namespaces, explain_join },
     { "unshare the cgroup namespace", SIDE_CHILD, unshare_cgroup, new_cgroupns, explain_cgroupns },
@@ -488,9 +499,9 @@ static const struct step rows[] = {
     { "run hooks of the container", SIDE_CHILD, run_container_hooks, has_container_hooks, NULL },
     { "write kernel parameters", SIDE_CHILD, write_sysctls, has_sysctls, explain_sysctl },
     { "set the host name", SIDE_CHILD, set_names, has_names, explain_names },
-    { "bring up the loopback", SIDE_CHILD, loopback_up, new_netns, explain_loopback },
     { "hide and protect paths", SIDE_CHILD, protect, NULL, explain_protect },
     { "change the root", SIDE_CHILD, change_root, NULL, explain_pivot },
+    { "wait for the loopback", SIDE_CHILD, await_loopback, new_netns, NULL },
     { "enter the program", SIDE_CHILD, enter_program, NULL, explain_program },
 };
 

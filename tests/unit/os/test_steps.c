@@ -12,7 +12,7 @@
 struct ctx {
     struct steps_run *run;
     const char *fail_at;
-    int die_at_child, die_before_exec;
+    int die_at_child, die_before_exec, ask;
     int parent_rows, pipe_fd;
 };
 
@@ -54,6 +54,26 @@ static err *row_last_stretch(void *ctx)
         (void)kill(getpid(), SIGKILL);
     return NULL;
 }
+static err *row_ask(void *ctx)
+{
+    struct ctx *c = ctx;
+    return c->ask ? steps_ask(c->run, c->pipe_fd) : NULL;
+}
+static err *row_await(void *ctx)
+{
+    struct ctx *c = ctx;
+    return c->ask ? steps_answer(c->run) : NULL;
+}
+/* Long enough for a child that does not wait to be through. */
+static err *serve(void *ctx, int fd)
+{
+    struct ctx c = *(struct ctx *)ctx;
+    (void)usleep(30000);
+    c.pipe_fd = fd;
+    err *e = say(&c, "s");
+    close(fd);
+    return e;
+}
 static err *row_exec(void *ctx)
 {
     TRY(say(ctx, "d"));
@@ -72,14 +92,16 @@ static const struct step rows[] = {
     { .name = "enter", .side = SIDE_CHILD, .run = row_b },
     { .name = "never", .side = SIDE_PARENT, .run = row_exec, .needed = never },
     { .name = "record", .side = SIDE_PARENT, .run = row_c },
+    { .name = "ask", .side = SIDE_CHILD, .run = row_ask },
     { .name = "leave", .side = SIDE_CHILD, .run = row_last_stretch },
+    { .name = "await", .side = SIDE_CHILD, .run = row_await },
     { .name = "run the program", .side = SIDE_CHILD, .run = row_exec },
 };
 
-static err *walk(struct ctx *c, char seen[16], int *status)
+static err *walk_rows(const struct step *table, struct ctx *c, char seen[16], int *status)
 {
     int pipe_fds[2];
-    struct steps_run run = { .rows = rows, .n = sizeof rows / sizeof rows[0], .ctx = c };
+    struct steps_run run = { .rows = table, .n = sizeof rows / sizeof rows[0], .ctx = c, .serve = serve };
     CHECK(pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK) == 0);
     c->run = &run;
     c->pipe_fd = pipe_fds[1];
@@ -98,6 +120,11 @@ static err *walk(struct ctx *c, char seen[16], int *status)
     close(pipe_fds[0]);
     close(pipe_fds[1]);
     return e;
+}
+
+static err *walk(struct ctx *c, char seen[16], int *status)
+{
+    return walk_rows(rows, c, seen, status);
 }
 
 TEST(rows_run_in_order_across_both_sides)
@@ -132,6 +159,36 @@ TEST(a_failing_row_before_the_clone_makes_no_process)
     char seen[16];
     CHECK_SAYS(walk(&c, seen, NULL), "prepare: open '/x': Permission denied");
     assert_string_equal(seen, "");
+}
+
+TEST(what_the_child_asks_is_done_before_it_goes_on_behind_its_wait)
+{
+    struct ctx c = { .ask = 1 };
+    char seen[16];
+    int status = 0;
+    CHECK_OK(walk(&c, seen, &status));
+    assert_string_equal(seen, "abcsd");
+}
+
+TEST(an_answer_that_comes_before_another_word_is_kept)
+{
+    struct ctx c = { .ask = 1 };
+    struct step early[sizeof rows / sizeof rows[0]];
+    char seen[16];
+    int status = 0;
+    memcpy(early, rows, sizeof rows);
+    early[2].run = row_ask; /* the parent's row follows, and its word comes behind the answer */
+    early[5].run = row_c;
+    CHECK_OK(walk_rows(early, &c, seen, &status));
+    assert_string_equal(seen, "asccd");
+}
+
+TEST(what_fails_that_the_child_asked_for_stops_the_start)
+{
+    struct ctx c = { .ask = 1, .fail_at = "s" };
+    char seen[16];
+    CHECK_SAYS(walk(&c, seen, NULL), "open '/x': Permission denied");
+    assert_string_equal(seen, "abc");
 }
 
 TEST(a_killed_child_is_never_taken_for_success)
