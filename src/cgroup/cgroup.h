@@ -116,8 +116,12 @@ fallible cgroup_frozen(const struct cgroup *g, bool *ret);
 fallible cgroup_kill(const struct cgroup *g);
 /* All pids in it and below. Caller frees. */
 fallible cgroup_pids(const struct cgroup *g, pid_t **ret, size_t *ret_n);
-/* Removes the group and what the payload made below it, in every hierarchy; not there is no error. */
+/* Removes the group and what the payload made below it, in every hierarchy in which it is not known to be missing: one
+ * that this cgroup has made, or found. A directory that is not there costs its parent's lock, which every start and end
+ * takes. Not there is no error. */
 fallible cgroup_remove(const struct cgroup *g);
+/* Another process may have made more of it since (an update, a pause). */
+void cgroup_forget(struct cgroup *g);
 bool cgroup_oom_killed(const struct cgroup *g);
 
 /* What its limits did in its life, for who wants to know why it ended. */

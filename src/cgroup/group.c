@@ -326,6 +326,12 @@ void group_look(struct cgroup *g)
         group_complete(g);
 }
 
+void cgroup_forget(struct cgroup *g)
+{
+    for (size_t i = 0; i < g->n; i++)
+        g->parts[i].unknown = g->parts[i].unknown || !g->parts[i].there;
+}
+
 bool cgroup_there(const struct cgroup *g)
 {
     for (size_t i = 0; i < g->n; i++)
@@ -533,7 +539,8 @@ fallible cgroup_remove(const struct cgroup *g)
 {
     err *first = NULL;
     for (size_t i = 0; i < g->n; i++) {
-        err *e = remove_tree(g->parts[i].dir);
+        const struct part *p = &g->parts[i];
+        err *e = p->there || p->unknown ? remove_tree(p->dir) : NULL;
         if (e && first)
             err_ignore(e, "the first error is answered");
         else if (e)

@@ -292,11 +292,13 @@ void runtime_live_free(struct runtime_live *l)
 }
 
 /* What an update meanwhile has made: it took the lock. */
-static void learn_resctrl(struct runtime_live *l)
+static void learn_updates(struct runtime_live *l)
 {
     own(runtime_state) struct runtime_state *s = NULL;
     if (faccessat(l->dir_fd, LOCK_FILE, F_OK, 0) < 0)
         return;
+    if (l->cgroup)
+        cgroup_forget(l->cgroup);
     own_mem char *dir = mem_printf("/proc/self/fd/%d", l->dir_fd);
     err *e = runtime_state_read(dir, &s);
     if (e) {
@@ -311,7 +313,7 @@ static void learn_resctrl(struct runtime_live *l)
 fallible runtime_finish(struct runtime_created *c)
 {
     struct runtime_live *l = c->live;
-    learn_resctrl(l);
+    learn_updates(l);
     l->state.init.pid = 0; /* reaped: the number may be another's by now */
     l->state.status = RUNTIME_STOPPED;
     err *e = state_remove(l->dir_fd, &l->state, l->cgroup);
