@@ -37,6 +37,8 @@ void cgroup_host_free(struct cgroup_host *h)
 static char *unescaped(const char *text, size_t n)
 {
     own_str struct str out = { 0 };
+    if (!memchr(text, '\\', n))
+        return mem_strndup(text, n);
     for (size_t i = 0; i < n; i++) {
         if (text[i] == '\\' && i + 3 < n) {
             str_add_char(&out, (char)((text[i + 1] - '0') << 6 | (text[i + 2] - '0') << 3 | (text[i + 3] - '0')));
@@ -84,9 +86,10 @@ static void v1_controllers(const char *options, size_t n, struct strv *ret)
 /* Something else may be mounted over a hierarchy: then it cannot be reached, whatever mountinfo says. */
 static bool is_covered(const char *mount, const char *device, struct stat *ret)
 {
-    unsigned major_number = 0, minor_number = 0;
-    return stat(mount, ret) < 0 || sscanf(device, "%u:%u", &major_number, &minor_number) != 2 ||
-           ret->st_dev != makedev(major_number, minor_number);
+    char *rest = NULL;
+    unsigned major_number = (unsigned)strtoul(device, &rest, 10);
+    unsigned minor_number = *rest == ':' ? (unsigned)strtoul(rest + 1, NULL, 10) : 0;
+    return *rest != ':' || stat(mount, ret) < 0 || ret->st_dev != makedev(major_number, minor_number);
 }
 
 /* Root overrides file modes (v1's are 0555) where the owner is in its user namespace: one that is not shows as the
@@ -106,17 +109,17 @@ static bool overrides_modes(void)
 /* "36 35 98:0 /root /mount rw - cgroup2 source options" */
 static void read_mount(struct cgroup_host *h, const char *line, const char *end)
 {
-    const char *dash = line;
-    while (dash + 3 < end && strncmp(dash, " - ", 3) != 0)
-        dash++;
+    const char *dash = memmem(line, (size_t)(end - line), " - cgroup", strlen(" - cgroup")); /* blanks are escaped */
     size_t type_len = 0, device_len = 0, root_len = 0, mount_len = 0, options_len = 0;
+    if (!dash)
+        return;
     const char *type = field(dash + 3, end, 0, &type_len);
     bool v1 = type_len == 6 && strncmp(type, "cgroup", 6) == 0, v2 = type_len == 7 && strncmp(type, "cgroup2", 7) == 0;
     if (!v1 && !v2)
         return;
     const char *device = field(line, end, 2, &device_len);
-    const char *root = field(line, end, 3, &root_len);
-    const char *mount = field(line, end, 4, &mount_len);
+    const char *root = field(device, end, 1, &root_len);
+    const char *mount = field(root, end, 1, &mount_len);
     const char *options = field(dash + 3, end, 2, &options_len);
     struct hierarchy found = { .mount = unescaped(mount, mount_len), .root = unescaped(root, root_len), .v2 = v2 };
     struct stat st;
@@ -124,7 +127,7 @@ static void read_mount(struct cgroup_host *h, const char *line, const char *end)
         hierarchy_clear(&found);
         return;
     }
-    found.owned = is_roots(h, &st, field(line, end, 5, &device_len), options);
+    found.owned = is_roots(h, &st, field(mount, end, 1, &device_len), options);
     if (v1)
         v1_controllers(options, options_len, &found.controllers);
     for (size_t i = 0; i < h->n; i++) {
@@ -234,28 +237,33 @@ static char *delegated(const struct hierarchy *h)
     }
 }
 
-/* One base for all hierarchies, since a group's path is kept as one: v2's if it has one, else the first v1's. */
-static char *find_base(const struct cgroup_host *h)
+/* One base for all hierarchies, since a group's path is kept as one: v2's if it has one, else the first v1's. Where our
+ * own group is need not be known to who may write at the top, and the kernel tells it behind a lock that every group's
+ * making and removing takes. */
+static fallible find_base(struct cgroup_host *h)
 {
     for (size_t i = 0; i < h->n; i++)
-        if (may_write(&h->items[i], "/"))
-            return mem_strdup("/");
+        if (may_write(&h->items[i], "/")) {
+            h->base = mem_strdup("/");
+            return NULL;
+        }
+    TRY(read_own(h));
     for (int pass = 0; pass < 2; pass++)
         for (size_t i = 0; i < h->n; i++) {
-            char *base = h->items[i].v2 == (pass == 0) ? delegated(&h->items[i]) : NULL;
-            if (base)
-                return base;
+            h->base = h->items[i].v2 == (pass == 0) ? delegated(&h->items[i]) : NULL;
+            if (h->base)
+                return NULL;
         }
     return NULL;
 }
 
-static void decide(struct cgroup_host *h)
+static fallible decide(struct cgroup_host *h)
 {
-    h->base = find_base(h);
+    TRY(find_base(h));
     for (size_t i = 0; h->base && i < h->n; i++)
         h->items[i].writable = may_write(&h->items[i], h->base);
     if (h->base)
-        return;
+        return NULL;
     if (h->n == 0)
         h->why = mem_strdup("no cgroup file system is mounted: mount one (mount -t cgroup2 none /sys/fs/cgroup)");
     else if (geteuid() == 0)
@@ -267,6 +275,7 @@ static void decide(struct cgroup_host *h)
                             "directory for the user in /sys/fs/cgroup and put the user's shell into it)",
                             geteuid());
     h->base = mem_strdup("/");
+    return NULL;
 }
 
 fallible cgroup_host_open(struct cgroup_host **ret)
@@ -274,11 +283,10 @@ fallible cgroup_host_open(struct cgroup_host **ret)
     own(cgroup_host) struct cgroup_host *h = mem_zalloc(sizeof *h);
     h->overrides = overrides_modes();
     TRY(read_mounts(h));
-    TRY(read_own(h));
     for (size_t i = 0; i < h->n; i++)
         if (h->items[i].v2)
             read_v2_controllers(&h->items[i]);
-    decide(h);
+    TRY(decide(h));
     *ret = take(h);
     return NULL;
 }

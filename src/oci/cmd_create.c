@@ -50,10 +50,13 @@ fallible oci_make_state_dir(const char *id, char **ret)
     own_mem char *root = NULL;
     TRY(oci_check_id(id));
     TRY(oci_root(&root));
-    if (mkdir(root, 0700) < 0 && errno != EEXIST)
-        TRY_AS(fs_mkdirs_at(AT_FDCWD, root, 0700), "--root");
     own_mem char *path = mem_printf("%s/%s", root, id);
-    if (mkdir(path, 0700) < 0)
+    int made = mkdir(path, 0700);
+    if (made < 0 && errno == ENOENT) { /* the first container */
+        TRY_AS(fs_mkdirs_at(AT_FDCWD, root, 0700), "--root");
+        made = mkdir(path, 0700);
+    }
+    if (made < 0)
         return errno == EEXIST ? err_new(ERR_EXISTS, "container '%s' exists", id) : err_sys(errno, "make '%s'", path);
     if (*path == '/') {
         *ret = take(path);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -25,7 +26,7 @@ static int make_memfd(void)
     return fd < 0 && errno == EINVAL ? memfd_create("husk-init", MFD_CLOEXEC | MFD_ALLOW_SEALING) : fd;
 }
 
-/* By mapping it: a read would touch, and fault in, as many pages of our own once more. */
+/* By the kernel: a read, or a map, would fault in as many pages of our own once more. */
 static fallible copy_file(const char *path, int to)
 {
     enum { STUB_MAX = 4 << 20 };
@@ -35,13 +36,15 @@ static fallible copy_file(const char *path, int to)
         return err_sys(errno, "open '%s'", path);
     if (st.st_size <= 0 || st.st_size > STUB_MAX)
         return err_new(ERR_INVALID, "'%s' has %lld bytes", path, (long long)st.st_size);
-    size_t n = (size_t)st.st_size;
-    void *bytes = mmap(NULL, n, PROT_READ, MAP_PRIVATE | MAP_POPULATE, from, 0);
-    if (bytes == MAP_FAILED)
-        return err_sys(errno, "map '%s'", path);
-    err *e = fs_write_fd(to, bytes, n, path);
-    (void)munmap(bytes, n);
-    return e;
+    for (off_t left = st.st_size; left > 0;) {
+        ssize_t n = sendfile(to, from, NULL, (size_t)left);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return err_sys(n < 0 ? errno : EIO, "copy '%s'", path);
+        left -= n;
+    }
+    return NULL;
 }
 
 /* A sealed copy in memory: nothing can be written through /proc/PID/exe. */

@@ -262,6 +262,8 @@ static bool go_to_key(struct scan *s, const char *key)
 struct seccomp_text seccomp_text_find(const char *json, size_t n)
 {
     struct scan s = { .p = json, .end = json + n };
+    if (!memmem(json, n, "\"seccomp\"", strlen("\"seccomp\""))) /* a tenth of what the walk costs */
+        return (struct seccomp_text){ 0 };
     if (!go_to_key(&s, "linux") || !go_to_key(&s, "seccomp") || s.p == s.end || *s.p != '{')
         return (struct seccomp_text){ 0 };
     const char *begin = s.p;

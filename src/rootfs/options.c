@@ -68,10 +68,10 @@ static const struct word *find_word(const char *name, bool *ret_recursive)
 {
     for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
         *ret_recursive = false;
-        if (str_eq(words[i].name, name))
+        if (words[i].name[0] == name[0] && str_eq(words[i].name, name))
             return &words[i];
         *ret_recursive = true;
-        if (words[i].recursive && name[0] == 'r' && str_eq(words[i].name, name + 1))
+        if (words[i].recursive && name[0] == 'r' && words[i].name[0] == name[1] && str_eq(words[i].name, name + 1))
             return &words[i];
     }
     return NULL;
