@@ -13,6 +13,7 @@
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <sched.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -109,7 +110,11 @@ static err *lingered(void *ctx)
     size_t n = 0;
     if (h->clients)
         return NULL;
-    TRY(count_veths(h, &n));
+    err *e = count_veths(h, &n);
+    if (e) {
+        err_ignore(e, "asked again: without an answer nobody is left alone");
+        return start_lingering(h);
+    }
     if (!n) {
         vanish(h);
         loop_quit(h->loop);
@@ -282,9 +287,10 @@ static err *client_comes(void *ctx, uint32_t events)
     struct client *c = mem_zalloc(sizeof *c);
     *c = (struct client){ .holder = h, .fd = -1 };
     err *e = loop_add_fd(h->loop, fd, EPOLLIN, client_ready, c, &c->source);
-    if (e) {
+    if (e) { /* for one command too many nobody's networks end */
+        err_ignore(e, "the command sees that it is not heard");
         free(c);
-        return e;
+        return NULL;
     }
     c->fd = take_fd(&fd);
     h->clients++;
@@ -327,6 +333,7 @@ int main(int argc, char **argv)
     (void)close_range(USERNET_READY_FD + 1, ~0u, 0);
     (void)fcntl(USERNET_LISTEN_FD, F_SETFD, FD_CLOEXEC);
     (void)prctl(PR_SET_NAME, "husk-usernet", 0, 0, 0);
+    (void)signal(SIGPIPE, SIG_IGN); /* splice(2) to a socket whose peer is gone: of one connection, not of us all */
     err *e = hold(&h);
     (void)close(h.listen_fd);
     pump_free(h.pump);

@@ -180,6 +180,31 @@ END
     u rm -f rude >/dev/null
 }
 
+@test "who sends on to a program that has closed its end breaks off that connection, not all of them" {
+    # the container answers with a reset; the next that is written there would be a SIGPIPE for who holds the networks
+    u run -d --name deaf --network back -p 8082:80 busybox sh -c 'while :; do nc -l -p 80 -e true; done' >/dev/null
+    local holder
+    holder=$(pgrep -u "$HUSK_USER" -f "husk-usernet $USER_RUN/husk")
+    run timeout 20 python3 - <<'END'
+import socket, time
+heard = 0
+for i in range(200):
+    try:
+        s = socket.create_connection(("127.0.0.1", 8082), 5)
+        if s.recv(1) == b"":
+            heard += 1
+            s.sendall(bytes(4000000))
+    except (ConnectionResetError, BrokenPipeError):
+        pass
+    if heard == 20:
+        break
+    time.sleep(0.02)
+print(heard)
+END
+    expect 0 =20
+    [[ $(pgrep -u "$HUSK_USER" -f "husk-usernet $USER_RUN/husk") == "$holder" ]]
+}
+
 @test "a port that is taken or not an ordinary user's is named before anything starts" {
     web pub -p 8080:80
     run u run -d --network back -p 8080:80 busybox true
