@@ -87,11 +87,12 @@ END
 # and of the machine's network (softirq), so that what else runs matters little.
 net_rate() {
     local server pid=$1 before TIMEFORMAT='%U %S'
-    { time nsenter --target "$pid" --net iperf3 -s -1 -p 5201 >/dev/null 2>&1; } 2>"$tmp/net.server" &
+    { time nsenter --target "$pid" --net timeout 30 iperf3 -s -1 -p 5201 >/dev/null 2>&1; } 2>"$tmp/net.server" &
     server=$!
     until nsenter --target "$pid" --net ss -Hltn 'sport = 5201' | grep -q .; do sleep 0.02; done
     before=$(net_softirq)
-    { time nsenter --target "$2" --net iperf3 -c "$3" -p "$4" -t "${HUSK_BENCH_NET_SECONDS:-1}" --json >"$tmp/net.json"; } 2>"$tmp/net.client"
+    { time nsenter --target "$2" --net timeout 30 iperf3 -c "$3" -p "$4" -t "${HUSK_BENCH_NET_SECONDS:-1}" --json >"$tmp/net.json"; } 2>"$tmp/net.client" ||
+        { echo "iperf3 to $3 port $4: $(jq -r .error "$tmp/net.json")" >&2; return 1; }
     wait "$server" || true
     jq -r '.end.sum_received | "\(.bits_per_second / 1e9) \(.bytes / 1e9)"' "$tmp/net.json" | cat - "$tmp/net.client" "$tmp/net.server" |
         tr '\n' ' ' | awk -v soft=$(($(net_softirq) - before)) -v hz="$(getconf CLK_TCK)" \
@@ -136,6 +137,43 @@ net_throughput() {
     net_rates
     net_husk rm -f b-a b-b >/dev/null
     ! has podman || net_podman rm -f --time 0 b-a b-b >/dev/null
+}
+
+# As the ordinary user of the tests, with a store of his own and a /dev/net/tun that he may open: net_user CMD...
+net_user() {
+    net_in unshare --mount --propagation slave tests/bats/with-tun setpriv --reuid "$net_who" --regid "$net_who" --init-groups \
+        env -i "PATH=$PATH" "HOME=$tmp/user" "HUSK_ROOT=$tmp/user/root" "HUSK_RUN=$run/user" LC_ALL=C.UTF-8 "$@"
+}
+# His published port, and beside it pasta by itself, which is all that is in a packet's way with podman's --network pasta.
+net_rootless() {
+    local round a
+    net_who=${HUSK_TEST_USER:-husktest}
+    tools/test-user "$net_who"
+    chmod a+x "$tmp" "$run"
+    mkdir "$tmp/user" "$run/user"
+    cp -a "$build/bin" "$build/libexec" "$tmp/user/" # the user may not be let into the tree
+    chown -R "$net_who:" "$tmp/user" "$run/user"
+    chmod a+r "$tmp/images/busybox.tar"
+    net_user "$tmp/user/bin/husk" load --quiet <"$tmp/images/busybox.tar" >/dev/null
+    net_user "$tmp/user/bin/husk" run -d --name b-a -p 5303:5201 busybox sleep 100000 >/dev/null
+    a=$(net_user "$tmp/user/bin/husk" inspect --format '{{.State.Pid}}' b-a)
+    net_user pasta --config-net --no-map-gw -t 5304:5201 -u none -T none -U none sleep 99999 </dev/null >/dev/null 2>&1 &
+    until net_pasta=$(pgrep -u "$net_who" -fx 'sleep 99999'); do sleep 0.05; done
+    : >"$out/netrate.all"
+    for ((round = 0; round < rounds; round++)); do
+        net_one "a bare pair" "$net_bare" "$net_host" 198.51.100.2 5201
+        net_one "husk, rootless: 127.0.0.1 to a port" "$a" "$net_host" 127.0.0.1 5303
+        net_one "husk, rootless: outside to a port" "$a" "$net_bare" 198.51.100.1 5303
+        net_one "pasta alone: 127.0.0.1 to a port" "$net_pasta" "$net_host" 127.0.0.1 5304
+        net_one "pasta alone: outside to a port" "$net_pasta" "$net_bare" 198.51.100.1 5304
+    done
+    net_rates
+    net_end
+}
+net_end() { # also when it came to nothing
+    [[ ! ${net_pasta-} ]] || kill -KILL "$net_pasta" # process 1 of a namespace
+    net_pasta=''
+    [[ ! -d $tmp/user/root ]] || net_user "$tmp/user/bin/husk" rm -f b-a >/dev/null 2>&1
 }
 net_rates() {
     sort -t "$(printf '\t')" -k 1,1 -k 2,2g "$out/netrate.all" | awk -F'\t' -v bare="a bare pair" '
@@ -182,6 +220,6 @@ net_many() {
 case_net() {
     net_begin
     local part
-    for part in ${HUSK_BENCH_NET:-start throughput names many}; do "net_$part"; done
+    for part in ${HUSK_BENCH_NET:-start throughput rootless names many}; do "net_$part"; done
     ! has podman || net_podman network prune -f >/dev/null
 }
