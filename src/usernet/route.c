@@ -95,6 +95,12 @@ fallible usernet_routes(void)
     TRY(namespaces_loopback_up());
     TRY(set("ipv4/ip_forward", "1"));
     TRY(set("ipv6/conf/all/forwarding", "1"));
+    /* What stays on one of the user's bridges need not pass the firewall: each whose neighbours have rules, or are
+     * counted, has a switch of its own (network/connect.h). A new namespace has this one on where the kernel knows it.
+     */
+    TRY(set("bridge/bridge-nf-call-iptables", "0"));
+    TRY(set("bridge/bridge-nf-call-ip6tables", "0"));
+    TRY(set("bridge/bridge-nf-call-arptables", "0"));
     TRY(netlink_open(&sock));
     TRY_AS(add_rule(sock, AF_INET), "route answers");
     TRY_AS(add_local(sock, AF_INET), "route answers");

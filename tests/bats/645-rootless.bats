@@ -93,6 +93,25 @@ while True:
     expect 0 "!the container has no network"
 }
 
+@test "what stays on a bridge passes no firewall, unless its neighbours have rules" {
+    [[ -e /proc/sys/net/bridge ]] || skip "this kernel has no br_netfilter"
+    listens() { u exec "$1" cat /proc/net/tcp /proc/net/tcp6 | grep -qi ":0050 0*:0000 0A"; }
+    spoken() { [[ $(u exec "near$1" cat "/got$1") == hello ]]; }
+    u network create --policy deny ruled >/dev/null
+    u network policy add ruled 'from=*' 'to=*' >/dev/null
+    local net
+    for net in back ruled; do # a connection that stays, on either
+        u run -d --name "near$net" --network $net busybox nc -l -p 80 -e sh -c "read x; echo \$x >/got$net; sleep 1000" >/dev/null
+        wait_until 10 listens "near$net"
+        u run -d --name "far$net" --network $net busybox sh -c "(echo hello; sleep 1000) | nc near$net 80" >/dev/null
+        wait_until 10 spoken $net
+    done
+    u unshare --rootless-netns cat /proc/net/nf_conntrack >"$T/tmp/tracked"
+    [[ $(grep -c 'ESTABLISHED.* dport=80 ' "$T/tmp/tracked") == 1 ]] || { cat "$T/tmp/tracked"; return 1; }
+    u rm -f nearruled farruled >/dev/null
+    u network rm ruled >/dev/null
+}
+
 @test "--egress keeps an ordinary user's container in, too" {
     u run -d --name shut --network back --egress deny busybox sleep 1000 >/dev/null
     run u exec shut wget -q -O /dev/null http://203.0.113.7:8000/
