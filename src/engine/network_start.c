@@ -18,6 +18,7 @@
 #include "network/flows.h"
 #include "os/fault.h"
 #include "os/fs.h"
+#include "usernet/usernet.h"
 
 void container_network_clear(struct container_network *n)
 {
@@ -138,6 +139,13 @@ static fallible say_obstacles(void)
     return NULL;
 }
 
+/* An ordinary user's way out is pasta, which ends TCP connections itself: what comes to it in pieces of 1500 bytes
+ * costs it a call each, and its own device takes 65520. */
+static int mtu_of(const struct network *n)
+{
+    return !n->config->mtu && usernet_needed() ? USERNET_MTU : (int)n->config->mtu;
+}
+
 static fallible ensure_bridge(struct engine *e, const struct network *n, int sock, struct network_kernel *ret)
 {
     struct network_range r4, r6;
@@ -147,7 +155,7 @@ static fallible ensure_bridge(struct engine *e, const struct network *n, int soc
         .name = n->config->link,
         .address4 = { r4.gateway, r4.subnet.len },
         .address6 = { r6.gateway, r6.subnet.len },
-        .mtu = (int)n->config->mtu,
+        .mtu = mtu_of(n),
         .vlan = (int)n->config->vlan,
         .loopback = !n->config->internal,
         .internal = n->config->internal,
@@ -212,7 +220,7 @@ fallible network_link_of(const struct network *n, const struct db_endpoint *at, 
         .ip6 = { at->ip6, r6.subnet.len },
         .gateway4 = default_route && ip_is_set(&at->ip4) ? r4.gateway : (struct ip){ 0 },
         .gateway6 = default_route && ip_is_set(&at->ip6) ? r6.gateway : (struct ip){ 0 },
-        .mtu = (int)n->config->mtu,
+        .mtu = mtu_of(n),
         .mode = mem_strdup(n->config->mode),
         .apart = n->config->no_icc,
     };

@@ -33,6 +33,8 @@ static inline void own_drop_usernet(struct usernet *u)
 
 /* Whether networks need one: not for root. */
 bool usernet_needed(void);
+/* Of its bridges and what is on them: as pasta makes its own device. */
+enum { USERNET_MTU = 65520 };
 /**
  * usernet_open - the user's namespaces; made when they are not there.
  * @run: the run-time folder.

@@ -52,6 +52,32 @@ seen() { u logs "$1" 2>&1 | grep -qF "$2"; }
     expect 0 "1 packets received"
 }
 
+@test "packets are as large as pasta takes them, unless the network says otherwise" {
+    run u run --rm --network back busybox sh -c 'cat /sys/class/net/eth0/mtu && wget -qO /dev/null http://203.0.113.7:8000/busybox.tar && echo whole'
+    expect 0 $'=65520\nwhole'
+    # pasta knows of no fragments: of a datagram in two it sent the first
+    outside timeout 20 python3 -c '
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("203.0.113.7", 8003))
+data, peer = s.recvfrom(65535)
+s.sendto(data, peer)' </dev/null >/dev/null 2>&1 3>&- 4>&- &
+    hears() { [[ $(outside ss -Hlun 'sport = 8003') ]]; }
+    wait_until 10 hears
+    u run -d --name asker --network back busybox sleep 1000 >/dev/null
+    run nsenter --target "$(u inspect --format '{{.State.Pid}}' asker)" --net python3 -c '
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(5)
+s.sendto(bytes(20000), ("203.0.113.7", 8003))
+print(len(s.recv(65535)))'
+    expect 0 =20000
+    u network create --opt mtu=1400 small >/dev/null
+    run u run --rm --network small busybox sh -c 'cat /sys/class/net/eth0/mtu && wget -qO /dev/null http://203.0.113.7:8000/busybox.tar && echo whole'
+    expect 0 $'=1400\nwhole'
+    u network rm small >/dev/null
+}
+
 @test "a server that takes its time is reached as well as one that answers at once" {
     # pasta of Debian 12 then sends a segment without any flag, which no connection is known for: nobody may answer it
     outside timeout 20 python3 -c '
