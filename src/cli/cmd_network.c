@@ -23,8 +23,8 @@ struct network_opts {
     struct network_options create;
     struct opt_bool ipv4;
     struct strv filter, ipam_opt, alias, dns_add, dns_drop, link, link_local_ip, driver_opt;
-    const char *format, *ip, *ip6, *mac, *interface, *scope, *config_from;
-    bool config_only, ingress, quiet, force, all, no_trunc, attachable, verbose, no_heading, dry_run, latest, no_trash;
+    const char *format, *ip, *ip6, *mac, *interface, *scope;
+    bool ingress, quiet, force, all, no_trunc, attachable, verbose, no_heading, dry_run, latest, no_trash;
     struct opt_i64 time, gw_priority;
 };
 
@@ -57,9 +57,9 @@ static const struct opt create_options[] = {
     OPT_FLAG(0, "ignore", T, create.ignore, "One of that name that is there already is fine"),
     OPT_FLAG(0, "attachable", T, attachable, "As every network of husk's is"),
     OPT_STR(0, "scope", T, scope, "SCOPE", "local, as every network of husk's is"),
+    OPT_FLAG(0, "config-only", T, create.config_only, "No network, but what others are made of with --config-from"),
+    OPT_STR(0, "config-from", T, create.config_from, "NETWORK", "Make it of one that was made with --config-only"),
     OPT_GROUP("Refused"),
-    OPT_STR(0, "config-from", T, config_from, "NETWORK", "Refused: say what it is to be like"),
-    OPT_FLAG(0, "config-only", T, config_only, "Refused: a network is for containers"),
     OPT_FLAG(0, "ingress", T, ingress, "Refused: it is for swarms"),
     OPT_STRS(0, "ipam-opt", T, ipam_opt, "KEY=VALUE", "Refused: addresses have --subnet, --ip-range and --aux-address"),
     OPT_END,
@@ -132,11 +132,6 @@ static const struct opt policy_ls_options[] = {
 
 static fallible check_refused(const struct network_opts *o)
 {
-    if (o->config_from || o->config_only)
-        return err_new(ERR_UNSUPPORTED,
-                       "--config-%s: there are no networks that are only a configuration: say --subnet, --opt and so "
-                       "on when one is made",
-                       o->config_from ? "from" : "only");
     if (o->ingress || (o->scope && !str_eq(o->scope, "local")))
         return err_new(ERR_UNSUPPORTED,
                        "--%s: networks are of one host, and published ports lead to its containers: "
@@ -375,7 +370,7 @@ static fallible rm_run(const void *opts_, struct args args)
 static fallible prune_one(struct engine *e, struct network *n, const struct network_pruning *p, struct strv *ret)
 {
     bool used = true, wanted = true;
-    if (str_eq(n->row.name, NETWORK_DEFAULT))
+    if (str_eq(n->row.name, NETWORK_DEFAULT) || n->config->config_only) /* no container will ever be on that */
         return NULL;
     TRY(is_used_but(e, n, p->without, &used));
     TRY(passes(e, n, p->filters, &wanted));

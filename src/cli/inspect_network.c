@@ -40,6 +40,50 @@ static json_t *ipam_doc(const struct network_config *c)
     return json_pack("{s:s, s:{}, s:o}", "Driver", "default", "Options", "Config", list);
 }
 
+static bool is_within(const char *subnet, const char *address)
+{
+    struct prefix p = { .len = -1 };
+    struct ip ip = { 0 };
+    err *e = prefix_parse(subnet, &p);
+    if (!e)
+        e = ip_parse(address, &ip);
+    bool within = !e && prefix_has(&p, &ip);
+    err_free(e);
+    return within;
+}
+
+/* What a configuration alone says of addresses. */
+static json_t *ipam_of_words(const struct strv *words)
+{
+    json_t *list = json_array(), *s;
+    size_t at;
+    for (size_t i = 0; i < words->n; i++)
+        if (str_starts(words->items[i], "subnet="))
+            (void)json_array_append_new(list, json_pack("{s:s}", "Subnet", words->items[i] + strlen("subnet=")));
+    for (size_t i = 0; i < words->n; i++) {
+        const char *gateway = words->items[i] + strlen("gateway=");
+        json_array_foreach (list, at, s)
+            if (str_starts(words->items[i], "gateway=") &&
+                is_within(json_string_value(json_object_get(s, "Subnet")), gateway))
+                put(s, "Gateway", json_string(gateway));
+    }
+    return json_pack("{s:s, s:{}, s:o}", "Driver", "default", "Options", "Config", list);
+}
+
+static json_t *options_of_words(const struct strv *words)
+{
+    json_t *o = json_object();
+    for (size_t i = 0; i < words->n; i++) {
+        const char *key = words->items[i] + strlen("opt="), *equals = strchr(words->items[i], '=');
+        equals = equals ? strchr(equals + 1, '=') : NULL;
+        if (!str_starts(words->items[i], "opt=") || !equals)
+            continue;
+        own_mem char *name = mem_strndup(key, (size_t)(equals - key));
+        put(o, name, json_string(equals + 1));
+    }
+    return o;
+}
+
 static json_t *prefix_doc(const struct prefix *p)
 {
     char text[PREFIX_TEXT];
@@ -75,6 +119,14 @@ static fallible members_doc(struct engine *e, const struct network *n, json_t **
     return NULL;
 }
 
+static bool has_ipv4(const struct network_config *c)
+{
+    bool has = !c->subnets_n;
+    for (size_t i = 0; i < c->subnets_n; i++)
+        has |= !strchr(c->subnets[i].subnet, ':');
+    return has;
+}
+
 fallible inspect_network(struct engine *e, const struct network *n, json_t **ret)
 {
     const struct network_config *c = n->config;
@@ -87,13 +139,13 @@ fallible inspect_network(struct engine *e, const struct network *n, json_t **ret
         network_lacks(&obstacles);
     json_t *o =
         json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:b}", "Name", n->row.name, "Id", n->row.id, "Created",
-                  format_time_ns(n->row.created_ns, when), "Scope", "local", "Driver", n->row.driver, "EnableIPv4", 1,
-                  "EnableIPv6", c->ipv6, "Internal", c->internal, "Attachable", 0, "Ingress", 0);
-    put(o, "IPAM", ipam_doc(c));
-    put(o, "ConfigFrom", json_pack("{s:s}", "Network", ""));
-    put(o, "ConfigOnly", json_false());
+                  format_time_ns(n->row.created_ns, when), "Scope", "local", "Driver", n->row.driver, "EnableIPv4",
+                  has_ipv4(c), "EnableIPv6", c->ipv6, "Internal", c->internal, "Attachable", 0, "Ingress", 0);
+    put(o, "IPAM", c->config_only ? ipam_of_words(&c->words) : ipam_doc(c));
+    put(o, "ConfigFrom", json_pack("{s:s}", "Network", c->config_from ? c->config_from : ""));
+    put(o, "ConfigOnly", json_boolean(c->config_only));
     put(o, "Containers", take(members));
-    put(o, "Options", map_doc(&c->options));
+    put(o, "Options", c->config_only ? options_of_words(&c->words) : map_doc(&c->options));
     put(o, "Labels", map_doc(&c->labels));
     put(o, "NetworkInterface", json_string(c->link ? c->link : ""));
     put(o, "Isolated", json_boolean(!c->no_isolate));

@@ -51,6 +51,9 @@ struct network_config {
     struct strv dns;               /* name servers beyond the network's own */
     struct strv routes;            /* "DESTINATION,GATEWAY[,METRIC]" */
     struct strmap labels, options; /* options: as given with --opt, for inspect */
+    bool config_only;              /* no network, but what others are made of: network_template.h */
+    struct strv words;             /* that */
+    char *config_from;             /* the name of the one that it was made of, or NULL */
 };
 extern const struct bind_type network_config_type;
 
@@ -65,7 +68,8 @@ OWN_TYPE(network, struct network *, network_free)
 struct network_options {
     const char *driver, *interface_name, *ipam_driver, *policy;
     struct strv subnet, gateway, range, aux_address, opt, label, dns, route;
-    bool internal, ipv6, ipv4_off, disable_dns, ignore, flows;
+    const char *config_from;
+    bool internal, ipv6, ipv4_off, disable_dns, ignore, flows, config_only;
 };
 /**
  * network_create - make one; nothing of it is in the kernel yet.

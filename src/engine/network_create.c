@@ -7,6 +7,7 @@
 #include "engine/grammar.h"
 #include "engine/network_lease.h"
 #include "engine/network_parts.h"
+#include "engine/network_template.h"
 #include "engine/network_wish.h"
 #include "monitor/events.h"
 #include "network/connect.h"
@@ -413,13 +414,17 @@ static fallible set_subnets(struct engine *e, const struct network_options *o, c
 /* ---- making -------------------------------------------------------------------------------------------------------
  */
 
+static const char *const drivers[] = { "bridge", "macvlan", "ipvlan" };
+
 static fallible check_driver(const char *driver)
 {
-    static const char *const known[] = { "bridge", "macvlan", "ipvlan" };
-    for (size_t i = 0; i < ARRAY_SIZE(known); i++)
-        if (str_eq(driver, known[i]))
+    for (size_t i = 0; i < ARRAY_SIZE(drivers); i++)
+        if (str_eq(driver, drivers[i]))
             return NULL;
-    return err_new(ERR_UNSUPPORTED, "--driver: '%s' is not one of bridge, macvlan, ipvlan", driver);
+    return err_new(ERR_UNSUPPORTED, "--driver: '%s' is not one of bridge, macvlan, ipvlan%s", driver,
+                   str_eq(driver, "host") || str_eq(driver, "none") || str_eq(driver, "null")
+                       ? ": 'host' and 'none' are there without being made"
+                       : "");
 }
 
 static fallible check_name(const char *name)
@@ -541,27 +546,12 @@ static fallible look_at_link(struct engine *e, const char *driver, struct networ
     return NULL;
 }
 
-fallible network_create(struct engine *e, const char *name, const struct network_options *o, struct network **ret)
+static fallible add_row(struct engine *e, const char *id, const char *name, const char *driver, struct network *n)
 {
-    own(network) struct network *n = mem_zalloc(sizeof *n);
-    const char *driver = o->driver && *o->driver ? o->driver : "bridge";
     struct timespec now = { 0 };
     struct db *db;
-    char id[65];
-    TRY(check_name(name));
-    TRY(check_driver(driver));
     TRY(engine_db(e, &db));
-    random_hex(id, 32);
     (void)clock_gettime(CLOCK_REALTIME, &now);
-    n->config = mem_zalloc(sizeof *n->config);
-    TRY(read_options(o, driver, n->config));
-    const bool named = n->config->link != NULL;
-    TRY(set_link(driver, id, name, n->config));
-    if (driver_has_bridge(driver))
-        TRY(bridge_is_free(e, n->config->link));
-    if (named)
-        TRY(look_at_link(e, driver, n->config));
-    TRY(set_subnets(e, o, driver, id, n->config));
     n->row = (struct db_network){
         .id = mem_strdup(id),
         .name = mem_strdup(name),
@@ -571,8 +561,105 @@ fallible network_create(struct engine *e, const char *name, const struct network
     };
     TRY(db_network_add(db, &n->row));
     event_say(e->run, "network", "create", n->row.id, "name", name, "type", driver, NULL);
+    return NULL;
+}
+
+static fallible create(struct engine *e, const char *name, const struct network_options *o, struct network **ret)
+{
+    own(network) struct network *n = mem_zalloc(sizeof *n);
+    const char *driver = o->driver && *o->driver ? o->driver : "bridge";
+    char id[65];
+    TRY(check_name(name));
+    TRY(check_driver(driver));
+    if (!driver_has_bridge(driver) && usernet_needed())
+        return err_new(ERR_UNSUPPORTED,
+                       "--driver %s: the host's devices are root's, and an ordinary user's networks have pasta's "
+                       "device alone, which leads to no neighbours: make a bridge",
+                       driver);
+    random_hex(id, 32);
+    n->config = mem_zalloc(sizeof *n->config);
+    TRY(read_options(o, driver, n->config));
+    const bool named = n->config->link != NULL;
+    TRY(set_link(driver, id, name, n->config));
+    if (driver_has_bridge(driver))
+        TRY(bridge_is_free(e, n->config->link));
+    if (named)
+        TRY(look_at_link(e, driver, n->config));
+    TRY(set_subnets(e, o, driver, id, n->config));
+    n->config->config_from = mem_strdup(o->config_from);
+    TRY(add_row(e, id, name, driver, n));
     *ret = take(n);
     return NULL;
+}
+
+/* Good for one driver at least: which, is said when a network is made of it. */
+static fallible check_template(const struct network_options *o)
+{
+    err *first = NULL;
+    for (size_t i = 0; i < ARRAY_SIZE(drivers); i++) {
+        struct network_config *c = mem_zalloc(sizeof *c);
+        err *e = o->driver && !str_eq(o->driver, drivers[i]) ? err_new(ERR_INVALID, "another driver")
+                                                             : read_options(o, drivers[i], c);
+        for (size_t j = 0; !e && j < o->subnet.n; j++)
+            e = given_subnet(NULL, -1, o->subnet.items[j], false, c);
+        if (!e)
+            e = set_gateways(o, drivers[i], -1, c);
+        for (size_t j = 0; !e && j < o->range.n; j++)
+            e = err_wrap(set_range(o->range.items[j], c), "--ip-range");
+        if (!e)
+            e = set_others(o, c);
+        bind_free(&network_config_type, c);
+        if (!e) {
+            err_free(first);
+            return NULL;
+        }
+        if (!first && !(o->driver && !str_eq(o->driver, drivers[i])))
+            first = e;
+        else
+            err_free(e);
+    }
+    return first;
+}
+
+static fallible create_template(struct engine *e, const char *name, const struct network_options *o,
+                                struct network **ret)
+{
+    own(network) struct network *n = mem_zalloc(sizeof *n);
+    char id[65];
+    TRY(check_name(name));
+    if (o->driver)
+        TRY(check_driver(o->driver));
+    TRY(check_template(o));
+    random_hex(id, 32);
+    n->config = mem_zalloc(sizeof *n->config);
+    n->config->config_only = true;
+    network_template_write(o, &n->config->words);
+    for (size_t i = 0; i < o->label.n; i++)
+        TRY_AS(grammar_label(o->label.items[i], &n->config->labels), "--label");
+    TRY(add_row(e, id, name, NETWORK_TEMPLATE_DRIVER, n));
+    *ret = take(n);
+    return NULL;
+}
+
+fallible network_create(struct engine *e, const char *name, const struct network_options *o, struct network **ret)
+{
+    own(network) struct network *from = NULL;
+    struct network_options all;
+    if (o->config_only && o->config_from)
+        return err_new(ERR_INVALID, "--config-only and --config-from exclude each other");
+    if (o->config_only)
+        return create_template(e, name, o, ret);
+    if (!o->config_from)
+        return create(e, name, o, ret);
+    TRY_AS(network_find(e, o->config_from, &from), "--config-from");
+    if (!from->config->config_only)
+        return err_new(ERR_INVALID, "--config-from: '%s' is a network itself: say one that was made with --config-only",
+                       from->row.name);
+    TRY(network_template_read(&from->config->words, o, &all));
+    all.config_from = from->row.name;
+    err *failed = create(e, name, &all, ret);
+    network_template_clear(&all);
+    return failed;
 }
 
 fallible network_set_dns(struct engine *e, struct network *n, const struct strv *add, const struct strv *drop)

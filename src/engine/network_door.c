@@ -193,7 +193,12 @@ static fallible publish_one(struct container *c, const struct network_plan *plan
             continue;
         const struct ip *to = (v6 && ip_is_set(&p->ip6)) || !ip_is_set(&p->ip4) ? &p->ip6 : &p->ip4;
         set_target(&target, to, p->container);
-        return usernet_publish(c->engine->usernet, c->row.id, fd, &target);
+        err *e = usernet_publish(c->engine->usernet, c->row.id, fd, &target);
+        if (!err_is(e, ERR_CONFLICT))
+            return e;
+        err_free(e);
+        return err_new(ERR_CONFLICT, "port %u/%s of the host is taken by another that was started in the same moment",
+                       p->host, proto_word(p->proto));
     }
     return NULL;
 }

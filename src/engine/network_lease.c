@@ -264,6 +264,11 @@ fallible network_mac_is_free(struct engine *e, const struct network *n, const st
 
 fallible network_lease(struct engine *e, const struct network *n, struct db_endpoint *at)
 {
+    if (n->config->config_only)
+        return err_new(ERR_INVALID,
+                       "network '%s' is only a configuration: make a network of it first: husk network create "
+                       "--config-from %s NAME",
+                       n->row.name, n->row.name);
     struct network_range r4, r6;
     struct ip want4;
     struct db *db;

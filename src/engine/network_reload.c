@@ -408,6 +408,22 @@ static fallible forget_network(struct engine *e, struct network *n)
     return network_flows_reset(e, n);
 }
 
+/* A configuration that a network was made of. */
+static fallible must_not_be_a_template(struct engine *e, const struct network *n)
+{
+    struct network_list l = { 0 };
+    err *failed = NULL;
+    if (!n->config->config_only)
+        return NULL;
+    TRY(network_list(e, &l));
+    for (size_t i = 0; i < l.n && !failed; i++)
+        if (str_eq(l.items[i]->config->config_from, n->row.name))
+            failed = err_new(ERR_CONFLICT, "network '%s' was made of the configuration '%s': remove that first",
+                             l.items[i]->row.name, n->row.name);
+    network_list_clear(&l);
+    return failed;
+}
+
 static fallible must_be_unused(struct engine *e, const struct network *n)
 {
     own(db_endpoints) struct db_endpoints l = { 0 };
@@ -415,6 +431,7 @@ static fallible must_be_unused(struct engine *e, const struct network *n)
     struct db_container row;
     TRY(engine_db(e, &db));
     TRY(db_endpoint_list(db, NULL, n->row.id, &l));
+    TRY(must_not_be_a_template(e, n));
     for (size_t i = 0; i < l.n; i++) {
         if (db_container_find(db, l.items[i].container, &row))
             continue;
@@ -443,7 +460,7 @@ static fallible disconnect_all(struct engine *e, struct network *n)
 
 fallible network_removal(struct engine *e, struct network *n, bool force)
 {
-    return force ? NULL : must_be_unused(e, n);
+    return force ? must_not_be_a_template(e, n) : must_be_unused(e, n);
 }
 
 /* On a full disk it is deleted. */
@@ -467,8 +484,10 @@ fallible network_remove(struct engine *e, struct network *n, bool force, struct 
         TRY(disconnect_all(e, n));
     else
         TRY(must_be_unused(e, n));
-    bool there;
-    TRY(is_there(e, &there));
+    TRY(must_not_be_a_template(e, n));
+    bool there = false;
+    if (!n->config->config_only)
+        TRY(is_there(e, &there));
     if (there)
         forget_names(e, n);
     fault_here(FAULT_NAMES_GONE);

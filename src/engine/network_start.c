@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "engine/network_door.h"
@@ -319,6 +321,38 @@ fallible network_prepare_link(struct engine *e, struct db_endpoint *at, const ch
     return prepare_link(e, at, rate, PREPARE_MAKE, ret);
 }
 
+/* Somebody has its lock: it is being started, or stopped. */
+static bool is_busy(const struct engine *e, const char *id)
+{
+    own_mem char *path = mem_printf("%s/containers/%s", e->root, id);
+    own_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+}
+
+/* A container has the port; busy: it has taken it and is not published yet. */
+static err *held_by(struct container *c, const struct db_port *p, const struct db_ports *all, bool busy)
+{
+    for (size_t i = 0; i < all->n; i++) {
+        const struct db_port *o = &all->items[i];
+        struct db_container row;
+        bool same =
+            !str_eq(o->container, c->row.id) && (!*o->host_ip || !*p->host_ip || str_eq(o->host_ip, p->host_ip));
+        if (!same || (busy ? o->host_port != p->want_port || !is_busy(c->engine, o->container)
+                           : !network_is_published(c->engine, o->container)))
+            continue;
+        err *e = db_container_find(c->engine->db, o->container, &row);
+        if (e) {
+            err_ignore(e, "it was removed meanwhile");
+            continue;
+        }
+        e = err_new(ERR_CONFLICT, "port %lld/%s of the host is taken by container '%s'%s", (long long)p->want_port,
+                    p->proto, row.name, busy ? ", which is just being started" : "");
+        db_container_clear(&row);
+        return e;
+    }
+    return NULL;
+}
+
 fallible network_port_holder(struct container *c, const struct db_port *p, err *take_taken)
 {
     own(db_ports) struct db_ports all = { 0 };
@@ -327,20 +361,13 @@ fallible network_port_holder(struct container *c, const struct db_port *p, err *
     if (!e)
         e = db_port_find(db, p->proto, p->want_port, &all);
     err_ignore(e, "the port is taken all the same, or it is held by a socket");
-    for (size_t i = 0; i < all.n; i++) {
-        const struct db_port *o = &all.items[i];
-        struct db_container row;
-        bool same =
-            !str_eq(o->container, c->row.id) && (!*o->host_ip || !*p->host_ip || str_eq(o->host_ip, p->host_ip));
-        if (!same || !network_is_published(c->engine, o->container) || (e = db_container_find(db, o->container, &row)))
-            continue;
-        err_free(take_taken);
-        take_taken = err_new(ERR_CONFLICT, "port %lld/%s of the host is taken by container '%s'",
-                             (long long)p->want_port, p->proto, row.name);
-        db_container_clear(&row);
-        break;
-    }
-    return take_taken;
+    e = held_by(c, p, &all, false);
+    if (!e && take_taken)
+        e = held_by(c, p, &all, true);
+    if (!e)
+        return take_taken;
+    err_free(take_taken);
+    return e;
 }
 
 static fallible prepare_port(struct container *c, struct db_port *p, const struct network_link *to, enum prepare how,

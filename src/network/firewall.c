@@ -259,17 +259,25 @@ static err *look_for_drop(void *ctx, int family, const char *table, const char *
         const char *word;
     } words[] = { { NFPROTO_INET, "inet" }, { NFPROTO_IPV4, "ip" }, { NFPROTO_IPV6, "ip6" } };
     struct str *out = ctx;
-    if (hook != NF_INET_FORWARD || policy != NF_DROP)
+    if ((hook != NF_INET_FORWARD && hook != NF_INET_LOCAL_IN) || policy != NF_DROP)
         return NULL;
-    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-        if (words[i].family == family)
-            str_printf(
-                out,
-                "%sthe chain '%s' of the firewall's table '%s %s' drops what it does not know, so it must accept "
-                "what goes to and from husk's bridges: nft insert rule %s %s %s iifname BRIDGE accept, and the same "
-                "with oifname",
-                out->len ? "\n" : "", chain, words[i].word, table, words[i].word, table,
-                str_eq(chain, "FORWARD") ? "DOCKER-USER" : chain);
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+        if (words[i].family != family)
+            continue;
+        str_printf(out,
+                   "%sthe chain '%s' of the firewall's table '%s %s' drops what it does not know, so it must accept ",
+                   out->len ? "\n" : "", chain, words[i].word, table);
+        if (hook == NF_INET_FORWARD)
+            str_printf(out,
+                       "what goes to and from husk's bridges: nft insert rule %s %s %s iifname BRIDGE accept, and the "
+                       "same with oifname",
+                       words[i].word, table, chain);
+        else
+            str_printf(out,
+                       "what containers ask of names: nft insert rule %s %s %s iifname BRIDGE meta l4proto { tcp, udp "
+                       "} th dport 53 accept",
+                       words[i].word, table, chain);
+    }
     return NULL;
 }
 

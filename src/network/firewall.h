@@ -154,7 +154,8 @@ fallible firewall_replace(int dir_fd, const struct firewall_part *part);
  * whoever is waited for keeps it until nobody waits. */
 fallible firewall_withdraw(int dir_fd, int *ret_sock);
 
-/* Foreign chains in the way of forwarded packets, as a sentence each with a cure; "" when there are none. */
+/* Foreign chains in the way of forwarded packets, or of questions for names, as a sentence each with a cure; "" when
+ * there are none. */
 fallible firewall_obstacles(int sock, struct str *ret);
 
 /* The shell commands that do the same. */

@@ -308,7 +308,7 @@ END
     expect 0 "the chain 'FORWARD' of the firewall's table 'ip filter' drops what it does not know"
     wait_until 10 listens web 80
     nobody 192.0.2.1 8080 outside
-    husk network inspect nn | jq -e '.[0].Obstacles | contains("DOCKER-USER")'
+    husk network inspect nn | jq -e '.[0].Obstacles | contains("nft insert rule ip filter FORWARD iifname BRIDGE accept")'
     [[ $(nft list table ip filter) == "$before" ]]
     nft delete table ip filter
     run ask 192.0.2.1 8080 outside

@@ -69,3 +69,67 @@ E
     network create --ipv4=false yy | 1 | say --ipam-driver none
 E
 }
+
+@test "what the host's firewall drops of names is said with its cure, which cures it" {
+    local form='{{.Obstacles}}'
+    nft -f - <<'N'
+table inet theirs {
+    chain input { type filter hook input priority 0; policy drop; iif lo accept; ct state established,related accept; }
+}
+N
+    husk network create --subnet 10.66.0.0/24 --interface-name own0 own
+    run husk run -d --name one --network own busybox sleep 100
+    [[ $output == *"the chain 'input' of the firewall's table 'inet theirs' drops what it does not know, so it must accept what containers ask of names: nft insert rule inet theirs input iifname BRIDGE meta l4proto { tcp, udp } th dport 53 accept"* ]]
+    run husk network inspect own --format "$form"
+    [[ $output == *"th dport 53 accept"* ]]
+    run ! nsenter --target "$(husk inspect --format '{{.State.Pid}}' one)" --net dig +tries=1 +time=1 @10.66.0.1 one
+    nft insert rule inet theirs input iifname own0 meta l4proto '{' tcp, udp '}' th dport 53 accept
+    run -0 nsenter --target "$(husk inspect --format '{{.State.Pid}}' one)" --net dig +tries=2 +time=3 +short @10.66.0.1 one
+    [[ $output == "$(ip_of one own)" ]]
+    nft delete table inet theirs
+}
+
+@test "--config-only: no network, but what others are made of, and it stays as long as there is one" {
+    check_table <<'E'
+    network create --config-only --subnet 10.5.0.0/24 --gateway 10.5.0.9 --label a=b -o mtu=1400 conf | 0 |
+    network create --config-only --subnet 10.5.0.0/2x bad | 1 | --subnet
+    network create --config-only --subnet 10.5.0.0/24 --gateway 10.6.0.1 bad | 1 | is in no subnet of the network
+    network create --config-only -o bogus=1 bad | 1 | 'bogus' is not one of
+    network create --config-only -o mode=vepa macs | 0 |
+    network create --config-from macs bad | 1 | 'vepa' is no mode of the driver 'bridge'
+    network create --config-only --config-from conf bad | 1 | exclude each other
+    network create --config-from bridge bad | 1 | is a network itself
+    network create --config-from nope bad | 1 | no such network: 'nope'
+    network create --config-from conf --subnet 10.6.0.0/24 bad | 1 | leave out --subnet
+    network ls --filter driver=null --format {{.Name}} | 0 | ~^conf[[:space:]]macs$
+    run --rm --network conf busybox true | 125 | network 'conf' is only a configuration: make a network of it first
+    network create --config-from conf --label c=d made | 0 |
+    network create --config-from conf twice | 1 | clashes with network 'made'
+    network inspect conf --format '{{.ConfigOnly}} {{.Driver}} {{range .IPAM.Config}}{{.Subnet}} {{.Gateway}}{{end}} {{.Options.mtu}} {{.Labels.a}}' | 0 | =true null 10.5.0.0/24 10.5.0.9 1400 b
+    network inspect made --format '{{.ConfigOnly}} {{.ConfigFrom.Network}} {{.Driver}} {{range .IPAM.Config}}{{.Subnet}} {{.Gateway}}{{end}} {{.Labels.a}}{{.Labels.c}}' | 0 | =false conf bridge 10.5.0.0/24 10.5.0.9 bd
+    run --rm --network made busybox ip link show eth0 | 0 | mtu 1400
+    network connect conf nope | 1 | no such container
+    network rm conf | 1 | network 'made' was made of the configuration 'conf': remove that first
+    network rm -f conf | 1 | network 'made' was made of the configuration 'conf'
+    network rm made conf | 0 |
+    network prune | 0 | !macs
+    network rm macs | 0 |
+E
+}
+
+@test "an ordinary user's macvlan, which would lead nowhere, is refused" {
+    as_user load_busybox >/dev/null
+    run as_user husk network create -d macvlan -o parent=out0 --subnet 192.0.2.0/24 mac
+    [[ $status -eq 1 && $output == *"--driver macvlan: the host's devices are root's"*"make a bridge"* ]]
+}
+
+@test "of two that want one port at once, the second hears which container has it" {
+    local i named=0
+    for i in 1 2 3 4 5 6; do
+        husk run -d --name "at$i" -p 7777:80 busybox sleep 100 >"$T/tmp/at$i" 2>&1 3>&- &
+    done
+    wait
+    [[ $(grep -lE '^[0-9a-f]{64}$' "$T"/tmp/at? | wc -l) -eq 1 ]]
+    [[ $(grep -l 'port 7777/tcp of the host is taken' "$T"/tmp/at? | wc -l) -eq 5 ]] || { cat "$T"/tmp/at?; return 1; }
+    ! grep -h "taken by" "$T"/tmp/at? | grep -v "by container 'at[1-6]'"
+}

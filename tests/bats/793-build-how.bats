@@ -52,6 +52,18 @@ D
     [[ $(http_proxy=http://p.test file husk $'FROM busybox\nRUN echo "<$http_proxy> " >/out' --net none) == "<> " ]]
 }
 
+@test "build --dns none: RUN has the image's own resolv.conf, and what it writes there is the image's" {
+    local h
+    printf 'FROM busybox\nRUN echo "nameserver 192.0.2.77" >/etc/resolv.conf\nRUN cat /etc/resolv.conf >/out\n' >"$T/c/Dns"
+    for h in $WHO; do
+        "$h" build -q --network none --dns none -t dns:1 -f "$T/c/Dns" "$T/c"
+        [[ $("$h" run --rm --network none dns:1 cat /out) == "nameserver 192.0.2.77" ]]
+        [[ $("$h" run --rm --network none --dns none dns:1 cat /etc/resolv.conf) == "nameserver 192.0.2.77" ]]
+        run "$h" build -q --network none --dns none --dns 192.0.2.1 -t dns:2 -f "$T/c/Dns" "$T/c"
+        [[ $status -ne 0 && $output == *"--dns none leaves the image's /etc/resolv.conf as it is"* ]]
+    done
+}
+
 @test "build --stdin: RUN reads our standard input" {
     local h
     printf 'FROM busybox\nRUN cat >/out\n' >"$T/c/Stdin"
