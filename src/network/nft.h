@@ -90,6 +90,9 @@ void nft_rule_begin(struct nft *n, const char *chain);
 void nft_rule_end(struct nft *n);
 void nft_meta(struct nft *n, uint32_t key, uint32_t reg);
 void nft_payload(struct nft *n, uint32_t base, uint32_t offset, uint32_t len, uint32_t reg);
+/* The packet's bytes become the register's, an even number at an even place; checksum_at: of the same header, mended.
+ */
+void nft_payload_write(struct nft *n, uint32_t base, uint32_t offset, uint32_t len, uint32_t reg, uint32_t checksum_at);
 void nft_ct(struct nft *n, uint32_t key, uint32_t reg);
 void nft_transparent(struct nft *n, uint32_t reg); /* one byte: 1 where the packet is for such a socket */
 enum nft_mark { NFT_MARK_OF_PACKET, NFT_MARK_OF_CONNECTION };

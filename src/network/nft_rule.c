@@ -55,6 +55,18 @@ void nft_payload(struct nft *n, uint32_t base, uint32_t offset, uint32_t len, ui
     close_expression(n, x);
 }
 
+void nft_payload_write(struct nft *n, uint32_t base, uint32_t offset, uint32_t len, uint32_t reg, uint32_t checksum_at)
+{
+    struct expression x = open_expression(n, "payload");
+    nft_add_number(n, NFTA_PAYLOAD_SREG, reg);
+    nft_add_number(n, NFTA_PAYLOAD_BASE, base);
+    nft_add_number(n, NFTA_PAYLOAD_OFFSET, offset);
+    nft_add_number(n, NFTA_PAYLOAD_LEN, len);
+    nft_add_number(n, NFTA_PAYLOAD_CSUM_TYPE, NFT_PAYLOAD_CSUM_INET);
+    nft_add_number(n, NFTA_PAYLOAD_CSUM_OFFSET, checksum_at);
+    close_expression(n, x);
+}
+
 void nft_ct(struct nft *n, uint32_t key, uint32_t reg)
 {
     struct expression x = open_expression(n, "ct");

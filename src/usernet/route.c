@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "usernet/usernet.h"
 
+#include <endian.h>
 #include <fcntl.h>
 #include <linux/fib_rules.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/rtnetlink.h>
+#include <netinet/in.h>
 
 #include "namespaces/namespaces.h"
 #include "network/nft.h"
@@ -43,18 +45,40 @@ static fallible add_local(int sock, int family)
     return netlink_ask(sock, &r, NULL, NULL);
 }
 
-enum { PRIORITY_MANGLE = -150, PRIORITY_FILTER = 0 };
+enum { PRIORITY_RAW = -300, PRIORITY_MANGLE = -150, PRIORITY_FILTER = 0 };
 
 /* Apart from the table of networks (`inet husk`), which goes and comes with them:
  *
  *   table inet husk-usernet {
  *       chain back { type filter hook prerouting priority mangle; socket transparent 1 meta mark set 0x68750000 }
- *       chain lost { type filter hook input priority filter; ct state invalid drop } }
+ *       chain lost { type filter hook input priority filter; ct state invalid drop }
+ *       chain told { type filter hook prerouting priority raw; tcp doff 5 tcp flags == rst tcp ackseq != 0
+ *                    tcp flags set rst | ack } }
  *
  * What comes for a transparent socket is marked. And what conntrack can't match with a connection is not translated to
  * a container's address: it comes for us, who know nothing of the connection, and our reset would end it. pasta of
- * Debian 12 sends such segments, with no flag at all, when the other side takes a few milliseconds to answer.
+ * Debian 12 sends such segments, with no flag at all, when the other side takes a few milliseconds to answer. It also
+ * says that a connection is refused by a reset which acknowledges the other's number without the flag that says so: a
+ * program that connects would not hear it (RFC 9293, 3.10.7.3), and wait two minutes. Other resets without that flag
+ * have no such number.
  */
+static void add_told(struct nft *n)
+{
+    const uint8_t tcp = IPPROTO_TCP, reset[2] = { 0x50, 0x04 }; /* five words of header, RST */
+    const uint32_t zero = 0, reset_ack = htobe32(0x50140000);
+    nft_add_chain(n, &(struct nft_chain){ "told", "filter", NF_INET_PRE_ROUTING, PRIORITY_RAW });
+    nft_rule_begin(n, "told");
+    nft_meta(n, NFT_META_L4PROTO, NFT_R0);
+    nft_compare(n, NFT_EQUAL, NFT_R0, &tcp, sizeof tcp);
+    nft_payload(n, NFT_PAYLOAD_TRANSPORT_HEADER, 12, sizeof reset, NFT_R0);
+    nft_compare(n, NFT_EQUAL, NFT_R0, reset, sizeof reset);
+    nft_payload(n, NFT_PAYLOAD_TRANSPORT_HEADER, 8, sizeof zero, NFT_R0);
+    nft_compare(n, NFT_UNEQUAL, NFT_R0, &zero, sizeof zero);
+    nft_number(n, NFT_R0, reset_ack);
+    nft_payload_write(n, NFT_PAYLOAD_TRANSPORT_HEADER, 12, sizeof reset, NFT_R0, 16);
+    nft_rule_end(n);
+}
+
 static fallible add_rules(void)
 {
     own(nft) struct nft n = { 0 };
@@ -76,6 +100,7 @@ static fallible add_rules(void)
     nft_compare(&n, NFT_UNEQUAL, NFT_R0, &(uint32_t){ 0 }, sizeof(uint32_t));
     nft_verdict(&n, NF_DROP);
     nft_rule_end(&n);
+    add_told(&n);
     return nft_commit(sock, &n);
 }
 

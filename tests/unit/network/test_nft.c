@@ -89,6 +89,10 @@ TEST(a_rule_of_each_expression_is_what_libnftnl_reads)
                     "[ lookup reg 9 set same4 0x1 ] [ masq ]");
 
     n = rule();
+    nft_payload_write(&n, NFT_PAYLOAD_TRANSPORT_HEADER, 12, 2, NFT_R0, 16);
+    expect_rule(&n, "[ payload write reg 8 => 2b @ transport header + 12 csum_type 1 csum_off 16 csum_flags 0x0 ]");
+
+    n = rule();
     nft_ct(&n, NFT_CT_STATE, NFT_R0);
     nft_bits(&n, NFT_R0, 1 << (IP_CT_ESTABLISHED + 1));
     nft_compare(&n, NFT_UNEQUAL, NFT_R0, &(uint32_t){ 0 }, 4);
