@@ -285,9 +285,13 @@ static void print_help(FILE *out, const char *program, const struct command *c)
 static void print_program_help(FILE *out, const char *program, const char *summary,
                                const struct command *const *commands)
 {
-    fprintf(out, "Usage: %s COMMAND [OPTIONS] [ARGUMENTS]\n\n%s\n\nCommands:\n", program, summary);
+    fprintf(out, "Usage: %s COMMAND [OPTIONS] [ARGUMENTS]\n\n%s\n", program, summary);
+    if (!commands[0]->heading)
+        fprintf(out, "\nCommands:\n");
     for (size_t i = 0; commands[i]; i++)
-        if (!commands[i]->hidden)
+        if (commands[i]->heading)
+            fprintf(out, "\n%s:\n", commands[i]->heading);
+        else if (!commands[i]->hidden)
             fprintf(out, "  %-14s%s\n", commands[i]->name, commands[i]->summary);
     fprintf(out, "\n'%s COMMAND --help' says more.\n", program);
 }
@@ -316,7 +320,7 @@ static void introspect(FILE *out, const struct command *const *commands)
     fputc('[', out);
     for (size_t i = 0; commands[i]; i++) {
         const struct command *c = commands[i];
-        if (c->elsewhere)
+        if (c->elsewhere || c->heading)
             continue;
         fprintf(out, "%s{\"name\":", between);
         between = ",\n";
@@ -388,7 +392,7 @@ static int run_command(const char *program, const struct command *c, int argc, c
 static const struct command *find_command(const struct command *const *commands, const char *name)
 {
     for (size_t i = 0; commands[i]; i++)
-        if (strcmp(commands[i]->name, name) == 0)
+        if (!commands[i]->heading && strcmp(commands[i]->name, name) == 0)
             return commands[i];
     return NULL;
 }

@@ -89,9 +89,13 @@ struct command {
     int fail_exit;         /* exit status of an error with no status of its own: 1, or docker's 125 for run */
     bool hidden;           /* husk's own plumbing: not in the list of commands */
     const char *elsewhere; /* there is no such command: what to use instead, one sentence; goes with hidden */
+    const char *heading;   /* no command: the title of those that follow it in the list; see COMMAND_HEADING() */
     const struct command *const *sub; /* sub-commands, NULL-terminated; then run is NULL */
     err *(*run)(const void *opts, struct args args);
 };
+
+/* A row of the list of commands. Nobody can name it. */
+#define COMMAND_HEADING(id, title) static const struct command id = { .name = "", .heading = title, .hidden = true }
 
 /**
  * opt_parse - fill a command's struct from argv.

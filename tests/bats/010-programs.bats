@@ -36,6 +36,7 @@ load helpers
                   | 125 | Usage: husk COMMAND
 --help            | 0   | Usage: husk COMMAND
 -h                | 0   | Usage: husk COMMAND
+""                | 125 | '' is not a command
 --version         | 0   | husk version
 rn                | 125 | 'rn' is not a command: did you mean 'run'?
 xyzzy             | 125 | 'xyzzy' is not a command
@@ -45,6 +46,15 @@ run               | 125 | needs
 image lss         | 125 | 'lss' is not a command: did you mean 'ls'?
 ps --format       | 1   | --format needs a value
 EOT
+}
+
+@test "the list of commands has sections; each command is in one of them, once" {
+    local listed
+    run "$HUSK" --help
+    expect 0 "Containers:"
+    [[ $output == *$'\n\nImages:\n  images '* && $output != *Commands:* ]]
+    listed=$(sed -n '/^Containers:$/,/^.husk COMMAND/s/^  \([a-z-]*\) .*/\1/p' <<<"$output" | sort)
+    [ "$listed" = "$("$HUSK" --introspect | jq -r '.[] | select(.hidden | not).name' | sort)" ]
 }
 
 @test "a full standard output is an error, not silence" {
