@@ -123,69 +123,94 @@ static fallible new_dir(struct copy_target *t, const char *path, uint32_t mode, 
     return t->groups_inherit ? copy_set_dir_mode(t, path, mode) : NULL; /* it inherits S_ISGID, too */
 }
 
+/* A path that is followed part by part. */
+struct way {
+    struct copy_target *t;
+    const char *path;
+    struct str done; /* how far it is, relative; links are behind us */
+    char *rest;      /* what is yet to come */
+    int links;
+    bool fresh, made; /* as in struct copy_place */
+};
+
+/* The next part, or NULL at the end; the caller frees. */
+static char *way_part(struct way *w)
+{
+    const char *next = w->rest + strspn(w->rest, "/");
+    size_t n = strcspn(next, "/");
+    if (n == 0)
+        return NULL;
+    char *part = mem_strndup(next, n), *after = mem_strdup(next + n);
+    free(w->rest);
+    w->rest = after;
+    return part;
+}
+
+static void way_back(struct way *w, size_t len)
+{
+    w->done.len = len;
+    w->done.text[len] = '\0';
+    w->fresh = !w->t->view;
+}
+
+static fallible way_link(struct way *w, const char *link, size_t before)
+{
+    if (++w->links > LINKS_MAX)
+        return err_new(ERR_INVALID, "'%s' leads through more than %d links", w->path, LINKS_MAX);
+    way_back(w, link[0] == '/' ? 0 : before);
+    char *joined = mem_printf("%s%s", link, w->rest);
+    free(w->rest);
+    w->rest = joined;
+    return NULL;
+}
+
+static fallible way_into(struct way *w, const char *part, const struct copy_owner *owner)
+{
+    struct copy_at at;
+    size_t before = w->done.len;
+    str_printf(&w->done, "%s%s", before ? "/" : "", part);
+    TRY(copy_look(w->t, w->done.text, w->fresh, &at));
+    own_mem char *link = at.link;
+    w->made = at.kind == COPY_NOTHING;
+    if (at.kind == COPY_LINK)
+        return way_link(w, link, before);
+    if (at.kind == COPY_FILE)
+        return err_new(ERR_INVALID, "'/%s' is no directory in the image", w->done.text);
+    if (at.kind == COPY_DIR && !at.in_upper)
+        TRY(copy_up_dir(w->t, w->done.text, &at.st));
+    if (w->made)
+        TRY(new_dir(w->t, w->done.text, 0755, owner));
+    w->fresh |= w->made;
+    if (!at.in_upper)
+        strv_add(&w->t->made, w->done.text);
+    return NULL;
+}
+
+static fallible way_follow(struct way *w, const struct copy_owner *owner)
+{
+    char *next;
+    while ((next = way_part(w))) {
+        own_mem char *part = next;
+        const char *slash = strrchr(w->done.text, '/');
+        if (str_eq(part, ".."))
+            way_back(w, slash ? (size_t)(slash - w->done.text) : 0);
+        else if (!str_eq(part, "."))
+            TRY(way_into(w, part, owner));
+    }
+    return NULL;
+}
+
 fallible copy_make_dirs(struct copy_target *t, const char *path, const struct copy_owner *owner, struct copy_place *ret)
 {
-    own_str struct str done = { 0 };
-    own_mem char *rest = mem_strdup(path);
-    bool fresh = !t->view;
-    int links = 0;
-    bool made = false;
-    str_add(&done, "");
-    for (;;) {
-        char *next = rest + strspn(rest, "/");
-        size_t n = strcspn(next, "/");
-        if (n == 0)
-            break;
-        own_mem char *part = mem_strndup(next, n);
-        own_mem char *after = mem_strdup(next + n);
-        size_t before = done.len;
-        if (str_eq(part, "..")) {
-            char *slash = done.text ? strrchr(done.text, '/') : NULL;
-            done.len = slash ? (size_t)(slash - done.text) : 0;
-            if (done.text)
-                done.text[done.len] = '\0';
-            fresh = !t->view;
-            free(rest);
-            rest = take(after);
-            continue;
-        }
-        if (str_eq(part, ".")) {
-            free(rest);
-            rest = take(after);
-            continue;
-        }
-        str_printf(&done, "%s%s", done.len ? "/" : "", part);
-        struct copy_at at;
-        TRY(copy_look(t, done.text, fresh, &at));
-        own_mem char *link = at.link;
-        made = false;
-        if (at.kind == COPY_LINK) {
-            if (++links > LINKS_MAX)
-                return err_new(ERR_INVALID, "'%s' leads through more than %d links", path, LINKS_MAX);
-            done.len = link[0] == '/' ? 0 : before;
-            done.text[done.len] = '\0';
-            char *joined = mem_printf("%s%s", link, after);
-            free(rest);
-            rest = joined;
-            fresh = !t->view;
-            continue;
-        }
-        if (at.kind == COPY_FILE)
-            return err_new(ERR_INVALID, "'/%s' is no directory in the image", done.text);
-        if (at.kind == COPY_DIR && !at.in_upper)
-            TRY(copy_up_dir(t, done.text, &at.st));
-        if (at.kind == COPY_NOTHING) {
-            TRY(new_dir(t, done.text, 0755, owner));
-            fresh = true;
-            made = true;
-        }
-        if (!at.in_upper)
-            strv_add(&t->made, done.text);
-        free(rest);
-        rest = take(after);
-    }
-    *ret = (struct copy_place){ .base = mem_strdup(done.len ? done.text : "."), .fresh = fresh, .made = made };
-    return NULL;
+    struct way w = { .t = t, .path = path, .rest = mem_strdup(path), .fresh = !t->view };
+    str_add(&w.done, "");
+    err *e = way_follow(&w, owner);
+    if (!e)
+        *ret =
+            (struct copy_place){ .base = mem_strdup(w.done.len ? w.done.text : "."), .fresh = w.fresh, .made = w.made };
+    str_free(&w.done);
+    free(w.rest);
+    return e;
 }
 
 fallible copy_make_dir(struct copy_target *t, const char *dest, const struct copy_owner *owner, bool *ret_made)

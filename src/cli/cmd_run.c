@@ -146,7 +146,8 @@ const struct command cmd_run = {
     .summary = "Make a container and run a command in it",
     .detail =
         "The network is the default bridge, root's or the user's own (which needs passt; without it there is only a\n"
-        "loopback), unless --network says otherwise. Exit status: the command's own; 125 when husk fails, 126 when the\n"
+        "loopback), unless --network says otherwise. Exit status: the command's own; 125 when husk fails, 126 when "
+        "the\n"
         "command cannot be run, 127 when it is not there.",
     .opts = run_options,
     .opts_size = sizeof(struct run_opts),

@@ -462,27 +462,19 @@ static fallible remove_old(struct engine *e, const char *name)
     return container_remove(old, &(struct remove_options){ .force = true });
 }
 
-fallible container_create(struct engine *e, const struct create_options *o, char *const *args, size_t args_n,
-                          struct container **ret)
+/* The image that is asked for, pulled where it has to be: none for a root that is there, and for what is like another
+ * container. With it, and with what may name images, the store is held. */
+static fallible find_image(struct engine *e, const struct create_options *o, const char *name, size_t args_n,
+                           struct image **ret, int *ret_store_lock)
 {
-    own(image) struct image *image = NULL;
-    own_fd int store_lock = -1, userns_lock = -1;
-    own_strv struct strv made = { 0 };
     own_mem char *platform = NULL;
-    char id[65];
-    if (o->pod || o->pod_id_file || (o->init_ctr && !o->member_of))
-        return pod_create_member(e, o, args, args_n, ret);
-    if (o->name)
-        TRY_AS(name_check(o->name), "--name");
-    if (o->replace && o->name)
-        TRY_AS(remove_old(e, o->name), "--replace");
     if ((o->arch || o->os || o->variant) && o->platform)
         return err_new(ERR_INVALID, "--platform and --os, --arch, --variant exclude each other");
     TRY_AS(platform_of_words(o->os, o->arch, o->variant, &platform), "--arch");
     if (o->platform)
         TRY_AS(platform_parse(o->platform, &platform), "--platform");
     if (!o->rootfs && !o->infra_of && (!o->clone_of || args_n)) {
-        struct image_wish wish = { .name = args[0],
+        struct image_wish wish = { .name = name,
                                    .platform = platform,
                                    .pull = o->pull,
                                    .policy = o->policy,
@@ -493,40 +485,62 @@ fallible container_create(struct engine *e, const struct create_options *o, char
                                    .tls_verify = o->tls_verify,
                                    .retry = o->retry,
                                    .retry_delay = o->retry_delay };
-        TRY(image_for_container(e, &wish, &image, &store_lock));
-        args++;
-        args_n--;
+        TRY(image_for_container(e, &wish, ret, ret_store_lock));
     }
-    if (store_lock < 0 && (o->mount.n || o->clone_of)) { /* of images, perhaps */
+    if (*ret_store_lock < 0 && (o->mount.n || o->clone_of)) { /* of images, perhaps */
         struct layout *l;
         TRY(engine_layout(e, &l));
-        TRY(layout_lock(l, LAYOUT_ADDING, &store_lock));
+        TRY(layout_lock(l, LAYOUT_ADDING, ret_store_lock));
     }
+    return NULL;
+}
+
+/* image and name: NULL for none. */
+static struct db_container new_row(const struct create_options *o, const struct image *image, const char *name)
+{
+    const struct db_container *other = o->clone_of ? &o->clone_of->row : NULL;
+    const struct pod *pod = o->infra_of ? o->infra_of : o->member_of;
+    char id[65];
     random_hex(id, 32);
-    struct db_container row = {
-        .id = mem_strdup(id),
-        .image = image ? mem_strdup(args[-1]) : NULL,
-        .image_id = image ? mem_strdup(image->id) : NULL,
-        .manifest = image ? mem_strdup(image->manifest_digest) : NULL,
-        .created_ns = now_ns(),
-        .pod = o->infra_of    ? mem_strdup(o->infra_of->row.id)
-               : o->member_of ? mem_strdup(o->member_of->row.id)
-                              : NULL,
-    };
     if (o->infra_of) {
         struct pod *made_for = (struct pod *)o->infra_of;
         made_for->row.infra = mem_strdup(id);
     }
-    if (o->clone_of) {
-        const struct db_container *other = &o->clone_of->row;
-        if (!row.pod)
-            row.pod = mem_strdup(other->pod);
-        if (!image) {
-            row.image = mem_strdup(other->image);
-            row.image_id = mem_strdup(other->image_id);
-            row.manifest = mem_strdup(other->manifest);
-        }
-    }
+    return (struct db_container){
+        .id = mem_strdup(id),
+        .image = image   ? mem_strdup(name)
+                 : other ? mem_strdup(other->image)
+                         : NULL,
+        .image_id = image   ? mem_strdup(image->id)
+                    : other ? mem_strdup(other->image_id)
+                            : NULL,
+        .manifest = image   ? mem_strdup(image->manifest_digest)
+                    : other ? mem_strdup(other->manifest)
+                            : NULL,
+        .created_ns = now_ns(),
+        .pod = pod     ? mem_strdup(pod->row.id)
+               : other ? mem_strdup(other->pod)
+                       : NULL,
+    };
+}
+
+fallible container_create(struct engine *e, const struct create_options *o, char *const *args, size_t args_n,
+                          struct container **ret)
+{
+    own(image) struct image *image = NULL;
+    own_fd int store_lock = -1, userns_lock = -1;
+    own_strv struct strv made = { 0 };
+    if (o->pod || o->pod_id_file || (o->init_ctr && !o->member_of))
+        return pod_create_member(e, o, args, args_n, ret);
+    if (o->name)
+        TRY_AS(name_check(o->name), "--name");
+    if (o->replace && o->name)
+        TRY_AS(remove_old(e, o->name), "--replace");
+    TRY(find_image(e, o, args_n ? *args : NULL, args_n, &image, &store_lock));
+    const char *name = image ? *args : NULL; /* and what follows it is the command */
+    struct db_container row = new_row(o, image, name);
+    args += image != NULL;
+    args_n -= image != NULL;
     own(container) struct container *c = container_new(e, &row);
     own(network_wishes) struct network_wishes networks = { 0 };
     TRY(configure(c, o, image, args, args_n));
