@@ -19,6 +19,8 @@
 #include "os/direct.h"
 #include "os/fs.h"
 
+enum { WORTH_KEEPING = 16 << 20 /* bytes of a tar that stay in memory for the first start */ };
+
 /*
  * One thread unpacks into a ring of buffers and makes files out of them; another hashes the same buffers, and where the
  * tar is kept as it is a third one writes them. Hashing is the larger half of the work where the processor has no SHA
@@ -217,7 +219,7 @@ static fallible fill_erofs(struct work *w, int stage_fd, char **ret_diff_id)
         return err_sys(errno, "make the layer's file");
     w->tar_fd = tar_fd;
     w->erofs = tree;
-    direct_begin(&w->tar, tar_fd, EROFS_TAR_AT);
+    direct_begin(&w->tar, tar_fd, EROFS_TAR_AT, WORTH_KEEPING);
     err *e = run_jobs(w);
     direct_end(&w->tar);
     w->erofs = NULL;

@@ -8,11 +8,17 @@
 
 enum { PIECES_MAX = 16 };
 
-void direct_begin(struct direct *d, int fd, uint64_t at)
+static void go_past_cache(struct direct *d)
 {
-    int flags = fcntl(fd, F_GETFL);
-    *d = (struct direct){ .fd = fd, .at = at };
-    d->past_cache = flags >= 0 && fcntl(fd, F_SETFL, flags | O_DIRECT) == 0;
+    int flags = fcntl(d->fd, F_GETFL);
+    d->past_cache = flags >= 0 && d->at % DIRECT_ALIGN == 0 && fcntl(d->fd, F_SETFL, flags | O_DIRECT) == 0;
+}
+
+void direct_begin(struct direct *d, int fd, uint64_t at, uint64_t from)
+{
+    *d = (struct direct){ .fd = fd, .at = at, .from = from };
+    if (at >= from)
+        go_past_cache(d);
 }
 
 void direct_end(struct direct *d)
@@ -64,6 +70,11 @@ fallible direct_write(struct direct *d, const struct iovec *pieces, size_t n, co
 {
     struct iovec v[PIECES_MAX];
     size_t some = 0;
+    if (d->from && d->at >= d->from) { /* large after all */
+        d->from = 0;
+        if (!d->past_cache)
+            go_past_cache(d);
+    }
     while (n > 0) {
         for (some = 0; some < n && some < PIECES_MAX && (!d->past_cache || is_aligned(&pieces[some])); some++)
             v[some] = pieces[some];

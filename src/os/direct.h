@@ -19,12 +19,13 @@ enum { DIRECT_ALIGN = 4096 }; /* of memory, of lengths and of places in the file
 
 struct direct {
     int fd; /* borrowed */
-    uint64_t at;
+    uint64_t at, from;
     bool past_cache;
 };
 
-/* fd: open for writing, of no one else; at: where the first byte will be, a multiple of DIRECT_ALIGN. */
-void direct_begin(struct direct *d, int fd, uint64_t at);
+/* fd: open for writing, of no one else; at: where the first byte will be, a multiple of DIRECT_ALIGN; from: up to there
+ * it is written through the cache: what is small may soon be read and costs little. */
+void direct_begin(struct direct *d, int fd, uint64_t at, uint64_t from);
 /**
  * direct_write - pieces, one behind the other.
  * @pieces: aligned in memory, and of a multiple of DIRECT_ALIGN bytes; from the first other one on they go through the

@@ -48,7 +48,7 @@ TEST(what_is_written_directly_is_in_the_file_whatever_the_file_system_and_the_en
         struct iovec pieces[PIECES + 1], last = { bytes + PIECES * PIECE + TAIL, TAIL };
         for (size_t i = 0; i <= PIECES; i++)
             pieces[i] = (struct iovec){ bytes + i * PIECE, i < PIECES ? PIECE : TAIL };
-        direct_begin(&d, fd, DIRECT_ALIGN);
+        direct_begin(&d, fd, DIRECT_ALIGN, 0);
         CHECK_OK(direct_write(&d, pieces, 2, "it"));
         CHECK_OK(direct_write(&d, pieces + 2, PIECES - 1, "it"));
         CHECK_OK(direct_write(&d, &last, 1, "it"));
@@ -67,12 +67,32 @@ TEST(an_end_of_whole_blocks_leaves_an_ordinary_descriptor_too)
         own_fd int fd = make_file(folders[k]);
         struct direct d;
         struct iovec piece = { bytes, PIECE };
-        direct_begin(&d, fd, DIRECT_ALIGN);
+        direct_begin(&d, fd, DIRECT_ALIGN, 0);
         CHECK_OK(direct_write(&d, &piece, 1, "it"));
         direct_end(&d);
         CHECK(!(fcntl(fd, F_GETFL) & O_DIRECT));
         CHECK(pwrite(fd, "y", 1, 3) == 1); /* of no block's length */
         check_bytes(fd, bytes, PIECE);
+    }
+}
+
+TEST(what_is_small_goes_through_the_cache_and_what_is_large_only_at_its_begin)
+{
+    own_mem unsigned char *bytes = aligned_alloc(DIRECT_ALIGN, PIECES * PIECE);
+    for (size_t i = 0; i < PIECES * PIECE; i++)
+        bytes[i] = (unsigned char)(i * 11 + i / 253);
+    for (size_t k = 0; k < ARRAY_SIZE(folders); k++) {
+        own_fd int fd = make_file(folders[k]);
+        struct direct d;
+        direct_begin(&d, fd, DIRECT_ALIGN, 2 * PIECE);
+        for (size_t i = 0; i < PIECES; i++) {
+            struct iovec piece = { bytes + i * PIECE, PIECE };
+            CHECK_OK(direct_write(&d, &piece, 1, "it"));
+            CHECK(i >= 2 || !d.past_cache);
+        }
+        direct_end(&d);
+        CHECK(!(fcntl(fd, F_GETFL) & O_DIRECT));
+        check_bytes(fd, bytes, PIECES * PIECE);
     }
 }
 
@@ -84,6 +104,6 @@ TEST(a_disk_that_is_full_is_an_error)
     struct direct d;
     memset(bytes, 'x', PIECE);
     CHECK(fd >= 0);
-    direct_begin(&d, fd, 0);
+    direct_begin(&d, fd, 0, 0);
     CHECK_SAYS(direct_write(&d, &piece, 1, "it"), "write 'it': No space left on device");
 }
