@@ -161,6 +161,18 @@ static fallible check_version(struct db *db, enum db_make make)
     return version < VERSION ? upgrade(db) : NULL;
 }
 
+/* As SQLite's own automatic checkpoint, but where nobody reads meanwhile the WAL is cut to nothing: else its frames
+ * stay until the next writer begins anew, and each process reads and sums them again. Nobody is waited for. */
+static int on_commit(void *unused, sqlite3 *handle, const char *name, int pages)
+{
+    if (pages < CHECKPOINT_PAGES)
+        return SQLITE_OK;
+    (void)sqlite3_busy_timeout(handle, 0);
+    (void)sqlite3_wal_checkpoint_v2(handle, name, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    (void)sqlite3_busy_timeout(handle, BUSY_MS);
+    return SQLITE_OK;
+}
+
 fallible db_open(const char *root, enum db_make make, struct db **ret)
 {
     own(db) struct db *db = mem_zalloc(sizeof *db);
@@ -177,7 +189,7 @@ fallible db_open(const char *root, enum db_make make, struct db **ret)
     (void)sqlite3_busy_timeout(db->handle, BUSY_MS);
     /* Each command is short: a checkpoint (two syncs) at the end of every one would cost more than the command. */
     (void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-    (void)sqlite3_wal_autocheckpoint(db->handle, CHECKPOINT_PAGES);
+    (void)sqlite3_wal_hook(db->handle, on_commit, NULL);
     TRY(check_version(db, make));
     TRY(db_run(db, "PRAGMA synchronous=NORMAL"));
     *ret = take(db);

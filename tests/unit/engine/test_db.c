@@ -2,9 +2,11 @@
 #include "test.h"
 
 #include <sqlite3.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "engine/db_network.h"
+#include "engine/db_parts.h"
 #include "os/fs.h"
 
 static char root[] = "/tmp/husk-db-XXXXXX";
@@ -156,6 +158,26 @@ TEST(a_newer_file_is_refused_and_a_damaged_one_named)
     (void)unlink(wal);
     CHECK_ERR(db_open(root, DB_MUST_EXIST, &db), ERR_CORRUPT);
     done(NULL);
+}
+
+TEST(the_write_ahead_log_is_cut_to_nothing_now_and_then)
+{
+    enum { PAGES = 64, FRAME = 4096 + 24 };
+    struct db *db = fresh();
+    struct stat st;
+    own_mem char *wal = mem_printf("%s/husk.db-wal", root);
+    int64_t longest = 0;
+    bool cut = false;
+    for (int i = 0; i < 200; i++) {
+        own_mem char *sql = mem_printf("PRAGMA user_version=%d", i + 1);
+        CHECK_OK(db_run(db, sql));
+        assert_int_equal(stat(wal, &st), 0);
+        cut |= longest && st.st_size == 0;
+        longest = st.st_size > longest ? st.st_size : longest;
+    }
+    CHECK(cut);
+    CHECK(longest < (PAGES + 8) * FRAME);
+    done(db);
 }
 
 /* ---- networks -------------------------------------------------------------------------------------------------- */
