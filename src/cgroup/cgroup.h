@@ -72,6 +72,9 @@ fallible cgroup_descend(struct cgroup *g, const char *controller, const char *be
  * what is no such text. Caller frees. */
 char *cgroup_text(const struct cgroup *g);
 fallible cgroup_of_text(const char *text, struct cgroup **ret);
+/* Whether it is frozen, in three system calls: a list asks it of each container. False: it is no group of v2's, or has
+ * gone; whoever wants to know opens it then. */
+bool cgroup_text_frozen(const char *text, bool *ret);
 /* Whether it exists in any hierarchy. */
 bool cgroup_there(const struct cgroup *g);
 void cgroup_free(struct cgroup *g);

@@ -4,6 +4,8 @@
  * the kernel writes in mountinfo as "\011" (and cgroups(7) forbids in paths of ours).
  */
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -56,4 +58,25 @@ fallible cgroup_of_text(const char *text, struct cgroup **ret)
     group_look(g);
     *ret = take(g);
     return NULL;
+}
+
+bool cgroup_text_frozen(const char *text, bool *ret)
+{
+    char path[PATH_MAX], events[256];
+    text += *text == '=';
+    size_t n = strcspn(text, "\n");
+    const char *line = text + n;
+    while (*line == '\n' && line[1] != '2')
+        line += 1 + strcspn(line + 1, "\n");
+    if (*text != '/' || !*line || line[2] != '\t')
+        return false;
+    line += 3;
+    int len = snprintf(path, sizeof path, "%.*s%.*s/cgroup.events", (int)strcspn(line, "\t"), line, (int)n, text);
+    own_fd int fd = len < (int)sizeof path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    ssize_t got = fd < 0 ? -1 : read(fd, events, sizeof events - 1);
+    if (got <= 0)
+        return false;
+    events[got] = '\0';
+    *ret = strstr(events, "frozen 1") != NULL;
+    return true;
 }

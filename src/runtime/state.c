@@ -226,6 +226,8 @@ fallible state_join(const struct runtime_state *s, const struct cgroup *g, pid_t
 static fallible is_paused(const struct runtime_state *s, bool *ret, struct cgroup **ret_g)
 {
     *ret = false;
+    if (s->cgroup_text && cgroup_text_frozen(s->cgroup_text, ret))
+        return NULL;
     TRY(state_cgroup(s, ret_g));
     return *ret_g ? cgroup_frozen(*ret_g, ret) : NULL;
 }
@@ -249,15 +251,17 @@ static fallible find_status(int dir_fd, struct runtime_state *s, struct cgroup *
     return NULL;
 }
 
+/* ret_dir_fd NULL: nothing else is wanted of the folder, and it is not opened. */
 static fallible read_state(const char *state_dir, struct runtime_state **ret, int *ret_dir_fd)
 {
     own_fd int dir = -1;
-    own_mem char *text = NULL;
+    own_mem char *text = NULL, *path = ret_dir_fd ? NULL : mem_printf("%s/" STATE_FILE, state_dir);
     own(runtime_state) struct runtime_state *s = mem_zalloc(sizeof *s);
     size_t len = 0;
     void *read = NULL;
-    TRY(fs_open_dir_at(AT_FDCWD, state_dir, FS_MUST_EXIST, &dir));
-    TRY(fs_read_at(dir, STATE_FILE, 1 << 20, &text, &len));
+    if (ret_dir_fd)
+        TRY(fs_open_dir_at(AT_FDCWD, state_dir, FS_MUST_EXIST, &dir));
+    TRY(fs_read_at(ret_dir_fd ? dir : AT_FDCWD, ret_dir_fd ? STATE_FILE : path, 1 << 20, &text, &len));
     TRY(bind_read(&file_type, text, len, &read));
     struct file *f = read;
     s->id = take(f->id);
@@ -287,7 +291,8 @@ static fallible read_state(const char *state_dir, struct runtime_state **ret, in
     s->rest = take(f->rest);
     bind_free(&file_type, f);
     *ret = take(s);
-    *ret_dir_fd = take_fd(&dir);
+    if (ret_dir_fd)
+        *ret_dir_fd = take_fd(&dir);
     return NULL;
 }
 
@@ -330,8 +335,15 @@ fallible runtime_bundle(const char *state_dir, char **ret)
 
 fallible runtime_state_read(const char *state_dir, struct runtime_state **ret)
 {
+    own(runtime_state) struct runtime_state *s = NULL;
+    own(cgroup) struct cgroup *g = NULL;
     own_fd int dir = -1;
-    return state_open(state_dir, ret, &dir);
+    TRY(read_state(state_dir, &s, NULL));
+    if (!s->starts_at_once)
+        TRY(fs_open_dir_at(AT_FDCWD, state_dir, FS_MUST_EXIST, &dir));
+    TRY(find_status(dir, s, &g, NULL));
+    *ret = take(s);
+    return NULL;
 }
 
 json_t *state_json(const struct runtime_state *s)

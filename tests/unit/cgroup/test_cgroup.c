@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <fcntl.h>
 #include <linux/bpf.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -289,6 +290,25 @@ TEST(a_group_as_text_is_the_same_group_elsewhere)
         struct cgroup *none = NULL;
         CHECK_ERR(cgroup_of_text(wrong[i], &none), ERR_INVALID);
     }
+}
+
+TEST(a_group_as_text_tells_whether_it_is_frozen)
+{
+    char dir[] = "/tmp/husk-frozen.XXXXXX";
+    bool frozen = false;
+    CHECK(mkdtemp(dir) != NULL);
+    own_mem char *group = mem_printf("%s/husk/one", dir), *events = mem_printf("%s/cgroup.events", group);
+    own_mem char *hybrid = mem_printf("/husk/one\n1\t/nowhere\tmemory\n2\t%s\t\n", dir);
+    own_mem char *alone = mem_printf("=/husk/one\n2\t%s\tmemory,pids\n", dir);
+    CHECK(!cgroup_text_frozen(hybrid, &frozen));
+    CHECK_OK(fs_mkdirs_at(-100, group, 0700));
+    CHECK_OK(fs_replace_at(-100, events, "populated 1\nfrozen 1\n", 21, 0600, FS_SYNC_NONE));
+    CHECK(cgroup_text_frozen(hybrid, &frozen) && frozen);
+    CHECK_OK(fs_replace_at(-100, events, "populated 1\nfrozen 0\n", 21, 0600, FS_SYNC_NONE));
+    CHECK(cgroup_text_frozen(alone, &frozen) && !frozen);
+    CHECK(!cgroup_text_frozen("/husk/one\n1\t/nowhere\tmemory\n", &frozen));
+    CHECK(!cgroup_text_frozen("/husk/one", &frozen) && !cgroup_text_frozen("", &frozen));
+    CHECK_OK(fs_remove_tree_at(-100, dir));
 }
 
 TEST(this_host_is_understood)
