@@ -132,10 +132,16 @@ void logfile_flush(struct logfile *f)
     f->used = 0;
 }
 
+/* A number may stand for two files where they are packed: the original and the packed one. */
+static int forms(const struct logfile *f)
+{
+    return f->packs ? 2 : 1;
+}
+
 static void remove_number(const struct logfile *f, int64_t number)
 {
     char name[LOG_NAME_MAX];
-    for (int packed = 0; packed <= f->packs; packed++)
+    for (int packed = 0; packed < forms(f); packed++)
         (void)unlinkat(f->dir_fd, log_name(name, number, packed), 0);
 }
 
@@ -147,7 +153,7 @@ static void rotate(struct logfile *f)
     own_fd int lock = f->packs ? log_lock(f->dir_fd) : -1;
     remove_number(f, f->max_files < 2 ? 0 : f->max_files - 1);
     for (int64_t i = f->max_files - 1; i >= 1; i--)
-        for (int packed = 0; packed <= f->packs; packed++)
+        for (int packed = 0; packed < forms(f); packed++)
             (void)renameat(f->dir_fd, log_name(from, i - 1, packed), f->dir_fd, log_name(to, i, packed));
     close_now(&lock);
     own_drop_fd(&f->fd);
@@ -162,7 +168,7 @@ static void remove_aged(struct logfile *f, int64_t now_s)
     for (int64_t i = 1; i <= f->max_files; i++) {
         char name[LOG_NAME_MAX];
         struct stat st;
-        for (int packed = 0; packed <= f->packs; packed++)
+        for (int packed = 0; packed < forms(f); packed++)
             if (fstatat(f->dir_fd, log_name(name, i, packed), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
                 now_s - st.st_mtime > f->max_age_s)
                 (void)unlinkat(f->dir_fd, name, 0);
