@@ -5,14 +5,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "cli/cli.h"
 #include "cli/table.h"
-#include "engine/checkpoint.h"
+#include "engine/checkpoint_archive.h"
 
 struct checkpoint_opts {
     struct container_selection select;
     struct checkpoint_options how;
     const char *dir;
-    bool quiet, print_stats, ignore_rootfs, ignore_volumes, static_ip, static_mac;
-    const char *format, *archive, *compress, *image, *name, *pod, *previous;
+    struct checkpoint_archive archive;
+    bool quiet, print_stats, static_ip, static_mac;
+    const char *format, *image, *pod, *previous;
     struct strv publish;
 };
 
@@ -43,12 +44,13 @@ static const struct opt checkpoint_options[] = {
     OPT_FLAG(0, "tcp-established", T, how.tcp_established, "With open TCP connections"),
     OPT_FLAG(0, "file-locks", T, how.file_locks, "With file locks"),
     OPT_FLAG(0, "print-stats", T, print_stats, "Say in JSON how long it took, and how much was written"),
+    OPT_STR('e', "export", T, archive.file, "FILE", "Into an archive, for another host: its writable layer too"),
+    OPT_STR('c', "compress", T, archive.compress, "HOW", "With --export: zstd (default), gzip, none"),
+    OPT_FLAG(0, "ignore-rootfs", T, archive.no_rootfs, "With --export: without its writable layer"),
+    OPT_FLAG(0, "ignore-volumes", T, archive.no_volumes,
+             "With --export: its volumes will be there (they are not put in)"),
     OPT_GROUP("Refused"),
-    OPT_STR('e', "export", T, archive, "FILE", "Refused: a checkpoint goes on in its own container"),
-    OPT_STR('c', "compress", T, compress, "HOW", "Refused, as --export"),
-    OPT_FLAG(0, "ignore-rootfs", T, ignore_rootfs, "Refused, as --export"),
-    OPT_FLAG(0, "ignore-volumes", T, ignore_volumes, "Refused, as --export"),
-    OPT_STR(0, "create-image", T, image, "IMAGE", "Refused, as --export"),
+    OPT_STR(0, "create-image", T, image, "IMAGE", "Refused: --export makes an archive"),
     OPT_END,
 };
 static const struct opt restore_options[] = {
@@ -59,16 +61,16 @@ static const struct opt restore_options[] = {
     OPT_FLAG(0, "file-locks", T, how.file_locks, "With file locks"),
     OPT_FLAG(0, "tcp-close", T, how.tcp_close, "Open TCP connections come back closed"),
     OPT_FLAG(0, "print-stats", T, print_stats, "Say in JSON how long it took, and how much was read"),
+    OPT_STR('i', "import", T, archive.file, "FILE", "Make the container of such an archive, and let it go on"),
+    OPT_STR('n', "name", T, archive.name, "NAME", "With --import: its name (default: the one that it had)"),
+    OPT_FLAG(0, "ignore-rootfs", T, archive.no_rootfs, "With --import: without its writable layer"),
+    OPT_FLAG(0, "ignore-volumes", T, archive.no_volumes, "As always: an archive has none"),
     OPT_GROUP("Refused"),
-    OPT_STR('i', "import", T, archive, "FILE", "Refused: a checkpoint goes on in its own container"),
-    OPT_STR(0, "import-previous", T, previous, "FILE", "Refused, as --import"),
-    OPT_STR('n', "name", T, name, "NAME", "Refused, as --import"),
-    OPT_STR(0, "pod", T, pod, "POD", "Refused, as --import"),
-    OPT_STRS('p', "publish", T, publish, "PORT", "Refused, as --import"),
-    OPT_FLAG(0, "ignore-rootfs", T, ignore_rootfs, "Refused, as --import"),
-    OPT_FLAG(0, "ignore-volumes", T, ignore_volumes, "Refused, as --import"),
-    OPT_FLAG(0, "ignore-static-ip", T, static_ip, "Refused, as --import"),
-    OPT_FLAG(0, "ignore-static-mac", T, static_mac, "Refused, as --import"),
+    OPT_STR(0, "import-previous", T, previous, "FILE", "Refused: archives are whole"),
+    OPT_STR(0, "pod", T, pod, "POD", "Refused: containers of pods are not checkpointed"),
+    OPT_STRS('p', "publish", T, publish, "PORT", "Refused: its ports are those that it had"),
+    OPT_FLAG(0, "ignore-static-ip", T, static_ip, "Refused: its addresses are those that it asked for"),
+    OPT_FLAG(0, "ignore-static-mac", T, static_mac, "Refused, likewise"),
     OPT_END,
 };
 #undef T
@@ -139,8 +141,15 @@ static err *checkpoint_one(const char *name, void *ctx)
     struct doing *d = ctx;
     struct checkpoint_stats s;
     own(container) struct container *c = NULL;
+    const struct checkpoint_archive *a = d->o->archive.file ? &d->o->archive : NULL;
     TRY(container_find(d->engine, name, &c));
+    if (a)
+        TRY(checkpoint_export_check(c, a));
     TRY(container_checkpoint(c, &d->o->how, &s));
+    if (a)
+        TRY_AS(checkpoint_export(c, NULL, a), "container '%s' is checkpointed, but", name);
+    if (a && !d->o->how.keep)
+        TRY(checkpoint_remove(c, NULL, CHECKPOINT_DEFAULT));
     if (!d->o->print_stats)
         printf("%s\n", name);
     note(d, c, "runtime_checkpoint_duration", s.whole_us,
@@ -170,50 +179,47 @@ static err *restore_one(const char *name, void *ctx)
     return NULL;
 }
 
-typedef err *one_fn(const char *name, void *ctx);
-static fallible check_refused(const struct checkpoint_opts *o, one_fn *fn)
+static fallible check_refused(const struct checkpoint_opts *o)
 {
     const struct {
         const char *option;
         bool said;
+        const char *why;
     } refused[] = {
-        { fn == restore_one ? "--import" : "--export", o->archive != NULL },
-        { "--compress", o->compress != NULL },
-        { "--create-image", o->image != NULL },
-        { "--import-previous", o->previous != NULL },
-        { "--name", o->name != NULL },
-        { "--pod", o->pod != NULL },
-        { "--publish", o->publish.n > 0 },
-        { "--ignore-rootfs", o->ignore_rootfs },
-        { "--ignore-volumes", o->ignore_volumes },
-        { "--ignore-static-ip", o->static_ip },
-        { "--ignore-static-mac", o->static_mac },
+        { "--create-image", o->image != NULL, "an archive is made by --export" },
+        { "--import-previous", o->previous != NULL, "archives are whole: --import is enough" },
+        { "--pod", o->pod != NULL, "containers of pods are not checkpointed" },
+        { "--publish", o->publish.n > 0, "its ports are those that it had" },
+        { "--ignore-static-ip", o->static_ip, "its addresses are those that it asked for" },
+        { "--ignore-static-mac", o->static_mac, "its addresses are those that it asked for" },
     };
     for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
         if (refused[i].said)
-            return err_new(ERR_UNSUPPORTED,
-                           "%s: a checkpoint goes on in its own container and is no archive: `husk commit` and `husk "
-                           "volume export` carry files elsewhere",
-                           refused[i].option);
+            return err_new(ERR_UNSUPPORTED, "%s: %s", refused[i].option, refused[i].why);
     return NULL;
 }
 
+static void print_stats(const struct doing *d, const char *duration)
+{
+    own_json json_t *doc = json_pack("{s:I, s:O}", duration, (json_int_t)d->whole_us, "container_statistics", d->stats);
+    own_mem char *text = json_text(doc, BIND_INDENTED);
+    printf("%s\n", text);
+}
+
+typedef err *one_fn(const char *name, void *ctx);
 static fallible each(const struct checkpoint_opts *o, const char *command, enum select_among among, struct args args,
                      one_fn *fn, const char *duration)
 {
     own(engine) struct engine *engine = NULL;
     own_strv struct strv names = { 0 };
     own_json json_t *list = json_array();
-    TRY(check_refused(o, fn));
+    TRY(check_refused(o));
     TRY(engine_open(&engine));
     TRY(container_select(engine, &o->select, among, args.v, (size_t)args.n, &names));
     struct doing d = { .engine = engine, .o = o, .stats = list };
     err *e = command_each(command, (struct args){ names.items, (int)names.n }, fn, &d);
-    if (!o->print_stats)
-        return e;
-    own_json json_t *doc = json_pack("{s:I, s:O}", duration, (json_int_t)d.whole_us, "container_statistics", list);
-    own_mem char *text = json_text(doc, BIND_INDENTED);
-    printf("%s\n", text);
+    if (o->print_stats)
+        print_stats(&d, duration);
     return e;
 }
 
@@ -222,11 +228,48 @@ static fallible container_checkpoint_run(const void *opts, struct args args)
     const struct checkpoint_opts *o = opts;
     if (o->how.pre_dump && o->how.with_previous)
         return err_new(ERR_INVALID, "--pre-checkpoint and --with-previous exclude each other");
+    if (o->archive.file && (o->how.pre_dump || o->how.with_previous))
+        return err_new(ERR_INVALID, "--export: an archive is whole: leave out --%s",
+                       o->how.pre_dump ? "pre-checkpoint" : "with-previous");
+    if (o->archive.file && (o->select.all || args.n > 1))
+        return err_new(ERR_INVALID, "--export: one container at a time goes into an archive");
+    if (!o->archive.file && (o->archive.compress || o->archive.no_rootfs || o->archive.no_volumes))
+        return err_new(ERR_INVALID, "--compress, --ignore-rootfs and --ignore-volumes are for --export");
     return each(o, "husk container checkpoint", SELECT_RUNNING, args, checkpoint_one, "podman_checkpoint_duration");
+}
+
+/* All or nothing: what cannot go on is not left behind. */
+static fallible restore_archive(const struct checkpoint_opts *o)
+{
+    own(engine) struct engine *engine = NULL;
+    own(container) struct container *c = NULL;
+    own_json json_t *list = json_array();
+    TRY(check_refused(o));
+    TRY(engine_open(&engine));
+    TRY_AS(checkpoint_import(engine, &o->archive, &c), "--import");
+    own_mem char *id = mem_strdup(c->row.id);
+    struct doing d = { .engine = engine, .o = o, .stats = list };
+    container_unlock(c);
+    err *e = restore_one(id, &d);
+    if (e) {
+        err_ignore(container_remove(c, &(struct remove_options){ .force = true }),
+                   "the first error says what went wrong");
+        return e;
+    }
+    if (o->print_stats)
+        print_stats(&d, "podman_restore_duration");
+    return NULL;
 }
 
 static fallible container_restore_run(const void *opts, struct args args)
 {
+    const struct checkpoint_opts *o = opts;
+    if (o->archive.file && (args.n || o->select.all || o->select.latest))
+        return err_new(ERR_INVALID, "--import: the archive says which container: name none");
+    if (!o->archive.file && (o->archive.name || o->archive.no_rootfs || o->archive.no_volumes))
+        return err_new(ERR_INVALID, "--name, --ignore-rootfs and --ignore-volumes are for --import");
+    if (o->archive.file)
+        return restore_archive(o);
     return each(opts, "husk container restore", SELECT_NOT_RUNNING, args, restore_one, "podman_restore_duration");
 }
 

@@ -11,8 +11,8 @@
 #include "layers/progress.h"
 
 extern const struct command cmd_pull, cmd_push, cmd_login, cmd_logout;
-extern const struct command cmd_build_cache, cmd_download, cmd_unpack_stream, cmd_commit_layer, cmd_load, cmd_import,
-    cmd_bootstrap, cmd_rootfs, cmd_save, cmd_verify;
+extern const struct command cmd_build_cache, cmd_download, cmd_unpack_stream, cmd_pack_stream, cmd_commit_layer,
+    cmd_load, cmd_import, cmd_bootstrap, cmd_rootfs, cmd_save, cmd_verify;
 extern const struct command cmd_copy, cmd_image_group;
 extern const struct command cmd_search, cmd_tags, cmd_artifact, cmd_manifest;
 

@@ -27,6 +27,7 @@ static const struct command *const commands[] = {
     &cmd_import,
     &cmd_commit_layer,
     &cmd_download,
+    &cmd_pack_stream,
     &cmd_unpack_stream,
     &cmd_build_cache,
     &cmd_bootstrap,

@@ -1,4 +1,5 @@
 /*
+ * husk-image pack-stream: standard input, packed, on standard output: for `husk container checkpoint --export`.
  * husk-image unpack-stream: standard input, which is packed, as plain bytes on standard output: for `husk cp -` and
  * `husk volume import`. Whoever calls it has read the first bytes already, and hands them over as a word.
  */
@@ -13,6 +14,7 @@
 #include "codec/stream.h"
 #include "os/fs.h"
 
+enum { PIECE = 1 << 16 };
 struct input {
     unsigned char begin[STREAM_MAGIC_SIZE];
     size_t at, n;
@@ -51,7 +53,6 @@ static fallible read_word(const char *word, struct input *in)
 
 static fallible pass(struct stream *s)
 {
-    enum { PIECE = 1 << 16 };
     own_mem char *buf = mem_alloc(PIECE);
     for (;;) {
         size_t n = 0;
@@ -91,4 +92,38 @@ const struct command cmd_unpack_stream = {
     .fail_exit = 1,
     .hidden = true,
     .run = unpack_run,
+};
+
+static err *write_packed(void *ctx, const void *bytes, size_t n)
+{
+    return fs_write_fd(STDOUT_FILENO, bytes, n, "the archive");
+}
+
+static fallible pack_run(const void *opts, struct args args)
+{
+    own(packer) struct packer *p = NULL;
+    struct input in = { 0 };
+    own_mem char *buf = mem_alloc(PIECE);
+    TRY(image_confine_paths(NULL, NULL, 0));
+    TRY(packer_new(str_eq(args.v[0], "gzip") ? STREAM_GZIP : STREAM_ZSTD, 0, write_packed, NULL, &p));
+    for (;;) {
+        size_t n = 0;
+        TRY(read_input(&in, buf, PIECE, &n));
+        if (n == 0)
+            return packer_end(p);
+        TRY(packer_add(p, buf, n));
+    }
+}
+
+const struct command cmd_pack_stream = {
+    .name = "pack-stream",
+    .args = "gzip|zstd",
+    .summary = "Pack standard input",
+    .opts = unpack_options,
+    .opts_size = 1,
+    .min_args = 1,
+    .max_args = 1,
+    .fail_exit = 1,
+    .hidden = true,
+    .run = pack_run,
 };

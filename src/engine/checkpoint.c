@@ -38,6 +38,11 @@ static int64_t now_us(void)
 
 /* ---- what cannot be ---- */
 
+char *checkpoint_path(const struct container *c, const char *name)
+{
+    return path_of(c, NULL, name);
+}
+
 static fallible check_config(const struct container *c, const struct container_config *k, const char *act)
 {
     const char *why = NULL;

@@ -44,6 +44,8 @@ fallible container_restore(struct container *c, const struct checkpoint_options 
 fallible checkpoint_list(const struct container *c, const char *dir, struct strv *ret);
 /* NOT_FOUND. */
 fallible checkpoint_remove(struct container *c, const char *dir, const char *name);
+/* With the container. Caller frees. */
+char *checkpoint_path(const struct container *c, const char *name);
 bool checkpoint_exists(const struct container *c, const char *dir, const char *name);
 
 #endif

@@ -423,6 +423,12 @@ static void hint_once(struct engine *e)
 /* A jail has the host's network, as was said when it was configured. */
 static fallible plan_networks(struct container *c, const struct create_options *o, struct network_wishes *ret)
 {
+    if (o->with_id) {
+        if (!o->network.n || !network_mode_is_ours(c->config->network))
+            return NULL;
+        TRY(network_wishes_read(o, &c->config->exposed, ret));
+        return network_resolve(c->engine, ret);
+    }
     if (o->clone_of)
         return clone_networks(o->clone_of, ret);
     if (c->config->network)
@@ -501,7 +507,10 @@ static struct db_container new_row(const struct create_options *o, const struct 
     const struct db_container *other = o->clone_of ? &o->clone_of->row : NULL;
     const struct pod *pod = o->infra_of ? o->infra_of : o->member_of;
     char id[65];
-    random_hex(id, 32);
+    if (o->with_id)
+        (void)snprintf(id, sizeof id, "%s", o->with_id);
+    else
+        random_hex(id, 32);
     if (o->infra_of) {
         struct pod *made_for = (struct pod *)o->infra_of;
         made_for->row.infra = mem_strdup(id);

@@ -66,6 +66,7 @@ struct create_options {
     const struct pod *member_of;      /* engine/pod.h */
     const struct pod *infra_of;       /* this is the infra of a new pod, whose row is made with its own */
     const struct container *clone_of; /* engine/clone.h */
+    const char *with_id; /* of an archive's: the ID that it had, with the networks and ports that are said; else NULL */
     const struct strmap
         *clone_ids;       /* containers and anonymous volumes of a pod -> those that were made in their place */
     const char *debug_of; /* husk debug: the ID of a stopped container, whose root is shown at /container */

@@ -124,6 +124,10 @@ networks() {
     husk create --name never --network none busybox true
     husk run -d --security-opt no-new-privileges --name nonew --network none busybox sleep 1000
     husk run -d -v over:/x:O --name over --network none busybox sleep 1000
+    husk run -d -v /x --name anon --network none busybox sleep 1000
+    mkdir "$T/tmp/bad"
+    echo '{"version": 1, "id": "x", "name": "x", "config": "{}"}' >"$T/tmp/bad/container.json"
+    tar -C "$T/tmp/bad" -cf "$T/tmp/bad.tar" container.json
     pid=$(husk inspect -f '{{.State.Pid}}' runs)
     check_table <<'TABLE'
 container checkpoint nothere         | 125 | no such container: 'nothere'
@@ -131,9 +135,19 @@ container checkpoint never           | 125 | cannot checkpoint container 'never'
 container checkpoint init            | 125 | its first process is husk-init, whose program is in memory alone: make it without --init
 container checkpoint nonew           | 125 | CRIU would restore it without its no-new-privileges: make it without that
 container checkpoint over            | 125 | what it has with O, or of an image, is an overlay, which CRIU does not mount again
-container checkpoint --export /x runs | 125 | --export: a checkpoint goes on in its own container and is no archive: `husk commit`
-container checkpoint --ignore-rootfs runs | 125 | --ignore-rootfs: a checkpoint goes on in its own container
-container restore --import /x        | 125 | --import: a checkpoint goes on in its own container
+container checkpoint --export /x --compress lz4 runs | 125 | --compress: 'lz4' is not one of zstd, gzip, none
+container checkpoint --export /x over | 125 | --export: container 'over' has the volume 'over', which is not put into the archive: carry it by `husk volume export`
+container checkpoint --export /x anon | 125 | has a volume without a name on '/x', which nobody can carry along: give it one
+container checkpoint --export /x -P runs | 125 | --export: an archive is whole: leave out --pre-checkpoint
+container checkpoint --export /x -a  | 125 | --export: one container at a time goes into an archive
+container checkpoint --ignore-rootfs runs | 125 | --compress, --ignore-rootfs and --ignore-volumes are for --export
+container checkpoint --create-image x runs | 125 | --create-image: an archive is made by --export
+container restore --import /nothere  | 125 | --import: open '/nothere': No such file or directory
+container restore --import "$IMAGES/rootfs.tar" | 125 | is no archive of `husk container checkpoint --export`: it has no container.json
+container restore --import "$T/tmp/bad.tar" | 125 | id: 'x' is no ID
+container restore --import "$T/tmp/bad.tar" never | 125 | --import: the archive says which container: name none
+container restore --name x never     | 125 | --name, --ignore-rootfs and --ignore-volumes are for --import
+container restore -p 80:80 never     | 125 | --publish: its ports are those that it had
 container checkpoint goes            | 125 | it goes when it ends (--rm), and the checkpoint with it: say --leave-running
 container checkpoint --with-previous runs | 125 | has no earlier checkpoint: make it with --pre-checkpoint
 container checkpoint -P --with-previous runs | 125 | --pre-checkpoint and --with-previous exclude each other
@@ -157,6 +171,7 @@ TABLE
     [[ $(husk inspect -f '{{.State.Pid}} {{.State.Status}}' runs) == "$pid running" && ! $(husk checkpoint ls -q runs) ]]
     husk exec runs true
     [[ ! $(ls -A "$HUSK_ROOT"/containers/*/checkpoints 2>/dev/null) ]]
+    [[ ! $(ls -A "$HUSK_ROOT/tmp") ]] # nothing of an archive either
     as_user husk run -d --name theirs --network none busybox sleep 1000
     run as_user husk container checkpoint theirs
     expect 125 "CRIU needs root: run husk as root, outside of containers"

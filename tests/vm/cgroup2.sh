@@ -111,8 +111,9 @@ counts_on() { # NAME FROM
 }
 no_gaps() { [[ $("$husk" logs "$1" | tr -d '\r') == "$(seq "$(last "$1")")" ]] || "$husk" logs "$1"; }
 counter='trap "exit 3" TERM; i=0; while :; do i=$((i + 1)); echo $i; sleep 0.1; done'
-ok "a counter on a bridge" "$husk" run -d --name cc -p 8080:80 -v kept:/kept --sysctl net.ipv4.conf.all.log_martians=1 --restart always busybox sh -c "httpd -p 80 -h /etc; $counter"
+ok "a counter on a bridge" "$husk" run -d --name cc -p 8080:80 -v kept:/kept --sysctl net.ipv4.conf.all.log_martians=1 --restart always busybox sh -c "echo mine >/mine; rm /etc/group; httpd -p 80 -h /etc; $counter"
 ok "counts" counts_on cc 2
+id=$("$husk" inspect -f '{{.Id}}' cc)
 rights() { "$husk" exec cc grep -E "^(Cap|NoNew|Seccomp|Uid|Groups)" /proc/1/status; }
 had=$(rights)
 ok "container checkpoint --print-stats" says '"pages_written"' "$husk" container checkpoint --print-stats cc
@@ -127,7 +128,15 @@ ok "and the kernel parameter of its network" says 1 "$husk" exec cc cat /proc/sy
 ok "exec into it" says eth0 "$husk" exec cc ip address
 ok "the checkpoint is gone" says "=" sh -c 'echo "=$("$0" checkpoint ls -q cc)" | grep "^=$"' "$husk"
 ok "its policy holds again" sh -c 'pid=$("$0" inspect -f "{{.State.Pid}}" cc) && kill -KILL $pid && for i in $(seq 100); do now=$("$0" inspect -f "{{.State.Pid}}" cc); [ $now != 0 ] && [ $now != $pid ] && exit 0; sleep 0.1; done; exit 1' "$husk"
-ok "rm it" "$husk" rm -f cc
+ok "checkpoint --export" says cc "$husk" container checkpoint --ignore-volumes --export /tmp/cc.tar.zst cc
+n=$(last cc)
+ok "its container is gone" "$husk" rm --no-trash cc
+ok "restore --import, with another name" says "$id" "$husk" container restore --import /tmp/cc.tar.zst --name dd
+ok "goes on from where it was" counts_on dd "$n"
+ok "with what it wrote, and without what it removed" says mine "$husk" exec dd sh -c '! test -e /etc/group && cat /mine'
+ok "its port answers again" says 127.0.0.1 wget -q -O - http://127.0.0.1:8080/hosts
+ok "a second time it is here" says "container 'dd' of the archive is here" sh -c '! "$0" container restore --import /tmp/cc.tar.zst' "$husk"
+ok "rm it" "$husk" rm -f dd
 ok "a counter with a terminal" "$husk" run -d -t --name tt --network none busybox sh -c "$counter"
 ok "the terminal's counts" counts_on tt 2
 ok "checkpoint create --leave-running" says one "$husk" checkpoint create --leave-running tt one
