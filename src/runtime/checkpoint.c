@@ -14,6 +14,7 @@
 #include "namespaces/sysctl.h"
 #include "os/fs.h"
 #include "os/mount.h"
+#include "os/root.h"
 #include "os/sock.h"
 #include "runtime/criu.h"
 #include "runtime/start.h"
@@ -341,6 +342,37 @@ static fallible mount_source(const struct runtime_create *c, const char *at)
     return mount_place(root, place);
 }
 
+static bool is_below_another(const struct oci_spec *spec, size_t i)
+{
+    const char *path = spec->mounts[i].destination;
+    for (size_t k = 0; k < spec->mounts_n; k++) {
+        const char *other = spec->mounts[k].destination;
+        size_t n = strlen(other);
+        if (k != i && strncmp(path, other, n) == 0 && path[n] == '/')
+            return true;
+    }
+    return false;
+}
+
+/* CRIU wants them to be there. A start makes them, in a writable layer that an import may have been made without. */
+static fallible make_mount_points(const struct oci_spec *spec, const char *root)
+{
+    own_fd int fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(errno, "open '%s'", root);
+    for (size_t i = 0; i < spec->mounts_n; i++) {
+        const struct oci_mount *m = &spec->mounts[i];
+        own_fd int there = -1;
+        struct stat st;
+        bool file = str_eq(m->type, "bind") && m->source && stat(m->source, &st) == 0 && !S_ISDIR(st.st_mode);
+        if (is_below_another(spec, i))
+            continue;
+        TRY_AS(file ? root_touch(fd, m->destination, 0644, &there) : root_mkdirs(fd, m->destination, 0755, &there),
+               "mount point '%s'", m->destination);
+    }
+    return NULL;
+}
+
 /* CRIU wants the root as a mount of its own. In a mount namespace of ours, so that it goes with us. */
 static fallible mount_restore_root(const struct runtime_create *c, bool no_pivot, char **ret)
 {
@@ -521,6 +553,8 @@ static fallible restore(struct start *s, const struct runtime_criu *how, struct 
     if (how->anew && !s->c->no_new_keyring)
         TRY(part_from_keyring());
     err *e = mount_restore_root(s->c, how->no_pivot, &root);
+    if (!e && how->anew)
+        e = make_mount_points(s->c->spec, root);
     if (!e)
         e = call_restore(s, how, root, r);
     if (root)
