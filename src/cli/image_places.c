@@ -246,10 +246,22 @@ bool place_landlock(const struct place *p, enum place_use use, struct landlock_p
     return true;
 }
 
-/* An ssh that did not even reach the other host has said why on stderr. */
+/* An ssh that did not even reach the other host has said why on stderr; a shell that found no husk, or a program in
+ * ssh's place that is not there, may have said nothing. */
 static fallible greet(struct place *p)
 {
+    int status = 0;
     err *e = wire_greet(&p->wire);
+    own(err) err *runs = err_is(e, ERR_UNAVAILABLE) ? proc_wait(p->pidfd, 1000, &status) : NULL;
+    if (err_is(e, ERR_UNAVAILABLE) && !runs) {
+        own_strv struct strv argv = { 0 };
+        int code = proc_exit_code(status);
+        ssh_words(p, &argv);
+        close_now(&p->pidfd);
+        err_ignore(e, "said with its cause");
+        e = code == 127 ? err_new(ERR_UNAVAILABLE, "there is no '%s' here, or no husk there", argv.items[0])
+                        : err_new(ERR_UNAVAILABLE, "'%s' ended with %d", argv.items[0], code);
+    }
     return e ? err_wrap(e, "husk on '%s'", p->host) : NULL;
 }
 

@@ -113,7 +113,10 @@ static fallible report(const struct verify_opts *opts, const struct verify_resul
         printf("%zu blobs and %zu layers, %s hashed: ", r->blobs, r->layers, format_bytes(r->bytes, size));
         printf(r->bad ? "%zu damaged, %zu repaired\n" : "all good\n", r->bad, r->repaired);
         if (r->unknown)
-            printf("%zu layers could not be compared: their packed bytes were not kept\n", r->unknown);
+            printf(r->unknown == 1
+                       ? "1 layer could not be compared: its packed bytes were not kept, or are damaged\n"
+                       : "%zu layers could not be compared: their packed bytes were not kept, or are damaged\n",
+                   r->unknown);
     }
     return r->bad == r->repaired ? NULL : err_exit(1);
 }

@@ -170,9 +170,8 @@ static fallible find_top(struct push *p, const char *what)
     return NULL;
 }
 
-static fallible collect(struct push *p, const char *what)
+static fallible collect(struct push *p)
 {
-    TRY(find_top(p, what));
     if (media_is_index(p->top_type))
         TRY(add_index(p));
     else
@@ -304,12 +303,10 @@ static fallible put_manifests(struct push *p, struct push_result *result)
     return NULL;
 }
 
-static fallible push(struct push *p, const char *what, struct push_result *result)
+static fallible push(struct push *p, struct push_result *result)
 {
     own_mem char *line = mem_printf("The push refers to repository [%s/%s]", p->to->registry, p->to->repository);
-    if (p->o->platform)
-        TRY_AS(platform_parse(p->o->platform, &p->platform), "--platform");
-    TRY(collect(p, what));
+    TRY(collect(p));
     say(p, line);
     TRY(registry_open(p->to, &p->o->registry, &p->registry));
     TRY(find_mounts(p));
@@ -322,10 +319,14 @@ fallible push_image(struct layout *l, const char *what, const struct ref *to, co
 {
     own(push_result) struct push_result *result = mem_zalloc(sizeof *result);
     struct push p = { .l = l, .to = to, .o = options };
-    err *e = push(&p, what, result);
+    err *e = options->platform ? platform_parse(options->platform, &p.platform) : NULL;
+    e = e ? err_wrap(e, "--platform") : find_top(&p, what);
+    if (!e) { /* until here the error names the image */
+        e = push(&p, result);
+        e = e ? err_wrap(e, "image '%s'", what) : NULL;
+    }
     push_free(&p);
-    if (e)
-        return err_wrap(e, "image '%s'", what);
+    TRY(e);
     *ret = take(result);
     return NULL;
 }

@@ -274,7 +274,7 @@ start_sshd() {
     kill "$SSHD"
     wait_until 10 gone "$SSHD"
     run "$HUSK" copy store:example.org/here:1 "ssh://root@127.0.0.1:$SSH_PORT"
-    expect 1 "husk on 'root@127.0.0.1': the other host's husk is gone"
+    expect 1 "husk on 'root@127.0.0.1': '${HUSK_SSH%% *}' ended with 255"
 }
 
 @test "ssh: an ordinary user's store, a far end that talks, dies or lies" {
@@ -294,7 +294,8 @@ start_sshd() {
     run as_user husk images --quiet example.org/ours
     [[ $output ]]
     check_table env "HUSK_SSH=$T/tmp/talks" "$HUSK" <<<"copy oci:$T/oci:here ssh://h/x | 1 | does its shell print something at login?"
-    check_table env "HUSK_SSH=$T/tmp/dies" "$HUSK" <<<"copy oci:$T/oci:here ssh://h/x | 1 | husk is gone"
+    check_table env "HUSK_SSH=$T/tmp/dies" "$HUSK" <<<"copy oci:$T/oci:here ssh://h/x | 1 | dies' ended with 1"
+    check_table env HUSK_SSH=/nowhere/ssh "$HUSK" <<<"copy oci:$T/oci:here ssh://h/x | 1 | there is no '/nowhere/ssh' here"
     check_table env "HUSK_SSH=$T/tmp/newer" "$HUSK" <<<"copy oci:$T/oci:here ssh://h/x | 1 | speaks version 9 of the protocol"
     check_table env "HUSK_SSH=$T/tmp/huge" "$HUSK" <<<"copy oci:$T/oci:here ssh://h/x | 1 | is not husk's"
 }
