@@ -12,6 +12,7 @@
 #include "build/verify.h"
 #include "engine/network.h"
 #include "engine/paths.h"
+#include "image/room.h"
 #include "os/fs.h"
 #include "os/ids.h"
 #include "os/userns.h"
@@ -368,7 +369,8 @@ fallible build_run_all(const struct build_options *given)
         e = engine_open(&b.engine);
     if (!e)
         e = build_here(&b);
+    own_mem char *root = b.engine ? mem_strdup(b.engine->root) : NULL;
     build_close(&b);
     build_log_close(&b);
-    return e;
+    return root ? room_say(root, e) : e;
 }

@@ -16,6 +16,7 @@
 #include "cli/table.h"
 #include "engine/check.h"
 #include "engine/storage.h"
+#include "layers/merged.h"
 #include "os/fs.h"
 
 enum { OS_RELEASE_MAX = 65536 };
@@ -112,12 +113,30 @@ static void describe_cgroups(json_t *doc)
         put(doc, "CgroupsWhy", json_string(why));
 }
 
+/* What new layers are: files, or one EROFS file each where husk.conf asks for that and it can be mounted. */
+static fallible describe_layers(struct engine *e, json_t *doc)
+{
+    struct layout *l;
+    TRY(engine_layout(e, &l));
+    own(err) err *failed = layer_form_choose(l);
+    if (failed && !err_is(failed, ERR_UNSUPPORTED))
+        return take(failed);
+    put(doc, "Layers", json_string(failed ? "" : l->erofs ? "erofs" : "files"));
+    if (failed)
+        put(doc, "LayersWhy", json_string(err_text(failed)));
+    return NULL;
+}
+
 static fallible describe_storage(struct engine *e, json_t *doc)
 {
     enum settings_driver driver;
     own_mem char *why = NULL;
-    TRY(storage_driver(e, &driver, &why));
-    put(doc, "Storage", json_string(settings_driver_words[driver]));
+    own(err) err *failed = storage_driver(e, &driver, &why);
+    if (err_is(failed, ERR_INVALID) || err_is(failed, ERR_INTERNAL))
+        return take(failed);
+    put(doc, "Storage", json_string(failed ? "" : settings_driver_words[driver]));
+    if (failed) /* on a full disk, in a store that cannot be written: who asks wants to know why nothing works */
+        why = mem_strdup(err_text(failed));
     if (why)
         put(doc, "StorageWhy", json_string(why));
     return NULL;
@@ -185,6 +204,7 @@ static fallible info_run(const void *opts_, struct args args)
     put(doc, "Processors", json_integer(sysconf(_SC_NPROCESSORS_ONLN)));
     put(doc, "Memory", json_integer((json_int_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE)));
     TRY(describe_storage(engine, doc));
+    TRY(describe_layers(engine, doc));
     describe_cgroups(doc);
     TRY(count_containers(engine, doc));
     TRY(count_images(engine, doc));

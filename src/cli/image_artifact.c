@@ -118,7 +118,8 @@ static fallible add_run(const void *opts_, struct args args)
     TRY(image_session_open(&s));
     struct artifact_wish wish = { .type = o->type, .annotations = &o->annotations };
     enum artifact_how how = o->append ? ARTIFACT_APPEND : o->replace ? ARTIFACT_REPLACE : ARTIFACT_NEW;
-    TRY(artifact_add(s->store, ref, how, &wish, files.items, files.n, &digest));
+    err *e = artifact_add(s->store, ref, how, &wish, files.items, files.n, &digest);
+    TRY(image_session_failed(s, ATTEMPT_WHOLE, e));
     printf("%s\n", digest);
     return NULL;
 }
@@ -150,7 +151,7 @@ static fallible pull_run(const void *opts_, struct args args)
         .admit = policy ? trust_admit_pull : NULL,
         .admit_ctx = &admitting,
     };
-    TRY(artifact_pull(s->store, ref, &options, &digest));
+    TRY(image_session_failed(s, ATTEMPT_RESUMED, artifact_pull(s->store, ref, &options, &digest)));
     printf("%s\n", digest);
     return NULL;
 }

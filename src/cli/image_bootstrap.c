@@ -139,8 +139,8 @@ static fallible in_session(int *tar_fd, int pidfd, const struct bootstrap *plan,
     own(import_target) struct oci_descriptor *target = NULL;
     TRY(image_session_open(&s));
     TRY(image_confine(s, -1));
-    TRY(import_all(s, tar_fd, pidfd, plan, &target));
-    return layout_set_name(s->store, name, target);
+    err *e = import_all(s, tar_fd, pidfd, plan, &target);
+    return image_session_failed(s, ATTEMPT_WHOLE, e ? e : layout_set_name(s->store, name, target));
 }
 
 static fallible run_plan(const struct bootstrap *plan, const char *name)

@@ -54,7 +54,8 @@ static fallible cache_run(const void *opts_, struct args args)
                                     .admit_ctx = &admitting };
     for (int i = 1; i < args.n; i++)
         strv_add(&layers, args.v[i]);
-    TRY(pull_some(s->store, ref, &options, &layers, args.n == 1 ? &config : NULL));
+    err *e = pull_some(s->store, ref, &options, &layers, args.n == 1 ? &config : NULL);
+    TRY(image_session_failed(s, ATTEMPT_RESUMED, e));
     if (config)
         puts(config);
     return NULL;

@@ -154,7 +154,7 @@ static fallible commit_run(const void *unused, struct args args)
     if (upper < 0)
         return err_sys(errno, "open '%s'", p->upper);
     TRY(image_confine(s, upper));
-    TRY(commit(s->store, p, upper, name, &id));
+    TRY(image_session_failed(s, ATTEMPT_WHOLE, commit(s->store, p, upper, name, &id)));
     printf("%s\n", id);
     return NULL;
 }

@@ -2,6 +2,8 @@
 #include "cli/image_common.h"
 
 #include "base/log.h"
+#include "image/room.h"
+#include "layers/layer.h"
 #include "layers/merged.h"
 #include "os/landlock.h"
 #include "os/userns.h"
@@ -20,6 +22,7 @@ fallible image_session_open(struct image_session **ret)
     TRY(layer_form_choose(s->store));
     TRY_AS(layout_begin_adding(s->store, &s->adding, &s->adding_fd), "image store '%s'", path);
     TRY(layout_sweep_staging(s->store, keep_blobs_seconds));
+    room_keep(s->store->fd);
     *ret = take(s);
     return NULL;
 }
@@ -46,6 +49,28 @@ void image_session_close(struct image_session *s)
     layout_free(s->store);
     free(s);
 }
+
+/* ---- failures ---- */
+
+static bool is_cut_off(const err *e)
+{
+    return err_is(e, ERR_UNAVAILABLE) || err_is(e, ERR_TIMEOUT) || err_is(e, ERR_CANCELLED) ||
+           err_is(e, ERR_UNAUTHENTICATED);
+}
+
+fallible image_session_failed(struct image_session *s, enum image_attempt attempt, err *take_e)
+{
+    if (!take_e || (attempt == ATTEMPT_RESUMED && is_cut_off(take_e)))
+        return take_e;
+    if (s->adding)
+        layout_end_adding(s->store, s->adding, &s->adding_fd);
+    free(take(s->adding));
+    err_ignore(layers_take_back(s->store), "a sweep will remove it; what failed is the error to report");
+    err_ignore(layout_begin_adding(s->store, &s->adding, &s->adding_fd), "then this session is at its end");
+    return room_say(s->store->path, take_e);
+}
+
+/* ---- confinement ---- */
 
 enum { CONFINE_MORE_MAX = 12 };
 

@@ -29,6 +29,14 @@ fallible image_session_open(struct image_session **ret);
 /* For reading what is there, as the user that we are; nothing is made or removed. NOT_FOUND: there is no store. */
 fallible image_session_open_reading(struct image_session **ret);
 void image_session_close(struct image_session *s);
+/**
+ * image_session_failed - what to do about an error of a session that adds: what it has put in the store goes again
+ * (layers_take_back()), but for what a next attempt goes on with, and where the disk was full the error says which one
+ * and how much room there is. The session goes on behind that, as a new one.
+ * @take_e: NULL: nothing happens, and NULL is the answer.
+ */
+enum image_attempt { ATTEMPT_WHOLE, ATTEMPT_RESUMED /* what a network cut off is gone on with */ };
+fallible image_session_failed(struct image_session *s, enum image_attempt attempt, err *take_e);
 OWN_TYPE(image_session, struct image_session *, image_session_close)
 
 /**

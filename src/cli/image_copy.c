@@ -132,7 +132,10 @@ static fallible copy_run(const void *opts_, struct args args)
         policy_read_all_keys(policy);
     TRY(open_store(from, to, &s));
     TRY(confine(from, to, s));
-    TRY_AS(run(o, from, to, s, policy, &digest), "copy '%s' to '%s'", args.v[0], args.v[1]);
+    err *e = run(o, from, to, s, policy, &digest);
+    e = e ? err_wrap(e, "copy '%s' to '%s'", args.v[0], args.v[1]) : NULL;
+    bool far = from->kind == PLACE_REGISTRY || from->kind == PLACE_SSH;
+    TRY(s && s->adding ? image_session_failed(s, far ? ATTEMPT_RESUMED : ATTEMPT_WHOLE, e) : e);
     if (key)
         TRY(sign_pushed(key, to->ref, &to->remote->options, digest));
     return write_digest(digestfile, digest);
@@ -186,7 +189,7 @@ static fallible serve_run(const void *opts_, struct args args)
     struct wire_server server = { .store = s->store, .policy = policy };
     err *e = wire_serve(&w, &server);
     wire_free_buffer(&w);
-    return e;
+    return image_session_failed(s, ATTEMPT_RESUMED, e);
 }
 
 const struct command cmd_image_serve = {

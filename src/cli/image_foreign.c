@@ -183,6 +183,6 @@ fallible import_foreign(const struct foreign_wish *wish, struct args names)
     if (!wish->all && !names.n)
         return print_list(f);
     TRY(ask_policy(wish, policy));
-    TRY_AS(take_images(wish, names, s, f, linker), "%s's store '%s'", wish->from, path);
-    return NULL;
+    err *e = take_images(wish, names, s, f, linker);
+    return image_session_failed(s, ATTEMPT_WHOLE, e ? err_wrap(e, "%s's store '%s'", wish->from, path) : NULL);
 }

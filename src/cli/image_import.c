@@ -129,10 +129,10 @@ static fallible import_tar(const struct import *i, const char *name, const char 
     err *sent = end_download(from);
     if (sent) {
         err_ignore(e, "the cause is that the download failed");
-        return sent;
+        return image_session_failed(s, ATTEMPT_WHOLE, sent);
     }
-    TRY_AS(e, "'%s'", path);
-    TRY(set_name(s->store, name, target));
+    e = e ? err_wrap(e, "'%s'", path) : set_name(s->store, name, target);
+    TRY(image_session_failed(s, ATTEMPT_WHOLE, e));
     printf("%s\n", id);
     return NULL;
 }

@@ -126,14 +126,14 @@ static fallible load_input(const struct load_opts *opts, const char *path)
     progress_view_free(take(view));
     print_result(&result);
     load_result_clear(&result);
-    return e ? err_wrap(e, "'%s'", path ? path : "standard input") : NULL;
+    return image_session_failed(s, ATTEMPT_WHOLE, e ? err_wrap(e, "'%s'", path ? path : "standard input") : NULL);
 }
 
 static fallible load_embedded(void)
 {
     own(image_session) struct image_session *s = NULL;
     TRY(image_session_open(&s));
-    TRY(embedded_load(s->store));
+    TRY(image_session_failed(s, ATTEMPT_WHOLE, embedded_load(s->store)));
     printf("Loaded image: %s\n", EMBEDDED_NAME);
     return NULL;
 }

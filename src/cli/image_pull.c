@@ -221,7 +221,10 @@ static err *pull_wish(const char *name, void *ctx)
     struct pulling *p = ctx;
     const struct wish *w = p->next++;
     for (size_t i = 0; !w->done; i++) {
+        if (!p->session->adding)
+            return err_new(ERR_EXHAUSTED, "no room in the image store '%s'", p->session->store->path);
         err *e = pull_candidate(p->session, p->opts, p->platform, &w->candidates[i], p->progress, p->policy);
+        e = image_session_failed(p->session, ATTEMPT_RESUMED, e);
         if (!e || !w->candidates[i + 1].ref)
             return or_what_is_here(e, p->opts, p->session->store, name, p->platform);
         log_warn("%s", err_text(e));

@@ -108,10 +108,10 @@ static fallible import_tar(const struct writer *w, const char *name, const char 
     err *e = image_session_open(&s);
     if (!e)
         e = image_confine(s, -1);
-    if (!e)
+    if (!e) {
         e = import_image(s->store, &i, &target, &id);
-    if (!e)
-        e = layout_set_name(s->store, name, target);
+        e = image_session_failed(s, ATTEMPT_WHOLE, e ? e : layout_set_name(s->store, name, target));
+    }
     strv_free(&run.cmd);
     strv_free(&run.env);
     return e;

@@ -76,7 +76,7 @@ fallible db_fail(struct db *db, const char *what)
     case SQLITE_LOCKED:
         return err_new(ERR_TIMEOUT, "%s in '%s': another husk holds it for too long", what, db->path);
     case SQLITE_FULL:
-        return err_new(ERR_EXHAUSTED, "%s in '%s': the disk is full", what, db->path);
+        return err_sys_as(ERR_EXHAUSTED, os == EDQUOT ? os : ENOSPC, "%s in '%s'", what, db->path);
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
         return err_new(ERR_CORRUPT, "%s in '%s': the file is damaged: %s", what, db->path, sqlite3_errmsg(db->handle));

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "engine/paths.h"
+#include "image/room.h"
 #include "os/fs.h"
 #include "os/ids.h"
 #include "os/userns.h"
@@ -80,6 +81,15 @@ fallible engine_db_if_there(struct engine *e, struct db **ret)
     }
     *ret = e->db;
     return NULL;
+}
+
+bool engine_gave_room(struct engine *e, err **failed)
+{
+    struct layout *l;
+    err *none = engine_layout(e, &l);
+    if (none)
+        err_ignore(none, "then the first error counts");
+    return !none && room_given(l->fd, failed);
 }
 
 fallible engine_layout(struct engine *e, struct layout **ret)

@@ -27,6 +27,8 @@ fallible engine_db(struct engine *e, struct db **ret);
 void engine_settle(struct engine *e, const char *folder);
 /* *ret is NULL while there is no file: nothing has been made yet. Borrowed. */
 fallible engine_db_if_there(struct engine *e, struct db **ret);
+/* room_given() of image/room.h, for what a removal writes. */
+bool engine_gave_room(struct engine *e, err **failed);
 /* Makes the store when missing. Borrowed. */
 fallible engine_layout(struct engine *e, struct layout **ret);
 

@@ -368,7 +368,10 @@ static fallible remove_row(const struct pod *p, struct trash *t, struct db *db)
     if (!trash_keeps(t) || !err_is(e, ERR_EXHAUSTED))
         return e;
     err_ignore(e, "then there is no room for a trash");
-    return db_pod_remove(db, &p->row);
+    do
+        e = db_pod_remove(db, &p->row);
+    while (engine_gave_room(p->engine, &e));
+    return e;
 }
 
 fallible pod_remove(struct pod *p, const struct remove_options *o)

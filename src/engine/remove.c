@@ -167,7 +167,10 @@ static fallible remove_row(struct container *c, const struct db_pod *pod, struct
         own_mem char *path = mem_printf("%s/%s", c->dir, large[i]);
         TRY(engine_remove_tree(path));
     }
-    return pod ? db_pod_remove(db, pod) : db_container_remove(db, c->row.id);
+    do
+        e = pod ? db_pod_remove(db, pod) : db_container_remove(db, c->row.id);
+    while (engine_gave_room(c->engine, &e));
+    return e;
 }
 
 /* *ret: it is in the trash, folder and all. On a full disk it goes the old way, which makes room. */

@@ -83,9 +83,12 @@ static fallible probe(struct engine *e, enum settings_driver *ret, char **ret_wh
     struct layout *l;
     TRY(engine_layout(e, &l));
     own(err) err *overlay = try_driver(l, false);
+    int number = err_errno(overlay);
     *ret = SETTINGS_DRIVER_OVERLAY;
     if (!overlay)
         return NULL;
+    if (number == ENOSPC || number == EDQUOT || number == EROFS) /* that says nothing about drivers */
+        return take(overlay);
     own(err) err *fuse = try_driver(l, true);
     *ret = fuse ? SETTINGS_DRIVER_VFS : SETTINGS_DRIVER_FUSE;
     *ret_why = fuse ? mem_printf("%s; %s", err_text(overlay), err_text(fuse)) : mem_strdup(err_text(overlay));

@@ -218,7 +218,11 @@ fallible trash_purge(struct engine *e, int64_t entry, bool *sweep)
     *sweep |= p.images_n > 0;
     for (size_t i = 0; i < p.volumes_n; i++) /* one that was never moved must not be found by its name later */
         TRY(trash_finish_volume(e, p.volumes[i].name, &moved));
-    TRY(db_trash_forget(db, entry));
+    err *failed;
+    do
+        failed = db_trash_forget(db, entry);
+    while (engine_gave_room(e, &failed));
+    TRY(failed);
     fault_here(FAULT_TRASH_FORGOTTEN);
     for (size_t i = 0; i < p.containers_n; i++) {
         own_mem char *path = trash_path(e, p.containers[i].id);

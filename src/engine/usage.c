@@ -106,7 +106,7 @@ static void part_bytes(struct counting *c, struct part *part, const char *digest
     own_mem char *blob = layout_blob_path(digest), *path = mem_printf("%s/%s", c->l->path, blob);
     if (!layer)
         part->bytes = blocks_of(path);
-    else if (!layer_usage(c->l, digest, &part->bytes))
+    else if (!layer_usage_now(c->l, digest, &part->bytes))
         part->bytes = 0;
 }
 
@@ -187,7 +187,7 @@ static fallible store_bytes(struct counting *c, uint64_t *ret)
     own_dir DIR *dir = opendir(layers);
     for (struct dirent *entry; dir && (entry = readdir(dir));) {
         own_mem char *id = mem_printf("sha256:%s", entry->d_name);
-        if (entry->d_name[0] != '.' && layer_usage(c->l, id, &bytes))
+        if (entry->d_name[0] != '.' && layer_usage_now(c->l, id, &bytes))
             *ret += bytes;
     }
     return NULL;

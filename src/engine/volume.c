@@ -172,7 +172,11 @@ fallible volume_remove(struct engine *e, const char *name)
     uint32_t project = (uint32_t)row.project;
     db_volume_clear(&row);
     TRY(engine_db(e, &db));
-    TRY(db_volume_remove(db, name));
+    err *failed;
+    do
+        failed = db_volume_remove(db, name);
+    while (engine_gave_room(e, &failed));
+    TRY(failed);
     event_say(e->run, "volume", "destroy", name, "driver", "local", NULL);
     own_mem char *path = mem_printf("%s/volumes/%s", e->root, name);
     TRY(volume_unmount(e, name));

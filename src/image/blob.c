@@ -206,8 +206,11 @@ fallible blob_end(struct blob *b)
     TRY(make_folder(b));
     if (fchmod(b->fd, 0644) < 0 || fdatasync(b->fd) < 0)
         return err_sys(errno, "sync blob %s", b->digest);
+    bool was_there = faccessat(b->l->fd, b->path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
     if (renameat(b->l->fd, b->staged, b->l->fd, b->path) < 0)
         return err_sys(errno, "put blob %s in place", b->digest);
+    if (!was_there)
+        layout_note_added(b->l, b->path);
     return NULL;
 }
 

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "image/room.h"
 #include "os/fs.h"
 
 #define NAME_KEY "org.opencontainers.image.ref.name"
@@ -81,6 +82,7 @@ static fallible make_layout(struct layout *l)
     }
     if (!exists(l, "oci-layout"))
         TRY(replace(l, "oci-layout", layout_version));
+    room_keep(l->fd);
     return NULL;
 }
 
@@ -115,14 +117,34 @@ void layout_free(struct layout *l)
 {
     if (!l)
         return;
+    while (l->added) {
+        struct layout_added *a = l->added;
+        l->added = a->next;
+        free(a->path);
+        free(a);
+    }
     close_now(&l->fd);
     free(l->path);
     free(l);
 }
 
+void layout_note_added(struct layout *l, const char *path)
+{
+    struct layout_added *a = mem_zalloc(sizeof *a);
+    a->path = mem_strdup(path);
+    a->next = __atomic_load_n(&l->added, __ATOMIC_RELAXED);
+    while (!__atomic_compare_exchange_n(&l->added, &a->next, a, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+        continue;
+}
+
 fallible layout_lock(struct layout *l, enum layout_lock how, int *ret_fd)
 {
-    return fs_lock_at(l->fd, "lock", how == LAYOUT_ADDING ? FS_LOCK_SHARED : FS_LOCK_EXCLUSIVE, ret_fd);
+    err *e = fs_lock_at(l->fd, "lock", how == LAYOUT_ADDING ? FS_LOCK_SHARED : FS_LOCK_EXCLUSIVE, ret_fd);
+    if (err_errno(e) != EROFS)
+        return e ? err_wrap(e, "image store '%s'", l->path) : NULL;
+    err_ignore(e, "where nobody can write nothing goes either, and all can be read");
+    *ret_fd = -1;
+    return NULL;
 }
 
 char *layout_stage_name(const char *prefix)
@@ -410,7 +432,11 @@ fallible layout_remove_name(struct layout *l, const char *full_name)
 {
     own_fd int lock = -1;
     TRY(fs_lock_at(l->fd, "index.lock", FS_LOCK_EXCLUSIVE, &lock));
-    TRY_AS(remove_name(l, full_name), "remove image '%s'", full_name);
+    err *e;
+    do
+        e = remove_name(l, full_name);
+    while (room_given(l->fd, &e));
+    TRY_AS(e, "remove image '%s'", full_name);
     return NULL;
 }
 
@@ -435,7 +461,11 @@ fallible layout_unname(struct layout *l, const char *full_name)
 {
     own_fd int lock = -1;
     TRY(fs_lock_at(l->fd, "index.lock", FS_LOCK_EXCLUSIVE, &lock));
-    TRY_AS(unname(l, full_name), "untag image '%s'", full_name);
+    err *e;
+    do
+        e = unname(l, full_name);
+    while (room_given(l->fd, &e));
+    TRY_AS(e, "untag image '%s'", full_name);
     return NULL;
 }
 
@@ -480,6 +510,10 @@ fallible layout_remove_unnamed(struct layout *l, const char *digest)
 {
     own_fd int lock = -1;
     TRY(fs_lock_at(l->fd, "index.lock", FS_LOCK_EXCLUSIVE, &lock));
-    TRY_AS(remove_unnamed(l, digest), "remove image %s", digest);
+    err *e;
+    do
+        e = remove_unnamed(l, digest);
+    while (room_given(l->fd, &e));
+    TRY_AS(e, "remove image %s", digest);
     return NULL;
 }

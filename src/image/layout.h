@@ -11,6 +11,7 @@
  *   <store>/index.lock            flock(2): held for the moment in which index.json is replaced
  *   <store>/tmp/                  staging; each entry (file or directory) is locked with flock(2) by who works on it;
  *                                 what nobody holds is rubbish, or a blob's first part that a pull may go on with
+ *   <store>/room                  what a removal may use on a full disk (image/room.h)
  *   <store>/lists.lock            flock(2): held while a list of platforms is changed (transport/list.h)
  *   <store>/lock                  flock(2): shared for the moment in which an image gets a user or another name,
  * exclusive while a sweep looks for what nothing needs and moves it away
@@ -32,6 +33,10 @@ struct layout {
     int fd;             /* O_PATH */
     bool erofs;         /* new layers are to be EROFS (layers/merged.h); who adds says so */
     bool share_extents; /* new layers' files are to share those of others (layers/extents.h); likewise */
+    struct layout_added {
+        struct layout_added *next;
+        char *path; /* below the store */
+    } * added;      /* what was put in place through this struct: layers_take_back() */
 };
 /* $HUSK_ROOT, or /var/lib/husk for root, or ${XDG_DATA_HOME:-~/.local/share}/husk. Caller frees. */
 char *layout_default_path(void);
@@ -40,7 +45,7 @@ fallible layout_open(const char *path, bool make, struct layout **ret);
 void layout_free(struct layout *l);
 OWN_TYPE(layout, struct layout *, layout_free)
 
-/* Holds <store>/lock until the descriptor is closed. */
+/* Holds <store>/lock until the descriptor is closed. -1, and no error, on a file system that nobody can write. */
 enum layout_lock { LAYOUT_ADDING, LAYOUT_REMOVING };
 fallible layout_lock(struct layout *l, enum layout_lock how, int *ret_fd);
 
@@ -52,6 +57,8 @@ void layout_end_adding(struct layout *l, const char *name, int *take_fd);
 fallible layout_oldest_adding(struct layout *l, int64_t now_ns, int64_t *ret_ns);
 /* Is it there, and stays so while we add? Path below the store; of a blob: with a size, or -1. */
 bool layout_use(struct layout *l, const char *path);
+/* It was not there and is now, by our doing. From any thread. */
+void layout_note_added(struct layout *l, const char *path);
 /* Renews the time of a blob that somebody else keeps in place. */
 void layout_touch_blob(struct layout *l, const char *digest);
 bool layout_use_blob(struct layout *l, const char *digest, int64_t expected_size);

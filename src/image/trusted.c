@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "image/trusted.h"
 
+#include <fcntl.h>
+
 #include "os/fs.h"
 
 #define NAME_KEY "org.opencontainers.image.ref.name"
@@ -66,6 +68,8 @@ fallible trusted_write(struct layout *l, const char *manifest_digest, const stru
     own_mem char *path = path_of(manifest_digest);
     own_mem char *text = bind_write(&trusted_type, t, BIND_COMPACT);
     TRY(fs_mkdirs_at(l->fd, "trust", 0700));
+    if (faccessat(l->fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+        layout_note_added(l, path);
     /* Before the name is: an image whose signatures a power cut took would be refused by the policy. */
     return fs_replace_at(l->fd, path, text, strlen(text), 0600, FS_SYNC_DISK);
 }

@@ -363,6 +363,7 @@ static fallible move_into_store(struct bundle *b, struct member *m)
         TRY(fs_mkdirs_at(b->layout->fd, dir, 0755));
         if (renameat(b->stage_fd, m->staged, b->layout->fd, to) < 0)
             return err_sys(errno, "put blob %s in place", m->digest);
+        layout_note_added(b->layout, to);
     }
     free(take(m->staged));
     return NULL;

@@ -92,8 +92,11 @@ static fallible end_tee(struct tee *t)
 static fallible place_blob(struct layout *l, const char *staged, const char *digest)
 {
     own_mem char *path = layout_blob_path(digest);
+    bool was_there = layout_has_blob(l, digest, -1);
     if (renameat(l->fd, staged, l->fd, path) < 0)
         return err_sys(errno, "put blob %s in place", digest);
+    if (!was_there)
+        layout_note_added(l, path);
     return NULL;
 }
 

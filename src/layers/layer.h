@@ -34,6 +34,8 @@ fallible layer_size(struct layout *l, const char *diff_id, int64_t *ret);
 fallible layer_paths(struct layout *l, const struct image *image, struct strv *ret_paths);
 /* Bytes on disk (as du counts) of all that belongs to a layer, if they were measured: layers_measure(). */
 bool layer_usage(struct layout *l, const char *diff_id, uint64_t *ret_bytes);
+/* The same; if they were not, it counts them, as far as the caller may look. */
+bool layer_usage_now(struct layout *l, const char *diff_id, uint64_t *ret_bytes);
 /* Measures those that were not yet, and remembers it in layers/HEX/usage: layers never change. */
 fallible layers_measure(struct layout *l);
 
@@ -43,6 +45,7 @@ struct sweep_kept {
     struct strv indexes, manifests, blobs; /* digests */
     struct strv layers;                    /* diffIDs */
 };
+void sweep_kept_clear(struct sweep_kept *k);
 struct sweep_options {
     /* Adds to it; called under the store's lock. NULL: none. */
     err *(*keep)(void *ctx, struct sweep_kept *ret);
@@ -61,5 +64,13 @@ struct sweep_result {
  * add. Under the lock things are only renamed; they are deleted after it. @ret: may be NULL.
  */
 fallible layers_sweep(struct layout *l, const struct sweep_options *o, struct sweep_result *ret);
+
+/**
+ * layers_take_back - a session that failed leaves the store as it was: what was put there through l goes, unless a name
+ *                    needs it by now or another session that adds has begun to use it.
+ * The caller's own session has ended (layout_end_adding()), and it is root of the user namespace whose ids the files
+ * have. On a full disk this needs no room.
+ */
+fallible layers_take_back(struct layout *l);
 
 #endif

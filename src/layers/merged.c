@@ -30,7 +30,7 @@ fallible layer_form_choose(struct layout *l)
         return NULL; /* auto is files: docs/adr/0025 */
     if (!erofs_works(l->fd))
         return err_new(ERR_UNSUPPORTED, "layers = erofs: only root can mount EROFS from files, on Linux 6.12 or newer, "
-                                        "and not from a tmpfs: use HUSK_LAYERS=files");
+                                        "and not from a tmpfs or an overlay: use HUSK_LAYERS=files");
     l->erofs = true;
     return NULL;
 }
@@ -334,5 +334,7 @@ fallible merged_make(struct layout *l, const struct strv *diff_ids)
         e = err_sys(errno, "put it in place");
     if (e)
         (void)unlinkat(l->fd, staged, 0);
+    else
+        layout_note_added(l, path);
     return e ? err_wrap(e, "index of %zu layers", diff_ids->n) : NULL;
 }

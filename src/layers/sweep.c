@@ -6,9 +6,11 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "image/ref.h"
+#include "image/room.h"
 #include "layers/layer.h"
 #include "layers/merged.h"
 #include "os/fs.h"
@@ -156,16 +158,21 @@ static fallible need_each(struct sweep *s, const struct sweep_kept *kept)
     return NULL;
 }
 
+void sweep_kept_clear(struct sweep_kept *k)
+{
+    strv_free(&k->indexes);
+    strv_free(&k->manifests);
+    strv_free(&k->blobs);
+    strv_free(&k->layers);
+}
+
 static fallible need_kept(struct sweep *s)
 {
     struct sweep_kept kept = { 0 };
     err *e = s->o->keep ? s->o->keep(s->o->keep_ctx, &kept) : NULL;
     if (!e)
         e = need_each(s, &kept);
-    strv_free(&kept.indexes);
-    strv_free(&kept.manifests);
-    strv_free(&kept.blobs);
-    strv_free(&kept.layers);
+    sweep_kept_clear(&kept);
     return e;
 }
 
@@ -248,8 +255,17 @@ static fallible begin(struct sweep *s)
 {
     own_mem char *name = layout_stage_name("gone");
     struct stat st;
+    err *e;
+    if (s->o->dry_run) { /* it makes nothing, so that it works on a full disk and on one that cannot be written */
+        struct timespec now = { 0 };
+        (void)clock_gettime(CLOCK_REALTIME_COARSE, &now);
+        return layout_oldest_adding(s->layout, (int64_t)now.tv_sec * 1000000000 + now.tv_nsec, &s->since_ns);
+    }
     s->gone = mem_printf("tmp/%s", name);
-    TRY(layout_stage(s->layout, name, LAYOUT_STAGE_DIR, &s->gone_fd));
+    do
+        e = layout_stage(s->layout, name, LAYOUT_STAGE_DIR, &s->gone_fd);
+    while (room_given(s->layout->fd, &e));
+    TRY(e);
     if (fstat(s->gone_fd, &st) < 0)
         return err_sys(errno, "look at '%s'", s->gone);
     return layout_oldest_adding(s->layout, (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec, &s->since_ns);
@@ -382,4 +398,79 @@ fallible layers_sweep(struct layout *l, const struct sweep_options *o, struct sw
     if (!e && ret)
         *ret = s.result;
     return e ? err_wrap(e, "sweep the image store") : NULL;
+}
+
+/* ---- what a failed session made ---- */
+
+/* The clock of files stands still for a few milliseconds at a time: behind that moment, what is made now is not young.
+ */
+static int64_t next_tick_ns(void)
+{
+    struct timespec first, now;
+    (void)clock_gettime(CLOCK_REALTIME_COARSE, &first);
+    do {
+        (void)nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+        (void)clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    } while (now.tv_sec == first.tv_sec && now.tv_nsec == first.tv_nsec);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static bool is_needed(const struct sweep *s, const char *path)
+{
+    const char *name = strrchr(path, '/') + 1;
+    own_mem char *key = mem_strndup(name, strcspn(name, ".")); /* trust/HEX.json */
+    const struct strv *needed = str_starts(path, "layers/")   ? &s->layers
+                                : str_starts(path, "merged/") ? &s->merged
+                                                              : &s->blobs;
+    return strv_has(needed, key);
+}
+
+/* Into staging, where it is rubbish; locked meanwhile, for it may yet go back: see move_away(). No folder is made for
+ * it, since that would need a block. */
+static fallible take_back(struct sweep *s, const char *path, struct strv *rubbish)
+{
+    struct stat st;
+    own_mem char *name = layout_stage_name("back");
+    own_mem char *staged = mem_printf("tmp/%s", name);
+    own_fd int fd = openat(s->layout->fd, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || is_needed(s, path) || fstat(fd, &st) < 0 || is_recent(s, &st) || flock(fd, LOCK_EX | LOCK_NB) < 0)
+        return NULL;
+    if (renameat(s->layout->fd, path, s->layout->fd, staged) < 0)
+        return errno == ENOENT ? NULL : err_sys(errno, "remove '%s/%s'", s->layout->path, path);
+    if (fstat(fd, &st) == 0 && is_recent(s, &st) &&
+        syscall(SYS_renameat2, s->layout->fd, staged, s->layout->fd, path, RENAME_NOREPLACE) == 0)
+        return NULL;
+    log_debug("'%s' was made by what failed, and goes", path);
+    s->result.layers += str_starts(path, "layers/");
+    strv_add_take(rubbish, take(staged));
+    return NULL;
+}
+
+static fallible take_back_all(struct sweep *s, struct strv *rubbish)
+{
+    own(oci_index) struct oci_index *index = NULL;
+    own_fd int lock = -1;
+    int64_t now_ns = next_tick_ns();
+    TRY(layout_lock(s->layout, LAYOUT_REMOVING, &lock));
+    TRY(layout_oldest_adding(s->layout, now_ns, &s->since_ns));
+    TRY(layout_read_index(s->layout, &index));
+    TRY(need_all_of(s, index, 0));
+    for (const struct layout_added *a = s->layout->added; a; a = a->next)
+        TRY(take_back(s, a->path, rubbish));
+    return sweep_extents(s);
+}
+
+fallible layers_take_back(struct layout *l)
+{
+    static const struct sweep_options options = { 0 };
+    struct sweep s = { .layout = l, .o = &options, .gone_fd = -1 };
+    own_strv struct strv rubbish = { 0 };
+    err *e = l->added ? take_back_all(&s, &rubbish) : NULL;
+    for (size_t i = 0; i < rubbish.n; i++)
+        err_ignore(fs_remove_tree_at(l->fd, rubbish.items[i]),
+                   "it is rubbish in staging, which the next command sweeps");
+    strv_free(&s.blobs);
+    strv_free(&s.layers);
+    strv_free(&s.merged);
+    return e;
 }

@@ -284,6 +284,7 @@ fallible layer_publish(struct layout *l, const char *staged, const char *diff_id
         }
         TRY(clear_place(l, path));
     }
+    layout_note_added(l, path);
     own_fd int dir = openat(l->fd, "layers", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0 || fsync(dir) < 0)
         return err_sys(errno, "write '%s/layers' to disk", l->path);

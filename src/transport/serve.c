@@ -2,6 +2,7 @@
  * The server's side of wire.h: `husk image serve`.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -14,6 +15,7 @@ struct serving {
     const struct wire_server *server;
     struct sink *sink;
     bool broken; /* the link: nothing more can be said */
+    bool full;   /* the disk */
 };
 
 static fallible answer_doc(struct serving *v, const struct registry_manifest *doc)
@@ -214,10 +216,11 @@ fallible wire_serve(struct wire *w, const struct wire_server *server)
         char kind = 0;
         TRY(wire_receive(w, &kind));
         if (!kind)
-            return NULL;
+            return v.full ? err_exit(1) : NULL; /* the other side has been told */
         own(err) err *e = act(&v, kind);
         if (!e)
             continue;
+        v.full = v.full || err_errno(e) == ENOSPC || err_errno(e) == EDQUOT;
         log_debug("serve: '%c': %s", kind, err_text(e));
         if (v.broken)
             return take(e);

@@ -74,7 +74,8 @@ struct wire_server {
     struct layout *store;
     struct policy *policy; /* asked, as transport "ssh", before a document gets a name; NULL: every one may. Borrowed */
 };
-/* Until the client ends. Errors are those of the link; what goes wrong with an image is told to the client. */
+/* Until the client ends. Errors are those of the link; what goes wrong with an image is told to the client. A disk that
+ * was full is an error as well, one that says nothing more: what was sent is to go. */
 fallible wire_serve(struct wire *w, const struct wire_server *server);
 
 #endif

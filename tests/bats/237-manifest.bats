@@ -62,3 +62,34 @@ same() { diff <(jq -S . <<<"$1") <(skopeo inspect --raw --tls-verify=false "dock
         expect 1
     done
 }
+
+one_platform_goes() {
+    local id
+    $h pull -q "$REGISTRY/m:multi" >/dev/null
+    $h pull -q --platform linux/sparc64 "$REGISTRY/m:multi" >/dev/null
+    id=$($h image inspect --platform linux/sparc64 -f '{{.Id}}' "$REGISTRY/m:multi")
+    $h create --name keeper --network none --platform linux/sparc64 "$REGISTRY/m:multi" /x >/dev/null
+    check_table "$h" <<ROWS
+rmi --platform linux/arm64 $REGISTRY/m:multi           | 1 | no image for platform linux/arm64
+rmi --platform sparc64 --dry-run $REGISTRY/m:multi     | 1 | exclude each other
+rmi --platform sparc64 --all                           | 1 | exclude each other
+rmi --platform / $REGISTRY/m:multi                     | 1 | --platform
+rmi --force --platform sparc64 $REGISTRY/m:multi       | 1 | in use by container 'keeper'
+rm --no-trash keeper                                   | 0 | keeper
+rmi --platform sparc64 $REGISTRY/m:multi               | 0 | =Deleted: $id
+image inspect --platform linux/sparc64 $REGISTRY/m:multi | 1 | not pulled for platform linux/sparc64
+system check                                           | 0 | no problems
+verify $REGISTRY/m:multi                               | 0 | all good
+ROWS
+    [[ ! -e $root/blobs/sha256/${id#*:} ]]
+    # what is left of it is the last one; with it the name goes, and comes back
+    run $h rmi --platform "linux/$(uname -m)" "$REGISTRY/m:multi"
+    expect 0 "Untagged: $REGISTRY/m:multi"
+    $h undo >/dev/null
+    $h pull -q --platform linux/sparc64 "$REGISTRY/m:multi" >/dev/null
+    # nor one that has another name, or is needed by one
+    $h pull -q --platform linux/sparc64 "$REGISTRY/m@$(skopeo inspect --raw "oci:$T/oci:other" | sha256sum | sed 's/^/sha256:/; s/ .*//')" >/dev/null
+    run $h rmi --platform sparc64 "$REGISTRY/m:multi"
+    expect 1 "as well: remove that first"
+}
+@test "rmi --platform takes one platform's image out of the store, and the name stays" { each_user one_platform_goes; }
