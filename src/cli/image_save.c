@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/log.h"
 #include "cli/image_common.h"
 #include "cli/image_outfile.h"
 #include "cli/image_pack.h"
@@ -78,16 +77,19 @@ static fallible how_to_pack(const struct save_opts *o, struct repack *ret)
     return NULL;
 }
 
-/* The archive is read by docker 20.10 as well, which Debian 12 has; its "unexpected EOF" says nothing to anybody. */
-static void tell_of_zstd(const struct save_opts *o, const struct image *image, const char *name)
+static bool has_zstd(const struct image *image)
 {
-    bool zstd = false;
     for (size_t i = 0; i < image->manifest->layers_n; i++)
-        zstd = zstd || str_ends(image->manifest->layers[i].media_type, "zstd");
-    if (zstd && !is_changed(o) && (!o->format || str_eq(o->format, "docker-archive")))
-        log_warn("image '%s' has layers packed with zstd, which docker before version 23 cannot load: husk "
-                 "save --uncompressed writes plain ones",
-                 name);
+        if (str_ends(image->manifest->layers[i].media_type, "zstd"))
+            return true;
+    return false;
+}
+
+/* A docker-archive is read by dockers before version 23 as well, which know no zstd: "unexpected EOF" is all they say.
+ * It has no manifest whose digest would have to stay, and podman writes nothing but plain layers there. */
+static bool must_be_plain(const struct save_opts *o, const struct image *image)
+{
+    return (!o->format || str_eq(o->format, "docker-archive")) && !is_changed(o) && has_zstd(image);
 }
 
 /* Packing is not repeated byte for byte: that makes another manifest, which must be asked for. */
@@ -109,9 +111,12 @@ static fallible save_one(struct layout *l, const struct save_opts *o, const stru
     own(source) struct source *plain = NULL;
     own(source) struct source *repacked = NULL;
     struct repack how;
+    bool unpacked = must_be_plain(o, image);
     TRY(how_to_pack(o, &how));
+    if (unpacked)
+        how.layers = REPACK_PLAIN;
     TRY(source_image(l, image, &plain));
-    if (is_changed(o))
+    if (is_changed(o) || unpacked)
         TRY(source_repacked(take(plain), l, &how, &repacked));
     err *e = copy_image(repacked ? repacked : plain, to, copying, NULL);
     return e && !repacked ? or_otherwise_packed(e, l, image) : e;
@@ -132,11 +137,16 @@ static fallible save_all(struct layout *l, const struct save_opts *o, struct arg
     own(progress_view) struct progress_view *view = progress_view_new(o->quiet || !isatty(STDERR_FILENO));
     struct copy_options copying = { .progress = progress_of_view(view) };
     TRY(open_sink(o, &file, &to));
-    for (int i = 0; i < args.n; i++)
-        tell_of_zstd(o, images[i], args.v[i]);
-    for (int i = 0; i < args.n; i++)
-        TRY_AS(save_one(l, o, images[i], to, &copying), "image '%s'", args.v[i]);
-    TRY(to->ops->finish(to));
+    err *e = NULL;
+    for (int i = 0; i < args.n && !e; i++) {
+        e = save_one(l, o, images[i], to, &copying);
+        e = e ? err_wrap(e, "image '%s'", args.v[i]) : NULL;
+    }
+    if (!e)
+        e = to->ops->finish(to);
+    if (err_errno(e) == ENOSPC || err_errno(e) == EDQUOT) /* it may not be the disk that the store is on */
+        return err_wrap(e, "no room for '%s'", o->output ? o->output : "standard output");
+    TRY(e);
     return file ? outfile_finish(file) : NULL;
 }
 

@@ -52,6 +52,20 @@ busybox unshare --user true                        | 1   | Operation not permitt
 END
 }
 
+@test "dockerd: images that husk packed with zstd are loaded from what husk save writes" {
+    "$HUSK" import "$IMAGES/rootfs.tar" packed:1 >/dev/null
+    [[ $("$HUSK" image inspect packed:1 | grep -c sha256) -gt 0 ]]
+    jq -e '.layers[0].mediaType | endswith("zstd")' \
+        "$HUSK_ROOT/blobs/sha256/$(jq -r '.manifests[] | select(.annotations["org.opencontainers.image.ref.name"] == "docker.io/library/packed:1").digest' "$HUSK_ROOT/index.json" | cut -d: -f2)"
+    "$HUSK" save -o "$T/tmp/packed.tar" packed:1
+    run docker load --input "$T/tmp/packed.tar"
+    expect 0 "Loaded image: packed:1"
+    [[ $(docker image inspect -f '{{.Id}}' packed:1) == $("$HUSK" image inspect -f '{{.Id}}' packed:1) ]]
+    run docker run --rm --network none packed:1 /bin/busybox echo hello
+    expect 0 "=hello"
+    docker rmi packed:1 >/dev/null
+}
+
 @test "dockerd: a container's life: exec, pause, kill, logs, restart, stop, limits" {
     peer_lifecycle
 }
