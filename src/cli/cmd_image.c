@@ -24,6 +24,8 @@ static const struct opt rmi_options[] = {
     OPT_FLAG('i', "ignore", T, ignore, "A name that nobody has is no error"),
     OPT_FLAG(0, "no-prune", T, no_prune, "As with docker: husk keeps no untagged parents, so none would go"),
     OPT_FLAG(0, "dry-run", T, dry_run, "Only say what would go, and the room that would make"),
+    OPT_STR(0, "platform", T, platform, "OS/ARCH[/VARIANT]",
+            "Of a multi-platform image only this platform's, which is not kept in the trash"),
     TRASH_OPTION(T),
     OPT_END,
 };
@@ -60,8 +62,10 @@ static err *rmi_one(const char *arg, void *ctx)
     uint64_t bytes = 0;
     char size[32];
     bool look = each->opts->dry_run, force = each->opts->force;
-    err *e = look ? image_removal(each->engine, arg, force, &lines, &bytes)
-                  : image_remove(each->engine, arg, force, each->trash, &lines);
+    const char *platform = each->opts->platform;
+    err *e = look       ? image_removal(each->engine, arg, force, &lines, &bytes)
+             : platform ? image_remove_platform(each->engine, arg, platform, force, each->trash, &lines)
+                        : image_remove(each->engine, arg, force, each->trash, &lines);
     for (size_t i = 0; i < lines.n; i++)
         printf("%s\n", lines.items[i]);
     if (look && !e)
@@ -96,6 +100,8 @@ static fallible rmi_run(const void *opts_, struct args args)
     struct trash trash;
     if (o->all == (args.n > 0))
         return err_new(ERR_INVALID, "needs one of IMAGE... and --all");
+    if (o->platform && (o->all || o->dry_run))
+        return err_new(ERR_INVALID, "--platform and %s exclude each other", o->all ? "--all" : "--dry-run");
     TRY(engine_open(&engine));
     if (o->all) {
         TRY(all_images(engine, o->force, &all));

@@ -114,6 +114,11 @@ static err *kept_now(void *ctx, struct sweep_kept *ret)
     return kept_by_others(k->e, k->without, ret);
 }
 
+fallible image_kept(struct engine *e, struct sweep_kept *ret)
+{
+    return kept_now(&(struct keeping){ .e = e, .without_entry = NO_ENTRY }, ret);
+}
+
 /* without: names, as struct sweep_options has them. */
 static fallible sweep_keeping(struct keeping *keeping, const struct strv *without, bool dry_run,
                               struct sweep_result *ret)

@@ -19,6 +19,12 @@ struct trash;
 fallible image_remove(struct engine *e, const char *what, bool force, struct trash *trash, struct strv *ret_lines);
 /* What image_remove() would say, and what room it would make; or its errors. Nothing is changed. */
 fallible image_removal(struct engine *e, const char *what, bool force, struct strv *ret_lines, uint64_t *ret_bytes);
+/* Of an image of several platforms the one for this platform ("linux/arm64"). With the only one that is here the image
+ * goes as image_remove() has it; else there is no trash for it. CONFLICT: something needs it, force or not. */
+fallible image_remove_platform(struct engine *e, const char *what, const char *platform, bool force,
+                               struct trash *trash, struct strv *ret_lines);
+/* What containers, the trash and builds need, whatever its name; sweep_kept_clear() frees what is in it. */
+fallible image_kept(struct engine *e, struct sweep_kept *ret);
 /* A container that uses the image with this ID, or NULL. */
 fallible image_user(struct engine *e, const char *image_id, char **ret_name);
 struct prune_options {
