@@ -110,6 +110,7 @@ cut_power() {
         names_are_whole || status_=1
         if ((!status_)) && [[ $1 == named ]] && ! husk_has "$2"; then echo "'$2' was acknowledged and is lost"; status_=1; fi
         if ((!status_)) && [[ $1 == gone ]] && husk_has "$2"; then echo "'$2' was removed and is back"; status_=1; fi
+        if ((!status_)) && [[ $1 == policy ]] && ! policy_has_found "$2"; then echo "what the policy found of '$2' is lost"; status_=1; fi
         if ((!status_)) && [[ $1 == copied ]] && ! copy_is_whole "$2"; then echo "'$2' was made and its files are lost"; status_=1; fi
     elif [[ $1 == named ]]; then
         echo "the whole store is lost"
@@ -124,6 +125,14 @@ copy_is_whole() {
     id=$("$HUSK" inspect --format '{{.Id}}' "$1") || return 1
     diff <(cd "$T/disk/root/containers/$id/fs" && find . -type f -exec sha256sum {} + | sort) \
         <(cd "$T/cut/root/containers/$id/fs" && find . -type f -exec sha256sum {} + | sort)
+}
+# What has the name is what the policy let in: it is let run without a registry, and not by a policy with another key.
+policy_has_found() {
+    husk_has "$1" || return 0
+    local id
+    id=$("$HUSK" create --network none --pull never --signature-policy "$T/policy.json" "$1" /nothing) || return 1
+    "$HUSK" rm --no-trash "$id" >/dev/null
+    ! "$HUSK" create --network none --pull never --signature-policy "$T/policy-bad.json" "$1" /nothing 2>/dev/null
 }
 husk_has() { [[ $("$HUSK" images --format '{{.Repository}}:{{.Tag}}') == *"$1"* ]]; }
 
@@ -169,6 +178,42 @@ husk_has() { [[ $("$HUSK" images --format '{{.Repository}}:{{.Tag}}') == *"$1"* 
     run "$HUSK" system check --repair
     expect 0
     remove_all_containers
+    umount "$T/disk"
+}
+
+@test "killed or without power at any barrier of a pull, an image has its name together with what the policy found" {
+    local n ref=$REGISTRY/signed:1 key
+    for key in good bad; do
+        COSIGN_PASSWORD='' "$HUSK" image key generate --output-key-prefix "$T/$key" >/dev/null
+    done
+    printf '{"default":[{"type":"reject"}],"transports":{"docker":{"%s":[{"type":"sigstoreSigned","keyPath":"%s"}]}}}' \
+        "$REGISTRY" "$T/good.pub" >"$T/policy.json"
+    sed 's/good.pub/bad.pub/' "$T/policy.json" >"$T/policy-bad.json"
+    "$HUSK" copy -q "oci:$T/oci:a" "docker://$ref"
+    COSIGN_PASSWORD='' "$HUSK" image sign --key "$T/good.key" "$ref" >/dev/null
+    truncate -s 48M "$T/disk.img"
+    mkfs.ext4 -q "$T/disk.img"
+    mkdir -p "$T/disk" "$T/cut"
+    mount -o loop,noatime "$T/disk.img" "$T/disk"
+    export HUSK_ROOT=$T/disk/root
+    for ((n = 1; n < 200; n++)); do
+        if killed_at $BARRIERS $n "$HUSK" pull --quiet --signature-policy "$T/policy.json" "$ref"; then
+            cut_power policy "$ref" || { echo "after the pull"; return 1; }
+            policy_has_found "$ref"
+            husk_has "$ref"
+            break
+        fi
+        cut_power policy "$ref" || { echo "at barrier $n of the pull"; return 1; }
+        policy_has_found "$ref" || { echo "killed at barrier $n of the pull"; return 1; }
+        "$HUSK" rmi --no-trash "$ref" >/dev/null 2>&1 || true
+        "$HUSK" image prune >/dev/null
+    done
+    ((n > 3 && n < 200))
+    # and an image that was let in by no policy is not, whatever another one's record says
+    "$HUSK" rmi --no-trash "$ref" >/dev/null
+    "$HUSK" pull -q "$ref" >/dev/null
+    run "$HUSK" create --network none --pull never --signature-policy "$T/policy-bad.json" "$ref" /nothing
+    expect 1 "it is to be signed"
     umount "$T/disk"
 }
 
