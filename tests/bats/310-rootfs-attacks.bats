@@ -479,6 +479,15 @@ END
     run oci run -b "$B" c1
     expect 1 "=d out $VICTIM/file
 cat: can't open 'out': No such file or directory"
+    # the owner first: who sets the mode first loses setuid by it, or gives it to root for a moment
+    rm "$B/rootfs/up/out"
+    install -m 4755 -o 5 -g 6 /dev/null "$B/rootfs/up/s"
+    change "$(sh_c 'stat -c %a:%u:%g /up/s')"
+    run oci run -b "$B" c1
+    expect 0 "=4755:5:6"
+    rm "$B/rootfs/up/s"
+    ln -s "$VICTIM/file" "$B/rootfs/up/out"
+    change "$(sh_c 'cat /up/out')"
     victim_is_whole
     # naive: a copy of what the names lead to
     run naive run -b "$B" c1

@@ -202,6 +202,7 @@ is_stopped() { [[ $(oci state "$1" | jq -r .status) == stopped ]]; }
     check_table try <<'END'
 /l0/x    | 1 | mount '/l0/x'
 /loop/x  | 1 | mount '/loop/x'
+/l30/x   | 1 | mount '/l30/x'
 /l60/x   | 0 | =
 END
     # naive: each link written out in place of its name
