@@ -205,11 +205,26 @@ static const struct command *find(const char *name)
     return NULL;
 }
 
+/* runc's parser takes one dash for two, and containerd's restore gives "-no-subreaper". Not where a program's own
+ * arguments follow. */
+static void double_dashes(const struct command *c, int argc, char **argv)
+{
+    for (int i = 0; i < argc && !c->stop_at_arg && !str_eq(argv[i], "--"); i++) {
+        size_t n = argv[i][0] == '-' && argv[i][1] != '-' ? strcspn(argv[i] + 1, "=") : 0;
+        for (const struct opt *o = c->opts; n > 1 && o->type != OPT_TYPE_END; o++)
+            if (o->name && strlen(o->name) == n && strncmp(o->name, argv[i] + 1, n) == 0) {
+                argv[i] = mem_printf("-%s", argv[i]); /* until the end */
+                break;
+            }
+    }
+}
+
 static int run(const struct command *c, int argc, char **argv)
 {
     struct args args = { 0 };
     bool help = false;
     void *opts = mem_zalloc(c->opts_size + 1);
+    double_dashes(c, argc, argv);
     err *e = opt_parse(c, argc, argv, opts, &args, &help);
     int status = 0;
     if (help) {

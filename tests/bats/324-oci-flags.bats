@@ -155,3 +155,13 @@ PY
     expect 0 "=1
 /dev/null"
 }
+
+@test "one dash for two before a long option, as runc takes it: containerd's restore says -no-subreaper" {
+    check_table oci <<'END'
+restore -no-subreaper --image-path /nope c1 | 1   | --image-path '/nope'
+restore -image-path=/nope c1                | 1   | --image-path '/nope'
+list -format json                           | 0   | =[]
+kill -all c1                                | 1   | 'c1' does not exist
+restore -no-such c1                         | 1   | unknown option '-n'
+END
+}
