@@ -40,7 +40,7 @@ store_is_clean() { # STORE
     store_is_sound "$1"
     local odd
     odd=$(find "$1" -mindepth 1 -maxdepth 1 ! -name blobs ! -name layers ! -name tmp ! -name lock ! -name index.json \
-        ! -name index.lock ! -name oci-layout)
+        ! -name index.lock ! -name oci-layout ! -name room)
     [[ ! $odd ]] || { echo "in the store: $odd"; return 1; }
 }
 

@@ -21,9 +21,10 @@ setup_file() {
 teardown() {
     remove_all_containers
     [[ ! ${OWNER-} || ! -e $T/disk/root/husk.db ]] || { room all && owner rm --force --no-trash --all >/dev/null; }
-    umount "$T/disk" 2>/dev/null || true
+    wait_until 10 no_disk # what has just ended may still have a file of it open
     rm -f "$T/disk.img"
 }
+no_disk() { ! mountpoint -q "$T/disk" || umount "$T/disk"; }
 
 # A new file system of 48 MB with busybox in the store on it, root's or ($OWNER) the user's. (Blocks of less than a page
 # would not do: what SQLite maps to share its locks gets blocks when it is first written to, and none is a SIGBUS.)
