@@ -19,6 +19,7 @@
 #include "engine/network_step.h"
 #include "engine/paths.h"
 #include "engine/spec.h"
+#include "layers/flatten.h"
 #include "layers/mountpoints.h"
 #include "os/fs.h"
 #include "os/ids.h"
@@ -80,6 +81,33 @@ static fallible make_root(const struct run_step *s, struct rootfs_source *ret)
     ret->work = mem_printf("%s/work", s->dir);
     ret->throw_away = true; /* of staging: what becomes a layer is synced when it does, build_layer_make() */
     return NULL;
+}
+
+/* The layers' files, as an overlay would show them; dir: new. */
+static fallible copy_layers(const struct rootfs_source *root, const char *dir)
+{
+    if (mkdir(dir, 0755) < 0)
+        return err_sys(errno, "make '%s'", dir);
+    return flatten(&root->lowers, dir);
+}
+
+/* The same root without an overlay. Not by fuse-overlayfs either: its upper directory is no layer as it is, it has
+ * marks of its own. */
+static fallible make_copy(const struct run_step *s, struct rootfs_source *root)
+{
+    own_mem char *dir = mem_printf("%s/tree", s->dir);
+    TRY(copy_layers(root, dir));
+    root->kind = ROOTFS_DIR;
+    root->dir = take(dir);
+    return NULL;
+}
+
+/* What became of the copy, beside another one, is what an overlay would have in its upper directory. */
+static fallible find_changes(const struct run_step *s, const struct rootfs_source *root)
+{
+    own_mem char *base = mem_printf("%s/base", s->dir);
+    TRY(copy_layers(root, base));
+    return flatten_compare(base, root->dir, root->upper, true);
 }
 
 static fallible write_text(int dir, const char *name, const char *text)
@@ -294,6 +322,7 @@ static fallible run_here(struct running *r, int *ret_code)
     struct rootfs_source root = { 0 };
     TRY(make_state_dir(r));
     TRY(make_config(r->s, &config));
+    bool copied = r->s->storage != SETTINGS_DRIVER_OVERLAY;
     err *e = make_root(r->s, &root);
     if (!e)
         e = open_network(r);
@@ -301,8 +330,12 @@ static fallible run_here(struct running *r, int *ret_code)
         e = run_mounts_prepare(r->s);
     if (!e)
         e = overlays_make(config, r->s->dir);
+    if (!e && copied)
+        e = make_copy(r->s, &root);
     if (!e)
         e = run_limited(r, config, &root, ret_code);
+    if (!e && copied)
+        e = find_changes(r->s, &root);
     rootfs_source_free(&root);
     return e;
 }

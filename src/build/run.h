@@ -6,7 +6,9 @@
  *
  * It is made by runtime_create() from the same configuration, capabilities, seccomp filter and limits as `husk run`'s,
  * in the process of the step, which is root of the user's namespace where the user is an ordinary one. Its mount points
- * are made in a layer below all others, so they never are in the image.
+ * are made in a layer below all others, so they never are in the image. Where the kernel's overlay cannot be
+ * mounted in the store (engine/storage.h) its root is a copy of the layers, and what is different afterwards is the
+ * writable layer.
  *
  *   <run>/<id>/          its run-time folder, locked while the step lives; "build" in it says whose it is. One that
  *                        nobody holds is what a killed build left: build_run_sweep() and `husk system check` end it
@@ -20,6 +22,7 @@
 #include "build/state.h"
 #include "engine/engine.h"
 #include "engine/options.h"
+#include "image/settings.h"
 
 /* What a mount's from= means, resolved by who knows the stages. */
 struct run_mount {
@@ -49,6 +52,7 @@ struct run_step {
     char *script, *script_target; /* a file that is bound where its command looks for it; NULL: none. Owned */
     int out_fd;                   /* stdout and stderr */
     bool stdin_too;               /* it has our standard input */
+    enum settings_driver storage; /* how its root is made: engine/storage.h */
 };
 /* What the options say of each step's container, before there is one. INVALID, UNSUPPORTED. */
 fallible build_run_check(const struct create_options *options);

@@ -228,7 +228,7 @@ static err *compare_all(void *ctx)
 {
     const struct copy *k = ctx;
     TRY(flatten(k->lowers, k->dir));
-    return flatten_compare(k->dir, k->changed, k->upper);
+    return flatten_compare(k->dir, k->changed, k->upper, false);
 }
 
 static fallible stage_upper(struct container *c, const struct strv *lowers, const char *stage, char **ret_path)

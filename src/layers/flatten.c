@@ -329,6 +329,7 @@ struct level {
     struct level *above;
     const char *name;
     int changed, base, upper; /* base: -1 when it was not there */
+    bool names;               /* one more name is a difference */
 };
 
 static fallible need_upper(struct level *l)
@@ -354,6 +355,8 @@ static bool same(const struct level *l, const char *name, const struct stat *a, 
     if (a->st_mode != b->st_mode || a->st_uid != b->st_uid || a->st_gid != b->st_gid || a->st_rdev != b->st_rdev ||
         a->st_mtim.tv_sec != b->st_mtim.tv_sec || a->st_mtim.tv_nsec != b->st_mtim.tv_nsec)
         return false;
+    if (l->names && !S_ISDIR(a->st_mode) && a->st_nlink > b->st_nlink)
+        return false;
     if (S_ISREG(a->st_mode) && a->st_size != b->st_size)
         return false;
     if (S_ISLNK(a->st_mode) && !same_target(l->changed, l->base, name))
@@ -366,7 +369,7 @@ static fallible compare_dir(struct level *l, int depth);
 static fallible compare_subdir(struct level *l, const char *name, const struct stat *st, bool was_dir, bool differs,
                                int depth)
 {
-    struct level below = { .above = l, .name = name, .base = -1, .upper = -1 };
+    struct level below = { .above = l, .name = name, .base = -1, .upper = -1, .names = l->names };
     own_fd int changed = openat(l->changed, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     own_fd int base = was_dir ? openat(l->base, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
     if (changed < 0 || (was_dir && base < 0))
@@ -425,7 +428,7 @@ static fallible compare_dir(struct level *l, int depth)
     return NULL;
 }
 
-fallible flatten_compare(const char *base, const char *changed, const char *upper)
+fallible flatten_compare(const char *base, const char *changed, const char *upper, bool names)
 {
     struct stat st;
     own_fd int a = open(changed, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -433,7 +436,7 @@ fallible flatten_compare(const char *base, const char *changed, const char *uppe
     own_fd int u = open(upper, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (a < 0 || b < 0 || u < 0 || fstat(a, &st) < 0)
         return err_sys(errno, "open '%s'", a < 0 ? changed : b < 0 ? base : upper);
-    struct level top = { .name = "", .changed = a, .base = b, .upper = u };
+    struct level top = { .name = "", .changed = a, .base = b, .upper = u, .names = names };
     TRY_AS(compare_dir(&top, 0), "compare '%s' with its image", changed);
     return copy_attributes(a, u, ".", &st);
 }

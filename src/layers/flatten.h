@@ -22,7 +22,9 @@ fallible flatten_over(const struct strv *lowers, const struct strv *below, const
  * @base: what flatten() made; @changed: the same after somebody worked in it; @upper: an empty directory on the same
  * file system, which gets hard links to what is new and character devices 0:0 for what is gone. A file is the same when
  * its kind, mode, owner, size, modification time and attributes are.
+ * @names: and when it has no more names than before, as overlayfs would have copied it up; only where nobody else
+ * compares the copy at the same time, whose hard links would count.
  */
-fallible flatten_compare(const char *base, const char *changed, const char *upper);
+fallible flatten_compare(const char *base, const char *changed, const char *upper, bool names);
 
 #endif

@@ -40,6 +40,24 @@ user_with() {
 }
 export HUSK_USER
 
+# A build without the kernel's overlay makes what it makes with it, to the byte.
+builds() { # FUNCTION DRIVER
+    local as=$1 driver id
+    cat >"$T/tmp/Dockerfile" <<'END'
+FROM busybox
+RUN echo made in $(id -u) >/made && rm /bin/awk && mkdir -p /etc/x && echo hi >/etc/x/y && chmod 700 /etc/x && ln -s /made /l && rm -rf /home
+RUN mkdir /home && echo a >/home/a && test ! -e /bin/awk && test -f /etc/x/y && ln /made /again && chown 7:8 /home/a
+RUN true
+END
+    for driver in overlay "$2"; do
+        "$as" "$driver" build -q --network none --no-cache --timestamp 1700000000 -t "by-$driver" - <"$T/tmp/Dockerfile" >/dev/null
+    done
+    run "$as" overlay run --rm --network none "by-$2" sh -c \
+        'cat /made; stat -c "%u %g" /home/a; find /home; find / -xdev -name ".wh*"; test ! -e /bin/awk && stat -c "%a %h" /etc/x /made /again'
+    expect 0 $'=made in 0\n7 8\n/home\n/home/a\n700 2\n644 2\n644 2'
+    [[ $("$as" "$2" image inspect --format '{{.Id}}' "by-$2") == "$("$as" overlay image inspect --format '{{.Id}}' by-overlay)" ]]
+}
+
 # What a container does to its root, what husk says of it, and what an image made of it has: the same with each.
 everything() { # FUNCTION DRIVER
     local as=$1 driver=$2 name=all-$2
@@ -91,6 +109,7 @@ root:x:0:'
     run "$as" "$driver" run --rm --network none -v vol:/etc busybox sh -c 'test -e /etc/passwd && exit 7'
     expect 7
     "$as" "$driver" volume rm vol
+    builds "$as" "$driver"
     "$as" "$driver" rmi "$name" >/dev/null
     run "$as" "$driver" system check
     expect 0

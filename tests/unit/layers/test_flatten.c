@@ -75,6 +75,7 @@ static void make_layers(struct place *p)
     put(p, "bottom/merged/changed", "old", 0644);
     put(p, "bottom/hidden/gone", "x", 0644);
     put(p, "bottom/removed", "x", 0644);
+    put(p, "bottom/once", "o", 0644);
     put(p, "bottom/becomes-dir", "x", 0644);
     put(p, "bottom/becomes-file/inside", "x", 0644);
     make_dir(p, "top/merged");
@@ -124,7 +125,7 @@ TEST(a_copy_in_which_nothing_was_done_has_no_differences)
     make_layers(&p);
     CHECK_OK(flatten(&p.lowers, p.base));
     CHECK_OK(flatten(&p.lowers, p.now));
-    CHECK_OK(flatten_compare(p.base, p.now, p.upper));
+    CHECK_OK(flatten_compare(p.base, p.now, p.upper, false));
     CHECK(rmdir(p.upper) == 0); /* it is empty */
     close_place(&p);
 }
@@ -132,7 +133,7 @@ TEST(a_copy_in_which_nothing_was_done_has_no_differences)
 TEST(differences_become_an_upper_directory)
 {
     struct place p;
-    struct stat st;
+    struct stat st, other;
     open_place(&p);
     make_layers(&p);
     CHECK_OK(flatten(&p.lowers, p.base));
@@ -143,14 +144,16 @@ TEST(differences_become_an_upper_directory)
     CHECK(unlinkat(p.fd, "now/link", 0) == 0 && symlinkat("/elsewhere", p.fd, "now/link") == 0);
     CHECK_OK(fs_remove_tree_at(p.fd, "now/hidden"));
     CHECK(fchmodat(p.fd, "now/setuid", 0755, 0) == 0);
+    CHECK(linkat(p.fd, "now/once", p.fd, "now/twice", 0) == 0);
     CHECK(unlinkat(p.fd, "now/becomes-file", 0) == 0);
     make_dir(&p, "now/becomes-file");
-    CHECK_OK(flatten_compare(p.base, p.now, p.upper));
+    CHECK_OK(flatten_compare(p.base, p.now, p.upper, true));
     CHECK(holds(&p, "upper/merged/below", "BELOW") && !there(&p, "upper/merged/changed", &st));
     CHECK(holds(&p, "upper/made/file", "f"));
     CHECK(there(&p, "upper/link", &st) && S_ISLNK(st.st_mode));
     CHECK(there(&p, "upper/hidden", &st) && S_ISCHR(st.st_mode) && st.st_rdev == 0);
     CHECK(there(&p, "upper/setuid", &st) && (st.st_mode & 07777) == 0755);
+    CHECK(there(&p, "upper/once", &st) && there(&p, "upper/twice", &other) && st.st_ino == other.st_ino);
     CHECK(there(&p, "upper/becomes-file", &st) && S_ISDIR(st.st_mode));
     CHECK(!there(&p, "upper/becomes-dir", &st) && !there(&p, "upper/hard", &st) && !there(&p, "upper/pipe", &st));
     close_place(&p);
