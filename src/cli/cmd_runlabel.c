@@ -74,7 +74,6 @@ static fallible split(const struct label *l, const char *text, struct strv *ret)
         if (!quote && isspace((unsigned char)c)) {
             if (in)
                 strv_add_take(ret, str_take(&word));
-            word = in ? (struct str){ 0 } : word;
             in = false;
             continue;
         }

@@ -21,7 +21,7 @@ teardown() {
     echo "$output"
     ((status == 0))
     [[ $output != *"not ok"* ]]
-    (($(grep -c '^ok' <<<"$output") >= 164))
+    (($(grep -c '^ok' <<<"$output") >= 206))
 }
 
 @test "without systemd the driver is refused, and nothing is left" {

@@ -42,6 +42,14 @@ ok "husk-oci pause" oci pause c1
 ok "husk-oci state" says paused oci state c1
 ok "husk-oci delete --force, paused" oci delete --force c1
 ok "husk-oci leaves nothing" status 1 sh -c 'find /sys/fs/cgroup/husk -mindepth 1 -type d | grep .'
+# Device rules begin at "deny all", with a list or without: 99:7 is no device, which is said where it may be opened.
+jq '.process.args = ["sh", "-c", "mknod /dev/n c 99 7 && ! cat /dev/n"] | .process.capabilities |= map_values(. + ["CAP_MKNOD"]) | del(.linux.resources)' $bundle/config.json >/tmp/odd.json
+odd() { # JQ
+    mkdir -p /tmp/odd && ln -sfn $bundle/rootfs /tmp/odd/rootfs && jq "$1" /tmp/odd.json >/tmp/odd/config.json && oci run -b /tmp/odd c1
+}
+ok "devices: no list denies" says "Operation not permitted" odd .
+ok "devices: one rule that allows another denies" says "Operation not permitted" odd '.linux.resources = {devices: [{allow: true, type: "c", major: 10, minor: 200}]}'
+ok "devices: what a rule allows is not denied" says "No such device" odd '.linux.resources = {devices: [{allow: true, type: "c", major: 99, minor: 7, access: "rwm"}]}'
 
 # Controllers that a test host may not have: huge pages, RDMA, misc.
 edit() { jq "$@" $bundle/config.json >$bundle/new && mv $bundle/new $bundle/config.json; }

@@ -77,6 +77,40 @@ ok "and are" says 8 cat $ugroup/pids.max
 ok "delete" joe_oci delete --force uc
 ok "nothing is left of the user's scope" sh -c "! test -e $ugroup"
 
+# Every verb under either driver: that of systemd above, and cgroupfs in a group of his own.
+create_v() { "$@" create -b /tmp/joe/b v </dev/null >/dev/null 2>/tmp/joe/err || { cat /tmp/joe/err; return 1; }; }
+is() { local i; for ((i = 0; i < 100; i++)); do says "\"$1\"" "${@:2}" && return 0; sleep 0.1; done; return 1; } # STATUS COMMAND...
+verbs() { # NAME COMMAND...
+    local name=$1
+    shift
+    ok "$name: create" create_v "$@"
+    ok "$name: it waits" says '"created"' "$@" state v
+    ok "$name: start" "$@" start v
+    ok "$name: exec" says uid=0 "$@" exec v id
+    ok "$name: list" says running "$@" list
+    ok "$name: ps" says 'sleep 1000' "$@" ps v
+    ok "$name: pause" "$@" pause v
+    ok "$name: it is paused" says '"paused"' "$@" state v
+    ok "$name: exec is refused then" fails "it is paused" "$@" exec v true
+    ok "$name: resume" "$@" resume v
+    ok "$name: update" "$@" update --pids-limit 8 --memory 40m --cpu-share 512 v
+    ok "$name: is written" says $'8\n41943040\n59' "$@" exec v sh -c 'cd /sys/fs/cgroup && cat pids.max memory.max cpu.weight'
+    ok "$name: events" says '"limit":41943040' "$@" events --stats v
+    ok "$name: checkpoint is refused" fails "CRIU needs root" "$@" checkpoint --image-path /tmp/joe/images v
+    ok "$name: delete of one that runs is refused" fails "it is running" "$@" delete v
+    ok "$name: kill --all" "$@" kill --all v KILL
+    ok "$name: it ends" is stopped "$@" state v
+    ok "$name: delete" "$@" delete v
+}
+verbs "a user, systemd" joe_oci
+ok "a user, systemd: no scope is left" sh -c '! ls -d /sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/user.slice/husk-v.scope'
+ujob=/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/app.slice
+mkdir -p $ujob/shell.scope && chown -R joe: $ujob/shell.scope
+joe_plain() { (echo $BASHPID >$ujob/shell.scope/cgroup.procs && as_joe "$build/bin/husk-oci" "$@"); }
+verbs "a user, cgroupfs" joe_plain
+ok "a user, cgroupfs: no group is left" sh -c '! find /sys/fs/cgroup/user.slice -name v -type d | grep .'
+rmdir $ujob/shell.scope
+
 # ---- husk itself ----
 export HUSK_ROOT=/tmp/root HUSK_RUN=/run/husk-vm
 husk=$build/bin/husk
@@ -99,6 +133,17 @@ edit '.process.args = ["sleep", "1000"]'
 ok "husk-oci run -d, confined" start_one
 ok "exec is confined as well" says "husk-test (enforce)" oci exec one cat /proc/self/attr/current
 ok "delete it" oci delete -f one
+# Who is root in there has put another in the place of /proc: the label is the kernel's to give all the same.
+edit 'del(.process.apparmorProfile) | .root.readonly = false | .process.capabilities |= map_values(. + ["CAP_SYS_ADMIN"])
+    | .process.args = ["sh", "-c", "mount -t tmpfs x /proc && mkdir -p /proc/thread-self/attr/apparmor && touch /proc/thread-self/attr/exec /proc/thread-self/attr/apparmor/exec && touch /tmp/laid; sleep 1000"]'
+rm -f $bundle/rootfs/tmp/laid
+ok "a container with a /proc of its own making" start_one
+laid() { local i; for ((i = 0; i < 100; i++)); do [[ -e $bundle/rootfs/tmp/laid ]] && return 0; sleep 0.1; done; return 1; }
+ok "has laid it" laid
+ok "exec --apparmor into it" oci exec -d --pid-file /tmp/pid --apparmor husk-test one sleep 500
+ok "is confined, not told so" says "husk-test (enforce)" sh -c 'cat /proc/$(cat /tmp/pid)/attr/current'
+ok "delete it too" oci delete -f one
+edit '.process.args = ["sleep", "1000"] | .process.capabilities |= map_values(. - ["CAP_SYS_ADMIN"])'
 edit '.process.apparmorProfile = "no-such-profile"'
 ok "a profile that is not loaded is refused" fails "no-such-profile" oci run -b $bundle confined
 ok "and nothing is left" gone husk-confined.scope
