@@ -26,11 +26,12 @@ static const struct opt reset_options[] = {
 #undef T
 
 /* What husk makes there, and nothing else: somebody's own file beside it, or a root that was said wrongly, stays. */
-static const char *const in_root[] = { "containers", "volumes",    "trash",       "secrets",    "build",
-                                       "merged",     "layers",     "blobs",       "trust",      "mountpoints",
-                                       "tmp",        "index.json", "oci-layout",  "index.lock", "lock",
-                                       "extents",    "husk.db",    "husk.db-shm", "husk.db-wal" };
-static const char *const in_run[] = { "pods", "seccomp", "images", "storage", "events", "events.1", "hint.network" };
+static const char *const in_root[] = { "containers", "volumes",    "trash",      "secrets",     "build",
+                                       "merged",     "layers",     "blobs",      "trust",       "mountpoints",
+                                       "tmp",        "index.json", "oci-layout", "index.lock",  "lock",
+                                       "extents",    "room",       "husk.db",    "husk.db-shm", "husk.db-wal" };
+static const char *const in_run[] = { "pods",           "seccomp", "images",   "storage",
+                                      "storage.shifts", "events",  "events.1", "hint.network" };
 
 static fallible ask(const struct engine *e)
 {

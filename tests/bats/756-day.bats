@@ -48,7 +48,6 @@ start --checkpoint-dir /x box    | 1 | --checkpoint-dir: which checkpoint of it?
 system service         | 125 | husk system: there is no command 'service': there is no daemon
 stat                   | 125 | husk: 'stat' is not a command: did you mean 'stats'?
 sotp                   | 125 | husk: 'sotp' is not a command: did you mean 'stop'?
-network create --config-only x   | 1 | --config-only: there are no networks
 network create --scope swarm x   | 1 | --scope: networks are of one host
 network create --ingress x       | 1 | --ingress: networks are of one host
 network create --ipam-opt a=b x  | 1 | --ipam-opt: addresses are given by
