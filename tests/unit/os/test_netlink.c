@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -103,6 +104,7 @@ TEST(a_list_that_is_never_whole_is_an_error_and_nothing_of_it_is_heard)
     struct heard h = { 0 };
     pid_t pid = fork();
     if (!pid) { /* as long as anybody reads */
+        close(k.ours);
         for (;;) {
             struct nlmsghdr m = { .nlmsg_len = sizeof m,
                                   .nlmsg_type = NLMSG_DONE,
@@ -116,6 +118,7 @@ TEST(a_list_that_is_never_whole_is_an_error_and_nothing_of_it_is_heard)
     CHECK_ERR(ask(&k, LIST, &h), ERR_UNAVAILABLE);
     CHECK(h.n == 0);
     close(k.ours);
+    CHECK(waitpid(pid, NULL, 0) == pid);
 }
 
 TEST(what_the_kernel_refuses_is_its_error)
