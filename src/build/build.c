@@ -12,7 +12,6 @@
 #include "build/verify.h"
 #include "engine/network.h"
 #include "engine/paths.h"
-#include "engine/storage.h"
 #include "image/room.h"
 #include "os/fs.h"
 #include "os/ids.h"
@@ -80,14 +79,6 @@ static fallible check_network(struct build *b)
     return err_wrap(network_find(e, network, &found), "--network");
 }
 
-/* As the caller, whose `run` asks the same; with a store that is closed again. */
-static fallible ask_storage(struct build *b)
-{
-    own(engine) struct engine *e = NULL;
-    TRY(engine_open(&e));
-    return storage_driver(e, &b->storage, NULL);
-}
-
 static fallible open_store(struct build *b)
 {
     own_mem char *name = layout_stage_name("build");
@@ -96,7 +87,6 @@ static fallible open_store(struct build *b)
     b->ordinary = !userns_is_root();
     b->no_netns = b->ordinary && geteuid() == 0 && !ids_may_clone(CLONE_NEWUSER | CLONE_NEWNET);
     TRY(check_network(b));
-    TRY(ask_storage(b));
     debug_sweep(b);
     TRY(debug_open(b));
     TRY(userns_enter());

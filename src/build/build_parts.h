@@ -67,8 +67,7 @@ struct build_plan {
 struct build {
     const struct build_options *o;
     struct engine *engine;
-    bool ordinary;                /* the user is no root outside of the namespace that we enter */
-    enum settings_driver storage; /* of RUN's roots */
+    bool ordinary; /* the user is no root outside of the namespace that we enter */
     bool no_netns; /* nor may network namespaces be made: we are in a container, whose own is the default network */
     struct layout *layout;
     struct build_cache cache;

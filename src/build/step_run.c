@@ -5,6 +5,7 @@
 
 #include "build/build_parts.h"
 #include "build/run_mounts.h"
+#include "engine/storage.h"
 #include "os/fs.h"
 #include "os/proc.h"
 
@@ -298,7 +299,7 @@ fallible step_run_work(struct build_step *s, const char *dir)
     s->exec.layers = &s->run->state->config->rootfs->diff_ids;
     s->exec.options = &s->b->o->create;
     s->exec.stdin_too = s->b->o->how.stdin_too;
-    s->exec.storage = s->b->storage;
+    TRY(storage_driver(s->b->engine, &s->exec.storage, NULL));
     TRY(put_script(s, dir));
     err *e = container_inside_another(build_run(&s->exec, &code));
     if (err_is(e, ERR_EXEC_MISSING) || err_is(e, ERR_EXEC_DENIED)) { /* the step failed: it is not our own command */

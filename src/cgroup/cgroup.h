@@ -61,6 +61,8 @@ fallible cgroup_adopt(const struct cgroup_host *h, const char *path, const struc
 void cgroup_host_use(struct cgroup_host *h, const char *path);
 /* The same object for a group that exists (another process made it). */
 fallible cgroup_open(const struct cgroup_host *h, const char *path, struct cgroup **ret);
+/* The same, wherever it was given to us: of a container that is there already. */
+fallible cgroup_find(const char *path, struct cgroup **ret);
 /**
  * cgroup_descend - make *g stand for a group below it that exists, for a process that is to start there.
  * @controller: of the hierarchies with it alone ("memory", "name=systemd", "" for v2); NULL: of all that have such a

@@ -349,6 +349,14 @@ fallible cgroup_open(const struct cgroup_host *h, const char *path, struct cgrou
     return NULL;
 }
 
+fallible cgroup_find(const char *path, struct cgroup **ret)
+{
+    own(cgroup_host) struct cgroup_host *h = NULL;
+    TRY(cgroup_host_open(&h));
+    cgroup_host_use(h, path);
+    return cgroup_open(h, path, ret);
+}
+
 static fallible descend(struct cgroup *g, struct part *p, const char *below)
 {
     own_mem char *dir = mem_printf("%s/%s", p->dir, below);

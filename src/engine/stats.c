@@ -84,11 +84,9 @@ static fallible of_processes(const struct container *c, struct container_stats *
 
 static fallible of_group(const char *path, struct container_stats *s)
 {
-    own(cgroup_host) struct cgroup_host *host = NULL;
     own(cgroup) struct cgroup *group = NULL;
     struct cgroup_stats g;
-    TRY(cgroup_host_open(&host));
-    TRY(cgroup_open(host, path, &group));
+    TRY(cgroup_find(path, &group));
     TRY(cgroup_stats(group, &g));
     s->cpu_ns = g.cpu_usage_ns.v;
     s->memory_bytes = g.memory_bytes.v;

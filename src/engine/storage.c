@@ -95,7 +95,7 @@ static fallible probe(struct engine *e, enum settings_driver *ret, char **ret_wh
     return NULL;
 }
 
-/* Of which store, and as whom. */
+/* Of which store. As whom is the run-time folder's: a build asks as root of the user's namespace. */
 static fallible key_of(struct engine *e, char **ret)
 {
     struct layout *l;
@@ -103,7 +103,7 @@ static fallible key_of(struct engine *e, char **ret)
     TRY(engine_layout(e, &l));
     if (fstat(l->fd, &st) < 0)
         return err_sys(errno, "look at '%s'", l->path);
-    *ret = mem_printf("%llu:%llu:%u", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino, geteuid());
+    *ret = mem_printf("%llu:%llu", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
     return NULL;
 }
 

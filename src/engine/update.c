@@ -109,7 +109,6 @@ fallible container_merge_limits(struct container_resources *to, const struct con
 static fallible apply(const struct container *c, const struct container_resources *r, bool pids)
 {
     own(runtime_state) struct runtime_state *state = NULL;
-    own(cgroup_host) struct cgroup_host *host = NULL;
     own(cgroup) struct cgroup *group = NULL;
     TRY(runtime_state_read(c->state_dir, &state));
     if (!state->cgroup_path)
@@ -123,9 +122,7 @@ static fallible apply(const struct container *c, const struct container_resource
     struct container_config config = { .resources = (struct container_resources *)r };
     err *e = spec_add_resources(&(struct spec_input){ .config = &config, .limits = pids }, &spec);
     if (!e)
-        e = cgroup_host_open(&host);
-    if (!e)
-        e = cgroup_open(host, state->cgroup_path, &group);
+        e = cgroup_find(state->cgroup_path, &group);
     if (!e && l.resources)
         e = cgroup_update(group, l.resources);
     bind_free(&oci_resources_type, l.resources);

@@ -129,7 +129,6 @@ static fallible events_run(const void *opts, struct args args)
     const struct events_opts *o = opts;
     own_mem char *dir = NULL;
     own(runtime_state) struct runtime_state *s = NULL;
-    own(cgroup_host) struct cgroup_host *host = NULL;
     own(cgroup) struct cgroup *group = NULL;
     own_fd int pidfd = -1;
     uint64_t ms = o->interval.set ? o->interval.v / 1000000 : 5000;
@@ -141,8 +140,7 @@ static fallible events_run(const void *opts, struct args args)
         return err_new(ERR_CONFLICT, "cannot watch container '%s': it is %s", s->id, runtime_status_word(s->status));
     if (!s->cgroup_path)
         return err_new(ERR_UNSUPPORTED, "cannot watch container '%s': it has no control group that would count", s->id);
-    TRY(cgroup_host_open(&host));
-    TRY(cgroup_open(host, s->cgroup_path, &group));
+    TRY(cgroup_find(s->cgroup_path, &group));
     if (o->stats)
         return print_event("stats", s->id, stats_json(group));
     struct watch w = { .id = s->id, .group = group, .oom_fd = -1, .v1_control = -1 };

@@ -56,7 +56,9 @@ address() { husk inspect "$1" | jq -r '.[0].NetworkSettings.Networks | to_entrie
     run husk explain one
     expect 0 "cnitool add far"
     husk stop -t 0 one >/dev/null
-    [[ ! $(leases) && ! $(ip -br link | grep '^veth') ]]
+    [[ ! $(leases) ]]
+    no_link() { ! ip -br link | grep '^veth'; }
+    wait_until 10 no_link # the kernel takes a namespace down behind its last process
     husk run --rm --network cni:old busybox ip address | grep -q 'inet 10.99.8'
 }
 

@@ -140,7 +140,8 @@ rm -f $bundle/rootfs/tmp/laid
 ok "a container with a /proc of its own making" start_one
 laid() { local i; for ((i = 0; i < 100; i++)); do [[ -e $bundle/rootfs/tmp/laid ]] && return 0; sleep 0.1; done; return 1; }
 ok "has laid it" laid
-ok "exec --apparmor into it" oci exec -d --pid-file /tmp/pid --apparmor husk-test one sleep 500
+exec_confined() { oci exec -d --pid-file /tmp/pid --apparmor husk-test one sleep 500 </dev/null >/dev/null 2>&1; }
+ok "exec --apparmor into it" exec_confined
 ok "is confined, not told so" says "husk-test (enforce)" sh -c 'cat /proc/$(cat /tmp/pid)/attr/current'
 ok "delete it too" oci delete -f one
 edit '.process.args = ["sleep", "1000"] | .process.capabilities |= map_values(. - ["CAP_SYS_ADMIN"])'
