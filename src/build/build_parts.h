@@ -127,9 +127,9 @@ struct expand build_expand(struct build *b, const struct stage_run *r);
 fallible build_expand_arg(struct build *b, const struct stage_run *r, const struct df_instruction *i, size_t arg,
                           char **ret);
 int64_t build_newest(const struct build *b, const struct build_state *s);
-/* "[name 2/5] RUN x"; caller frees. */
 /* How a registry is spoken to, as options of husk-image; at most 10 words, borrowed. Answers how many. */
 size_t build_registry_words(const struct build *b, const char **argv);
+/* "[name 2/5] RUN x"; caller frees. */
 char *build_title(const struct build *b, const struct stage_run *r);
 
 /* annotation.c: what --annotation says of one of the documents; platform: of the image that it is about, or NULL. */

@@ -3,7 +3,11 @@
  * Compatible with: docker checkpoint, podman container checkpoint, podman container restore.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <fcntl.h>
+
 #include "cli/cli.h"
+#include "cli/outfile.h"
 #include "cli/table.h"
 #include "engine/checkpoint_archive.h"
 
@@ -136,18 +140,31 @@ static void note(struct doing *d, const struct container *c, const char *duratio
                                                     "criu_statistics", take_criu));
 }
 
+static fallible export(struct container *c, const struct checkpoint_archive *a, struct outfile *file)
+{
+    own_fd int fd = outfile_fd(file);
+    if (fd < 0)
+        return err_sys(errno, "--export: open '%s'", a->file);
+    TRY(checkpoint_export(c, NULL, a, fd));
+    TRY_AS(outfile_finish(file), "--export '%s'", a->file);
+    return NULL;
+}
+
 static err *checkpoint_one(const char *name, void *ctx)
 {
     struct doing *d = ctx;
     struct checkpoint_stats s;
     own(container) struct container *c = NULL;
+    own(outfile) struct outfile *file = NULL;
     const struct checkpoint_archive *a = d->o->archive.file ? &d->o->archive : NULL;
     TRY(container_find(d->engine, name, &c));
-    if (a)
+    if (a) { /* what is in the way of the archive is said while the container runs */
         TRY(checkpoint_export_check(c, a));
+        TRY_AS(outfile_open(a->file, 0600, &file), "--export");
+    }
     TRY(container_checkpoint(c, &d->o->how, &s));
     if (a)
-        TRY_AS(checkpoint_export(c, NULL, a), "container '%s' is checkpointed, but", name);
+        TRY_AS(export(c, a, file), "container '%s' is checkpointed, but", name);
     if (a && !d->o->how.keep)
         TRY(checkpoint_remove(c, NULL, CHECKPOINT_DEFAULT));
     if (!d->o->print_stats)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/outfile.h"
 
 struct diff_opts {
     bool latest;
@@ -68,14 +69,14 @@ static fallible diff_run(const void *opts_, struct args args)
 
 static fallible export_to(struct container *c, const char *path)
 {
-    own_fd int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    own(outfile) struct outfile *file = NULL;
+    TRY_AS(outfile_open(path, 0600, &file), "--output");
+    own_fd int fd = outfile_fd(file);
     if (fd < 0)
         return err_sys(errno, "--output: open '%s'", path);
-    err *e = container_export(c, fd);
-    struct stat st;
-    if (e && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) /* never a device: /dev/null is one */
-        (void)unlink(path);                              /* half an archive is none */
-    return e;
+    TRY(container_export(c, fd));
+    TRY_AS(outfile_finish(file), "--output '%s'", path);
+    return NULL;
 }
 
 static fallible export_run(const void *opts_, struct args args)

@@ -145,10 +145,9 @@ const struct command cmd_run = {
     .args = "IMAGE [COMMAND] [ARGUMENT...]",
     .summary = "Make a container and run a command in it",
     .detail =
-        "The network is the default bridge, root's or the user's own (which needs passt; without it there is only a\n"
-        "loopback), unless --network says otherwise. Exit status: the command's own; 125 when husk fails, 126 when "
-        "the\n"
-        "command cannot be run, 127 when it is not there.",
+        "The network is the default bridge, root's or the user's own (which needs passt; without it there is only\n"
+        "a loopback), unless --network says otherwise. Exit status: the command's own; 125 when husk fails, 126\n"
+        "when the command cannot be run, 127 when it is not there.",
     .opts = run_options,
     .opts_size = sizeof(struct run_opts),
     .min_args = 0,

@@ -11,6 +11,7 @@
 
 #include "cli/cli.h"
 #include "cli/inspect_docs.h"
+#include "cli/outfile.h"
 #include "cli/table.h"
 #include "engine/grammar.h"
 #include "engine/trash.h"
@@ -375,14 +376,16 @@ static fallible export_run(const void *opts_, struct args args)
     if (!file && isatty(STDOUT_FILENO))
         return err_new(ERR_INVALID, "an archive is not for a terminal: use --output, or redirect our output");
     TRY(engine_open(&engine));
-    own_fd int fd = file ? open(o->output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) : -1;
-    if (file && fd < 0)
+    if (!file)
+        return volume_export(engine, args.v[0], STDOUT_FILENO);
+    own(outfile) struct outfile *out = NULL;
+    TRY_AS(outfile_open(o->output, 0600, &out), "--output");
+    own_fd int fd = outfile_fd(out);
+    if (fd < 0)
         return err_sys(errno, "--output: open '%s'", o->output);
-    err *e = volume_export(engine, args.v[0], file ? fd : STDOUT_FILENO);
-    struct stat st;
-    if (e && file && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) /* never a device: /dev/null is one */
-        (void)unlink(o->output);                                 /* half an archive is none */
-    return e;
+    TRY(volume_export(engine, args.v[0], fd));
+    TRY_AS(outfile_finish(out), "--output '%s'", o->output);
+    return NULL;
 }
 
 static fallible import_run(const void *opts_, struct args args)

@@ -9,9 +9,9 @@
 #include <string.h>
 
 #include "cli/image_copy.h"
-#include "cli/image_outfile.h"
 #include "cli/image_places.h"
 #include "cli/image_sign.h"
+#include "cli/outfile.h"
 #include "os/fs.h"
 #include "transport/trust.h"
 
@@ -124,7 +124,7 @@ static fallible copy_run(const void *opts_, struct args args)
         return err_new(ERR_UNSUPPORTED, "--sign-by-sigstore-private-key is for copies to a registry: elsewhere "
                                         "'husk image sign' signs");
     if (o->digestfile)
-        TRY_AS(outfile_open(o->digestfile, &digestfile), "--digestfile");
+        TRY_AS(outfile_open(o->digestfile, 0644, &digestfile), "--digestfile");
     TRY(place_open(from, PLACE_SOURCE, &from_remote));
     TRY(place_open(to, PLACE_SINK, &to_remote));
     TRY(policy_load(o->policy, &policy));

@@ -7,10 +7,10 @@
 #include <string.h>
 
 #include "cli/image_manifest.h"
-#include "cli/image_outfile.h"
 #include "cli/image_pack.h"
 #include "cli/image_places.h"
 #include "cli/image_sign.h"
+#include "cli/outfile.h"
 #include "os/fs.h"
 #include "transport/list.h"
 
@@ -189,7 +189,7 @@ static fallible push_run(const void *opts_, struct args args)
         return err_new(ERR_UNSUPPORTED, "--sign-by-sigstore-private-key is for lists that go to a registry whole: "
                                         "elsewhere 'husk image sign' signs");
     if (o->digestfile)
-        TRY_AS(outfile_open(o->digestfile, &digestfile), "--digestfile");
+        TRY_AS(outfile_open(o->digestfile, 0644, &digestfile), "--digestfile");
     TRY(place_open(to, PLACE_SINK, &remote));
     TRY(image_session_open(&s));
     TRY(list_read(s->store, full, &list));

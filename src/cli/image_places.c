@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "cli/image_outfile.h"
+#include "cli/outfile.h"
 #include "os/fs.h"
 #include "os/proc.h"
 
@@ -171,7 +171,7 @@ static fallible open_output(struct place *p)
     if (stat(p->path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0)
         return err_new(ERR_EXISTS, "'%s' is there already, and an archive cannot be added to: remove it first",
                        p->path);
-    TRY(outfile_open(p->path, &p->file));
+    TRY(outfile_open(p->path, 0644, &p->file));
     p->fd = outfile_fd(p->file);
     return p->fd < 0 ? err_sys(errno, "open '%s'", p->path) : NULL;
 }

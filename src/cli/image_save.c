@@ -10,9 +10,9 @@
 #include <sys/stat.h>
 
 #include "cli/image_common.h"
-#include "cli/image_outfile.h"
 #include "cli/image_pack.h"
 #include "cli/image_places.h"
+#include "cli/outfile.h"
 #include "layers/restore.h"
 
 struct save_opts {
@@ -53,7 +53,7 @@ static fallible open_sink(const struct save_opts *o, struct outfile **ret_file, 
         return oci ? sink_oci(take_fd(&fd), NULL, ret) : sink_dir(take_fd(&fd), ret);
     }
     if (o->output)
-        TRY(outfile_open(o->output, &file));
+        TRY(outfile_open(o->output, 0644, &file));
     fd = file ? outfile_fd(file) : fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
     if (fd < 0)
         return err_sys(errno, "open standard output");

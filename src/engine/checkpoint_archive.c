@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -167,7 +168,8 @@ static fallible write_rootfs(struct container *c, int dir)
     return e;
 }
 
-/* husk-image packs, which has the libraries. */
+/* husk-image packs, which has the libraries. What ends it, such as a full disk, it says by itself: that our pipe is
+ * broken then is no more than what follows. */
 static fallible pack(int dir, const char *form, int out)
 {
     int ends[2], status = 0;
@@ -181,17 +183,19 @@ static fallible pack(int dir, const char *form, int out)
     char *argv[] = { program, (char[]){ "pack-stream" }, word, NULL };
     TRY(spawn_start(&(struct spawn){ .argv = argv, .stdin_fd = in, .stdout_fd = out, .stderr_fd = -1 }, &pidfd));
     close_now(&in);
+    void (*before)(int) = signal(SIGPIPE, SIG_IGN);
     err *e = diff_tar(&(struct diff){ .upper_fd = dir, .whole = true }, write_out, &ours);
     close_now(&ours);
+    (void)signal(SIGPIPE, before);
     err *failed = proc_wait(pidfd, -1, &status);
     if (!failed && proc_exit_code(status) != 0)
         failed = err_exit(125); /* it has said why */
-    if (e)
-        err_ignore(failed, "the writer's own error says more");
-    return e ? e : failed;
+    if (failed)
+        err_ignore(e, "it is what ended the packer");
+    return failed ? failed : e;
 }
 
-fallible checkpoint_export(struct container *c, const char *name, const struct checkpoint_archive *a)
+fallible checkpoint_export(struct container *c, const char *name, const struct checkpoint_archive *a, int out)
 {
     own_mem char *path = checkpoint_path(c, name ? name : CHECKPOINT_DEFAULT);
     own_fd int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -200,14 +204,11 @@ fallible checkpoint_export(struct container *c, const char *name, const struct c
     TRY(write_document(c, dir));
     if (!a->no_rootfs)
         TRY_AS(write_rootfs(c, dir), "--export");
-    own_fd int out = open(a->file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (out < 0)
-        return err_sys(errno, "--export: open '%s'", a->file);
     const char *form = a->compress ? a->compress : "zstd";
-    TRY_AS(str_eq(form, "none") ? diff_tar(&(struct diff){ .upper_fd = dir, .whole = true }, write_out, &out)
-                                : pack(dir, form, out),
-           "--export '%s'", a->file);
+    err *e = str_eq(form, "none") ? diff_tar(&(struct diff){ .upper_fd = dir, .whole = true }, write_out, &out)
+                                  : pack(dir, form, out);
     (void)unlinkat(dir, ROOTFS, 0);
+    TRY_AS(e, "--export '%s'", a->file);
     return NULL;
 }
 

@@ -24,8 +24,8 @@ struct checkpoint_archive {
 };
 /* What would be in the way, before anything is done: UNSUPPORTED. */
 fallible checkpoint_export_check(struct container *c, const struct checkpoint_archive *a);
-/* The checkpoint of that name (NULL: CHECKPOINT_DEFAULT) into the file. */
-fallible checkpoint_export(struct container *c, const char *name, const struct checkpoint_archive *a);
+/* The checkpoint of that name (NULL: CHECKPOINT_DEFAULT), written to out; a->file is for messages. */
+fallible checkpoint_export(struct container *c, const char *name, const struct checkpoint_archive *a, int out);
 /**
  * checkpoint_import - make the container of an archive again, with its checkpoint under CHECKPOINT_DEFAULT; its image
  * is pulled when it is not here. Errors: INVALID (no such archive); EXISTS (its ID, its name); NOT_FOUND (its image, a

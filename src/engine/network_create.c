@@ -411,7 +411,7 @@ static fallible set_subnets(struct engine *e, const struct network_options *o, c
     return set_others(o, c);
 }
 
-/* ---- making -------------------------------------------------------------------------------------------------------
+/* ---- what must be so ----------------------------------------------------------------------------------------------
  */
 
 static const char *const drivers[] = { "bridge", "macvlan", "ipvlan" };

@@ -54,7 +54,13 @@ teardown() {
             [[ $("$HUSK" run --rm exported:1 cat /own) == x ]]
         fi
         run $h export -o /nodir/x busy
-        expect 1 "--output: open '/nodir/x'"
+        expect 1 "--output: open '/nodir'"
+        echo kept >"$tar.kept"
+        run $h export -o "$tar.kept" nothere
+        expect 1 "no such container"
+        run $h export -o /dev/full busy
+        expect 1 "No space left"
+        [[ $(<"$tar.kept") == kept && -c /dev/full ]]
         run $h export nothere
         expect 1 "no such container"
         $h rm busy

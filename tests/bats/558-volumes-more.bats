@@ -30,8 +30,12 @@ teardown() {
 volume export nothere          | 1 | no such volume: 'nothere'
 volume import nothere /dev/null | 1 | no such volume: 'nothere'
 volume import to /nodir/x      | 1 | open '/nodir/x'
-volume export -o /nodir/x to   | 1 | --output: open '/nodir/x'
+volume export -o /nodir/x to   | 1 | --output: open '/nodir'
 TABLE
+        $h volume export from >"$T/tmp/kept.$h"
+        run $h volume export -o "$T/tmp/kept.$h" nothere
+        expect 1 "no such volume"
+        cmp "$T/tmp/kept.$h" "$T/tmp/vol.$h" # what was there is not half an archive now
         run $h volume import to - <<<"rubbish that is no archive at all"
         expect 1 "tar:"
         $h volume rm from to

@@ -18,5 +18,5 @@ teardown_file() {
     echo "$output"
     ((status == 0))
     [[ $output != *"not ok"* ]]
-    (($(grep -c '^ok' <<<"$output") >= 101))
+    (($(grep -c '^ok' <<<"$output") >= 105))
 }

@@ -136,6 +136,10 @@ ok "and the kernel parameter of its network" says 1 "$husk" exec cc cat /proc/sy
 ok "exec into it" says eth0 "$husk" exec cc ip address
 ok "the checkpoint is gone" says "=" sh -c 'echo "=$("$0" checkpoint ls -q cc)" | grep "^=$"' "$husk"
 ok "its policy holds again" sh -c 'pid=$("$0" inspect -f "{{.State.Pid}}" cc) && kill -KILL $pid && for i in $(seq 100); do now=$("$0" inspect -f "{{.State.Pid}}" cc); [ $now != 0 ] && [ $now != $pid ] && exit 0; sleep 0.1; done; exit 1' "$husk"
+ok "checkpoint --export into no folder" fails "open '/nodir'" "$husk" container checkpoint --ignore-volumes --export /nodir/x cc
+ok "and it runs on" says running "$husk" inspect -f '{{.State.Status}}' cc
+ok "checkpoint --export to a full disk" fails "No space left" "$husk" container checkpoint --ignore-volumes --export /dev/full cc
+ok "has the checkpoint" says cc "$husk" container restore cc
 ok "checkpoint --export" says cc "$husk" container checkpoint --ignore-volumes --export /tmp/cc.tar.zst cc
 n=$(last cc)
 ok "its container is gone" "$husk" rm --no-trash cc

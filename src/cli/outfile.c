@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "cli/image_outfile.h"
+#include "cli/outfile.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -63,7 +63,7 @@ static fallible start_keeper(struct outfile *f, const struct keeping *k)
     return e;
 }
 
-static fallible make_file(struct outfile *f, const char *path)
+static fallible make_file(struct outfile *f, const char *path, mode_t mode)
 {
     char random[17];
     own_mem char *dir_text = mem_strdup(path);
@@ -76,11 +76,11 @@ static fallible make_file(struct outfile *f, const char *path)
     own_mem char *staged = mem_printf(".husk-%s", random);
     struct keeping k = { dir_fd, staged, (char *)(slash ? slash + 1 : name_text) };
     TRY(start_keeper(f, &k)); /* first, so that no file is ever without one */
-    f->fd = openat(dir_fd, staged, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    f->fd = openat(dir_fd, staged, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     return f->fd < 0 ? err_sys(errno, "make a file in '%s'", dir) : NULL;
 }
 
-fallible outfile_open(const char *path, struct outfile **ret)
+fallible outfile_open(const char *path, mode_t mode, struct outfile **ret)
 {
     own(outfile) struct outfile *f = mem_zalloc(sizeof *f);
     struct stat st;
@@ -95,7 +95,7 @@ fallible outfile_open(const char *path, struct outfile **ret)
         if (f->fd < 0)
             return err_sys(errno, "open '%s'", path);
     } else {
-        TRY(make_file(f, path));
+        TRY(make_file(f, path, mode));
     }
     *ret = take(f);
     return NULL;
