@@ -122,8 +122,10 @@ static char *own_name(const char *image)
 static fallible take_program(const char *label, struct strv *words)
 {
     static const char *const engines[] = { "docker", "podman", "husk", "exe" }; /* /proc/self/exe */
-    const char *word = words->n ? words->items[0] : "", *slash = strrchr(word, '/');
     own_mem char *self = NULL;
+    if (!words->n)
+        return err_new(ERR_INVALID, "label '%s' says no command", label);
+    const char *word = words->items[0], *slash = strrchr(word, '/');
     for (size_t i = 0; i < ARRAY_SIZE(engines); i++)
         if (str_eq(slash ? slash + 1 : word, engines[i]) &&
             (!str_eq(engines[i], "exe") || str_eq(word, "/proc/self/exe"))) {

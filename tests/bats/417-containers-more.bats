@@ -182,7 +182,7 @@ labelled() {
     local words
     # shellcheck disable=SC2016 # for runlabel
     printf '%s\n' 'FROM busybox' 'LABEL run="docker run -d --name NAME --network none -e IMAGE=IMAGE -v \"\$PWD\":/here IMAGE sleep 1000"' \
-        'LABEL once="/usr/bin/podman run --rm --network none \${IMAGE}" evil="touch /tmp/evil" open="docker run \"x"' >"$T/tmp/labels"
+        'LABEL once="/usr/bin/podman run --rm --network none \${IMAGE}" evil="touch /tmp/evil" open="docker run \"x" blank=" "' >"$T/tmp/labels"
     chmod 644 "$T/tmp/labels"
     $h build -q -t labelled -f "$T/tmp/labels" "$IMAGES/oci"
     words=$(cd / && $h container runlabel --display run labelled)
@@ -200,6 +200,7 @@ labelled() {
     check_table "$h" <<'TABLE'
 container runlabel evil labelled    | 125 | label 'evil': 'touch' is not docker, podman or husk: husk starts no other program
 container runlabel open labelled    | 125 | label 'open': a quote " is not closed
+container runlabel blank labelled   | 125 | label 'blank' says no command
 container runlabel none labelled    | 125 | image 'labelled' has no label 'none'
 container runlabel run              | 125 |
 TABLE
