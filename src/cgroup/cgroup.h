@@ -143,7 +143,8 @@ void cgroup_hits(const struct cgroup *g, struct cgroup_hits *ret);
 struct cgroup_stats {
     struct opt_u64 cpu_usage_ns, cpu_user_ns, cpu_system_ns, memory_bytes, memory_peak_bytes,
         memory_inactive_file_bytes /* docker's usage is without it */, pids, io_read_bytes, io_write_bytes;
-    struct opt_i64 memory_limit_bytes, pids_limit; /* not set: none */
+    struct opt_i64 memory_limit_bytes, pids_limit; /* its own; not set: none */
+    struct opt_i64 memory_bound_bytes;             /* the smallest limit of it and of the groups that it is in */
 };
 fallible cgroup_stats(const struct cgroup *g, struct cgroup_stats *ret);
 

@@ -287,6 +287,22 @@ static struct opt_i64 limit_of(const struct part *p, const char *file)
     return (struct opt_i64){ .set = v.set && v.v < no_limit, .v = (int64_t)v.v };
 }
 
+/* The smallest limit from the group's directory up to the mount's, which is nobody's: a pod's, or systemd's of a user.
+ * A directory that is not there has its processes in the next one above. */
+static struct opt_i64 smallest_limit(const struct part *p, const char *file)
+{
+    struct opt_i64 smallest = { 0 };
+    if (!p)
+        return smallest;
+    own_mem char *dir = mem_strdup(p->dir);
+    for (size_t top = strlen(p->mount); strlen(dir) > top; *strrchr(dir, '/') = '\0') {
+        struct opt_i64 v = limit_of(&(struct part){ .dir = dir, .there = true }, file);
+        if (v.set && (!smallest.set || v.v < smallest.v))
+            smallest = v;
+    }
+    return smallest;
+}
+
 static void memory_stats(const struct cgroup *g, struct cgroup_stats *s)
 {
     const struct part *p = group_part(g, "memory");
@@ -346,8 +362,10 @@ fallible cgroup_stats(const struct cgroup *g, struct cgroup_stats *ret)
 {
     const struct part *pids = group_part(g, "pids");
     *ret = (struct cgroup_stats){ 0 };
+    const struct part *memory = group_part(g, "memory");
     cpu_stats(g, ret);
     memory_stats(g, ret);
+    ret->memory_bound_bytes = smallest_limit(memory, memory && memory->v2 ? "memory.max" : "memory.limit_in_bytes");
     io_stats(g, ret);
     ret->pids = read_number(pids, "pids.current");
     ret->pids_limit = limit_of(pids, "pids.max");

@@ -92,8 +92,8 @@ static fallible of_group(const char *path, struct container_stats *s)
     s->memory_bytes = g.memory_bytes.v;
     if (g.memory_inactive_file_bytes.v < s->memory_bytes)
         s->memory_bytes -= g.memory_inactive_file_bytes.v;
-    if (g.memory_limit_bytes.set && (uint64_t)g.memory_limit_bytes.v < s->memory_limit_bytes)
-        s->memory_limit_bytes = (uint64_t)g.memory_limit_bytes.v;
+    if (g.memory_bound_bytes.set && (uint64_t)g.memory_bound_bytes.v < s->memory_limit_bytes)
+        s->memory_limit_bytes = (uint64_t)g.memory_bound_bytes.v;
     s->pids = g.pids.v;
     s->read_bytes = g.io_read_bytes.v;
     s->write_bytes = g.io_write_bytes.v;

@@ -239,7 +239,9 @@ TABLE
     husk pod stop -t 0 web
     [[ ! $(find /sys/fs/cgroup -name "pod-$id") ]]
     husk pod start web
-    [[ $(husk pod stats --no-stream --format '{{.Name}}' web) == one ]]
+    [[ $(husk pod stats --no-stream --format '{{.Name}}|{{.MemLimit}}' web) == 'one|64MiB' ]] # the pod's bounds it
+    husk run -d --pod web --name less --memory 32m busybox sleep 1000
+    [[ $(husk stats --no-stream --format '{{.MemLimit}}' less) == 32MiB ]]
 }
 
 @test "pod: the one that holds its namespaces goes with it alone, and survives kills" {
