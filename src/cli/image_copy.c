@@ -9,10 +9,10 @@
 #include <string.h>
 
 #include "cli/image_copy.h"
+#include "cli/image_pack.h"
 #include "cli/image_places.h"
 #include "cli/image_sign.h"
 #include "cli/outfile.h"
-#include "os/fs.h"
 #include "transport/trust.h"
 
 struct copy_opts {
@@ -72,6 +72,24 @@ static fallible confine(const struct place *from, const struct place *to, const 
     return image_confine_paths(s ? s->store : NULL, more, n);
 }
 
+/* An image of the store for a docker-archive, its layers as tars where zstd packs some: see pack_has_zstd(). *ret stays
+ * NULL when it can go as it is. */
+static fallible plain_source(const struct copy_opts *o, const struct place *from, const struct place *to,
+                             struct layout *store, struct policy *policy, struct source **ret)
+{
+    own(image) struct image *image = NULL;
+    own(source) struct source *packed = NULL;
+    if (from->kind != PLACE_STORE || to->kind != PLACE_DOCKER_ARCHIVE || o->all)
+        return NULL;
+    err_ignore(image_find_here(store, from->name, o->platform, &image), "what is wrong is said by the copy");
+    if (!image || !pack_has_zstd(image))
+        return NULL;
+    if (policy) /* signatures are of the manifest that is here, not of the one that is written */
+        TRY(trust_check_stored(store, policy, image));
+    TRY(source_image(store, image, &packed));
+    return source_repacked(take(packed), store, &(struct repack){ .layers = REPACK_PLAIN }, ret);
+}
+
 static fallible run(const struct copy_opts *o, struct place *from, struct place *to, struct image_session *s,
                     struct policy *policy, char **ret_digest)
 {
@@ -87,20 +105,15 @@ static fallible run(const struct copy_opts *o, struct place *from, struct place 
         .admit = trust_admit,
         .ctx = &trust,
     };
-    TRY(place_source(from, s ? s->store : NULL, &source));
+    TRY(plain_source(o, from, to, s ? s->store : NULL, policy, &source));
+    if (source)
+        options.admit = NULL;
+    else
+        TRY(place_source(from, s ? s->store : NULL, &source));
     TRY(place_sink(to, s ? s->store : NULL, &options.progress, &sink));
     TRY(copy_image(source, sink, &options, ret_digest));
     TRY(sink->ops->finish(sink));
     return place_finish(to);
-}
-
-static fallible write_digest(struct outfile *file, const char *digest)
-{
-    own_fd int fd = file ? outfile_fd(file) : -1;
-    if (!file)
-        return NULL;
-    TRY(fs_write_fd(fd, digest, strlen(digest), "the digest"));
-    return outfile_finish(file);
 }
 
 static fallible copy_run(const void *opts_, struct args args)
@@ -138,7 +151,8 @@ static fallible copy_run(const void *opts_, struct args args)
     TRY(s && s->adding ? image_session_failed(s, far ? ATTEMPT_RESUMED : ATTEMPT_WHOLE, e) : e);
     if (key)
         TRY(sign_pushed(key, to->ref, &to->remote->options, digest));
-    return write_digest(digestfile, digest);
+    TRY_AS(outfile_finish_text(digestfile, digest), "--digestfile");
+    return NULL;
 }
 
 const struct command cmd_copy = {
@@ -147,9 +161,10 @@ const struct command cmd_copy = {
     .summary = "Copy an image from any place to any other",
     .detail = PLACES_DETAIL
     "\n"
-    "An image keeps its digest: nothing is packed or written anew. Blobs that the destination has are not sent, and\n"
-    "nothing is put on this machine's disk on the way. What is no container image (artifacts, charts, signatures)\n"
-    "is copied like any other. HUSK_SSH names another program than ssh, with its first arguments.\n"
+    "An image keeps its digest: nothing is packed or written anew, but for layers of zstd that go from the store into\n"
+    "a docker-archive: they are written plain, for dockers that know no zstd. Blobs that the destination has are not\n"
+    "sent, and nothing is put on this machine's disk on the way. What is no container image (artifacts, charts,\n"
+    "signatures) is copied like any other. HUSK_SSH names another program than ssh, with its first arguments.\n"
     "\n" REMOTE_DETAIL,
     .opts = copy_rows,
     .opts_size = sizeof(struct copy_opts),

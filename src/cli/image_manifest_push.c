@@ -11,7 +11,6 @@
 #include "cli/image_places.h"
 #include "cli/image_sign.h"
 #include "cli/outfile.h"
-#include "os/fs.h"
 #include "transport/list.h"
 
 struct push_opts {
@@ -156,15 +155,6 @@ static fallible confine(const struct image_session *s, const struct place *to)
     return image_confine_paths(s->store, more, n);
 }
 
-static fallible write_digest(struct outfile *file, const char *digest)
-{
-    own_fd int fd = file ? outfile_fd(file) : -1;
-    if (!file)
-        return NULL;
-    TRY(fs_write_fd(fd, digest, strlen(digest), "the digest"));
-    return outfile_finish(file);
-}
-
 static fallible push_run(const void *opts_, struct args args)
 {
     const struct push_opts *o = opts_;
@@ -200,7 +190,7 @@ static fallible push_run(const void *opts_, struct args args)
     TRY_AS(push_to(o, s->store, list, &origins, to, &digest), "push list '%s'", full);
     if (key)
         TRY(sign_pushed(key, to->ref, &to->remote->options, digest));
-    TRY(write_digest(digestfile, digest));
+    TRY_AS(outfile_finish_text(digestfile, digest), "--digestfile");
     printf("%s\n", digest);
     return o->purge || o->remove ? layout_remove_name(s->store, full) : NULL;
 }

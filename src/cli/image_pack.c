@@ -3,6 +3,14 @@
 
 const char *const pack_words[] = { "gzip", "zstd", "zstd:chunked", NULL };
 
+bool pack_has_zstd(const struct image *image)
+{
+    for (size_t i = 0; i < image->manifest->layers_n; i++)
+        if (str_ends(image->manifest->layers[i].media_type, "zstd"))
+            return true;
+    return false;
+}
+
 bool pack_wanted(const struct pack_opts *o)
 {
     return o->compression || o->force || o->level.set;

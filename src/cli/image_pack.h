@@ -6,6 +6,7 @@
 #define HUSK_CLI_IMAGE_PACK_H
 
 #include "base/opt.h"
+#include "image/layout.h"
 #include "transport/repack.h"
 
 struct pack_opts {
@@ -24,6 +25,9 @@ extern const char *const pack_words[];
                 "How well: gzip 1 to 9, zstd 1 to 22; layers are packed anew"),                                        \
         OPT_FLAG(0, "force-compression", T, pack.force, "Pack layers anew that are packed in this way already")
 
+/* A docker-archive is read by dockers before version 23 as well, which know no zstd: "unexpected EOF" is all they say.
+ * It has no manifest whose digest would have to stay, and podman writes nothing but plain layers there. */
+bool pack_has_zstd(const struct image *image);
 /* Is anything said? */
 bool pack_wanted(const struct pack_opts *o);
 /* INVALID: a level without a format, or one that there is not; UNSUPPORTED: zstd:chunked. The form stays the same. */

@@ -77,19 +77,9 @@ static fallible how_to_pack(const struct save_opts *o, struct repack *ret)
     return NULL;
 }
 
-static bool has_zstd(const struct image *image)
-{
-    for (size_t i = 0; i < image->manifest->layers_n; i++)
-        if (str_ends(image->manifest->layers[i].media_type, "zstd"))
-            return true;
-    return false;
-}
-
-/* A docker-archive is read by dockers before version 23 as well, which know no zstd: "unexpected EOF" is all they say.
- * It has no manifest whose digest would have to stay, and podman writes nothing but plain layers there. */
 static bool must_be_plain(const struct save_opts *o, const struct image *image)
 {
-    return (!o->format || str_eq(o->format, "docker-archive")) && !is_changed(o) && has_zstd(image);
+    return (!o->format || str_eq(o->format, "docker-archive")) && !is_changed(o) && pack_has_zstd(image);
 }
 
 /* Packing is not repeated byte for byte: that makes another manifest, which must be asked for. */

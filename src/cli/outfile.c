@@ -119,6 +119,14 @@ fallible outfile_finish(struct outfile *f)
     return n == 1 ? NULL : err_decode(answer, n);
 }
 
+fallible outfile_finish_text(struct outfile *f, const char *text)
+{
+    if (!f)
+        return NULL;
+    TRY(fs_write_fd(f->fd, text, strlen(text), "a file"));
+    return outfile_finish(f);
+}
+
 void outfile_free(struct outfile *f)
 {
     int status = 0;

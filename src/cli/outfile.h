@@ -17,6 +17,8 @@ fallible outfile_open(const char *path, mode_t mode, struct outfile **ret);
 /* A descriptor to write to; the caller closes it. -1: errno. */
 int outfile_fd(const struct outfile *f);
 fallible outfile_finish(struct outfile *f);
+/* What it holds is this text and nothing else. NULL: nobody asked for the file. */
+fallible outfile_finish_text(struct outfile *f, const char *text);
 void outfile_free(struct outfile *f);
 OWN_TYPE(outfile, struct outfile *, outfile_free)
 

@@ -115,6 +115,18 @@ ROWS
     [[ ! -e x.tar ]]
 }
 
+@test "layers of zstd are plain in a docker-archive that is made of the store's image, whose ID stays" {
+    local id manifest
+    id=$("$HUSK" image inspect -f '{{.Id}}' example.org/here:1)
+    "$HUSK" copy --quiet --digestfile digest store:example.org/here:1 docker-archive:da.tar:plain:1
+    [[ $(skopeo inspect --raw docker-archive:da.tar:plain:1 | jq -r .config.digest) == "$id" ]]
+    manifest=$(tar -xOf da.tar index.json | jq -r '.manifests[0].digest')
+    [[ $(<digest) == "$manifest" && $manifest != "$(digest_in "$T/oci" here)" ]]
+    tar -xOf da.tar "blobs/sha256/${manifest#*:}" | jq -e '.layers | length == 3 and all(.mediaType | endswith("zstd") | not)'
+    "$HUSK" copy --quiet store:example.org/here:1 oci-archive:oa.tar:same:1 # every other place takes it as it is
+    [[ $(tar -xOf oa.tar index.json | jq -r '.manifests[0].digest') == "$(digest_in "$T/oci" here)" ]]
+}
+
 @test "artifacts and what refers to an image go along; encrypted layers go nowhere" {
     local note to
     note=$(digest_in "$T/oci" note)

@@ -64,6 +64,10 @@ END
     run docker run --rm --network none packed:1 /bin/busybox echo hello
     expect 0 "=hello"
     docker rmi packed:1 >/dev/null
+    "$HUSK" copy --quiet store:packed:1 "docker-archive:$T/tmp/copied.tar:copied:1"
+    run docker load --input "$T/tmp/copied.tar"
+    expect 0 "Loaded image: copied:1"
+    docker rmi copied:1 >/dev/null
 }
 
 @test "dockerd: a container's life: exec, pause, kill, logs, restart, stop, limits" {
