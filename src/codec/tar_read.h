@@ -1,8 +1,9 @@
 /*
  * tar_read.h: what the files of the tar reader share: its state, the header block and the bytes of the archive.
  *
- * tar.c takes the archive apart into entries, tar_number.c reads the numbers in it, tar_extended.c what PAX and GNU headers say
- * of the entry that follows, tar_sparse.c the maps of files with holes. The formats' sources are named in tar.h.
+ * tar.c takes the archive apart into entries, tar_number.c reads the numbers in it, tar_extended.c what PAX and GNU
+ * headers say of the entry that follows, tar_sparse.c the maps of files with holes. The formats' sources are named in
+ * tar.h.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #ifndef HUSK_CODEC_TAR_READ_H
