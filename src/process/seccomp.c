@@ -2,236 +2,15 @@
 #include "process/seccomp.h"
 
 #include <errno.h>
-#include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
 #include <seccomp.h>
 
-#include "base/opt.h"
 #include "process/bpf.h"
-
-#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
-#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1u << 5) /* Linux 5.19 */
-#endif
-
-/* ---- words of the specification: config-linux.md, "Seccomp" ---- */
-
-struct word {
-    const char *word;
-    uint32_t value;
-};
-static const struct word actions[] = {
-    { "SCMP_ACT_ALLOW", SECCOMP_RET_ALLOW },
-    { "SCMP_ACT_ERRNO", SECCOMP_RET_ERRNO },
-    { "SCMP_ACT_KILL", SECCOMP_RET_KILL_THREAD },
-    { "SCMP_ACT_KILL_PROCESS", SECCOMP_RET_KILL_PROCESS },
-    { "SCMP_ACT_KILL_THREAD", SECCOMP_RET_KILL_THREAD },
-    { "SCMP_ACT_LOG", SECCOMP_RET_LOG },
-    { "SCMP_ACT_NOTIFY", SECCOMP_RET_USER_NOTIF },
-    { "SCMP_ACT_TRACE", SECCOMP_RET_TRACE },
-    { "SCMP_ACT_TRAP", SECCOMP_RET_TRAP },
-};
-static const struct word operators[] = {
-    { "SCMP_CMP_NE", BPF_CMP_NE },
-    { "SCMP_CMP_LT", BPF_CMP_LT },
-    { "SCMP_CMP_LE", BPF_CMP_LE },
-    { "SCMP_CMP_EQ", BPF_CMP_EQ },
-    { "SCMP_CMP_GE", BPF_CMP_GE },
-    { "SCMP_CMP_GT", BPF_CMP_GT },
-    { "SCMP_CMP_MASKED_EQ", BPF_CMP_MASKED_EQ },
-};
-static const struct word flag_words[] = {
-    { "SECCOMP_FILTER_FLAG_TSYNC", SECCOMP_FILTER_FLAG_TSYNC },
-    { "SECCOMP_FILTER_FLAG_LOG", SECCOMP_FILTER_FLAG_LOG },
-    { "SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW },
-    { "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV },
-};
-static const struct word arches[] = {
-    { "SCMP_ARCH_X86", SCMP_ARCH_X86 },
-    { "SCMP_ARCH_X86_64", SCMP_ARCH_X86_64 },
-    { "SCMP_ARCH_X32", SCMP_ARCH_X32 },
-    { "SCMP_ARCH_ARM", SCMP_ARCH_ARM },
-    { "SCMP_ARCH_AARCH64", SCMP_ARCH_AARCH64 },
-    { "SCMP_ARCH_MIPS", SCMP_ARCH_MIPS },
-    { "SCMP_ARCH_MIPS64", SCMP_ARCH_MIPS64 },
-    { "SCMP_ARCH_MIPS64N32", SCMP_ARCH_MIPS64N32 },
-    { "SCMP_ARCH_MIPSEL", SCMP_ARCH_MIPSEL },
-    { "SCMP_ARCH_MIPSEL64", SCMP_ARCH_MIPSEL64 },
-    { "SCMP_ARCH_MIPSEL64N32", SCMP_ARCH_MIPSEL64N32 },
-    { "SCMP_ARCH_PPC", SCMP_ARCH_PPC },
-    { "SCMP_ARCH_PPC64", SCMP_ARCH_PPC64 },
-    { "SCMP_ARCH_PPC64LE", SCMP_ARCH_PPC64LE },
-    { "SCMP_ARCH_S390", SCMP_ARCH_S390 },
-    { "SCMP_ARCH_S390X", SCMP_ARCH_S390X },
-    { "SCMP_ARCH_PARISC", SCMP_ARCH_PARISC },
-    { "SCMP_ARCH_PARISC64", SCMP_ARCH_PARISC64 },
-    { "SCMP_ARCH_RISCV64", SCMP_ARCH_RISCV64 },
-    { "SCMP_ARCH_LOONGARCH64", 0xC0000102 },
-    { "SCMP_ARCH_M68K", 4 },
-    { "SCMP_ARCH_SH", 42 },
-    { "SCMP_ARCH_SHEB", 0x8000002A },
-};
-
-#define WORD_AT(list, i) ((i) < ARRAY_SIZE(list) ? (list)[i].word : NULL)
-
-const char *seccomp_action_word(size_t i)
-{
-    return WORD_AT(actions, i);
-}
-
-const char *seccomp_operator_word(size_t i)
-{
-    return WORD_AT(operators, i);
-}
-
-const char *seccomp_arch_word(size_t i)
-{
-    return WORD_AT(arches, i);
-}
-
-const char *seccomp_flag_word(size_t i)
-{
-    return WORD_AT(flag_words, i);
-}
-
-/* The kernel looks at the flags first: EINVAL for one that it does not know, EFAULT for a filter at address 0. */
-bool seccomp_flag_works(size_t i)
-{
-    uint32_t flag = i < ARRAY_SIZE(flag_words) ? flag_words[i].value : 0;
-    if (flag == SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV) /* it wants a listener beside it */
-        flag |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
-    return flag && syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flag, NULL) < 0 && errno == EFAULT;
-}
-
-static fallible word_value(const struct word *words, size_t n, const char *what, const char *word, uint32_t *ret)
-{
-    const char *known[32];
-    for (size_t i = 0; i < n; i++) {
-        if (word && strcmp(words[i].word, word) == 0) {
-            *ret = words[i].value;
-            return NULL;
-        }
-        known[i] = words[i].word;
-    }
-    if (!word)
-        return err_new(ERR_INVALID, "%s: missing", what);
-    const char *near = nearest_word(word, known, n);
-    return near ? err_new(ERR_INVALID, "%s: '%s' is not known: is it %s?", what, word, near)
-                : err_new(ERR_INVALID, "%s: '%s' is not known", what, word);
-}
-
-enum { ERRNO_MAX = 4095 };
-
-static fallible read_action(const char *what, const char *word, const struct opt_u64 *errno_ret, uint32_t *ret)
-{
-    uint32_t action = 0;
-    TRY(word_value(actions, ARRAY_SIZE(actions), what, word, &action));
-    bool takes_errno = action == SECCOMP_RET_ERRNO || action == SECCOMP_RET_TRACE;
-    uint64_t most = action == SECCOMP_RET_TRACE ? SECCOMP_RET_DATA : ERRNO_MAX; /* the kernel would answer that one */
-    if (errno_ret->set && errno_ret->v > most)
-        return err_new(ERR_INVALID, "%s: errno %llu is too large: the largest is %llu", what,
-                       (unsigned long long)errno_ret->v, (unsigned long long)most);
-    if (errno_ret->set && errno_ret->v && !takes_errno)
-        return err_new(ERR_INVALID, "%s: %s answers no errno", what, word);
-    if (takes_errno)
-        action |= errno_ret->set ? (uint32_t)errno_ret->v : EPERM;
-    *ret = action;
-    return NULL;
-}
-
-/* ---- names to numbers ---- */
-
-/* From 403 on a new call has one number on all architectures; these are newer than Debian 12's libseccomp.
- * Source: scripts/syscall.tbl of Linux 6.17. */
-// clang-format off
-static const struct {
-    const char *name;
-    int number;
-} newer[] = {
-    { "set_mempolicy_home_node", 450 }, { "cachestat", 451 },        { "fchmodat2", 452 },
-    { "map_shadow_stack", 453 },        { "futex_wake", 454 },       { "futex_wait", 455 },
-    { "futex_requeue", 456 },           { "statmount", 457 },        { "listmount", 458 },
-    { "lsm_get_self_attr", 459 },       { "lsm_set_self_attr", 460 }, { "lsm_list_modules", 461 },
-    { "mseal", 462 },                   { "setxattrat", 463 },       { "getxattrat", 464 },
-    { "listxattrat", 465 },             { "removexattrat", 466 },    { "open_tree_attr", 467 },
-    { "file_getattr", 468 },            { "file_setattr", 469 },
-};
-// clang-format on
-
-enum { X32_BIT = 0x40000000, I386_SOCKETCALL = 102, I386_IPC = 117 };
-
-/* i386 reaches these through one call with the number as first argument as well; libseccomp answers pseudo numbers. */
-// clang-format off
-static const struct multiplexed {
-    const char *name;
-    int number; /* of its own, or -1 */
-    int call;   /* socketcall or ipc */
-    uint32_t first_argument;
-} multiplexed[] = {
-    { "socket", 359, I386_SOCKETCALL, 1 },      { "bind", 361, I386_SOCKETCALL, 2 },
-    { "connect", 362, I386_SOCKETCALL, 3 },     { "listen", 363, I386_SOCKETCALL, 4 },
-    { "accept", -1, I386_SOCKETCALL, 5 },       { "getsockname", 367, I386_SOCKETCALL, 6 },
-    { "getpeername", 368, I386_SOCKETCALL, 7 }, { "socketpair", 360, I386_SOCKETCALL, 8 },
-    { "send", -1, I386_SOCKETCALL, 9 },         { "recv", -1, I386_SOCKETCALL, 10 },
-    { "sendto", 369, I386_SOCKETCALL, 11 },     { "recvfrom", 371, I386_SOCKETCALL, 12 },
-    { "shutdown", 373, I386_SOCKETCALL, 13 },   { "setsockopt", 366, I386_SOCKETCALL, 14 },
-    { "getsockopt", 365, I386_SOCKETCALL, 15 }, { "sendmsg", 370, I386_SOCKETCALL, 16 },
-    { "recvmsg", 372, I386_SOCKETCALL, 17 },    { "accept4", 364, I386_SOCKETCALL, 18 },
-    { "recvmmsg", 337, I386_SOCKETCALL, 19 },   { "sendmmsg", 345, I386_SOCKETCALL, 20 },
-    { "semop", -1, I386_IPC, 1 },               { "semget", 393, I386_IPC, 2 },
-    { "semctl", 394, I386_IPC, 3 },             { "semtimedop", -1, I386_IPC, 4 },
-    { "msgsnd", 400, I386_IPC, 11 },            { "msgrcv", 401, I386_IPC, 12 },
-    { "msgget", 399, I386_IPC, 13 },            { "msgctl", 402, I386_IPC, 14 },
-    { "shmat", 397, I386_IPC, 21 },             { "shmdt", 398, I386_IPC, 22 },
-    { "shmget", 395, I386_IPC, 23 },            { "shmctl", 396, I386_IPC, 24 },
-};
-// clang-format on
-
-static const struct multiplexed *find_multiplexed(const char *name)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(multiplexed); i++)
-        if (strcmp(multiplexed[i].name, name) == 0)
-            return &multiplexed[i];
-    return NULL;
-}
-
-int seccomp_number(uint32_t arch, const char *name)
-{
-    int number = seccomp_syscall_resolve_name_arch(arch, name);
-    if (number < 0) {
-        for (size_t i = 0; i < ARRAY_SIZE(newer) && number < 0; i++)
-            if (strcmp(newer[i].name, name) == 0)
-                number = newer[i].number;
-        const struct multiplexed *m = arch == SCMP_ARCH_X86 ? find_multiplexed(name) : NULL;
-        if (m)
-            number = m->number;
-        if (number < 0)
-            return -1;
-    }
-    return arch == SCMP_ARCH_X32 ? number | X32_BIT : number;
-}
-
-static bool is_known(const char *name)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(newer); i++)
-        if (strcmp(newer[i].name, name) == 0)
-            return true;
-    return seccomp_syscall_resolve_name(name) != __NR_SCMP_ERROR;
-}
-
-fallible seccomp_check_names(const struct oci_seccomp *profile)
-{
-    for (size_t i = 0; i < profile->syscalls_n; i++)
-        for (size_t k = 0; k < profile->syscalls[i].names.n; k++)
-            if (!is_known(profile->syscalls[i].names.items[k]))
-                return err_new(ERR_INVALID, "syscalls[%zu]: '%s' is not the name of a system call", i,
-                               profile->syscalls[i].names.items[k]);
-    return NULL;
-}
+#include "process/seccomp_words.h"
 
 /* ---- rules by number ---- */
 
@@ -318,7 +97,7 @@ static fallible read_condition(const struct oci_seccomp_arg *arg, struct bpf_con
     uint32_t op = 0;
     if (arg->index > 5)
         return err_new(ERR_INVALID, "args.index: %u is not between 0 and 5", arg->index);
-    TRY(word_value(operators, ARRAY_SIZE(operators), "args.op", arg->op, &op));
+    TRY(seccomp_operator_value(arg->op, &op));
     *ret =
         (struct bpf_condition){ .index = arg->index, .op = (enum bpf_cmp)op, .value = arg->value, .mask = UINT64_MAX };
     if (op == BPF_CMP_MASKED_EQ) {
@@ -352,7 +131,7 @@ static fallible read_rule(struct compile *c, const struct oci_seccomp_rule *r, s
 {
     bool alternatives = same_index_twice(r);
     struct bpf_rule rule = { 0 };
-    TRY(read_action("action", r->action, &r->errno_ret, &rule.action));
+    TRY(seccomp_action_value("action", r->action, &r->errno_ret, &rule.action));
     *ret = (struct parsed){ .action = rule.action, .first = c->rules_n };
     ret->redundant = rule.action == c->default_action && r->args_n == 0;
     c->notifies |= rule.action == SECCOMP_RET_USER_NOTIF;
@@ -369,7 +148,7 @@ static fallible read_rule(struct compile *c, const struct oci_seccomp_rule *r, s
 
 static void add_multiplexed(struct table *t, struct compile *c, const char *name, uint32_t action)
 {
-    const struct multiplexed *m = find_multiplexed(name);
+    const struct seccomp_multiplexed *m = seccomp_multiplexed(name);
     struct bpf_rule rule = { .action = action, .n = 1 };
     if (!m)
         return;
@@ -475,7 +254,7 @@ static fallible read_arches(const struct oci_seccomp *profile, bool ret_listed[A
     ret_listed[0] = true; /* or the program could not even exec */
     for (size_t i = 0; i < profile->architectures.n; i++) {
         uint32_t token = 0;
-        TRY(word_value(arches, ARRAY_SIZE(arches), "architectures", profile->architectures.items[i], &token));
+        TRY(seccomp_arch_value(profile->architectures.items[i], &token));
         for (size_t k = 0; k < ARRAY_SIZE(machine); k++)
             ret_listed[k] |= machine[k] == token;
     }
@@ -504,9 +283,9 @@ static void add_listed(struct bpf_code *code, struct compile *c, const struct oc
         /* x32 calls come with the same architecture and bit 30 of the number set. */
         if (listed[ARCH_LIST_MAX - 1]) {
             read_table(c, profile, parsed, SCMP_ARCH_X32, &x32);
-            add_table(&r, c, &x32, X32_BIT);
+            add_table(&r, c, &x32, SECCOMP_X32_BIT);
         } else {
-            add_plain(&r, X32_BIT, SECCOMP_RET_KILL_PROCESS);
+            add_plain(&r, SECCOMP_X32_BIT, SECCOMP_RET_KILL_PROCESS);
         }
     }
     add_plain(&r, UINT32_MAX, c->default_action); /* -1: a tracer has cancelled the call */
@@ -520,7 +299,7 @@ static fallible read_flags(const struct oci_seccomp *profile, uint32_t *ret)
     *ret = 0;
     for (size_t i = 0; i < profile->flags.n; i++) {
         uint32_t flag = 0;
-        TRY(word_value(flag_words, ARRAY_SIZE(flag_words), "flags", profile->flags.items[i], &flag));
+        TRY(seccomp_flag_value(profile->flags.items[i], &flag));
         *ret |= flag;
     }
     return NULL;
@@ -545,7 +324,7 @@ fallible seccomp_compile(const struct oci_seccomp *profile, struct seccomp_filte
     bool listed[ARCH_LIST_MAX];
     struct seccomp_filter filter = { 0 };
 
-    TRY(read_action("defaultAction", profile->default_action, &profile->default_errno_ret, &c.default_action));
+    TRY(seccomp_action_value("defaultAction", profile->default_action, &profile->default_errno_ret, &c.default_action));
     TRY(read_arches(profile, listed));
     TRY(read_flags(profile, &filter.flags));
     for (size_t i = 0; i < profile->syscalls_n; i++)
