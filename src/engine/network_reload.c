@@ -239,6 +239,8 @@ static fallible reload(struct engine *e, int sock, int route, const struct netwo
         failed = nft_commit(sock, &n);
         failed = expected.reach_n ? firewall_bridge_why(failed) : failed;
     }
+    if (!failed) /* who may have begun to speak while the rules were gone */
+        failed = firewall_forget_clients(sock, expected.items, expected.n);
     if (!failed)
         failed = network_flows_sweep(networks, sock);
     entries_clear(&strays.found);

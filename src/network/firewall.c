@@ -160,13 +160,9 @@ static fallible add_part(int sock, const struct firewall_part *part, bool with_b
 
 /* Rules that are made anew take the old ones out, which the kernel makes us wait for; so those who are only kept to
  * their addresses have the table as it is, where there is one. */
-fallible firewall_add_part(const struct firewall_part *part)
+static fallible add_elements(int sock, const struct firewall_part *part)
 {
-    own_fd int sock = -1;
     bool limited = false;
-    if (!part->ports_n && !part->reach_n && !part->who_n)
-        return NULL;
-    TRY(nft_open(&sock));
     for (size_t i = 0; i < part->reach_n; i++) {
         const struct firewall_reach *r = &part->reach[i];
         limited |= !r->kept;
@@ -178,6 +174,24 @@ fallible firewall_add_part(const struct firewall_part *part)
         return e;
     err_free(e);
     return add_part(sock, part, true);
+}
+
+/* What is stale is forgotten last, lest a packet makes it anew by the rules of before. */
+static fallible add_instead(const struct firewall_part *part, const void *old, size_t old_len)
+{
+    own_fd int sock = -1;
+    bool empty = !part->ports_n && !part->reach_n && !part->who_n;
+    if (empty && !old_len)
+        return NULL;
+    TRY(nft_open(&sock));
+    if (!empty)
+        TRY(add_elements(sock, part));
+    return firewall_forget_stale(sock, part, old, old_len);
+}
+
+fallible firewall_add_part(const struct firewall_part *part)
+{
+    return add_instead(part, NULL, 0);
 }
 
 fallible firewall_note(int dir_fd, const struct firewall_part *part)
@@ -220,7 +234,7 @@ fallible firewall_replace(int dir_fd, const struct firewall_part *part)
         TRY_AS(nft_send(sock, old, len), "withdraw published ports");
     }
     fault_here(FAULT_CHANGE_OUT);
-    TRY(firewall_add_part(part));
+    TRY(add_instead(part, old, len));
     fault_here(FAULT_CHANGE_IN);
     return firewall_note(dir_fd, part);
 }
@@ -241,6 +255,7 @@ fallible firewall_withdraw(int dir_fd, int *ret_sock)
     if (len) {
         TRY(nft_open(&sock));
         TRY_AS(nft_send(sock, bytes, len), "withdraw published ports");
+        err_ignore(firewall_forget_stale(sock, NULL, bytes, len), "they go with their time");
     }
     fault_here(FAULT_WITHDRAWN);
     if (unlinkat(dir_fd, FIREWALL_FILE, 0) < 0 && errno != ENOENT)

@@ -88,6 +88,9 @@ size_t firewall_port_entries(const struct firewall_port *port, struct firewall_e
 void firewall_put(struct nft *n, enum nft_what what, const struct firewall_entry *e);
 /* The map's names, NULL-terminated. */
 extern const char *const firewall_port_maps[];
+/* Clients of UDP that speak to one of these ports and are led elsewhere, since the rule was not there when they began,
+ * are led there. */
+fallible firewall_forget_clients(int sock, const struct firewall_entry *entries, size_t n);
 
 /* Where a limited container may go; without a destination: that it is limited, by this port of the bridge and, from it,
  * with no other addresses than those of such elements. */
@@ -138,7 +141,8 @@ struct firewall_part {
     size_t who_n;
 };
 void firewall_put_part(struct nft *n, enum nft_what what, const struct firewall_part *part);
-/* In a batch of its own; what an earlier container with the address could reach goes first. */
+/* In a batch of its own; what an earlier container with the address could reach goes first, and its connections do
+ * where they matter (network/conntrack.h). */
 fallible firewall_add_part(const struct firewall_part *part);
 
 /*

@@ -54,6 +54,13 @@ static inline void load_port(struct nft *n, uint32_t reg) /* meta l4proto . th d
 /* An element of the table `bridge husk`: r is without a destination. */
 void firewall_bridge_put(struct nft *n, enum nft_what what, const struct firewall_reach *r);
 
+/* ---- connections that lead where nobody should get any more: firewall_stale.c ---- */
+
+/* Of what a part brings: to its ports of UDP, unless they lead to where they are to; and all of its limited addresses
+ * and of those with rules, but for the ones that old, bytes of a batch that takes elements out, has too: a live
+ * change's, whose connections go on. Then also to old's ports of UDP that are no more. part NULL: there is none. */
+fallible firewall_forget_stale(int sock, const struct firewall_part *part, const void *old, size_t old_len);
+
 /* ---- what passed, and what was refused: network/flows.h ---- */
 
 enum { FLOWS_SETS_N = 10 };

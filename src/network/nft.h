@@ -121,6 +121,8 @@ fallible nft_has(int sock, const char *table, const char *set, const void *key, 
 /* Each element of a set: key, end of an interval of several fields, data of a map. NOT_FOUND without the set. */
 typedef err *nft_each_fn(void *ctx, const struct nft_element *e);
 fallible nft_each(int sock, const char *table, const char *set, nft_each_fn *fn, void *ctx);
+/* The same of those that a batch takes out: nft_bytes() of it. CORRUPT when they are none. */
+fallible nft_each_stored(const void *bytes, size_t len, const char *set, nft_each_fn *fn, void *ctx);
 /* Each base chain of any table in a hook, with its policy (NF_ACCEPT ...). */
 typedef err *nft_chain_fn(void *ctx, int family, const char *table, const char *chain, uint32_t hook, uint32_t policy);
 fallible nft_each_chain(int sock, nft_chain_fn *fn, void *ctx);

@@ -164,6 +164,24 @@ fallible nft_each(int sock, const char *table, const char *set, nft_each_fn *fn,
     return NULL;
 }
 
+fallible nft_each_stored(const void *bytes, size_t len, const char *set, nft_each_fn *fn, void *ctx)
+{
+    struct each each = { fn, ctx };
+    for (size_t at = 0; at < len;) {
+        const struct nlmsghdr *m = (const void *)((const char *)bytes + at);
+        size_t name_len = 0;
+        if (len - at < sizeof *m || m->nlmsg_len < sizeof *m || NLMSG_ALIGN(m->nlmsg_len) > len - at)
+            return err_new(ERR_CORRUPT, "a batch for nf_tables that is cut short");
+        at += NLMSG_ALIGN(m->nlmsg_len);
+        if (m->nlmsg_type != NFT_MESSAGE(NFT_MSG_DELSETELEM))
+            continue;
+        const struct nlattr *name = netlink_find(m, sizeof(struct nfgenmsg), NFTA_SET_ELEM_LIST_SET, &name_len);
+        if (is_text(name, name_len) && str_eq((const char *)(name + 1), set))
+            TRY(read_elements(&each, m));
+    }
+    return NULL;
+}
+
 struct each_chain {
     nft_chain_fn *fn;
     void *ctx;

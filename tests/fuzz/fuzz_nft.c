@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "network/conntrack.h"
 #include "network/nft.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
@@ -78,12 +79,27 @@ static err *send_stored(int sock)
     return nft_send(sock, bytes, len);
 }
 
+/* As one connection that the kernel tells of, and as the file of what is to be taken out. */
+static void as_told(const unsigned char *data, size_t size, size_t *all)
+{
+    own(conntrack_stale) struct conntrack_stale s = { 0 };
+    struct nlmsghdr *m = calloc(1, sizeof *m + size);
+    m->nlmsg_len = (uint32_t)(sizeof *m + size);
+    memcpy(m + 1, data, size);
+    conntrack_add_ip(&s, &(struct ip){ .family = AF_INET });
+    conntrack_add_udp(&s, &(struct conntrack_udp){ .at.family = AF_INET6, .any = true });
+    *all += conntrack_is_stale(&s, m);
+    free(m);
+    err_ignore(nft_each_stored(data, size, "ports4", element, all), "any bytes may be no batch");
+}
+
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 {
     size_t all = 0;
     bool has = false;
     if (size > 16384)
         return 0;
+    as_told(data, size, &all);
     for (int i = 0; i < 6; i++) {
         int peer, sock = answered(data, size, &peer);
         err_ignore(i == 0   ? nft_each(sock, "husk", "ports4", element, &all)
