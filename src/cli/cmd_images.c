@@ -78,6 +78,34 @@ struct row {
     int64_t created, bytes;
 };
 
+static const char *repository_of(const json_t *row)
+{
+    return json_string_value(json_object_get(row, "Repository"));
+}
+
+/* Podman's fields for templates: what is not printed with a row. */
+static void add_unprinted(json_t *row, const struct image_row *image)
+{
+    json_t *o = table_unprinted(row), *labels = json_object(), *names = json_array(), *digests = json_array();
+    for (size_t i = 0; i < image->labels_n; i++) {
+        own_mem char *key = mem_strndup(image->labels[i], strcspn(image->labels[i], "="));
+        const char *value = image->labels[i] + strlen(key);
+        (void)json_object_set_new(labels, key, json_string(value + (*value == '=')));
+    }
+    if (image->name) {
+        (void)json_array_append_new(names, json_string(image->name));
+        (void)json_array_append_new(digests, json_sprintf("%s@%s", repository_of(row), image->top));
+    }
+    (void)json_object_set_new(o, "Labels", labels);
+    (void)json_object_set(o, "Names", names);
+    (void)json_object_set_new(o, "RepoTags", names);
+    (void)json_object_set_new(o, "RepoDigests", digests);
+    (void)json_object_set_new(o, "Digests", json_pack("[s]", image->top));
+    (void)json_object_set_new(o, "IsManifestList", json_boolean(!str_eq(image->top, image->manifest_digest)));
+    (void)json_object_set_new(o, "ReadOnly", json_false());
+    (void)json_object_set_new(o, "ParentId", json_string(""));
+}
+
 /* What docker's and podman's templates ask for besides; a plain list has no time for it. */
 static void add_other_words(json_t *row, const struct image_row *image)
 {
@@ -89,6 +117,7 @@ static void add_other_words(json_t *row, const struct image_row *image)
     (void)json_object_set(row, "CreatedTime", json_object_get(row, "CreatedAt"));
     (void)json_object_set_new(row, "Id", json_string(digest_hex(image->id)));
     (void)json_object_set_new(row, "Dangling", json_boolean(!image->name));
+    add_unprinted(row, image);
 }
 
 static struct row make_row(const struct image_row *image, const struct images_opts *o)

@@ -4,7 +4,6 @@
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -13,13 +12,11 @@
 #include "cli/cli.h"
 #include "cli/elsewhere.h"
 #include "cli/format.h"
+#include "cli/info_docs.h"
 #include "cli/table.h"
 #include "engine/check.h"
 #include "engine/storage.h"
 #include "layers/merged.h"
-#include "os/fs.h"
-
-enum { OS_RELEASE_MAX = 65536 };
 
 struct info_opts {
     const char *format;
@@ -142,50 +139,6 @@ static fallible describe_storage(struct engine *e, json_t *doc)
     return NULL;
 }
 
-/* "Debian GNU/Linux 12 (bookworm)". Source: os-release(5). */
-static char *system_name(void)
-{
-    own_mem char *text = NULL;
-    err *e = fs_read_at(AT_FDCWD, "/etc/os-release", OS_RELEASE_MAX, &text, NULL);
-    err_ignore(e, "a system without one has no name");
-    const char *at = text ? strstr(text, "PRETTY_NAME=") : NULL;
-    if (!at || (at != text && at[-1] != '\n'))
-        return mem_strdup("Linux");
-    at += strlen("PRETTY_NAME=");
-    const char *marks = *at == '"' ? "\"\n" : *at == '\'' ? "'\n" : "\n";
-    at += *marks != '\n';
-    return mem_strndup(at, strcspn(at, marks));
-}
-
-/* What scripts ask of docker and podman by name, for --format alone: the list for people has husk's own words. */
-static void add_their_names(json_t *doc, const struct utsname *u)
-{
-    own_mem char *name = system_name();
-    const char *mode = json_string_value(json_object_get(doc, "Cgroups"));
-    const char *version = str_eq(mode, "v2") ? "2" : "1";
-    json_t *docker = json_pack(
-        "{s:s, s:O, s:s, s:s, s:s, s:s, s:O, s:O, s:s, s:s, s:O, s:s, s:s, s:b}", "ServerVersion", HUSK_VERSION,
-        "Driver", json_object_get(doc, "Storage"), "CgroupDriver", "cgroupfs", "CgroupVersion", version, "OSType",
-        "linux", "OperatingSystem", name, "NCPU", json_object_get(doc, "Processors"), "MemTotal",
-        json_object_get(doc, "Memory"), "KernelVersion", u->release, "Name", u->nodename, "DockerRootDir",
-        json_object_get(doc, "Root"), "LoggingDriver", "json-file", "DefaultRuntime", "husk", "LiveRestoreEnabled", 1);
-    json_t *host =
-        json_pack("{s:O, s:s, s:s, s:O, s:s, s:s, s:O, s:s, s:{s:s, s:s}, s:{s:O}}", "Arch",
-                  json_object_get(doc, "Architecture"), "CgroupManager", "cgroupfs", "CgroupVersion",
-                  version[0] == '2' ? "v2" : "v1", "CPUs", json_object_get(doc, "Processors"), "Hostname", u->nodename,
-                  "Kernel", u->release, "MemTotal", json_object_get(doc, "Memory"), "OS", "linux", "OCIRuntime", "Name",
-                  "husk", "Version", HUSK_VERSION, "Security", "Rootless", json_object_get(doc, "Rootless"));
-    json_t *store = json_pack(
-        "{s:O, s:O, s:O, s:{s:O}, s:{s:O, s:O, s:O, s:O}}", "GraphDriverName", json_object_get(doc, "Storage"),
-        "GraphRoot", json_object_get(doc, "Root"), "RunRoot", json_object_get(doc, "Run"), "ImageStore", "Number",
-        json_object_get(doc, "Images"), "ContainerStore", "Number", json_object_get(doc, "Containers"), "Running",
-        json_object_get(doc, "ContainersRunning"), "Paused", json_object_get(doc, "ContainersPaused"), "Stopped",
-        json_object_get(doc, "ContainersStopped"));
-    (void)json_object_update_new(doc, docker);
-    put(doc, "Host", host);
-    put(doc, "Store", store);
-}
-
 static fallible info_run(const void *opts_, struct args args)
 {
     const struct info_opts *o = opts_;
@@ -208,8 +161,8 @@ static fallible info_run(const void *opts_, struct args args)
     describe_cgroups(doc);
     TRY(count_containers(engine, doc));
     TRY(count_images(engine, doc));
-    if (o->format)
-        add_their_names(doc, &u);
+    if (o->format) /* the list for people has husk's own words */
+        info_add_their_names(doc, &u);
     return print_doc(doc, o->format);
 }
 

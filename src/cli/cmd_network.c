@@ -244,20 +244,33 @@ static fallible passes(struct engine *e, const struct network *n, const struct s
     return filters_pass(filters, keys, fits, &(struct subject){ e, n }, ret);
 }
 
+/* Podman's fields, and docker's newest. */
+static void add_unprinted(json_t *o, const struct network_config *c)
+{
+    bool ipv4 = false;
+    json_t *subnets = json_array();
+    for (size_t i = 0; i < c->subnets_n; i++) {
+        const struct network_subnet *s = &c->subnets[i];
+        ipv4 = ipv4 || !strchr(s->subnet, ':');
+        (void)json_array_append_new(subnets, json_pack("{s:s, s:s?}", "Subnet", s->subnet, "Gateway", s->gateway));
+    }
+    (void)json_object_update_new(o, json_pack("{s:s, s:b, s:b, s:s, s:o}", "IPv4", ipv4 ? "true" : "false",
+                                              "DNSEnabled", !c->no_dns, "IPv6Enabled", c->ipv6, "NetworkInterface",
+                                              c->link ? c->link : "", "Subnets", subnets));
+}
+
 static json_t *row_of(const struct network *n, bool no_trunc)
 {
     char when[40];
-    own_str struct str labels = { 0 };
     own_mem char *id = mem_printf(no_trunc ? "%s" : SHORT_ID, n->row.id);
-    for (size_t i = 0; i < n->config->labels.n; i++)
-        str_printf(&labels, "%s%s=%s", i ? "," : "", n->config->labels.items[i].key, n->config->labels.items[i].value);
-    json_t *map = json_object();
-    for (size_t i = 0; i < n->config->labels.n; i++)
-        (void)json_object_set_new(map, n->config->labels.items[i].key, json_string(n->config->labels.items[i].value));
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:{s:o}}", "ID", id, "Name", n->row.name, "Driver",
-                     n->row.driver, "Scope", "local", "IPv6", n->config->ipv6 ? "true" : "false", "Internal",
-                     n->config->internal ? "true" : "false", "Labels", labels.len ? labels.text : "", "CreatedAt",
-                     format_time_local(n->row.created_ns, when), "", "Label", map);
+    json_t *row = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "ID", id, "Name", n->row.name, "Driver", n->row.driver,
+                            "Scope", "local", "IPv6", n->config->ipv6 ? "true" : "false", "Internal",
+                            n->config->internal ? "true" : "false");
+    table_set_labels(row, &n->config->labels);
+    (void)json_object_set_new(row, "CreatedAt", json_string(format_time_local(n->row.created_ns, when)));
+    (void)json_object_set_new(table_unprinted(row), "Created", json_string(when));
+    add_unprinted(table_unprinted(row), n->config);
+    return row;
 }
 
 static const struct table_column columns[] = {

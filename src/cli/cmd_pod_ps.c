@@ -167,18 +167,6 @@ static long long restarts_of(const struct pod_members *m)
     return n;
 }
 
-static void add_labels(json_t *row, const struct strmap *labels)
-{
-    own_str struct str text = { 0 };
-    json_t *map = json_object();
-    for (size_t i = 0; i < labels->n; i++) {
-        str_printf(&text, "%s%s=%s", i ? "," : "", labels->items[i].key, labels->items[i].value);
-        (void)json_object_set_new(map, labels->items[i].key, json_string(labels->items[i].value));
-    }
-    put_take(row, "Labels", str_take(&text));
-    (void)json_object_set_new(row, "", json_pack("{s:o}", "Label", map)); /* what {{.Label "key"}} answers */
-}
-
 static fallible add_row(const struct pod *p, const struct pod_ps_opts *o, json_t *rows)
 {
     own(pod_look) struct pod_look l = { 0 };
@@ -205,7 +193,8 @@ static fallible add_row(const struct pod *p, const struct pod_ps_opts *o, json_t
     put_take(row, "ContainerNames", joined(&l.names));
     put_take(row, "ContainerStatuses", joined(&l.states));
     put_take(row, "Namespaces", joined(&p->config->share));
-    add_labels(row, &p->config->labels);
+    put_take(row, "RestartPolicy", mem_strdup(p->config->restart ? p->config->restart : "no"));
+    table_set_labels(row, &p->config->labels);
     (void)json_array_append_new(rows, row);
     return NULL;
 }

@@ -129,14 +129,6 @@ static char *status_text(struct container *c, const struct container_state *s)
     return mem_printf("Exited (%lld)%s%s", (long long)s->exit_code, *ended ? " " : "", ended);
 }
 
-static char *labels_text(const struct strmap *labels)
-{
-    own_str struct str s = { 0 };
-    for (size_t i = 0; i < labels->n; i++)
-        str_printf(&s, "%s%s=%s", i ? "," : "", labels->items[i].key, labels->items[i].value);
-    return str_take(&s);
-}
-
 static char *mounts_text(const struct container_config *c)
 {
     own_str struct str s = { 0 };
@@ -146,12 +138,25 @@ static char *mounts_text(const struct container_config *c)
     return str_take(&s);
 }
 
+static char *joined(const struct strv *words)
+{
+    own_str struct str s = { 0 };
+    for (size_t i = 0; i < words->n; i++)
+        str_printf(&s, "%s%s", i ? "," : "", words->items[i]);
+    return str_take(&s);
+}
+
 static size_t volumes_of(const struct container_config *c)
 {
     size_t n = 0;
     for (size_t i = 0; i < c->mounts_n; i++)
         n += strcmp(c->mounts[i].type, "volume") == 0;
     return n;
+}
+
+static bool asks_for(const char *format, const char *field)
+{
+    return format && strstr(format, field);
 }
 
 static void set(json_t *row, const char *key, const char *text)
@@ -207,15 +212,31 @@ static void set_namespaces(json_t *row, const struct container_state *s)
     }
 }
 
-/* What {{.Label "key"}} answers; not printed. */
-static json_t *methods(const struct container_config *config)
+static void set_number(json_t *row, const char *key, int64_t n)
 {
-    json_t *labels = json_object();
-    for (size_t i = 0; i < config->labels.n; i++)
-        set(labels, config->labels.items[i].key, config->labels.items[i].value);
-    json_t *all = json_object();
-    (void)json_object_set_new(all, "Label", labels);
-    return all;
+    (void)json_object_set_new(row, key, json_integer(n));
+}
+
+/* Podman's fields: not printed with the whole row, which is docker's. */
+static void add_unprinted(json_t *o, struct container *c, const struct container_state *s,
+                          const struct container_config *config, const char *format)
+{
+    char when[96];
+    set(o, "Pod", "");
+    set(o, "PodName", "");
+    set_number(o, "Pid", s->status == CONTAINER_RUNNING || s->status == CONTAINER_PAUSED ? s->init.pid : 0);
+    set_number(o, "ExitCode", s->exit_code);
+    (void)json_object_set_new(o, "Exited", json_boolean(s->status == CONTAINER_EXITED));
+    set_number(o, "ExitedAt", s->finished_ns / 1000000000);
+    set_number(o, "StartedAt", s->started_ns / 1000000000);
+    set(o, "Created", ago(c->row.created_ns, when));
+    set(o, "CreatedHuman", when);
+    set(o, "ImageID", c->row.image_id ? digest_hex(c->row.image_id) : "");
+    if (asks_for(format, ".Restarts")) /* a file of each */
+        set_number(o, "Restarts", container_restarts(c));
+    set_take(o, "ExposedPorts", joined(&config->exposed));
+    (void)json_object_set_new(o, "AutoRemove", json_boolean(config->auto_remove));
+    (void)json_object_set_new(o, "IsInfra", json_boolean(config->infra));
 }
 
 /* "0.0.0.0:8080->80/tcp, 443/tcp", as docker. */
@@ -272,23 +293,22 @@ char *container_networks_text(struct container *c)
 
 static bool wants_size(const struct ps_opts *o)
 {
-    return o->size || (o->format && strstr(o->format, ".Size"));
+    return o->size || asks_for(o->format, ".Size");
 }
 
 /* What no table shows by itself. */
 static void set_more(json_t *row, struct container *c, const struct container_state *s,
-                     const struct container_config *config)
+                     const struct container_config *config, const char *format)
 {
     char iso[40];
     set(row, "CreatedAt", format_time_local(c->row.created_ns, iso));
     set(row, "State", container_state_word(s));
-    set_take(row, "Labels", labels_text(&config->labels));
+    table_set_labels(row, &config->labels);
     set_take(row, "Mounts", mounts_text(config));
     set_take(row, "Networks", container_networks_text(c));
     set_take(row, "LocalVolumes", mem_printf("%zu", volumes_of(config)));
     set(row, "Platform", config->platform);
-    if (config->labels.n)
-        (void)json_object_set_new(row, "", methods(config));
+    add_unprinted(table_unprinted(row), c, s, config, format);
 }
 
 static fallible make_row(struct container *c, const struct container_state *s, const struct ps_opts *o, json_t *rows)
@@ -305,7 +325,7 @@ static fallible make_row(struct container *c, const struct container_state *s, c
     set_take(row, "Ports", ports_text(c, config));
     set(row, "Names", c->row.name);
     if (o->format || o->sort)
-        set_more(row, c, s, config);
+        set_more(row, c, s, config, o->format);
     if (c->row.pod)
         TRY(set_pod(row, c, o->no_trunc));
     else if (o->pod)

@@ -157,10 +157,12 @@ static fallible ls_rows(struct engine *engine, const struct secret_opts *o, json
         bool wanted;
         TRY(secret_find(engine, names.items[i], &s));
         TRY(filters_pass(&o->filter, keys, fits, &s, &wanted));
-        if (wanted)
-            (void)json_array_append_new(rows, json_pack("{s:s, s:s, s:s, s:s, s:s}", "ID", s.id, "Name", s.name,
-                                                        "Driver", "file", "CreatedAt", ago(s.created_ns, created),
-                                                        "UpdatedAt", ago(s.updated_ns, updated)));
+        if (!wanted)
+            continue;
+        json_t *row = json_pack("{s:s, s:s, s:s, s:s, s:s}", "ID", s.id, "Name", s.name, "Driver", "file", "CreatedAt",
+                                ago(s.created_ns, created), "UpdatedAt", ago(s.updated_ns, updated));
+        table_set_labels(row, &s.labels);
+        (void)json_array_append_new(rows, row);
     }
     return NULL;
 }

@@ -66,6 +66,36 @@ static void set_pair(json_t *row, const char *key, uint64_t a, uint64_t b)
     set(row, key, text);
 }
 
+/* Podman's fields for templates; the printed row is docker's. */
+static void add_unprinted(json_t *row, const struct container *c, const struct container_stats *now)
+{
+    char up[64];
+    struct container_state state = { 0 };
+    struct timespec t = { 0 };
+    (void)clock_gettime(CLOCK_REALTIME, &t);
+    err_ignore(container_state(c, &state), "then it is up since nobody knows when");
+    int64_t up_ns = state.started_ns && now->at_ns ? t.tv_sec * 1000000000 + t.tv_nsec - state.started_ns : 0;
+    container_state_clear(&state);
+    const struct {
+        const char *key;
+        uint64_t n;
+    } numbers[] = { { "CPUNano", now->cpu_ns },
+                    { "NetInput", now->net_in_bytes },
+                    { "NetOutput", now->net_out_bytes },
+                    { "BlockInput", now->read_bytes },
+                    { "BlockOutput", now->write_bytes } };
+    json_t *o = table_unprinted(row);
+    for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+        (void)json_object_set_new(o, numbers[i].key, json_integer((json_int_t)numbers[i].n));
+    (void)json_object_set(o, "ContainerID", json_object_get(row, "ID"));
+    (void)json_object_set(o, "MemUsageBytes", json_object_get(row, "MemUsage"));
+    (void)json_object_set_new(o, "UpTime", json_string(format_duration((uint64_t)(up_ns / 1000000000), up)));
+    (void)json_object_set_new(o, "Up", json_string(up));
+    (void)json_object_set_new(o, "AvgCPU",
+                              json_sprintf("%.2f%%", up_ns > 0 ? 100.0 * (double)now->cpu_ns / (double)up_ns : 0.0));
+    (void)json_object_set(o, "AVGCPU", json_object_get(o, "AvgCPU"));
+}
+
 static json_t *make_row(const struct container *c, const struct container_stats *before,
                         const struct container_stats *now, bool whole)
 {
@@ -94,6 +124,7 @@ static json_t *make_row(const struct container *c, const struct container_stats 
     (void)snprintf(text, sizeof text, "%llu", (unsigned long long)now->pids);
     set(row, "PIDs", text);
     set(row, "PIDS", text);
+    add_unprinted(row, c, now);
     return row;
 }
 

@@ -169,7 +169,7 @@ static fallible ls_rows(struct engine *engine, const struct volume_opts *o, json
     return first;
 }
 
-/* Docker's list has labels as one text, and {{.Label "key"}}. */
+/* Docker's list has labels as one text, {{.Label "key"}}, and fields that it does not fill in itself. */
 static void reshape(json_t *rows)
 {
     json_t *row, *value;
@@ -181,7 +181,9 @@ static void reshape(json_t *rows)
         json_object_foreach (labels, key, value)
             str_printf(&text, "%s%s=%s", text.len ? "," : "", key, json_string_value(value));
         (void)json_object_set_new(row, "Labels", json_string(text.text ? text.text : ""));
-        (void)json_object_set_new(row, "", json_pack("{s:o}", "Label", labels));
+        (void)json_object_set_new(row, "",
+                                  json_pack("{s:o, s:s, s:s, s:s, s:s, s:{}}", "Label", labels, "Links", "N/A", "Size",
+                                            "N/A", "Group", "N/A", "Availability", "N/A", "Status"));
     }
 }
 

@@ -27,9 +27,10 @@ ELSEWHERE(plugin, "plugin",
           "volume drivers and CNI plugins are programs on the host: see 'husk volume create --help' "
           "and 'husk network create --help'");
 ELSEWHERE(trust, "trust", "'husk image sign' signs, 'husk image verify' checks, policy.json says whose are taken");
-ELSEWHERE(buildx, "buildx",
-          "'husk build' builds for several platforms and exports by itself, 'husk builder' manages "
-          "its cache");
+ELSEWHERE(
+    buildx, "buildx",
+    "'husk build' builds for several platforms and exports by itself, 'husk builder' manages its cache: there are "
+    "no builders to make or choose (buildx build, du, prune, version and imagetools inspect are taken)");
 ELSEWHERE(farm, "farm", "'husk build --platform' builds for several platforms on this host");
 ELSEWHERE(cleanup, "cleanup", "each command mends what a killed one left, 'husk system check --repair' does all");
 ELSEWHERE(scp, "scp", "'husk copy IMAGE ssh://HOST/IMAGE' sends an image to another host");

@@ -13,8 +13,10 @@
 #include "cli/cli.h"
 
 struct global_opts {
-    const char *root, *runroot, *conf, *log_level;
+    const char *root, *runroot, *conf, *log_level, *config;
     bool debug, version;
+    const char *host, *context, *url, *connection, *storage_driver, *cgroup_manager;
+    bool remote;
 };
 
 static const char *const level_words[] = { "trace", "debug", "info", "warn", "warning", "error", "fatal", NULL };
@@ -24,10 +26,19 @@ static const struct opt global_options[] = {
     OPT_STR(0, "root", T, root, "DIR", "Where images, containers and volumes are kept, as HUSK_ROOT"),
     OPT_STR(0, "runroot", T, runroot, "DIR", "Where running containers' states are kept, as HUSK_RUN"),
     OPT_STR(0, "conf", T, conf, "FILE", "Read these settings instead of husk.conf, as HUSK_CONF"),
+    OPT_STR(0, "config", T, config, "DIR", "Where docker's config.json with logins is, as DOCKER_CONFIG"),
     OPT_STR('l', "log-level", T, log_level, "LEVEL", "error, warn (default), info or debug, as HUSK_LOG",
             .words = level_words),
     OPT_FLAG('D', "debug", T, debug, "As --log-level debug"),
     OPT_FLAG('v', "version", T, version, "Print the version"),
+    OPT_GROUP("Refused"),
+    OPT_STR('H', "host", T, host, "URL", "Refused: there is no daemon"),
+    OPT_STR('c', "context", T, context, "NAME", "Refused: there is no daemon"),
+    OPT_STR(0, "url", T, url, "URL", "Refused: there is no daemon"),
+    OPT_STR(0, "connection", T, connection, "NAME", "Refused: there is no daemon"),
+    OPT_FLAG('r', "remote", T, remote, "Refused: there is no daemon"),
+    OPT_STR(0, "storage-driver", T, storage_driver, "NAME", "Refused: see husk.conf"),
+    OPT_STR(0, "cgroup-manager", T, cgroup_manager, "NAME", "Refused: see husk run"),
     OPT_END,
 };
 #undef T
@@ -69,8 +80,32 @@ static fallible set_level(const struct global_opts *o)
     return setenv("HUSK_LOG", word, 1) < 0 ? err_sys(errno, "set HUSK_LOG") : NULL;
 }
 
+static fallible refuse(const struct global_opts *o)
+{
+    const char *far = o->host         ? "--host"
+                      : o->context    ? "--context"
+                      : o->url        ? "--url"
+                      : o->connection ? "--connection"
+                      : o->remote     ? "--remote"
+                                      : NULL;
+    if (far)
+        return err_new(ERR_UNSUPPORTED,
+                       "%s: there is no daemon to point at: run husk on the other host, such as by "
+                       "'ssh HOST husk'",
+                       far);
+    if (o->storage_driver)
+        return err_new(ERR_UNSUPPORTED, "--storage-driver: a store has one driver, which husk.conf names: [storage] "
+                                        "driver");
+    if (o->cgroup_manager)
+        return err_new(ERR_UNSUPPORTED, "--cgroup-manager: it is said of each container: 'husk run --cgroup-manager "
+                                        "systemd'");
+    return NULL;
+}
+
 static fallible carry_out(const struct global_opts *o)
 {
+    TRY(refuse(o));
+    TRY(set_path("DOCKER_CONFIG", o->config));
     TRY(set_path("HUSK_ROOT", o->root));
     TRY(set_path("HUSK_RUN", o->runroot));
     TRY(set_path("HUSK_CONF", o->conf));
@@ -81,6 +116,10 @@ void global_help(void)
 {
     printf("\nOptions before the command:\n");
     for (const struct opt *o = global_options; o->type != OPT_TYPE_END; o++) {
+        if (o->type == OPT_TYPE_GROUP) {
+            printf("\n%s:\n", o->help);
+            continue;
+        }
         own_mem char *letter = o->letter ? mem_printf("-%c, ", o->letter) : mem_strdup("    ");
         own_mem char *name = mem_printf("%s--%s %s", letter, o->name, o->value_name ? o->value_name : "");
         printf("  %-24s %s\n", name, o->help);

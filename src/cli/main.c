@@ -244,6 +244,30 @@ static void run_build_command(int argc, char **argv)
         }
 }
 
+/* docker's other spelling of what husk-build and the lists of platforms do: argv is shortened to husk's own. */
+static void take_buildx(int *argc, char **argv)
+{
+    static const struct {
+        const char *word, *command, *sub;
+    } words[] = { { "build", "build", NULL },      { "b", "build", NULL },         { "du", "builder", "du" },
+                  { "prune", "builder", "prune" }, { "version", "version", NULL }, { "imagetools", "manifest", NULL } };
+    if (*argc < 3 || !str_eq(argv[1], "buildx"))
+        return;
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+        if (!str_eq(argv[2], words[i].word) ||
+            (str_eq(argv[2], "imagetools") && (*argc < 4 || !str_eq(argv[3], "inspect"))))
+            continue;
+        argv[1] = (char *)words[i].command;
+        if (words[i].sub) {
+            argv[2] = (char *)words[i].sub;
+            return;
+        }
+        memmove(argv + 2, argv + 3, (size_t)(*argc - 2) * sizeof *argv);
+        (*argc)--;
+        return;
+    }
+}
+
 /* `husk image WORD` that another program carries out; argv stays as it is. */
 static void run_image_word(int argc, char **argv, const char *const *words, const char *program)
 {
@@ -276,6 +300,7 @@ int main(int argc, char **argv)
         memmove(argv + 1, argv + 2, (size_t)(argc - 2) * sizeof *argv);
         argv[argc - 1] = help_word;
     }
+    take_buildx(&argc, argv);
     run_image_word(argc, argv, image_trust_words, "husk-image"); /* before: `husk verify` is another one */
     run_build_command(argc, argv);
     run_image_command(argc, argv);

@@ -149,6 +149,25 @@ fallible table_print_bare(const struct table_column *columns, const json_t *rows
     return print(columns, rows, format, false);
 }
 
+json_t *table_unprinted(json_t *row)
+{
+    if (!json_object_get(row, ""))
+        (void)json_object_set_new(row, "", json_object());
+    return json_object_get(row, "");
+}
+
+void table_set_labels(json_t *row, const struct strmap *labels)
+{
+    own_str struct str text = { 0 };
+    json_t *map = json_object();
+    for (size_t i = 0; i < labels->n; i++) {
+        str_printf(&text, "%s%s=%s", i ? "," : "", labels->items[i].key, labels->items[i].value);
+        (void)json_object_set_new(map, labels->items[i].key, json_string(labels->items[i].value));
+    }
+    (void)json_object_set_new(row, "Labels", json_string(text.text ? text.text : ""));
+    (void)json_object_set_new(table_unprinted(row), "Label", map);
+}
+
 static char *join_cells(const struct strv *cells)
 {
     own_str struct str line = { 0 };

@@ -20,6 +20,11 @@ fallible table_print(const struct table_column *columns, const json_t *rows, con
 /* The same without the line above a table. */
 fallible table_print_bare(const struct table_column *columns, const json_t *rows, const char *format);
 
+/* Where a row has what only a template that asks for it by name gets: codec/template.h, member "". Borrowed. */
+json_t *table_unprinted(json_t *row);
+/* Docker's Labels, one text "a=b,c=d", and what {{.Label "a"}} answers. */
+void table_set_labels(json_t *row, const struct strmap *labels);
+
 /* How many bytes the first n characters of a UTF-8 text take; all of them when it has no more. */
 size_t table_bytes_of(const char *text, size_t n);
 

@@ -26,8 +26,8 @@ enum { TEMPLATE_OUT_MAX = 64 << 20 };
 
 /**
  * template_render - the template with the document's values, appended to out.
- * @doc: a member "" of it is not printed: it is an object of what {{.Name "key"}} answers, such as
- *       {"Label": {"key": "value"}}.
+ * @doc: a member "" of an object is not printed: it has what {{.Name "key"}} answers, such as
+ *       {"Label": {"key": "value"}}, and fields that are there for who asks for them by name.
  * Errors: INVALID names what is not understood or not there; UNSUPPORTED for define, template, block; EXHAUSTED.
  */
 fallible template_render(const char *template, const json_t *doc, enum template_mode mode, struct str *out);

@@ -96,6 +96,8 @@ static fallible field_of(const struct template_run *r, const json_t *v, const ch
                          json_t **ret)
 {
     json_t *next = *name ? json_object_get(v, name) : NULL;
+    if (!next && *name && r->mode == TEMPLATE_VALUES)
+        next = json_object_get(json_object_get(v, ""), name);
     if (!next && json_is_object(v) && (parent || v == r->doc))
         next = json_object_get(json_object_get(r->zeros, parent ? parent : ""), name);
     if (next)
@@ -297,6 +299,8 @@ static bool is_method(const struct template_run *r, const json_t *dot, json_t **
     name[n] = '\0';
     after = n + 1 + strspn(r->p + n + 1, " \t");
     *ret_answers = json_object_get(json_object_get(dot, ""), name);
+    if (!json_is_object(*ret_answers))
+        *ret_answers = NULL;
     return r->p[after] == '"' && (*ret_answers || r->mode == TEMPLATE_HEADERS);
 }
 

@@ -27,6 +27,31 @@ info --format '{{.OSType}} {{.Host.OS}} {{.LoggingDriver}}'   | 0 | =linux linux
 info --format '{{if eq .Driver .Store.GraphDriverName}}same{{end}}' | 0 | =same
 version --format '{{.Client.Os}} {{if eq .Server.Version .Version}}same{{end}}' | 0 | =linux same
 TABLE
+    # Podman's words, and docker's that husk does not print of itself.
+    check_table <<'TABLE'
+ps -a --format '{{.Names}}|{{.Pod}}{{.PodName}}|{{.Pid}} {{.ExitCode}} {{.Exited}} {{.Restarts}} {{.AutoRemove}} {{.IsInfra}}|{{.ExposedPorts}}' | 0 | =box||0 0 false 0 false false|
+ps -a --format '{{if eq .Created .RunningFor}}{{.StartedAt}}{{end}} {{len .ImageID}}' | 0 | =0 64
+images --format '{{.Names}} {{.RepoTags}} {{.Labels}} {{.IsManifestList}}' | 0 | =[docker.io/library/busybox:latest] [docker.io/library/busybox:latest] map[] false
+images --format '{{len .RepoDigests}} {{index .Digests 0 | printf "%.7s"}} {{.ReadOnly}}{{.ParentId}}' | 0 | =1 sha256: false
+volume ls --format '{{.Links}} {{.Size}} {{.Status}}'         | 0 | =N/A N/A map[]
+network ls --filter name=lan --format '{{.IPv4}} {{.DNSEnabled}} {{.IPv6Enabled}} {{.NetworkInterface | printf "%.5s"}} {{len .Subnets}} {{eq .Created .CreatedAt}}' | 0 | =true true false husk- 1 true
+info --format '{{.Swarm.LocalNodeState}} {{json .Labels}} {{index .SecurityOptions 0}}' | 0 | profile=builtin
+info --format '{{.IndexServerAddress}} {{range $k, $v := .Runtimes}}{{$k}}{{end}} {{index .Plugins.Volume 0}}' | 0 | =https://index.docker.io/v1/ husk local
+info --format '{{if eq .Host.CgroupsVersion .Host.CgroupVersion}}{{.Host.RemoteSocket.Exists}} {{.Host.Security.SECCOMPEnabled}} {{.Host.LogDriver}}{{end}}' | 0 | =false true json-file
+info --format '{{.Nonesuch}}'                                 | 1 | there is no field 'Nonesuch'
+TABLE
+    husk run -d --name plain --network none busybox sleep 1000 # one without labels beside one with some
+    [[ $(husk ps -a --format '{{.Names}}{{.Label "app"}}') == $'plain\nboxweb' ]]
+    [[ $(husk ps --format '{{.Pid}}') == "$(husk inspect -f '{{.State.Pid}}' plain)" ]]
+    [[ $(husk ps -a --format '{{json .}}') != *StartedAt* ]] # the whole row is docker's
+    [[ $(husk stats --no-stream --format '{{.UpTime}}|{{.NetInput}}|{{.BlockOutput}}|{{.AvgCPU}}') =~ ^.*second.*\|0\|[0-9]+\|[0-9.]+%$ ]]
+    [[ $(husk stats --no-stream --format json | jq -r 'keys[]') != *UpTime* ]]
+    husk rm -f -t 0 plain
+    echo word | husk secret create --label a=b sesame - >/dev/null
+    [[ $(husk secret ls --format '{{.Labels}} {{.Label "a"}}{{.Label "c"}}') == 'a=b b' ]]
+    husk secret rm sesame
+    . /etc/os-release
+    [[ $(husk info -f '{{.Host.Distribution.Distribution}} {{.Host.Distribution.Version}}') == "$ID $VERSION_ID" ]]
     [[ $(TZ=UTC husk ps -a --format '{{.CreatedAt}}') =~ ^20[0-9-]{8}\ [0-9:]{8}\ \+0000\ UTC$ ]]
     [[ $(TZ=UTC-2 husk ps -a --format '{{.CreatedAt}}') == *' +0200 UTC' ]]
 }
@@ -44,6 +69,18 @@ kube play x.yaml       | 125 | husk: there is no command 'kube': pods are made b
 compose up             | 125 | husk: there is no command 'compose': each service is one 'husk run
 swarm init             | 125 | husk: there is no command 'swarm': husk runs containers on one host
 buildx ls              | 125 | 'husk build' builds for several platforms
+buildx imagetools create x | 125 | 'husk build' builds for several platforms
+buildx du              | 0   |
+buildx prune --dry-run | 0   |
+buildx build --nope    | 1   | husk build: unknown option '--nope'
+buildx b --help        | 0   | Usage: husk build
+buildx version         | 0   | Version
+buildx imagetools inspect busybox | 0 | "schemaVersion": 2
+-H tcp://there:2375 ps | 125 | husk: --host: there is no daemon to point at
+--context there ps     | 125 | husk: --context: there is no daemon to point at
+--remote ps            | 125 | husk: --remote: there is no daemon to point at
+--storage-driver vfs ps | 125 | husk: --storage-driver: a store has one driver
+--cgroup-manager systemd ps | 125 | 'husk run --cgroup-manager systemd'
 start --checkpoint-dir /x box    | 1 | --checkpoint-dir: which checkpoint of it? Say --checkpoint
 system service         | 125 | husk system: there is no command 'service': there is no daemon
 stat                   | 125 | husk: 'stat' is not a command: did you mean 'stats'?

@@ -3,12 +3,13 @@
 
 #include "test.h"
 
-static const char document[] = "{\"ID\":\"0123456789ab\",\"Name\":\"/"
-                               "web\",\"Pid\":42,\"Load\":0.5,\"Running\":true,\"Dead\":false,\"Health\":null,"
-                               "\"Args\":[\"-c\",\"echo hi\"],\"None\":[],\"State\":{\"Status\":\"running\",\"Pid\":7},"
-                               "\"Labels\":{\"b\":\"2\",\"a.c\":\"1\"},\"Mounts\":[{\"Source\":\"/"
-                               "s1\",\"RW\":true},{\"Source\":\"/s2\",\"RW\":false}],"
-                               "\"Ports\":{\"80/tcp\":[{\"HostPort\":\"8080\"}]},\"\":{\"Label\":{\"key\":\"value\"}}}";
+static const char document[] =
+    "{\"ID\":\"0123456789ab\",\"Name\":\"/"
+    "web\",\"Pid\":42,\"Load\":0.5,\"Running\":true,\"Dead\":false,\"Health\":null,"
+    "\"Args\":[\"-c\",\"echo hi\"],\"None\":[],\"State\":{\"Status\":\"running\",\"Pid\":7},"
+    "\"Labels\":{\"b\":\"2\",\"a.c\":\"1\"},\"Mounts\":[{\"Source\":\"/"
+    "s1\",\"RW\":true},{\"Source\":\"/s2\",\"RW\":false}],"
+    "\"Ports\":{\"80/tcp\":[{\"HostPort\":\"8080\"}]},\"\":{\"Label\":{\"key\":\"value\"},\"Quiet\":7}}";
 
 static const struct {
     const char *template, *want;
@@ -24,6 +25,7 @@ static const struct {
     { "{{.Labels.b}} {{.Labels.none}}", "2 <no value>" },
     { "{{(index (index .Ports \"80/tcp\") 0).HostPort}}", "8080" },
     { "{{.Label \"key\"}}{{.Label \"none\"}}", "value" },
+    { "{{.Quiet}} {{if eq .Quiet 7}}yes{{end}} {{$.Quiet}}", "7 yes 7" }, /* asked for by name */
     { "{{len .Args}} {{len .Name}} {{len .Labels}} {{len .None}}", "2 4 2 0" },
     { "{{upper .Name}} {{lower \"ABC\"}} {{title \"hello big world\"}}", "/WEB abc Hello Big World" },
     { "{{join .Args \",\"}} {{split \"a/b/c\" \"/\"}} {{index (split \"a/b/c\" \"/\") 1}}", "-c,echo hi [a b c] b" },
