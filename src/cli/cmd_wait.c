@@ -22,7 +22,7 @@ struct wait_opts {
 #define T struct wait_opts
 static const struct opt wait_options[] = {
     OPT_STRS(0, "condition", T, condition, "CONDITION",
-             "not-running (default), stopped, created, running, paused, next-exit, removed"),
+             "not-running (default), stopped, created, running, paused, next-exit, removed, healthy, unhealthy"),
     OPT_STR('i', "interval", T, interval, "DURATION", "How often to look where nothing wakes us (default 250ms)"),
     OPT_FLAG(0, "exit-first-match", T, first, "Only until the first of them is there, whose status is printed"),
     OPT_FLAG('l', "latest", T, select.latest, "The one that was made last"),

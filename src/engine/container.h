@@ -183,12 +183,15 @@ enum wait_condition {
     WAIT_RUNNING = 4,
     WAIT_PAUSED = 8,
     WAIT_NEXT_EXIT = 16,
-    WAIT_REMOVED = 32
+    WAIT_REMOVED = 32,
+    WAIT_HEALTHY = 64,
+    WAIT_UNHEALTHY = 128
 };
-/* "not-running", "stopped", "exited", "created", "running", "paused", "next-exit", "removed". INVALID names the rest.
- */
+/* "not-running", "stopped", "exited", "created", "running", "paused", "next-exit", "removed", "healthy", "unhealthy".
+ * INVALID names the rest. */
 fallible wait_condition_parse(const char *word, unsigned *ret);
-/* interval_ms: how often it is looked at where there is nothing to wait on. */
+/* interval_ms: how often it is looked at where there is nothing to wait on. Of health alone: INVALID without a health
+ * check, CONFLICT when it has ended, since its health will not change then. Source: podman-wait(1), --condition. */
 fallible container_wait_for(struct container *c, unsigned conditions, int interval_ms, int *ret_code);
 struct trash;
 struct remove_options {

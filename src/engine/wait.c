@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "engine/container_parts.h"
+#include "engine/health.h"
 #include "monitor/attach.h"
 
 /* The monitor tells the code to all who are connected, also of a --rm container whose record goes with its folder. */
@@ -65,13 +66,16 @@ fallible wait_condition_parse(const char *word, unsigned *ret)
         { "not-running", WAIT_STOPPED }, { "stopped", WAIT_STOPPED },     { "exited", WAIT_STOPPED },
         { "created", WAIT_CREATED },     { "configured", WAIT_CREATED },  { "running", WAIT_RUNNING },
         { "paused", WAIT_PAUSED },       { "next-exit", WAIT_NEXT_EXIT }, { "removed", WAIT_REMOVED },
+        { "healthy", WAIT_HEALTHY },     { "unhealthy", WAIT_UNHEALTHY },
     };
     for (size_t i = 0; i < ARRAY_SIZE(words); i++)
         if (strcmp(words[i].word, word) == 0) {
             *ret |= words[i].condition;
             return NULL;
         }
-    return err_new(ERR_INVALID, "'%s' is not one of not-running, stopped, created, running, paused, next-exit, removed",
+    return err_new(ERR_INVALID,
+                   "'%s' is not one of not-running, stopped, created, running, paused, next-exit, removed, healthy, "
+                   "unhealthy",
                    word);
 }
 
@@ -99,6 +103,32 @@ static unsigned condition_of(enum container_status s)
     return 0;
 }
 
+enum { WAIT_OF_HEALTH = WAIT_HEALTHY | WAIT_UNHEALTHY };
+
+/* Of one that runs. Whether it is well is asked for last, since it is a file more to read. */
+static unsigned condition_of_health(struct container *c)
+{
+    const char *word = health_word(c);
+    return strcmp(word, "healthy") == 0 ? WAIT_HEALTHY : strcmp(word, "unhealthy") == 0 ? WAIT_UNHEALTHY : 0;
+}
+
+static fallible has_health_check(struct container *c)
+{
+    const struct container_config *config;
+    TRY(container_config(c, &config));
+    if (config->health)
+        return NULL;
+    return err_new(ERR_INVALID, "container '%s' has no health check: --health-cmd gives one when it is made",
+                   c->row.name);
+}
+
+/* What has ended is not asked any more: to wait on would be for ever. */
+static fallible ended_before(const struct container *c, unsigned conditions, int exit_code)
+{
+    return err_new(ERR_CONFLICT, "container '%s' does not run, so it is not going to be %s: exit code %d", c->row.name,
+                   conditions & WAIT_HEALTHY ? "healthy" : "unhealthy", exit_code);
+}
+
 struct waiting {
     unsigned conditions;
     bool looked;
@@ -121,10 +151,16 @@ static fallible look(struct container *c, struct waiting *w, bool *ret_met, int 
     w->looked = true;
     if ((w->conditions & WAIT_NEXT_EXIT) && ((now & (WAIT_RUNNING | WAIT_PAUSED)) || s.finished_ns != w->last_end_ns))
         w->conditions |= WAIT_STOPPED; /* it runs, or has meanwhile: the next end is the one */
+    if ((w->conditions & WAIT_OF_HEALTH) && now == WAIT_RUNNING)
+        now |= condition_of_health(c);
     *ret_met = (now & w->conditions) != 0;
-    if (now == WAIT_STOPPED)
-        *ret_code = (int)s.exit_code;
+    int64_t exit_code = s.exit_code;
     container_state_clear(&s);
+    if (now != WAIT_STOPPED)
+        return NULL;
+    if (w->conditions && !(w->conditions & ~(unsigned)WAIT_OF_HEALTH))
+        return ended_before(c, w->conditions, (int)exit_code);
+    *ret_code = (int)exit_code;
     return NULL;
 }
 
@@ -136,6 +172,8 @@ fallible container_wait_for(struct container *c, unsigned conditions, int interv
     *ret_code = -1;
     if (conditions == WAIT_STOPPED)
         return container_wait(c, ret_code);
+    if (conditions & WAIT_OF_HEALTH)
+        TRY(has_health_check(c));
     for (;;) {
         TRY(look(c, &w, &met, ret_code));
         if (met)

@@ -206,3 +206,24 @@ EOT
         [[ $(grep -c '^1234 0$' <<<"$output") -eq 5 ]]
     done
 }
+
+@test "wait for health: healthy, unhealthy, and no waiting on what has ended or has no check" {
+    local h
+    for h in husk 'as_user husk'; do
+        $h create --name hc --network none --health-cmd "$CHECK" --health-interval 50ms --health-retries 2 busybox sleep 1000
+        $h start hc
+        [[ $($h wait --condition unhealthy --interval 20ms hc) == -1 ]]
+        $h exec hc touch /well
+        [[ $($h wait --condition healthy --interval 20ms hc) == -1 ]]
+        health_is hc healthy
+        [[ $($h wait --condition unhealthy --condition running hc) == -1 ]]
+        $h run -d --name unasked --network none busybox sleep 1000
+        run $h wait --condition healthy unasked
+        expect 1 "container 'unasked' has no health check: --health-cmd gives one"
+        $h stop -t 0 hc unasked
+        run $h wait --condition healthy hc
+        expect 1 "container 'hc' does not run, so it is not going to be healthy: exit code 137"
+        [[ $($h wait --condition healthy --condition exited hc) == 137 ]]
+        $h rm hc unasked
+    done
+}
