@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "engine/why.h"
 
+#include <ctype.h>
 #include <seccomp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -152,12 +153,19 @@ static void evidence_clear(struct evidence *e)
 
 /* ---- one that has not ended ---- */
 
+const char *why_duration(int64_t seconds, char words[64])
+{
+    (void)format_duration(seconds > 0 ? (uint64_t)seconds : 0, words);
+    words[0] = (char)tolower((unsigned char)words[0]);
+    return words;
+}
+
 static const char *since(int64_t ns, char words[64])
 {
     struct timespec now = { 0 };
     (void)clock_gettime(CLOCK_REALTIME, &now);
     int64_t seconds = now.tv_sec - ns / SECOND_NS;
-    return format_duration(seconds > 0 ? (uint64_t)seconds : 0, words);
+    return why_duration(seconds, words);
 }
 
 static void add_health(const struct evidence *e, struct why *w)

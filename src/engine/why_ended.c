@@ -282,8 +282,7 @@ static void facts(const struct evidence *e, struct why *w)
     else
         why_fact(w, "exit code", "%lld", (long long)x->exit_code);
     if (x->finished_ns && x->started_ns)
-        why_fact(w, "when", "%s ago, after %s", format_duration(past > 0 ? (uint64_t)past : 0, ago),
-                 format_duration(ran > 0 ? (uint64_t)ran : 0, words));
+        why_fact(w, "when", "%s ago, after %s", why_duration(past, ago), why_duration(ran, words));
     int64_t restarts = container_restarts(e->c);
     if (restarts && e->config->restart && e->state.status == CONTAINER_EXITED)
         why_fact(w, "restarts", "%lld, by its policy (%s)", (long long)restarts, e->config->restart);

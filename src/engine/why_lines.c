@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/why_parts.h"
+#include "process/landlock.h"
 
 static bool always(const struct container_config *c)
 {
@@ -22,6 +23,23 @@ static bool is_offline(const struct container_config *c)
 static bool is_confined(const struct container_config *c)
 {
     return !c->privileged;
+}
+static bool has_landlock(const struct container_config *c)
+{
+    own_strv struct strv words = { 0 };
+    const char *text = strmap_get(&c->annotations, LANDLOCK_ANNOTATION);
+    if (text)
+        strv_split(&words, text, ',');
+    return text && strchr(text, '/') && !strv_has(&words, "rw:/"); /* of paths, and not of all */
+}
+static bool has_landlock_ports(const struct container_config *c)
+{
+    const char *words = strmap_get(&c->annotations, LANDLOCK_ANNOTATION);
+    return words && (strstr(words, "bind:") || strstr(words, "connect:"));
+}
+static bool has_egress(const struct container_config *c)
+{
+    return c->egress.n > 0;
 }
 static bool has_user(const struct container_config *c)
 {
@@ -45,6 +63,11 @@ static const struct {
       "sockets: NET_RAW; interfaces: NET_ADMIN; chown: CHOWN); --security-opt seccomp=unconfined takes the filter "
       "away; "
       "--privileged shows whether it is one of them at all" },
+    { "ermission denied", has_landlock,
+      "its Landlock rules (--security-opt landlock=) allow no more than their paths, to root too",
+      "husk run --security-opt landlock=RULES,rw:DIR ...    ro:DIR to read, exec:DIR to run what is in it" },
+    { "ermission denied", has_landlock_ports, "its Landlock rules (--security-opt landlock=) allow other ports",
+      "husk run --security-opt landlock=RULES,connect:PORT ...    bind:PORT for a port of its own" },
     { "ermission denied", has_user, "files are not its user's (--user, or the image's USER)",
       "husk run --user root ...    shows whether that is all; or give the files to that user" },
     { "ermission denied", always, "a file's mode, a capability or the host's file system forbids it",
@@ -64,6 +87,13 @@ static const struct {
       "husk run --platform linux/ARCH ..." },
     { "Exec format error", always, "a program in the image is for another machine, or a script without #!",
       "husk run --platform linux/ARCH ..." },
+    { "Connection refused", has_egress, "it connects to where --egress does not let it go, or nobody listens there",
+      "husk run --egress allow=HOST:PORT ...    several times, or with commas; husk inspect --format "
+      "'{{.HostConfig.Egress}}' NAME    shows what it may" },
+    { "bad address", has_egress, "it looks up a name that --egress does not allow, or that is not there",
+      "husk run --egress allow=NAME ...    several times, or with commas" },
+    { "name resolution", has_egress, "it looks up a name that --egress does not allow, or that is not there",
+      "husk run --egress allow=NAME ...    several times, or with commas" },
     { "bad address", is_offline, "it looks up a name, and has no network (--network none)",
       "husk run ...    without --network none, or with --network NAME" },
     { "name resolution", is_offline, "it looks up a name, and has no network (--network none)",

@@ -26,6 +26,8 @@ struct evidence {
     struct oci_spec *spec; /* of the last start; NULL: none */
 };
 
+/* "2 hours", "less than a second": in the middle of a sentence. Below 0 is 0. */
+const char *why_duration(int64_t seconds, char words[64]);
 void why_fact(struct why *w, const char *label, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void why_headline(struct why *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -13,6 +13,7 @@
 #include "image/layout.h"
 #include "os/fs.h"
 #include "os/root.h"
+#include "process/landlock.h"
 
 enum { TEXT_MAX = 256 };
 enum kind {
@@ -195,6 +196,29 @@ static void without_interpreter(const struct evidence *e, const struct look *l, 
                                             "program built for that of this one, or statically");
 }
 
+/* The file may be executed, and what loads it as well: then the rules are what is left. */
+static bool denied_by_landlock(const struct evidence *e, const struct look *l, struct why *w)
+{
+    own(landlock_rules) struct landlock_rules rules = { 0 };
+    const char *words = strmap_get(&e->config->annotations, LANDLOCK_ANNOTATION);
+    err_ignore(landlock_rules_read(words, &rules), "then it was not started with them");
+    const char *denied = !landlock_rules_execute(&rules, l->path)           ? l->path
+                         : *l->by && !landlock_rules_execute(&rules, l->by) ? l->by
+                                                                            : NULL;
+    if (!denied)
+        return false;
+    why_headline(w,
+                 "%s could not be started: its command '%s' is there but cannot be run: its Landlock rules allow no "
+                 "execution of '%s'",
+                 e->name, l->path, denied);
+    why_fact(w, "Landlock rules", "%s", words);
+    strv_add_printf(&w->cures,
+                    "husk run --security-opt landlock=%s,exec:/ ...    lets programs and what loads them run; "
+                    "exec:DIR: those of a directory",
+                    words);
+    return true;
+}
+
 const char *why_command(const struct evidence *e)
 {
     const struct container_config *c = e->config;
@@ -258,5 +282,5 @@ bool why_program(const struct evidence *e, int64_t code, struct why *w)
                         l.path);
         return true;
     }
-    return false;
+    return denied_by_landlock(e, &l, w);
 }

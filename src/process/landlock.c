@@ -142,3 +142,21 @@ fallible landlock_rules_fit(struct landlock_rules *r)
     }
     return NULL;
 }
+
+static bool is_below(const char *path, const char *top)
+{
+    size_t n = strlen(top);
+    while (n && top[n - 1] == '/')
+        n--;
+    return strncmp(path, top, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}
+
+bool landlock_rules_execute(const struct landlock_rules *r, const char *path)
+{
+    if (!(r->fs & FS_EXECUTE))
+        return true;
+    for (size_t i = 0; i < r->n; i++)
+        if (r->rules[i].path && (r->rules[i].access & FS_EXECUTE) && is_below(path, r->rules[i].path))
+            return true;
+    return false;
+}

@@ -48,5 +48,7 @@ fallible landlock_rules_read(const char *text, struct landlock_rules *ret);
 /* UNSUPPORTED, with the version that has it, when this kernel could not enforce all of it. Takes rights that are newer
  * than the kernel, and that no word names, out of r. */
 fallible landlock_rules_fit(struct landlock_rules *r);
+/* Whether the words, read as text, let path be executed: links are not followed. */
+bool landlock_rules_execute(const struct landlock_rules *r, const char *path);
 
 #endif

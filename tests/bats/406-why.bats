@@ -153,6 +153,24 @@ unrunnable() {
     why nofile 'nofile ended by itself'
 }
 
+@test "why: Landlock rules that deny a file or a command, an egress that denies a host" {
+    local h=husk
+    run husk run --name ll --network none --security-opt landlock=ro:/,rw:/tmp busybox touch /etc/x
+    expect 126
+    why ll "its Landlock rules allow no execution of '/" 'Landlock rules  ro:/,rw:/tmp' 'landlock=ro:/,rw:/tmp,exec:/'
+    run husk run --name write --network none --security-opt landlock=exec:/ busybox touch /etc/x
+    why write 'its Landlock rules (--security-opt landlock=) allow no more' 'landlock=RULES,rw:DIR'
+    run husk run --name jail --isolation jail busybox sh -c 'echo "x: Permission denied"; exit 1'
+    run husk why jail
+    [[ $output != *Landlock* ]]
+    ip link add eg0 type veth peer name eg1
+    ip addr add 192.0.2.1/24 dev eg0
+    ip link set eg0 up
+    run husk run --name eg --egress deny busybox wget -O- http://192.0.2.9/
+    why eg 'where --egress does not' '--egress allow=HOST:PORT'
+    ip link del eg0
+}
+
 @test "why: one that is unhealthy, one that is restarting, one whose monitor was killed with it" {
     local h=husk id pid
     husk run -d --name ill --health-cmd 'echo no database; exit 1' --health-interval 50ms --health-retries 2 busybox sleep 1000
