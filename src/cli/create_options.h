@@ -148,7 +148,8 @@ static const char *const words_unhealthy[] = { "none", "restart", "stop", "kill"
                 "What stands between the program and the host: container (default), or jail: its own root, a mount "   \
                 "namespace and Landlock"),                                                                             \
         OPT_STRS(0, "security-opt", T, create.security_opt, "OPTION",                                                  \
-                 "seccomp=FILE, seccomp=unconfined, no-new-privileges, landlock=RULES, systempaths=unconfined"),       \
+                 "seccomp=FILE|unconfined, no-new-privileges, landlock=RULES, apparmor=PROFILE, mask=PATH[:PATH...] "  \
+                 "(hidden), unmask=ALL|PATH[:PATH...], systempaths=unconfined (the same as ALL), proc-opts=OPTIONS"),  \
         OPT_STRS(0, "ulimit", T, create.ulimit, "NAME=SOFT[:HARD]", "A limit of the process: nofile=1024:2048"),       \
         OPT_I64(0, "oom-score-adj", T, create.oom_score_adj, "N",                                                      \
                 "Who is killed first without memory: -1000 to 1000"),                                                  \

@@ -4,9 +4,11 @@
 #include "cli/inspect_docs.h"
 #include "engine/health.h"
 #include "engine/hosts.h"
+#include "engine/spec.h"
 #include "engine/userns.h"
 #include "engine/volume.h"
 #include "monitor/restart.h"
+#include "process/landlock.h"
 
 static void put(json_t *o, const char *key, json_t *take_value)
 {
@@ -173,7 +175,25 @@ static json_t *security_doc(const struct container_config *k)
         (void)json_array_append_new(a, json_string("no-new-privileges"));
     if (k->unmask)
         (void)json_array_append_new(a, json_string("systempaths=unconfined"));
+    if (k->apparmor)
+        (void)json_array_append_new(a, json_sprintf("apparmor=%s", k->apparmor));
+    for (size_t i = 0; i < k->mask.n; i++)
+        (void)json_array_append_new(a, json_sprintf("mask=%s", k->mask.items[i]));
+    for (size_t i = 0; i < k->unmask_paths.n; i++)
+        (void)json_array_append_new(a, json_sprintf("unmask=%s", k->unmask_paths.items[i]));
+    if (k->proc_options)
+        (void)json_array_append_new(a, json_sprintf("proc-opts=%s", k->proc_options));
+    if (strmap_get(&k->annotations, LANDLOCK_ANNOTATION))
+        (void)json_array_append_new(a, json_sprintf("landlock=%s", strmap_get(&k->annotations, LANDLOCK_ANNOTATION)));
     return a;
+}
+
+static void put_hidden(const struct container_config *k, json_t *o)
+{
+    own_strv struct strv masked = { 0 }, readonly = { 0 };
+    spec_hidden_paths(k, &masked, &readonly);
+    put(o, "MaskedPaths", list(&masked));
+    put(o, "ReadonlyPaths", list(&readonly));
 }
 
 static json_t *ulimits_doc(const struct container_config *k)
@@ -346,6 +366,7 @@ static json_t *host_doc(const struct container_config *k)
     put(o, "CapAdd", list_or_null(&k->cap_add));
     put(o, "CapDrop", list_or_null(&k->cap_drop));
     put(o, "SecurityOpt", security_doc(k));
+    put_hidden(k, o);
     put(o, "GroupAdd", list_or_null(&k->group_add));
     put(o, "ExtraHosts", list_or_null(&k->add_hosts));
     if (k->hosts_file)
@@ -444,6 +465,7 @@ fallible inspect_container(struct container *c, json_t **ret)
     put(o, "RestartCount", json_integer(container_restarts(c)));
     put(o, "Driver", text(k->rootfs ? "directory" : "overlay"));
     put(o, "Platform", text("linux"));
+    put(o, "AppArmorProfile", text(k->apparmor));
     put(o, "HostConfig", host_doc(k));
     put(json_object_get(o, "HostConfig"), "Links", links_doc(c, k));
     err *e = put_health(state, c);

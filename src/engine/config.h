@@ -129,7 +129,11 @@ struct container_config {
     struct strmap sysctl;
     /* rights and limits */
     bool privileged, no_new_privileges, seccomp_unconfined, unmask;
-    char *seccomp; /* the profile's text; NULL: the default */
+    char *seccomp;  /* the profile's text; NULL: the default */
+    char *apparmor; /* a profile that the host has loaded; NULL: none */
+    struct strv mask,
+        unmask_paths;   /* hidden besides; of what is hidden or read-only by default, what is not: fnmatch(3) */
+    char *proc_options; /* of its /proc: "hidepid=2"; NULL: none */
     struct strv cap_add, cap_drop;
     struct container_resources *resources;
     char *cgroup_parent;  /* with systemd: the slice */

@@ -22,7 +22,6 @@
 #include "process/landlock.h"
 #include "process/program.h"
 
-enum { SECCOMP_FILE_MAX = 4 << 20 };
 /* Below this the kernel kills a container's first process before it says a word. Docker's limit. */
 enum { MEMORY_MIN_BYTES = 6 << 20 };
 
@@ -346,45 +345,6 @@ static fallible merge_world(const struct create_options *o, const struct oci_ima
     return NULL;
 }
 
-static fallible merge_security_opt(const char *text, struct container_config *c)
-{
-    size_t n = strcspn(text, "=:");
-    own_mem char *key = mem_strndup(text, n);
-    const char *value = text[n] ? text + n + 1 : NULL;
-    if (strcmp(key, "no-new-privileges") == 0) {
-        if (value)
-            return parse_bool(value, &c->no_new_privileges);
-        c->no_new_privileges = true;
-        return NULL;
-    }
-    if (strcmp(key, "seccomp") == 0 && value) {
-        c->seccomp_unconfined = strcmp(value, "unconfined") == 0;
-        free(c->seccomp);
-        c->seccomp = NULL;
-        if (c->seccomp_unconfined)
-            return NULL;
-        TRY_AS(fs_read_at(AT_FDCWD, value, SECCOMP_FILE_MAX, &c->seccomp, NULL), "seccomp");
-        return NULL;
-    }
-    if (str_eq(key, "systempaths") && str_eq(value, "unconfined")) {
-        c->unmask = true;
-        return NULL;
-    }
-    if (str_eq(key, "landlock") && value) {
-        own(landlock_rules) struct landlock_rules rules = { 0 };
-        TRY(landlock_rules_read(value, &rules));
-        strmap_set(&c->annotations, LANDLOCK_ANNOTATION, value);
-        return NULL;
-    }
-    if ((strcmp(key, "apparmor") == 0 || strcmp(key, "label") == 0) && value &&
-        (strcmp(value, "unconfined") == 0 || strcmp(value, "disable") == 0))
-        return NULL; /* husk sets neither label, so what is asked is already so */
-    return err_new(ERR_INVALID,
-                   "'%s' is not one of seccomp=FILE, seccomp=unconfined, no-new-privileges, landlock=RULES, "
-                   "systempaths=unconfined, apparmor=unconfined, label=disable",
-                   text);
-}
-
 static fallible merge_capabilities(const struct strv *from, const char *option, struct strv *to)
 {
     for (size_t i = 0; i < from->n; i++) {
@@ -405,7 +365,7 @@ static fallible merge_rights(const struct create_options *o, struct container_co
     TRY(merge_capabilities(&o->cap_add, "--cap-add", &c->cap_add));
     TRY(merge_capabilities(&o->cap_drop, "--cap-drop", &c->cap_drop));
     for (size_t i = 0; i < o->security_opt.n; i++)
-        TRY_AS(merge_security_opt(o->security_opt.items[i], c), "--security-opt");
+        TRY_AS(options_merge_security(o->security_opt.items[i], c), "--security-opt");
     for (size_t i = 0; i < o->ulimit.n; i++) {
         c->ulimits = mem_array(c->ulimits, c->ulimits_n + 1, sizeof *c->ulimits);
         TRY_AS(grammar_ulimit(o->ulimit.items[i], &c->ulimits[c->ulimits_n]), "--ulimit");

@@ -16,5 +16,7 @@ fallible options_merge_more(const struct create_options *o, struct container_con
 void options_add_tmpfs(struct container_config *c, const char *target, const char *mode, const char *size);
 /* --userns, --uidmap and the like: into c->userns, uid_map, gid_map. userns_options.c. */
 fallible options_merge_userns(const struct create_options *o, struct container_config *c);
+/* One --security-opt. INVALID, UNSUPPORTED. options_security.c. */
+fallible options_merge_security(const char *text, struct container_config *c);
 
 #endif

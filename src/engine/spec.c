@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -64,6 +65,26 @@ static void copy_words(struct strv *to, const char *const *words, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         strv_add(to, words[i]);
+}
+
+static void copy_unless_shown(const struct strv *shown, struct strv *to, const char *const *paths, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        bool show = false;
+        for (size_t k = 0; k < shown->n && !show; k++)
+            show = fnmatch(shown->items[k], paths[i], FNM_PATHNAME) == 0;
+        if (!show)
+            strv_add(to, paths[i]);
+    }
+}
+
+void spec_hidden_paths(const struct container_config *c, struct strv *masked, struct strv *readonly)
+{
+    if (!c->privileged && !c->unmask) {
+        copy_unless_shown(&c->unmask_paths, masked, masked_paths, ARRAY_SIZE(masked_paths));
+        copy_unless_shown(&c->unmask_paths, readonly, readonly_paths, ARRAY_SIZE(readonly_paths));
+    }
+    strv_copy(masked, c->mask.items, c->mask.n);
 }
 
 /* Bits of --cap-add and --cap-drop over the default; `all` is what "ALL" means here. */
@@ -199,6 +220,7 @@ static fallible make_process(const struct spec_input *in, const char *hostname, 
                         in->id + 16, in->id + 20);
     p->cwd = mem_strdup(c->workdir ? c->workdir : "/");
     p->no_new_privileges = c->no_new_privileges;
+    p->apparmor_profile = mem_strdup(c->apparmor);
     p->oom_score_adj = c->oom_score_adj;
     TRY(all_capabilities(in->uids || in->join_user, &all));
     TRY(wanted_capabilities(c, all, ret_capabilities));
@@ -323,10 +345,7 @@ fallible spec_make(const struct spec_input *in, struct oci_spec **ret)
         strmap_set(&spec->linux_->sysctl, c->sysctl.items[i].key, c->sysctl.items[i].value);
     for (size_t i = 0; i < c->annotations.n; i++)
         strmap_set(&spec->annotations, c->annotations.items[i].key, c->annotations.items[i].value);
-    if (!c->privileged && !c->unmask) {
-        copy_words(&spec->linux_->masked_paths, masked_paths, ARRAY_SIZE(masked_paths));
-        copy_words(&spec->linux_->readonly_paths, readonly_paths, ARRAY_SIZE(readonly_paths));
-    }
+    spec_hidden_paths(c, &spec->linux_->masked_paths, &spec->linux_->readonly_paths);
     *ret = take(spec);
     return NULL;
 }
@@ -361,6 +380,7 @@ fallible spec_make_exec(const struct oci_spec *spec, const struct container_conf
     strv_copy(&p->args, args, args_n);
     p->cwd = mem_strdup(o->workdir ? o->workdir : own_process->cwd);
     p->no_new_privileges = own_process->no_new_privileges;
+    p->apparmor_profile = mem_strdup(own_process->apparmor_profile);
     p->oom_score_adj = own_process->oom_score_adj;
     uint64_t mask = 0;
     int number;

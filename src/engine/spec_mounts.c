@@ -49,10 +49,13 @@ static void add_default_mounts(const struct spec_input *in, struct oci_spec *spe
     bool gid5 = !in->gids || id_map_outside(in->gids, 5, &(uint32_t){ 0 });
     const char *ro = c->privileged ? "rw" : "ro";
 
+    own_mem char *proc =
+        mem_printf("nosuid,noexec,nodev%s%s", c->proc_options ? "," : "", c->proc_options ? c->proc_options : "");
+
     if (userns && host_pid)
         add_mount(spec, "/proc", "bind", "/proc", "rbind,nosuid,noexec,nodev");
     else
-        add_mount(spec, "/proc", "proc", "proc", "nosuid,noexec,nodev");
+        add_mount(spec, "/proc", "proc", "proc", proc);
     add_mount(spec, "/dev", "tmpfs", "tmpfs", "nosuid,strictatime,mode=755,size=65536k");
     add_mount(spec, "/dev/pts", "devpts", "devpts",
               gid5 ? "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5"

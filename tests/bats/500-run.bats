@@ -61,6 +61,20 @@ run --rm -u 4294967296 busybox id                     | 125 | 4294967296
 TABLE
 }
 
+@test "inspect shows what --security-opt asked for, and the paths that are hidden and read-only" {
+    husk create --name opts --network none --security-opt mask=/a:/b --security-opt unmask=/proc/sys --security-opt unmask=/sys/* \
+        --security-opt landlock=exec:/ --security-opt proc-opts=hidepid=1 --security-opt apparmor=mine busybox true
+    run husk inspect --format '{{json .HostConfig.SecurityOpt}} {{.AppArmorProfile}}' opts
+    expect 0 '=["apparmor=mine","mask=/a","mask=/b","unmask=/proc/sys","unmask=/sys/*","proc-opts=hidepid=1","landlock=exec:/"] mine'
+    run husk inspect --format '{{join .HostConfig.MaskedPaths " "}}|{{join .HostConfig.ReadonlyPaths " "}}' opts
+    expect 0 '~^/proc/asound .* /proc/scsi /sys/devices/virtual/powercap /a /b\|/proc/bus /proc/fs /proc/irq /proc/sysrq-trigger$'
+    if ! grep -q Y /sys/module/apparmor/parameters/enabled 2>/dev/null; then
+        run husk start opts
+        expect 1 'needs AppArmor, which this host runs without'
+    fi
+    husk rm opts
+}
+
 @test "run: capabilities, seccomp and no-new-privileges" {
     both <<'TABLE'
 run --rm busybox grep CapEff /proc/self/status        | 0   | 00000000a80425fb
@@ -82,6 +96,20 @@ run --rm busybox mount -t tmpfs x /tmp                | 1   | denied
 run --rm busybox sh -c 'echo 1 >/proc/sys/kernel/hostname' | 1 | Read-only
 run --rm busybox sh -c 'cat /proc/keys; ls /sys/firmware; cat /proc/interrupts' | 0 | =
 run --rm --security-opt systempaths=unconfined busybox sh -c 'cat /proc/keys | grep -c .' | 0 | ~^[1-9]
+run --rm --security-opt unmask=ALL busybox sh -c 'cat /proc/keys | grep -c .' | 0 | ~^[1-9]
+run --rm --security-opt unmask=/proc/k*:/proc/sys busybox sh -c 'cat /proc/keys | grep -c .' | 0 | ~^[1-9]
+run --rm --security-opt unmask=/proc/k*:/proc/sys busybox grep -c ' /proc/sys ' /proc/mounts | 1 | =0
+run --rm --security-opt unmask=/proc/k*:/proc/sys busybox grep -c ' /proc/irq ' /proc/mounts | 0 | =1
+run --rm --security-opt mask=/proc/meminfo:/etc busybox sh -c 'cat /proc/meminfo; ls /etc' | 0 | =
+run --rm --privileged --security-opt mask=/proc/meminfo busybox cat /proc/meminfo | 0 | =
+run --rm --security-opt proc-opts=hidepid=2 busybox grep -c '^proc /proc proc .*hidepid=' /proc/mounts | 0 | =1
+run --rm --security-opt proc-opts=noexec busybox true | 125 | proc-opts: 'noexec' is not one of hidepid=
+run --rm --security-opt mask=etc busybox true         | 125 | mask: 'etc' is not an absolute path
+run --rm --security-opt unmask= busybox true          | 125 | 'unmask=' is not one of
+run --rm --security-opt systempaths=all busybox true  | 125 | systempaths: 'all' is not unconfined
+run --rm --security-opt label=type:x busybox true     | 125 | husk gives no SELinux labels
+run --rm --security-opt label=disable --security-opt apparmor=unconfined busybox true | 0 | =
+run --rm --security-opt writable-cgroups=true busybox true | 125 | --nested lets another engine
 TABLE
 }
 
