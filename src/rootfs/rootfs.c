@@ -95,7 +95,10 @@ fallible rootfs_enter(struct rootfs *r)
     if (propagation == MS_UNBINDABLE) /* nothing could be copied any more: it becomes so when the root is there */
         flags = MS_PRIVATE | MS_REC;
     if (mount(NULL, "/", NULL, flags, NULL) < 0)
-        return err_sys(errno, "keep mounts from the host");
+        return err_sys(errno, errno == EINVAL
+                                  ? "keep mounts from the host: '/' is no mount here, as in a chroot: bind it to "
+                                    "itself first (mount --bind DIR DIR; chroot DIR)"
+                                  : "keep mounts from the host");
     if (propagation == MS_SHARED)
         TRY(privatise_around(r->staging));
     TRY(open_path(r->staging, &r->staging_fd));

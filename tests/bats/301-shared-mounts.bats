@@ -223,3 +223,25 @@ END
     user_oci delete --force c1
     assert_gone c1
 }
+
+@test "in a chroot whose root is no mount the start says so and what helps, and with that it works" {
+    bundle '.process.args = ["echo", "inside"]'
+    local other=$T/tmp/other
+    mkdir "$other"
+    in_chroot() { # BIND
+        unshare -m --propagation private bash -c 'other=$1 bind=$2; shift 2
+            [[ ! $bind ]] || mount --bind "$other" "$other"
+            for d in /*; do
+                if [[ -L $d ]]; then cp -d "$d" "$other/"
+                elif [[ -d $d ]]; then mkdir -p "$other$d" && mount --rbind "$d" "$other$d"; fi
+            done
+            exec chroot "$other" "$@"' sh "$other" "$1" "$HUSK_OCI" --root "$TRUN/oci" run -b "$B" c1
+    }
+    run in_chroot ""
+    expect 1 "'/' is no mount here, as in a chroot: bind it to itself first"
+    assert_gone c1
+    run in_chroot bind
+    expect 0 inside
+    assert_gone c1
+    rm -r --one-file-system "$other"
+}
