@@ -18,6 +18,11 @@
 /* What this host has; read once from /proc/self/mountinfo and /proc/self/cgroup. */
 struct cgroup_host;
 fallible cgroup_host_open(struct cgroup_host **ret);
+/* The same for who asks often: what the mounts say is kept in dir, which is the caller's own, while they are the same
+ * (layout.h); NULL: nowhere. Where a group could not be made of what was kept, cgroup_host_forget() and ask again. */
+fallible cgroup_host_open_near(const char *dir, struct cgroup_host **ret);
+void cgroup_host_forget(const char *dir);
+bool cgroup_host_kept(const struct cgroup_host *h);
 void cgroup_host_free(struct cgroup_host *h);
 OWN_TYPE(cgroup_host, struct cgroup_host *, cgroup_host_free)
 /* "v1", "v2" or "hybrid" */

@@ -26,7 +26,9 @@ struct cgroup_host {
     bool v1_readers;
     bool foreground;
     bool overrides; /* this process overrides file modes */
+    bool kept;      /* known from a file: layout.h */
 };
+void host_clear(struct cgroup_host *h); /* of its hierarchies */
 
 /* A group: of hierarchies that it is in, the directory. */
 struct part {

@@ -8,7 +8,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "cgroup/group.h"
+#include "cgroup/layout.h"
 #include "os/fs.h"
 
 enum { PROC_FILE_MAX = 16 << 20 };
@@ -21,13 +21,20 @@ static void hierarchy_clear(struct hierarchy *h)
     strv_free(&h->controllers);
 }
 
+void host_clear(struct cgroup_host *h)
+{
+    for (size_t i = 0; i < h->n; i++)
+        hierarchy_clear(&h->items[i]);
+    free(h->items);
+    h->items = NULL;
+    h->n = 0;
+}
+
 void cgroup_host_free(struct cgroup_host *h)
 {
     if (!h)
         return;
-    for (size_t i = 0; i < h->n; i++)
-        hierarchy_clear(&h->items[i]);
-    free(h->items);
+    host_clear(h);
     free(h->base);
     free(h->why);
     free(h);
@@ -149,6 +156,19 @@ static void read_mount(struct cgroup_host *h, const char *line, const char *end)
     h->items[h->n++] = found;
 }
 
+static void read_v2_controllers(struct hierarchy *h)
+{
+    own_mem char *path = mem_printf("%s/cgroup.controllers", h->mount);
+    own_mem char *text = NULL;
+    err *e = fs_read_at(AT_FDCWD, path, 4096, &text, NULL);
+    if (e) {
+        err_ignore(e, "no controllers can be used there");
+        return;
+    }
+    text[strcspn(text, "\n")] = '\0';
+    strv_split(&h->controllers, text, ' ');
+}
+
 static fallible read_mounts(struct cgroup_host *h)
 {
     own_mem char *text = NULL;
@@ -161,6 +181,9 @@ static fallible read_mounts(struct cgroup_host *h)
         read_mount(h, line, stop);
         line = stop + 1;
     }
+    for (size_t i = 0; i < h->n; i++)
+        if (h->items[i].v2)
+            read_v2_controllers(&h->items[i]);
     return NULL;
 }
 
@@ -198,19 +221,6 @@ static fallible read_own(struct cgroup_host *h)
         }
     }
     return NULL;
-}
-
-static void read_v2_controllers(struct hierarchy *h)
-{
-    own_mem char *path = mem_printf("%s/cgroup.controllers", h->mount);
-    own_mem char *text = NULL;
-    err *e = fs_read_at(AT_FDCWD, path, 4096, &text, NULL);
-    if (e) {
-        err_ignore(e, "no controllers can be used there");
-        return;
-    }
-    text[strcspn(text, "\n")] = '\0';
-    strv_split(&h->controllers, text, ' ');
 }
 
 static bool may_write(const struct hierarchy *h, const char *path)
@@ -278,14 +288,43 @@ static fallible decide(struct cgroup_host *h)
     return NULL;
 }
 
+static bool owns_one(const struct cgroup_host *h)
+{
+    for (size_t i = 0; i < h->n; i++)
+        if (h->items[i].owned)
+            return true;
+    return false;
+}
+
+static bool same_mounts(const struct layout_mounts *a, const struct layout_mounts *b)
+{
+    return a->n == b->n && memcmp(a->ids, b->ids, a->n * sizeof *a->ids) == 0;
+}
+
+/* What is kept was read while nothing was mounted or unmounted. */
+static fallible read_mounts_near(struct cgroup_host *h, const char *dir)
+{
+    struct layout_mounts before, after;
+    bool known = layout_mounts(&before);
+    h->kept = known && layout_find(dir, &before, h);
+    if (h->kept)
+        return NULL;
+    TRY(read_mounts(h));
+    if (known && owns_one(h) && layout_mounts(&after) && same_mounts(&before, &after))
+        layout_keep(dir, &before, h);
+    return NULL;
+}
+
 fallible cgroup_host_open(struct cgroup_host **ret)
+{
+    return cgroup_host_open_near(NULL, ret);
+}
+
+fallible cgroup_host_open_near(const char *dir, struct cgroup_host **ret)
 {
     own(cgroup_host) struct cgroup_host *h = mem_zalloc(sizeof *h);
     h->overrides = overrides_modes();
-    TRY(read_mounts(h));
-    for (size_t i = 0; i < h->n; i++)
-        if (h->items[i].v2)
-            read_v2_controllers(&h->items[i]);
+    TRY(dir && h->overrides ? read_mounts_near(h, dir) : read_mounts(h));
     TRY(decide(h));
     *ret = take(h);
     return NULL;
@@ -329,6 +368,11 @@ void cgroup_host_for_v1_readers(struct cgroup_host *h)
 void cgroup_host_for_foreground(struct cgroup_host *h)
 {
     h->foreground = true;
+}
+
+bool cgroup_host_kept(const struct cgroup_host *h)
+{
+    return h->kept;
 }
 
 const char *cgroup_host_base(const struct cgroup_host *h)

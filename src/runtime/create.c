@@ -50,6 +50,17 @@ static bool stillborn(const struct start *s, const err *e)
     return true;
 }
 
+/* What was kept of the hierarchies (cgroup/layout.h) may be why: nothing but groups was made by then. */
+static bool stale(const struct start *s)
+{
+    if (!s->host || !cgroup_host_kept(s->host))
+        return false;
+    for (size_t i = 0; i < s->run.n; i++)
+        if (s->run.rows[i].side == SIDE_CLONE && s->run.times->begin_ns[i])
+            return false;
+    return true;
+}
+
 static fallible receive_console(struct start *s)
 {
     char name[64];
@@ -133,14 +144,19 @@ static err *too_small(const struct start *s, err *take_e)
     return err_new(ERR_EXHAUSTED, "the memory limit is too small to start a program in: it was killed for its memory");
 }
 
-static fallible try_start(struct start *s, bool into_cgroup, struct runtime_created *ret, bool *ret_stillborn)
+/* Why a start that failed is made once more. */
+struct again {
+    bool stillborn, stale;
+};
+
+static fallible try_start(struct start *s, bool into_cgroup, struct runtime_created *ret, struct again *ret_again)
 {
     s->into_cgroup = into_cgroup;
     TRY_AS(fs_open_dir_at(AT_FDCWD, s->c->state_dir, FS_MUST_EXIST, &s->dir_fd), "state directory");
     s->run = (struct steps_run){ .ctx = s, .pidfd = -1, .take_fd = take_listener, .serve = bring_up_loopback };
     s->run.rows = runtime_create_steps(&s->run.n);
     err *e = steps_walk(&s->run);
-    *ret_stillborn = s->run.times && stillborn(s, e);
+    *ret_again = (struct again){ .stillborn = s->run.times && stillborn(s, e), .stale = e && s->run.times && stale(s) };
     if (!e) {
         e = finish(s, ret);
         if (e)
@@ -155,25 +171,32 @@ static fallible try_start(struct start *s, bool into_cgroup, struct runtime_crea
 }
 
 static fallible start_once(const struct runtime_create *c, bool into_cgroup, struct runtime_created *ret,
-                           bool *ret_stillborn)
+                           struct again *ret_again)
 {
     struct start s;
     err *e = start_plan(&s, c);
     if (!e)
-        e = try_start(&s, into_cgroup, ret, ret_stillborn);
+        e = try_start(&s, into_cgroup, ret, ret_again);
     start_clear(&s);
     return e;
 }
 
 fallible runtime_create(const struct runtime_create *c, struct runtime_created *ret)
 {
-    bool dead = false;
+    struct again again = { 0 };
     *ret = (struct runtime_created){ .pidfd = -1 };
-    err *e = start_once(c, true, ret, &dead);
-    if (e && dead) {
+    err *e = start_once(c, true, ret, &again);
+    if (e && again.stale) {
+        own_mem char *near = start_root(c);
+        log_debug("once more, with a look at where control groups are mounted: %s", err_text(e));
+        err_free(e);
+        cgroup_host_forget(near);
+        e = start_once(c, true, ret, &again);
+    }
+    if (e && again.stillborn) {
         log_debug("the process was killed at birth in its control group; once more by cgroup.procs: %s", err_text(e));
         err_free(e);
-        e = start_once(c, false, ret, &dead);
+        e = start_once(c, false, ret, &again);
     }
     return e;
 }

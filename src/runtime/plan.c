@@ -64,13 +64,20 @@ static void plan_devices(struct start *s)
     s->resources.devices_n = n + ARRAY_SIZE(defaults);
 }
 
+char *start_root(const struct runtime_create *c)
+{
+    const char *slash = c->state_dir ? strrchr(c->state_dir, '/') : NULL;
+    return slash && slash != c->state_dir ? mem_strndup(c->state_dir, (size_t)(slash - c->state_dir)) : NULL;
+}
+
 static fallible plan_cgroup(struct start *s)
 {
     const struct oci_linux *l = s->c->spec->linux_;
     const char *why = NULL;
     if (s->c->cgroup == RUNTIME_CGROUP_NONE)
         return NULL;
-    TRY(cgroup_host_open(&s->host));
+    own_mem char *near = start_root(s->c);
+    TRY(cgroup_host_open_near(near, &s->host));
     plan_devices(s);
     if (s->c->cgroup_v1_readers)
         cgroup_host_for_v1_readers(s->host);

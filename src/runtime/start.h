@@ -67,6 +67,8 @@ fallible state_remove(int dir_fd, struct runtime_state *s, struct cgroup *g);
 /* plan.c: a start without making anything: for the start itself and for explain. start_clear() in any case. */
 fallible start_plan(struct start *s, const struct runtime_create *c);
 void start_clear(struct start *s);
+/* Where the folders of containers are, this one's among them; NULL: a plan without one. Caller frees. */
+char *start_root(const struct runtime_create *c);
 /* The group of a plan that has one: systemd's scope, held until hold is cleared, or a group of husk's own. */
 fallible start_make_group(struct start *s);
 /* rows.c: whether a row that runs hooks has begun. */

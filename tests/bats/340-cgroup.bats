@@ -10,6 +10,7 @@ setup() {
 teardown() {
     oci delete --force "cg-$BATS_TEST_NUMBER" 2>/dev/null || true
     find /sys/fs/cgroup -depth -type d -path '*/husk-test-cg*' -exec rmdir {} + 2>/dev/null || true
+    [[ ! ${on_tmpfs-} ]] || rm -rf --one-file-system "$on_tmpfs"
 }
 
 contained() { husk run --rm --network none --rootfs "$IMAGES/rootfs" "$@"; }
@@ -155,6 +156,38 @@ c['linux']['resources'] = ${1//\/v\//\/tmp\/}"
     wait $! || true
 }
 running() { [[ $(oci state "cg-$BATS_TEST_NUMBER" 2>/dev/null) == *'"running"'* ]]; }
+
+@test "hierarchies are used where they are mounted now, whatever was kept of them" {
+    skip_unless_kernel "hybrid host" test -d /sys/fs/cgroup/unified -a -d /sys/fs/cgroup/memory
+    local id=cg-$BATS_TEST_NUMBER root before
+    root=$(mktemp -d /dev/shm/husk-test-cg.XXXXXX) # kept on a tmpfs alone
+    on_tmpfs=$root
+    local kept=$root/.cgroups
+    bundle 'r["memory"] = {"limit": 50000000}; c["process"]["args"] = ["sh", "-c", "cat /sys/fs/cgroup/*/memory.limit_in_bytes"]
+c["mounts"] += [{"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["ro"]},
+                {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["ro"]}]'
+    local -a start=("$HUSK_OCI" --root "$root" run --bundle "$T/tmp/b" "$id")
+    [[ $("${start[@]}") == 49999872 ]]
+    # on Linux before 6.8 nothing is kept
+    before=$(sha256sum "$kept" 2>/dev/null) || true
+    [[ $("${start[@]}") == 49999872 && $(sha256sum "$kept" 2>/dev/null) == "$before" ]]
+    # covered in a mount namespace, and uncovered; made read-only, which the list of mounts does not show
+    run unshare --mount --propagation private sh -c 'mount -t tmpfs none /sys/fs/cgroup/memory; exec "$@"' sh "${start[@]}"
+    [[ $status -eq 1 && $output == *"needs the memory controller, which this host does not have"* ]]
+    [[ $("${start[@]}") == 49999872 ]]
+    run unshare --mount --propagation private sh -c '"$@" && mount -o remount,bind,ro /sys/fs/cgroup/memory && exec "$@"' sh "${start[@]}"
+    [[ $status -eq 1 && $output == 49999872*"needs the memory controller, which this host does not have"* ]]
+    # moved to another name, which keeps its id
+    run unshare --mount --propagation private sh -ec 'mkdir "$0"/.h; mount --rbind /sys/fs/cgroup "$0"/.h; mount -t tmpfs none /sys/fs/cgroup
+        for h in memory devices unified; do mkdir /sys/fs/cgroup/$h; mount --bind "$0"/.h/$h /sys/fs/cgroup/$h; done; umount -l "$0"/.h
+        "$@"; mkdir /sys/fs/cgroup/other; mount --move /sys/fs/cgroup/memory /sys/fs/cgroup/other
+        "$@"; find /sys/fs/cgroup/memory/ -type f -o -name "$BATS_TEST_NUMBER"' "$root" "${start[@]}"
+    expect 0 "=49999872"$'\n'49999872
+    # what is no such file is none
+    echo nothing >"$kept"
+    [[ $("${start[@]}") == 49999872 && $(sha256sum "$kept") != "$(echo nothing | sha256sum)"* ]] || [[ ! $before ]]
+    [[ $("$HUSK_OCI" --root "$root" list --quiet) == "" ]]
+}
 
 @test "update of nothing: only the hierarchies that do something for it have a group" {
     skip_unless_kernel "hybrid host" test -d /sys/fs/cgroup/unified -a -d /sys/fs/cgroup/blkio
