@@ -82,10 +82,9 @@ static fallible receive(int sock, enum message *ret_what, const struct hands *ha
         own_fd int fd = -1;
         size_t n = 0, fds = 0;
         err *e = sock_recv(sock, message, sizeof message, &n, &fd, 1, &fds);
-        if (err_errno(e) == ECONNRESET) { /* it died with our words unread */
+        if (err_errno(e) == ECONNRESET) { /* it died with our words unread; told once, before its own last words */
             err_free(e);
-            e = NULL;
-            n = 0;
+            e = sock_recv(sock, message, sizeof message, &n, &fd, 1, &fds);
         }
         if (e)
             return e;

@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 
 #include "os/proc.h"
+#include "os/sock.h"
 #include "test.h"
 
 struct ctx {
@@ -59,6 +61,15 @@ static err *row_ask(void *ctx)
     struct ctx *c = ctx;
     return c->ask ? steps_ask(c->run, c->pipe_fd) : NULL;
 }
+/* The parent's answer has come, and nobody reads it; the parent is busy while this side ends. */
+static err *row_fails_with_words_unread(void *ctx)
+{
+    struct ctx *c = ctx;
+    struct pollfd answer = { .fd = c->run->sock, .events = POLLIN };
+    (void)poll(&answer, 1, 5000);
+    TRY(sock_send(c->run->sock, "n", 1, &c->pipe_fd, 1));
+    return err_sys(EACCES, "open '/x'");
+}
 static err *row_await(void *ctx)
 {
     struct ctx *c = ctx;
@@ -73,6 +84,13 @@ static err *serve(void *ctx, int fd)
     err *e = say(&c, "s");
     close(fd);
     return e;
+}
+static err *take_slowly(void *ctx, int fd)
+{
+    (void)ctx;
+    (void)usleep(30000);
+    close(fd);
+    return NULL;
 }
 static err *row_exec(void *ctx)
 {
@@ -101,7 +119,9 @@ static const struct step rows[] = {
 static err *walk_rows(const struct step *table, struct ctx *c, char seen[16], int *status)
 {
     int pipe_fds[2];
-    struct steps_run run = { .rows = table, .n = sizeof rows / sizeof rows[0], .ctx = c, .serve = serve };
+    struct steps_run run = {
+        .rows = table, .n = sizeof rows / sizeof rows[0], .ctx = c, .take_fd = take_slowly, .serve = serve
+    };
     CHECK(pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK) == 0);
     c->run = &run;
     c->pipe_fd = pipe_fds[1];
@@ -181,6 +201,16 @@ TEST(an_answer_that_comes_before_another_word_is_kept)
     early[5].run = row_c;
     CHECK_OK(walk_rows(early, &c, seen, &status));
     assert_string_equal(seen, "asccd");
+}
+
+TEST(a_child_that_fails_with_words_unread_says_why)
+{
+    struct ctx c = { .ask = 1 };
+    struct step failing[sizeof rows / sizeof rows[0]];
+    char seen[16];
+    memcpy(failing, rows, sizeof rows);
+    failing[6].run = row_fails_with_words_unread;
+    CHECK_SAYS(walk_rows(failing, &c, seen, NULL), "leave: open '/x': Permission denied");
 }
 
 TEST(what_fails_that_the_child_asked_for_stops_the_start)
