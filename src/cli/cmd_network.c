@@ -41,7 +41,8 @@ static const struct opt create_options[] = {
     OPT_SWITCH(0, "ipv4", T, ipv4, "IPv4 (default true)"),
     OPT_FLAG(0, "internal", T, create.internal, "Its containers reach each other and the host, nothing beyond"),
     OPT_STRS('o', "opt", T, create.opt, "KEY=VALUE",
-             "mtu=, vlan=, isolate=, parent= and mode= (macvlan, ipvlan), com.docker.network.bridge.name=, "
+             "mtu= (default: 9000 among its containers, 1500 beyond), vlan=, isolate=, parent= and mode= (macvlan, "
+             "ipvlan), com.docker.network.bridge.name=, "
              "com.docker.network.bridge.enable_icc=, com.docker.network.bridge.enable_ip_masquerade="),
     OPT_STR(0, "interface-name", T, create.interface_name, "NAME",
             "The bridge's name on the host, or the parent device"),

@@ -99,13 +99,14 @@ static fallible members_doc(struct engine *e, const struct network *n, json_t **
     TRY(engine_db(e, &db));
     TRY(db_endpoint_list(db, NULL, n->row.id, &endpoints));
     own_json json_t *members = json_object();
+    const struct network_kernel none = { 0 }; /* its addresses alone are asked for */
     for (size_t i = 0; i < l.n; i++)
         for (size_t j = 0; j < endpoints.n; j++) {
             struct network_link link;
             char mac[MAC_TEXT];
             if (!str_eq(endpoints.items[j].container, l.items[i].container))
                 continue;
-            TRY(network_link_of(n, &endpoints.items[j], 0, NETWORK_NO_DEFAULT_ROUTE, &link));
+            TRY(network_link_of(n, &endpoints.items[j], &none, NETWORK_NO_DEFAULT_ROUTE, &link));
             json_t *aliases = json_array();
             for (size_t a = 0; a < endpoints.items[j].aliases.n; a++)
                 (void)json_array_append_new(aliases, json_string(endpoints.items[j].aliases.items[a]));

@@ -90,7 +90,10 @@ fallible network_set_dns(struct engine *e, struct network *n, const struct strv 
 /* Makes the network's part of the kernel, as it is when a container needs it. */
 struct network_kernel {
     unsigned index; /* of the bridge or the parent */
-    bool made;
+    int mtu;        /* of its containers' interfaces; 0: the kernel's */
+    int outer_mtu;  /* of what leaves by a gateway; 0: the same */
+    bool big;       /* they send packets of more than 64 KiB: network/big_tcp.h */
+    bool small;     /* but the bridge itself does not yet */
 };
 fallible network_ensure(struct engine *e, const struct network *n, struct network_kernel *ret);
 /* Makes anew what the firewall has of all networks that are in the kernel, and of all connected containers. */

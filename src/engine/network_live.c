@@ -83,7 +83,7 @@ static fallible connect_live(struct engine *e, struct network *n, struct db_endp
     TRY(network_mac_is_free(e, n, at));
     TRY(network_ensure(e, n, &kernel));
     TRY(network_flows_meet(e, n, at));
-    TRY(network_link_of(n, at, kernel.index, NETWORK_NO_DEFAULT_ROUTE, &link));
+    TRY(network_link_of(n, at, &kernel, NETWORK_NO_DEFAULT_ROUTE, &link));
     own_fd int sock = -1;
     struct db_endpoints only = { at, 1 };
     err *failed = network_link_make(&link, pid);

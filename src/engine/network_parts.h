@@ -30,7 +30,7 @@ fallible network_firewall(const struct network *n, struct firewall_net *ret);
 
 /* One endpoint as a link: what the start, or a live connect, is to make. default_route: it has the default routes. */
 enum network_route_wish { NETWORK_NO_DEFAULT_ROUTE, NETWORK_DEFAULT_ROUTE };
-fallible network_link_of(const struct network *n, const struct db_endpoint *at, unsigned index,
+fallible network_link_of(const struct network *n, const struct db_endpoint *at, const struct network_kernel *kernel,
                          enum network_route_wish wish, struct network_link *ret);
 /* Leases what the endpoint's row lacks, makes the network's part of the kernel, and adds the link to the plan. */
 struct container_network;

@@ -117,7 +117,7 @@ static fallible settle_link(struct container *c, pid_t pid, const char *interfac
         return NULL;
     TRY(network_find(c->engine, network, &n));
     TRY(network_ensure(c->engine, n, &kernel));
-    TRY(network_link_of(n, &l.items[0], kernel.index, NETWORK_NO_DEFAULT_ROUTE, &link));
+    TRY(network_link_of(n, &l.items[0], &kernel, NETWORK_NO_DEFAULT_ROUTE, &link));
     err *e = network_link_make(&link, pid);
     network_link_clear(&link);
     if (err_is(e, ERR_EXISTS)) { /* it could not have been connected so */

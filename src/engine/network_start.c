@@ -15,6 +15,7 @@
 #include "engine/network_policy.h"
 #include "engine/network_wish.h"
 #include "engine/resolver.h"
+#include "network/big_tcp.h"
 #include "network/cni.h"
 #include "network/egress.h"
 #include "network/flows.h"
@@ -148,35 +149,55 @@ static int mtu_of(const struct network *n)
     return !n->config->mtu && usernet_needed() ? USERNET_MTU : (int)n->config->mtu;
 }
 
-static fallible ensure_bridge(struct engine *e, const struct network *n, int sock, struct network_kernel *ret)
+static fallible bridge_of(const struct network *n, struct network_bridge *ret)
 {
     struct network_range r4, r6;
     TRY(network_range(n, AF_INET, &r4));
     TRY(network_range(n, AF_INET6, &r6));
-    const struct network_bridge b = {
+    *ret = (struct network_bridge){
         .name = n->config->link,
         .address4 = { r4.gateway, r4.subnet.len },
         .address6 = { r6.gateway, r6.subnet.len },
         .mtu = mtu_of(n),
+        .big = !n->config->mtu && !n->config->link_theirs,
         .vlan = (int)n->config->vlan,
         .loopback = !n->config->internal,
         .internal = n->config->internal,
         .theirs = n->config->link_theirs,
         .names = network_has_names(n),
     };
-    TRY_AS(bridge_ensure(sock, &b, &ret->index, &ret->made), "network '%s'", n->row.name);
+    return NULL;
+}
+
+/* A bridge of an older husk's, or one whose MTU somebody has set, is as it is. */
+static void tell_sizes(const struct network *n, const struct bridge_state *b, struct network_kernel *ret)
+{
+    ret->index = b->index;
+    ret->mtu = mtu_of(n) || !b->big ? mtu_of(n) : b->mtu;
+    ret->outer_mtu = !mtu_of(n) && ret->mtu > BIG_TCP_OUTER_MTU ? BIG_TCP_OUTER_MTU : 0;
+    ret->big = b->big;
+    ret->small = b->small;
+}
+
+static fallible ensure_bridge(struct engine *e, const struct network *n, int sock, struct network_kernel *ret)
+{
+    struct network_bridge b;
+    struct bridge_state state;
+    TRY(bridge_of(n, &b));
+    TRY_AS(bridge_ensure(sock, &b, &state), "network '%s'", n->row.name);
+    tell_sizes(n, &state, ret);
     fault_here(FAULT_BRIDGE);
     if (network_is_filtered(n->config))
         TRY(bridge_filter(sock, n->config->link, BRIDGE_FILTERED));
     TRY(ensure_firewall(e, n));
     fault_here(FAULT_NETWORK);
-    return ret->made && !n->config->internal ? say_obstacles() : NULL;
+    return state.made && !n->config->internal ? say_obstacles() : NULL;
 }
 
 fallible network_ensure(struct engine *e, const struct network *n, struct network_kernel *ret)
 {
     own_fd int sock = -1;
-    *ret = (struct network_kernel){ 0 };
+    *ret = (struct network_kernel){ .mtu = mtu_of(n) };
     TRY(network_door(e, n->config->internal ? NETWORK_DOOR_INSIDE : NETWORK_DOOR_OUTSIDE));
     TRY(netlink_open(&sock));
     if (str_eq(n->row.driver, "bridge"))
@@ -185,6 +206,22 @@ fallible network_ensure(struct engine *e, const struct network *n, struct networ
     if (!ret->index)
         return err_new(ERR_NOT_FOUND, "network '%s': the host has no network device '%s'", n->row.name,
                        n->config->link);
+    return NULL;
+}
+
+/* What network_ensure() would answer. Of an ordinary user's networks that nobody is on, there is nothing to look at. */
+static fallible look_at_kernel(const struct network *n, struct network_kernel *ret)
+{
+    struct network_bridge b;
+    struct bridge_state state = { 0 };
+    own_fd int sock = -1;
+    *ret = (struct network_kernel){ .mtu = mtu_of(n) };
+    if (!str_eq(n->row.driver, "bridge") || (usernet_needed() && !netlink_has_door()))
+        return NULL;
+    TRY(bridge_of(n, &b));
+    TRY(netlink_open(&sock));
+    TRY(bridge_look(sock, &b, &state));
+    tell_sizes(n, &state, ret);
     return NULL;
 }
 
@@ -205,7 +242,7 @@ static enum network_kind kind_of(const char *driver)
     return str_eq(driver, "macvlan") ? NETWORK_MACVLAN : str_eq(driver, "ipvlan") ? NETWORK_IPVLAN : NETWORK_BRIDGE;
 }
 
-fallible network_link_of(const struct network *n, const struct db_endpoint *at, unsigned index,
+fallible network_link_of(const struct network *n, const struct db_endpoint *at, const struct network_kernel *kernel,
                          enum network_route_wish wish, struct network_link *ret)
 {
     struct network_range r4, r6;
@@ -216,13 +253,16 @@ fallible network_link_of(const struct network *n, const struct db_endpoint *at, 
     struct network_link l = {
         .kind = kind_of(n->row.driver),
         .parent = mem_strdup(n->config->link),
-        .index = index,
+        .index = kernel->index,
         .name = mem_strdup(at->interface),
         .ip4 = { at->ip4, r4.subnet.len },
         .ip6 = { at->ip6, r6.subnet.len },
         .gateway4 = default_route && ip_is_set(&at->ip4) ? r4.gateway : (struct ip){ 0 },
         .gateway6 = default_route && ip_is_set(&at->ip6) ? r6.gateway : (struct ip){ 0 },
-        .mtu = mtu_of(n),
+        .mtu = kernel->mtu,
+        .outer_mtu = kernel->outer_mtu,
+        .big = kernel->big,
+        .small = kernel->small,
         .mode = mem_strdup(n->config->mode),
         .apart = n->config->no_icc,
     };
@@ -293,9 +333,10 @@ static fallible prepare_link(struct engine *e, struct db_endpoint *at, const cha
         fault_here(FAULT_LEASED);
         TRY(network_ensure(e, n, &kernel));
         TRY(network_flows_meet(e, n, at));
-    }
+    } else
+        TRY(look_at_kernel(n, &kernel));
     p->links = mem_array(p->links, p->links_n + 1, sizeof *p->links);
-    TRY(network_link_of(n, at, kernel.index, NETWORK_DEFAULT_ROUTE, &p->links[p->links_n]));
+    TRY(network_link_of(n, at, &kernel, NETWORK_DEFAULT_ROUTE, &p->links[p->links_n]));
     p->links_n++;
     TRY(how == PREPARE_MAKE ? network_policy_prepare(e, n, at, p) : network_policy_look(e, n, at, p));
     if (rate)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/parse.h"
+#include "network/big_tcp.h"
 #include "network/connect_parts.h"
 #include "os/fs.h"
 #include "os/netlink.h"
@@ -40,6 +41,8 @@ fallible link_index(int sock, const char *name, unsigned *ret)
 
 struct look {
     unsigned index;
+    uint32_t mtu;
+    bool can_big, is_big;
     char kind[16];
 };
 
@@ -52,6 +55,11 @@ static err *read_look(void *ctx, const struct nlmsghdr *m)
     const struct nlattr *kind = info ? netlink_find_in(info, IFLA_INFO_KIND, &n) : NULL;
     if (kind)
         (void)snprintf(look->kind, sizeof look->kind, "%.*s", (int)n, (const char *)(kind + 1));
+    const struct nlattr *mtu = netlink_find(m, sizeof(struct ifinfomsg), IFLA_MTU, &n);
+    if (mtu && n >= sizeof look->mtu)
+        memcpy(&look->mtu, mtu + 1, sizeof look->mtu);
+    look->can_big = big_tcp_is_known(m);
+    look->is_big = big_tcp_is_set(m);
     return NULL;
 }
 
@@ -307,7 +315,15 @@ static void add_bridge(struct netlink_batch *batch, const struct network_bridge 
     netlink_batch_end_nest(batch, info);
 }
 
-static fallible make_bridge(int sock, const struct network_bridge *b, unsigned *ret_index)
+/* Said of a bridge that is there, it holds: an MTU of its making would go with its last port. */
+static void set_mtu(struct netlink_batch *batch, unsigned index, int mtu)
+{
+    const struct ifinfomsg link = { .ifi_index = (int)index };
+    netlink_batch_begin(batch, "set its MTU", RTM_SETLINK, 0, &link, sizeof link);
+    netlink_batch_add_u32(batch, IFLA_MTU, (uint32_t)mtu);
+}
+
+static fallible make_bridge(int sock, const struct network_bridge *b, struct look *ret)
 {
     own(netlink_batch) struct netlink_batch link = { 0 }, addresses = { 0 };
     add_bridge(&link, b);
@@ -327,12 +343,16 @@ static fallible make_bridge(int sock, const struct network_bridge *b, unsigned *
     if (err_errno(e) != EEXIST) /* another start was faster: it sets the addresses too, and the same */
         TRY(e);
     err_free(e);
-    TRY(link_index(sock, b->name, ret_index));
-    network_set_up(&addresses, *ret_index, false);
+    TRY(look_at(sock, b->name, ret));
+    if (b->big && ret->can_big && !b->mtu) {
+        ret->mtu = BIG_TCP_MTU;
+        set_mtu(&addresses, ret->index, BIG_TCP_MTU);
+    }
+    network_set_up(&addresses, ret->index, false);
     if (ip_is_set(&b->address6.ip))
-        add_link_local(&addresses, *ret_index, b);
-    network_add_address(&addresses, *ret_index, &b->address4);
-    network_add_address(&addresses, *ret_index, &b->address6);
+        add_link_local(&addresses, ret->index, b);
+    network_add_address(&addresses, ret->index, &b->address4);
+    network_add_address(&addresses, ret->index, &b->address6);
     TRY(netlink_batch_ask(sock, &addresses));
     return set_switches(b);
 }
@@ -365,23 +385,44 @@ static fallible take_theirs(int sock, const struct network_bridge *b, unsigned i
     return set_switches(b);
 }
 
-fallible bridge_ensure(int sock, const struct network_bridge *b, unsigned *ret_index, bool *ret_made)
+static void tell(const struct network_bridge *b, const struct look *look, struct bridge_state *ret)
 {
-    bool is_bridge;
-    *ret_made = false;
-    TRY(link_look(sock, b->name, ret_index, &is_bridge));
-    if (*ret_index && !is_bridge)
+    ret->index = look->index;
+    ret->mtu = (int)look->mtu;
+    ret->big = b->big && look->can_big;
+    ret->small = ret->big && !look->is_big;
+}
+
+fallible bridge_ensure(int sock, const struct network_bridge *b, struct bridge_state *ret)
+{
+    struct look look;
+    *ret = (struct bridge_state){ 0 };
+    TRY(look_at(sock, b->name, &look));
+    if (look.index && !str_eq(look.kind, "bridge"))
         return err_new(ERR_CONFLICT, "'%s' is an interface that is there already and no bridge", b->name);
+    ret->made = !look.index && !b->theirs;
     if (b->theirs)
-        return take_theirs(sock, b, *ret_index);
-    if (*ret_index)
-        return NULL;
-    err *e = make_bridge(sock, b, ret_index);
+        TRY(take_theirs(sock, b, look.index));
+    err *e = ret->made ? make_bridge(sock, b, &look) : NULL;
     if (e) {
         err_ignore(link_remove(sock, b->name), "the first error says what went wrong");
         return err_wrap(e, "bridge '%s'", b->name);
     }
-    *ret_made = true;
+    tell(b, &look, ret);
+    return NULL;
+}
+
+fallible bridge_look(int sock, const struct network_bridge *b, struct bridge_state *ret)
+{
+    struct look look, any;
+    *ret = (struct bridge_state){ 0 };
+    TRY(look_at(sock, b->name, &look));
+    if (!look.index && b->big && !b->theirs) {
+        TRY(look_at(sock, "lo", &any)); /* says what the kernel can */
+        look.can_big = any.can_big;
+        look.mtu = b->mtu ? (uint32_t)b->mtu : look.can_big ? BIG_TCP_MTU : 0;
+    }
+    tell(b, &look, ret);
     return NULL;
 }
 

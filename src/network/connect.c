@@ -9,6 +9,7 @@
 #include <linux/veth.h>
 #include <string.h>
 
+#include "network/big_tcp.h"
 #include "network/connect_parts.h"
 #include "os/fault.h"
 #include "os/fs.h"
@@ -60,6 +61,8 @@ static void add_inside(struct netlink_batch *b, const struct network_link *l)
         netlink_batch_add(b, IFLA_ADDRESS, l->mac, sizeof l->mac);
     if (l->mtu)
         netlink_batch_add_u32(b, IFLA_MTU, (uint32_t)l->mtu);
+    if (l->big)
+        big_tcp_add_sender(b);
 }
 
 static const struct ifinfomsg down = { 0 };
@@ -71,6 +74,8 @@ static void add_pair(struct netlink_batch *b, const struct network_link *l, int 
     netlink_batch_add_u32(b, IFLA_MASTER, l->index);
     if (l->mtu)
         netlink_batch_add_u32(b, IFLA_MTU, (uint32_t)l->mtu);
+    if (l->big)
+        big_tcp_add(b);
     size_t info = netlink_batch_nest(b, IFLA_LINKINFO);
     netlink_batch_add_text(b, IFLA_INFO_KIND, "veth");
     size_t data = netlink_batch_nest(b, IFLA_INFO_DATA);
@@ -193,9 +198,16 @@ static fallible set_port(int host, const struct network_link *l)
     return netlink_batch_ask(host, &b);
 }
 
-static void add_route(struct netlink_batch *b, uint16_t how, unsigned index, const struct prefix *to,
-                      const struct ip *via, uint32_t metric)
+struct way {
+    const struct prefix *to; /* NULL: the default route */
+    const struct ip *via;
+    uint32_t metric; /* 0: the kernel's */
+};
+
+static void add_route(struct netlink_batch *b, uint16_t how, unsigned index, const struct way *w, int mtu)
 {
+    const struct prefix *to = w->to;
+    const struct ip *via = w->via;
     const struct rtmsg r = {
         .rtm_family = (unsigned char)via->family,
         .rtm_dst_len = to ? (unsigned char)to->len : 0,
@@ -209,8 +221,13 @@ static void add_route(struct netlink_batch *b, uint16_t how, unsigned index, con
         netlink_batch_add(b, RTA_DST, to->ip.bytes, ip_size(&to->ip));
     netlink_batch_add(b, RTA_GATEWAY, via->bytes, ip_size(via));
     netlink_batch_add_u32(b, RTA_OIF, index);
-    if (metric)
-        netlink_batch_add_u32(b, RTA_PRIORITY, metric);
+    if (w->metric)
+        netlink_batch_add_u32(b, RTA_PRIORITY, w->metric);
+    if (mtu) {
+        size_t metrics = netlink_batch_nest(b, RTA_METRICS);
+        netlink_batch_add_u32(b, RTAX_MTU, (uint32_t)mtu);
+        netlink_batch_end_nest(b, metrics);
+    }
 }
 
 static fallible configure_inside(int inside, const struct network_link *l)
@@ -224,11 +241,12 @@ static fallible configure_inside(int inside, const struct network_link *l)
     for (size_t i = 0; i < l->further_n; i++)
         network_add_address(&b, index, &l->further[i]);
     if (ip_is_set(&l->gateway4))
-        add_route(&b, NLM_F_EXCL, index, NULL, &l->gateway4, 0);
+        add_route(&b, NLM_F_EXCL, index, &(struct way){ .via = &l->gateway4 }, l->outer_mtu);
     if (ip_is_set(&l->gateway6))
-        add_route(&b, NLM_F_EXCL, index, NULL, &l->gateway6, 0);
+        add_route(&b, NLM_F_EXCL, index, &(struct way){ .via = &l->gateway6 }, l->outer_mtu);
     for (size_t i = 0; i < l->routes_n; i++)
-        add_route(&b, NLM_F_EXCL, index, &l->routes[i].to, &l->routes[i].via, l->routes[i].metric);
+        add_route(&b, NLM_F_EXCL, index, &(struct way){ &l->routes[i].to, &l->routes[i].via, l->routes[i].metric },
+                  l->outer_mtu);
     return netlink_batch_ask(inside, &b);
 }
 
@@ -253,6 +271,8 @@ static fallible make_link(int host, int inside, int netns, const struct network_
 {
     TRY(make_interface(host, l, netns));
     err *e = set_port(host, l);
+    if (!e && l->small)
+        e = big_tcp_set(host, l->index);
     if (!e)
         e = configure_inside(inside, l);
     if (!e)
@@ -279,12 +299,12 @@ fallible network_link_remove(const char *name, pid_t pid)
     return link_remove(inside, name);
 }
 
-static fallible add_default(int inside, unsigned index, const struct ip *gateway, bool preferred)
+static fallible add_default(int inside, unsigned index, const struct ip *gateway, const struct network_link *l)
 {
     own(netlink_batch) struct netlink_batch b = { 0 };
     if (!ip_is_set(gateway))
         return NULL;
-    add_route(&b, preferred ? NLM_F_REPLACE : NLM_F_EXCL, index, NULL, gateway, 0);
+    add_route(&b, l->preferred ? NLM_F_REPLACE : NLM_F_EXCL, index, &(struct way){ .via = gateway }, l->outer_mtu);
     err *e = netlink_batch_ask(inside, &b);
     if (err_errno(e) != EEXIST)
         return e;
@@ -301,8 +321,8 @@ fallible network_link_routes(const struct network_link *l, pid_t pid)
     TRY(link_index(inside, l->name, &index));
     if (!index)
         return NULL;
-    TRY(add_default(inside, index, &l->gateway4, l->preferred));
-    return add_default(inside, index, &l->gateway6, l->preferred);
+    TRY(add_default(inside, index, &l->gateway4, l));
+    return add_default(inside, index, &l->gateway6, l);
 }
 
 fallible network_link_hairpin(const struct network_link *l)
@@ -339,12 +359,29 @@ fallible network_connect(const struct network_plan *p, int netns, int dir_fd)
 
 /* ---- explained ------------------------------------------------------------------------------------------------- */
 
+static void explain_sizes(const struct network_link *l, FILE *out)
+{
+    if (l->mtu && l->kind == NETWORK_BRIDGE)
+        fprintf(out, "ip link set %s mtu %d\n", l->host, l->mtu);
+    if (l->mtu)
+        fprintf(out, "nsenter -t $pid -n ip link set %s mtu %d\n", l->name, l->mtu);
+    if (!l->big)
+        return;
+    fprintf(out, "ip link set %s gso_max_size %d gso_ipv4_max_size %d\n", l->host, BIG_TCP_SIZE, BIG_TCP_SIZE);
+    fprintf(out, "nsenter -t $pid -n ip link set %s gso_max_size %d gso_ipv4_max_size %d gso_max_segs %d\n", l->name,
+            BIG_TCP_SIZE, BIG_TCP_SIZE, BIG_TCP_SEGMENTS);
+    if (l->small)
+        fprintf(out, "ip link set %s gso_max_size %d gso_ipv4_max_size %d\n", l->parent, BIG_TCP_SIZE, BIG_TCP_SIZE);
+}
+
 static void explain_link(const struct network_link *l, FILE *out)
 {
-    char mac[MAC_TEXT], text[PREFIX_TEXT];
+    char mac[MAC_TEXT], text[PREFIX_TEXT], mtu[24] = "";
     const struct prefix *const addresses[] = { &l->ip4, &l->ip6 };
     const struct ip *const gateways[] = { &l->gateway4, &l->gateway6 };
     mac_text(l->mac, mac);
+    if (l->outer_mtu)
+        (void)snprintf(mtu, sizeof mtu, " mtu %d", l->outer_mtu);
     if (l->kind == NETWORK_BRIDGE)
         fprintf(out, "ip link add %s master %s up type veth peer name %s address %s netns $pid\n", l->host, l->parent,
                 l->name, mac);
@@ -354,6 +391,7 @@ static void explain_link(const struct network_link *l, FILE *out)
                 l->mode                      ? l->mode
                 : l->kind == NETWORK_MACVLAN ? "bridge"
                                              : "l2");
+    explain_sizes(l, out);
     if (l->hairpin)
         fprintf(out, "bridge link set dev %s hairpin on\n", l->host);
     if (l->apart)
@@ -373,12 +411,12 @@ static void explain_link(const struct network_link *l, FILE *out)
                 (unsigned long long)l->rate.out);
     for (size_t i = 0; i < ARRAY_SIZE(gateways); i++)
         if (ip_is_set(gateways[i]))
-            fprintf(out, "nsenter -t $pid -n ip route add default via %s dev %s onlink\n", ip_text(gateways[i], text),
-                    l->name);
+            fprintf(out, "nsenter -t $pid -n ip route add default via %s dev %s onlink%s\n", ip_text(gateways[i], text),
+                    l->name, mtu);
     for (size_t i = 0; i < l->routes_n; i++) {
         char via[IP_TEXT];
-        fprintf(out, "nsenter -t $pid -n ip route add %s via %s dev %s onlink\n", prefix_text(&l->routes[i].to, text),
-                ip_text(&l->routes[i].via, via), l->name);
+        fprintf(out, "nsenter -t $pid -n ip route add %s via %s dev %s onlink%s\n", prefix_text(&l->routes[i].to, text),
+                ip_text(&l->routes[i].via, via), l->name, mtu);
     }
 }
 

@@ -22,16 +22,25 @@
 struct network_bridge {
     const char *name;
     struct prefix address4, address6; /* its own, with the subnet's length; none: not of that family */
-    int mtu;                          /* 0: the kernel's */
+    int mtu;                          /* 0: the kernel's, or that of big packets */
+    bool big;                         /* its ports may send packets of more than 64 KiB: big_tcp.h */
     int vlan;                         /* its ports are in this VLAN alone; 0: no VLANs */
     bool loopback;                    /* 127.0.0.1 reaches published ports through it */
     bool internal;                    /* nothing is forwarded: the host's switch is left alone */
     bool theirs;                      /* the host's own: used as it is, never made, nor is its address changed */
     bool names;                       /* its addresses are asked for names, so it must have them */
 };
-/* Makes it when it is not there. *ret_made tells. CONFLICT when there is an interface of that name that is no bridge;
+/* What it is. */
+struct bridge_state {
+    unsigned index;
+    bool made;
+    int mtu;
+    bool big;   /* its ports are to be so */
+    bool small; /* and it itself is not yet: it is to be when it has a port */
+};
+/* Makes it when it is not there. ret->made tells. CONFLICT when there is an interface of that name that is no bridge;
  * of the host's own bridge: NOT_FOUND, and CONFLICT when it has not the addresses. */
-fallible bridge_ensure(int sock, const struct network_bridge *b, unsigned *ret_index, bool *ret_made);
+fallible bridge_ensure(int sock, const struct network_bridge *b, struct bridge_state *ret);
 /* Of which families what stays on a bridge passes the firewall too, by the bridge's own switches (the host may have one
  * for all bridges). UNSUPPORTED where the kernel has no br_netfilter; root's processes load it, and leave the host's
  * other bridges as they were. */
@@ -44,6 +53,8 @@ fallible bridge_filter_check(void);
 /* A missing one is no error; what is no bridge is nobody's that we made, and stays. CONFLICT when it has ports that are
  * not given up. */
 fallible bridge_remove(int sock, const char *name);
+/* The same without making it; what is not there yet: as it would be made. */
+fallible bridge_look(int sock, const struct network_bridge *b, struct bridge_state *ret);
 /* The names of the interfaces on it. */
 fallible bridge_ports(int sock, unsigned index, struct strv *ret);
 /* An interface's number (0: there is none), and whether it is a bridge. */
@@ -92,9 +103,12 @@ struct network_link {
     struct network_route *routes;
     size_t routes_n;
     int mtu;
-    int vlan;     /* of a bridge's port */
-    char *mode;   /* macvlan: bridge, private, vepa, passthru; ipvlan: l2, l3, l3s; NULL: the first */
-    bool hairpin; /* it may reach itself through a published port */
+    bool big;      /* it sends packets of more than 64 KiB to its neighbours: big_tcp.h */
+    bool small;    /* its bridge does not yet */
+    int outer_mtu; /* of what leaves by a gateway; 0: the interface's */
+    int vlan;      /* of a bridge's port */
+    char *mode;    /* macvlan: bridge, private, vepa, passthru; ipvlan: l2, l3, l3s; NULL: the first */
+    bool hairpin;  /* it may reach itself through a published port */
     struct rate rate;
     bool apart; /* other ports of the bridge that are so too are not reached */
 };
