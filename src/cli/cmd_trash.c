@@ -93,6 +93,7 @@ static fallible empty_run(const void *opts_, struct args args)
     char size[32];
     bool sweep = false;
     TRY(engine_open(&engine));
+    engine_ready_to_remove(engine);
     TRY(engine_db_if_there(engine, &db));
     if (db)
         TRY(db_trash_list(db, &l));

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "engine/db_map.h"
 #include "engine/db_parts.h"
 #include "os/fs.h"
 
@@ -84,6 +85,10 @@ fallible db_fail(struct db *db, const char *what)
     case SQLITE_PERM:
     case SQLITE_CANTOPEN:
         return err_sys(os ? os : EACCES, "%s in '%s'", what, db->path);
+    case SQLITE_IOERR:
+        if (db_disk_is_full(db->path))
+            return err_sys_as(ERR_EXHAUSTED, ENOSPC, "%s in '%s'", what, db->path);
+        return err_new(ERR_INTERNAL, "%s in '%s': %s", what, db->path, sqlite3_errmsg(db->handle));
     default:
         return err_new(ERR_INTERNAL, "%s in '%s': %s", what, db->path, sqlite3_errmsg(db->handle));
     }
@@ -181,6 +186,7 @@ fallible db_open(const char *root, enum db_make make, struct db **ret)
         return err_sys(errno, "open '%s'", db->path);
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     (void)sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
+    db_map_with_blocks();
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (make == DB_MAKE ? SQLITE_OPEN_CREATE : 0);
     if (make == DB_MAKE && access(root, F_OK) < 0)
         TRY(fs_mkdirs_at(AT_FDCWD, root, 0700));

@@ -92,6 +92,16 @@ bool engine_gave_room(struct engine *e, err **failed)
     return !none && room_given(l->fd, failed);
 }
 
+void engine_ready_to_remove(struct engine *e)
+{
+    struct db *db;
+    err *failed;
+    do
+        failed = engine_db_if_there(e, &db);
+    while (engine_gave_room(e, &failed));
+    err_ignore(failed, "engine_db() says it");
+}
+
 fallible engine_layout(struct engine *e, struct layout **ret)
 {
     if (!e->layout)

@@ -29,6 +29,9 @@ void engine_settle(struct engine *e, const char *folder);
 fallible engine_db_if_there(struct engine *e, struct db **ret);
 /* room_given() of image/room.h, for what a removal writes. */
 bool engine_gave_room(struct engine *e, err **failed);
+/* Opens husk.db for one: on a full disk even reading it may want blocks (db_map.h), and takes them from there. What
+ * else is wrong with it is said to whoever asks for it. */
+void engine_ready_to_remove(struct engine *e);
 /* Makes the store when missing. Borrowed. */
 fallible engine_layout(struct engine *e, struct layout **ret);
 

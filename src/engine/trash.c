@@ -44,6 +44,7 @@ fallible trash_begin(struct engine *e, const char *command, bool no_trash, struc
     struct settings s;
     struct statvfs fs;
     TRY(settings_read(&s));
+    engine_ready_to_remove(e);
     *ret = (struct trash){
         .engine = e, .command = command, .keep_ns = s.trash_keep_ns, .size = s.trash_size, .off = no_trash
     };

@@ -26,11 +26,10 @@ teardown() {
 }
 no_disk() { ! mountpoint -q "$T/disk" || umount "$T/disk"; }
 
-# A new file system of 48 MB with busybox in the store on it, root's or ($OWNER) the user's. (Blocks of less than a page
-# would not do: what SQLite maps to share its locks gets blocks when it is first written to, and none is a SIGBUS.)
-disk() {
+# A new file system of 48 MB with busybox in the store on it, root's or ($OWNER) the user's.
+disk() { # [BLOCKSIZE]
     truncate -s 48M "$T/disk.img"
-    mkfs.ext4 -q -m 0 -b 4096 -O ^has_journal "$T/disk.img"
+    mkfs.ext4 -q -m 0 -b "${1-4096}" -O ^has_journal "$T/disk.img"
     mount -o loop "$T/disk.img" "$T/disk"
     chmod 1777 "$T/disk"
     export HUSK_ROOT=$T/disk/root
@@ -240,4 +239,39 @@ ROWS
     expect 0 "|layers = erofs"
     HUSK_LAYERS=files husk load -q -i "$IMAGES/busybox.tar" >/dev/null
     rm -f "$HUSK_RUN/storage"
+}
+
+# What SQLite maps to share its locks is a file with a byte in every page: with blocks smaller than that the rest is holes,
+# and touching one for which there is no block is a SIGBUS.
+small_blocks() {
+    local kilobytes what
+    disk 1024
+    owner volume create vol >/dev/null
+    for kilobytes in 0 5 9 13 24 31; do
+        room all
+        rm -f "$HUSK_ROOT/husk.db-shm"
+        room $kilobytes
+        run owner ps -a
+        expect 1 "'$HUSK_ROOT/husk.db': No space left on device"
+    done
+    for what in "volume rm vol" "rm box" "rmi busybox" "trash empty"; do
+        room all
+        rm -f "$HUSK_ROOT/husk.db-shm"
+        [[ -e $HUSK_ROOT/room ]] || owner load -q -i "$IMAGES/busybox.tar" >/dev/null
+        room 9
+        # shellcheck disable=SC2086 # words
+        run owner $what
+        expect 0
+    done
+    room all
+    run owner system check
+    expect 0 "no problems"
+}
+@test "where a block is less than a page a full disk is a sentence, too, and can be emptied" {
+    ((EUID == 0)) || skip "kernel: only root can mount a disk"
+    OWNER=root
+    small_blocks
+    no_disk
+    OWNER=$HUSK_USER
+    small_blocks
 }
