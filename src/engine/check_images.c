@@ -56,7 +56,7 @@ static void look_at_layers(struct look *k, const struct image *image, struct lac
 static bool is_build_name(const char *name)
 {
     static const char *const words[] = { "cache:", "context:", "debug:", "output:" };
-    static const char prefix[] = "localhost/husk-build-";
+    static const char prefix[] = LAYOUT_BUILD_NAMES;
     if (!name || !str_starts(name, prefix))
         return false;
     name += strlen(prefix);

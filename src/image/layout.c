@@ -388,6 +388,15 @@ static void append_descriptor(struct oci_index *index, struct oci_descriptor *ta
     free(take_d);
 }
 
+/* What was kept without a name has one now: two entries would be two rows of a list, and its last name could go
+ * without it. A build's own name is nobody's. */
+static void drop_unnamed(struct oci_index *index, const char *digest)
+{
+    for (size_t i = index->manifests_n; i-- > 0;)
+        if (str_eq(index->manifests[i].digest, digest) && !strmap_get(&index->manifests[i].annotations, NAME_KEY))
+            drop_descriptor(index, &index->manifests[i]);
+}
+
 static fallible set_name(struct layout *l, const char *full_name, const struct oci_descriptor *target)
 {
     own(oci_index) struct oci_index *index = NULL;
@@ -406,6 +415,8 @@ static fallible set_name(struct layout *l, const char *full_name, const struct o
         *added = old;
         bind_free(&oci_descriptor_type, added);
     }
+    if (!str_starts(full_name, LAYOUT_BUILD_NAMES))
+        drop_unnamed(index, target->digest);
     return write_index(l, index);
 }
 

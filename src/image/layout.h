@@ -85,7 +85,9 @@ fallible layout_read_blob(struct layout *l, const char *digest, char **ret_text,
 
 /* index.json */
 fallible layout_read_index(struct layout *l, struct oci_index **ret);
-/* Points a full name at a manifest (or index) descriptor, taking the name from whatever had it. Locks by itself. */
+/* Points a full name at a manifest (or index) descriptor, taking the name from whatever had it; what was kept without a
+ * name has this one then, unless it is one that a build takes for a while. Locks by itself. */
+#define LAYOUT_BUILD_NAMES "localhost/husk-build-"
 fallible layout_set_name(struct layout *l, const char *full_name, const struct oci_descriptor *target);
 /* NOT_FOUND when no such name. */
 fallible layout_remove_name(struct layout *l, const char *full_name);

@@ -148,3 +148,27 @@ ROWS
     run --separate-stderr "$HUSK" image inspect --format '{{.Os}}' app nope base # what is there is shown
     [[ $status == 1 && $output == $'linux\nlinux' && $stderr == *"image 'nope': no such image"* ]]
 }
+
+@test "images: what got a name is no longer without one, and goes with its last one" {
+    local id before after
+    before=$(ids --filter dangling=true)
+    mkdir "$T/tmp/context"
+    printf 'FROM base\nLABEL one=more\n' >"$T/tmp/context/Dockerfile"
+    id=$("$HUSK" build -q "$T/tmp/context")
+    [[ $(names --filter label=one) == '<none>:<none>' ]]
+    "$HUSK" tag "$id" first:1
+    [[ $(names --filter label=one) == first:1 ]]
+    [[ $(ids --filter dangling=true) == "$before" ]]
+    "$HUSK" build -q -t second "$T/tmp/context" # the same once more
+    "$HUSK" build -q "$T/tmp/context"
+    [[ $(names --filter label=one | sort) == $'first:1\nsecond:latest' ]]
+    "$HUSK" untag "$id" # the image stays
+    [[ $(names --filter label=one) == '<none>:<none>' ]]
+    printf 'FROM %s\nLABEL two=more\n' "$id" >"$T/tmp/context/Dockerfile"
+    "$HUSK" build -q --output "type=oci,dest=$T/tmp/out.tar" "$T/tmp/context" # a build's own names are nobody's
+    [[ $(ids --filter label=one) == *"$id"* ]]
+    "$HUSK" tag "$id" first:1
+    run "$HUSK" rmi first:1
+    expect 0 "Deleted: $id"
+    [[ $(ids --filter label=one) != *"$id"* ]]
+}
