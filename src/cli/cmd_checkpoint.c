@@ -16,9 +16,8 @@ struct checkpoint_opts {
     struct checkpoint_options how;
     const char *dir;
     struct checkpoint_archive archive;
-    bool quiet, print_stats, static_ip, static_mac;
+    bool quiet, print_stats;
     const char *format, *image, *pod, *previous;
-    struct strv publish;
 };
 
 #define T struct checkpoint_opts
@@ -69,12 +68,12 @@ static const struct opt restore_options[] = {
     OPT_STR('n', "name", T, archive.name, "NAME", "With --import: its name (default: the one that it had)"),
     OPT_FLAG(0, "ignore-rootfs", T, archive.no_rootfs, "With --import: without its writable layer"),
     OPT_FLAG(0, "ignore-volumes", T, archive.no_volumes, "As always: an archive has none"),
+    OPT_STRS('p', "publish", T, archive.publish, "PORT", "With --import: these ports, and not those that it had"),
+    OPT_FLAG(0, "ignore-static-ip", T, archive.no_static_ip, "With --import: any address, not those it asked for"),
+    OPT_FLAG(0, "ignore-static-mac", T, archive.no_static_mac, "With --import: likewise its hardware addresses"),
     OPT_GROUP("Refused"),
     OPT_STR(0, "import-previous", T, previous, "FILE", "Refused: archives are whole"),
     OPT_STR(0, "pod", T, pod, "POD", "Refused: containers of pods are not checkpointed"),
-    OPT_STRS('p', "publish", T, publish, "PORT", "Refused: its ports are those that it had"),
-    OPT_FLAG(0, "ignore-static-ip", T, static_ip, "Refused: its addresses are those that it asked for"),
-    OPT_FLAG(0, "ignore-static-mac", T, static_mac, "Refused, likewise"),
     OPT_END,
 };
 #undef T
@@ -206,9 +205,6 @@ static fallible check_refused(const struct checkpoint_opts *o)
         { "--create-image", o->image != NULL, "an archive is made by --export" },
         { "--import-previous", o->previous != NULL, "archives are whole: --import is enough" },
         { "--pod", o->pod != NULL, "containers of pods are not checkpointed" },
-        { "--publish", o->publish.n > 0, "its ports are those that it had" },
-        { "--ignore-static-ip", o->static_ip, "its addresses are those that it asked for" },
-        { "--ignore-static-mac", o->static_mac, "its addresses are those that it asked for" },
     };
     for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
         if (refused[i].said)
@@ -283,8 +279,11 @@ static fallible container_restore_run(const void *opts, struct args args)
     const struct checkpoint_opts *o = opts;
     if (o->archive.file && (args.n || o->select.all || o->select.latest))
         return err_new(ERR_INVALID, "--import: the archive says which container: name none");
-    if (!o->archive.file && (o->archive.name || o->archive.no_rootfs || o->archive.no_volumes))
-        return err_new(ERR_INVALID, "--name, --ignore-rootfs and --ignore-volumes are for --import");
+    const struct checkpoint_archive *a = &o->archive;
+    if (!a->file && (a->name || a->no_rootfs || a->no_volumes || a->publish.n || a->no_static_ip || a->no_static_mac))
+        return err_new(ERR_INVALID,
+                       "--name, --publish and the --ignore- options are for --import: what is here goes on "
+                       "as it is");
     if (o->archive.file)
         return restore_archive(o);
     return each(opts, "husk container restore", SELECT_NOT_RUNNING, args, restore_one, "podman_restore_duration");

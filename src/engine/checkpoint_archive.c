@@ -304,8 +304,28 @@ static fallible want_image(struct engine *e, const struct archived *a)
     return image_for_container(e, &(struct image_wish){ .name = a->image, .pull = "missing" }, &image, &lock);
 }
 
-static fallible create(struct engine *e, const struct archived *a, const char *name, struct container **ret)
+/* "NAME:interface=eth0,ip=,mac=", as describe_network() writes it. */
+static void networks_of(const struct archived *a, const struct checkpoint_archive *how, struct strv *ret)
 {
+    for (size_t i = 0; i < a->networks.n; i++) {
+        own_str struct str kept = { 0 };
+        const char *word = a->networks.items[i];
+        for (size_t n; *word; word += n + (word[n] == ',')) {
+            n = strcspn(word, ",");
+            bool ip = str_starts(word, "ip=") || str_starts(word, "ip6="), mac = str_starts(word, "mac=");
+            if ((ip && how->no_static_ip) || (mac && how->no_static_mac))
+                continue;
+            str_printf(&kept, "%s%.*s", kept.len ? "," : "", (int)n, word);
+        }
+        strv_add_take(ret, str_take(&kept));
+    }
+}
+
+static fallible create(struct engine *e, const struct archived *a, const struct checkpoint_archive *how,
+                       struct container **ret)
+{
+    own_strv struct strv networks = { 0 };
+    networks_of(a, how, &networks);
     struct container as = { .engine = e,
                             .row = { .id = a->id,
                                      .name = a->name,
@@ -314,9 +334,11 @@ static fallible create(struct engine *e, const struct archived *a, const char *n
                                      .manifest = a->manifest,
                                      .config = a->config },
                             .lock_fd = -1 };
-    const struct create_options o = {
-        .name = name ? name : a->name, .clone_of = &as, .with_id = a->id, .network = a->networks, .publish = a->ports
-    };
+    const struct create_options o = { .name = how->name ? how->name : a->name,
+                                      .clone_of = &as,
+                                      .with_id = a->id,
+                                      .network = networks,
+                                      .publish = how->publish.n ? how->publish : a->ports };
     return container_create(e, &o, NULL, 0, ret);
 }
 
@@ -375,7 +397,7 @@ static fallible import_staged(struct engine *e, const struct checkpoint_archive 
     TRY(read_document(a->file, stage_fd, &doc));
     TRY(must_be_gone(e, doc));
     TRY(want_image(e, doc));
-    TRY(create(e, doc, a->name, &c));
+    TRY(create(e, doc, a, &c));
     err *failed = a->no_rootfs ? NULL : fill_upper(c, stage_fd);
     if (!failed)
         failed = take_checkpoint(c, stage);

@@ -19,8 +19,11 @@
 struct checkpoint_archive {
     const char *file;
     const char *compress; /* "zstd" (NULL), "gzip", "none" */
-    const char *name;     /* of an import: another name */
     bool no_rootfs, no_volumes;
+    /* of an import */
+    const char *name;                 /* another name */
+    struct strv publish;              /* these ports, as --publish takes them, and not its own */
+    bool no_static_ip, no_static_mac; /* any address of its networks, not those that it asked for */
 };
 /* What would be in the way, before anything is done: UNSUPPORTED. */
 fallible checkpoint_export_check(struct container *c, const struct checkpoint_archive *a);

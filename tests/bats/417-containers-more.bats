@@ -146,8 +146,9 @@ container restore --import /nothere  | 125 | --import: open '/nothere': No such 
 container restore --import "$IMAGES/rootfs.tar" | 125 | is no archive of `husk container checkpoint --export`: it has no container.json
 container restore --import "$T/tmp/bad.tar" | 125 | id: 'x' is no ID
 container restore --import "$T/tmp/bad.tar" never | 125 | --import: the archive says which container: name none
-container restore --name x never     | 125 | --name, --ignore-rootfs and --ignore-volumes are for --import
-container restore -p 80:80 never     | 125 | --publish: its ports are those that it had
+container restore --name x never     | 125 | --name, --publish and the --ignore- options are for --import
+container restore -p 80:80 never     | 125 | --name, --publish and the --ignore- options are for --import
+container restore --ignore-static-ip never | 125 | the --ignore- options are for --import: what is here goes on as it is
 container checkpoint goes            | 125 | it goes when it ends (--rm), and the checkpoint with it: say --leave-running
 container checkpoint --with-previous runs | 125 | has no earlier checkpoint: make it with --pre-checkpoint
 container checkpoint -P --with-previous runs | 125 | --pre-checkpoint and --with-previous exclude each other

@@ -151,7 +151,19 @@ ok "rm it for another" "$husk" rm -f --no-trash dd
 ok "restore --import --ignore-rootfs" "$husk" container restore --import /tmp/cc.tar.zst --ignore-rootfs --name dd
 ok "is without what it wrote" says gone "$husk" exec dd sh -c 'test -e /mine || echo gone'
 ok "a second time it is here" says "container 'dd' of the archive is here" sh -c '! "$0" container restore --import /tmp/cc.tar.zst' "$husk"
-ok "rm it" "$husk" rm -f dd
+ok "rm it, too" "$husk" rm -f --no-trash dd
+ok "a network with room" "$husk" network create --subnet 10.79.0.0/24 roomy
+ok "one with an address of its own" "$husk" run -d --name ee --network roomy --ip 10.79.0.77 --mac-address 02:00:00:00:79:77 busybox sh -c "httpd -p 80 -h /etc; $counter"
+ok "is written down" says ee "$husk" container checkpoint --export /tmp/ee.tar --compress none ee
+n=$(last ee)
+ok "and gone" "$husk" rm --no-trash ee
+ok "another has its address" "$husk" run -d --name squatter --network roomy --ip 10.79.0.77 busybox sleep 1000
+ok "it cannot have that" fails "10.79.0.77" "$husk" container restore --import /tmp/ee.tar
+ok "restore --import --ignore-static-ip --ignore-static-mac --publish" "$husk" container restore --import /tmp/ee.tar --ignore-static-ip --ignore-static-mac -p 127.0.0.1:8082:80
+ok "goes on under another address" counts_on ee "$n"
+ok "that is not the squatter's, nor its own MAC" sh -c 'a=$("$0" inspect -f "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{.MacAddress}}{{end}}" ee) && case $a in *10.79.0.77*|*02:00:00:00:79:77*) echo "$a"; exit 1;; 10.79.0.*) ;; *) echo "$a"; exit 1;; esac' "$husk"
+ok "its new port answers" says 127.0.0.1 wget -q -O - http://127.0.0.1:8082/hosts
+ok "rm both" "$husk" rm -f --no-trash ee squatter
 ok "a counter with a terminal" "$husk" run -d -t --name tt --network none busybox sh -c "$counter"
 ok "the terminal's counts" counts_on tt 2
 ok "checkpoint create" says one "$husk" checkpoint create tt one
