@@ -106,12 +106,14 @@ static fallible full_name(const char *name, char **ret)
     return NULL;
 }
 
-static fallible fetch(const struct image_wish *wish, const char *full)
+/* @missing: it was looked for, and is not here. */
+static fallible fetch(const struct image_wish *wish, const char *full, bool missing)
 {
     if (strcmp(full, EMBEDDED_IMAGE) == 0)
         return load_embedded();
-    if (!wish->quiet)
-        fprintf(stderr, "no image '%s' here: pulling it\n", wish->name);
+    if (!wish->quiet && missing)
+        fprintf(stderr, "no image '%s'%s%s here: pulling it\n", wish->name, wish->platform ? " for " : "",
+                wish->platform ? wish->platform : "");
     return pull(wish);
 }
 
@@ -254,7 +256,7 @@ fallible image_for_container(struct engine *e, const struct image_wish *wish, st
     }
     TRY(full_name(wish->name, &full));
     int64_t since_ns = clock_now_ns();
-    err *e2 = fetch(wish, full);
+    err *e2 = fetch(wish, full, strcmp(policy, "missing") == 0);
     if (e2 && strcmp(policy, "newer") == 0) { /* what is here does, where the registry cannot be asked */
         err_free(e2);
         return find(e, wish, ret, ret_lock);
