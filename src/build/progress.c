@@ -7,14 +7,18 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "base/parse.h"
+#include "codec/digest.h"
+#include "image/auth.h"
 
 enum { TAIL_MAX = 8 << 10, LINE_MAX_SHOWN = 16 << 10 };
 enum form { FORM_PLAIN, FORM_TTY, FORM_JSON, FORM_QUIET };
 
 struct shown {
-    char *title;
+    char *title, *vertex; /* vertex: what rawjson calls it */
     struct timespec begun;
-    struct str line; /* begun and not ended */
+    int64_t begun_ns; /* CLOCK_REALTIME */
+    struct str line;  /* begun and not ended */
     struct str tail;
     bool working;
 };
@@ -33,6 +37,8 @@ fallible progress_out_new(const char *kind, struct progress_out **ret)
     } forms[] = { { "plain", FORM_PLAIN }, { "tty", FORM_TTY }, { "rawjson", FORM_JSON }, { "quiet", FORM_QUIET } };
     own(progress_out) struct progress_out *p = mem_zalloc(sizeof *p);
     bool found = false;
+    if (!kind) /* as docker, which has no other way to say it to a compose or a make */
+        kind = getenv("BUILDKIT_PROGRESS");
     if (!kind || strcmp(kind, "auto") == 0)
         kind = isatty(STDERR_FILENO) ? "tty" : "plain";
     for (size_t i = 0; i < ARRAY_SIZE(forms); i++)
@@ -97,17 +103,86 @@ static void draw(struct progress_out *p)
     (void)fflush(stderr);
 }
 
-static void say_json(int number, const char *key, const char *value, size_t n)
+/* ---- rawjson: what a client of BuildKit reads, a SolveStatus a line ---- */
+
+static int64_t now_ns(void)
 {
-    own_mem char *text = mem_strndup(value, n);
-    json_t *o = json_pack("{s:i,s:s}", "step", number, key, text);
-    if (!o) /* no UTF-8 */
-        o = json_pack("{s:i,s:s}", "step", number, key, "?");
-    char *line = json_dumps(o, JSON_COMPACT);
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static json_t *time_json(int64_t ns)
+{
+    char buf[40];
+    return json_string(format_time_ns(ns, buf));
+}
+
+/* A string, which is no error when it is no UTF-8. */
+static json_t *text_json(const char *text)
+{
+    json_t *o = json_string(text);
+    return o ? o : json_string("?");
+}
+
+static json_t *bytes_json(const char *bytes, size_t n)
+{
+    own_mem char *text = base64_encode(bytes, n);
+    return json_string(text);
+}
+
+/* {"vertexes":[o]} and the like. Takes o. */
+static void say_json(const char *list, json_t *o)
+{
+    json_t *status = json_pack("{s:[o]}", list, o);
+    char *line = json_dumps(status, JSON_COMPACT);
     fprintf(stderr, "%s\n", line ? line : "{}");
     free(line);
-    json_decref(o);
+    json_decref(status);
 }
+
+/* A step has no digest before it is done, and the vertex only has to be another than the others. */
+static char *vertex_of(int number, const char *title)
+{
+    own_mem char *text = mem_printf("%d %s", number, title);
+    return digest_of(text, strlen(text));
+}
+
+static json_t *vertex_json(const struct shown *s)
+{
+    return json_pack("{s:s, s:o, s:o}", "digest", s->vertex, "name", text_json(s->title), "started",
+                     time_json(s->begun_ns));
+}
+
+static void say_json_end(const struct shown *s, enum progress_end how, const char *note)
+{
+    json_t *o = vertex_json(s);
+    (void)json_object_set_new(o, "completed", time_json(now_ns()));
+    if (how == PROGRESS_CACHED)
+        (void)json_object_set_new(o, "cached", json_true());
+    if (how == PROGRESS_FAILED)
+        (void)json_object_set_new(o, "error", text_json(note ? note : "it failed"));
+    say_json("vertexes", o);
+}
+
+static void say_json_output(const struct shown *s)
+{
+    own_mem char *line = mem_printf("%s\n", s->line.text ? s->line.text : "");
+    say_json("logs", json_pack("{s:s, s:i, s:o, s:o}", "vertex", s->vertex, "stream", 1, "data",
+                               bytes_json(line, strlen(line)), "timestamp", time_json(now_ns())));
+}
+
+/* What is said of the whole build is about no vertex. */
+static void say_json_note(const char *text)
+{
+    if (str_starts(text, "warning: "))
+        say_json("warnings", json_pack("{s:i, s:o}", "level", 1, "short",
+                                       bytes_json(text + strlen("warning: "), strlen(text) - strlen("warning: "))));
+    else
+        say_json("statuses", json_pack("{s:o, s:o}", "id", text_json(text), "timestamp", time_json(now_ns())));
+}
+
+/* ---- steps ---- */
 
 void progress_step(struct progress_out *p, int number, const char *title)
 {
@@ -122,8 +197,11 @@ void progress_step(struct progress_out *p, int number, const char *title)
     (void)clock_gettime(CLOCK_MONOTONIC, &s->begun);
     if (p->form == FORM_PLAIN)
         fprintf(stderr, "#%d %s\n", number, title);
-    if (p->form == FORM_JSON)
-        say_json(number, "begin", title, strlen(title));
+    if (p->form == FORM_JSON) {
+        s->begun_ns = now_ns();
+        s->vertex = vertex_of(number, title);
+        say_json("vertexes", vertex_json(s));
+    }
     progress_tick(p);
 }
 
@@ -140,7 +218,7 @@ static void keep_tail(struct shown *s, const char *bytes, size_t n)
 static void plain_line(struct progress_out *p, int number, struct shown *s)
 {
     if (p->form == FORM_JSON)
-        say_json(number, "output", s->line.text ? s->line.text : "", s->line.len);
+        say_json_output(s);
     else if (p->form == FORM_PLAIN)
         fprintf(stderr, "#%d %.3f %s\n", number, seconds_since(&s->begun), s->line.text ? s->line.text : "");
     str_free(&s->line);
@@ -168,13 +246,13 @@ void progress_end(struct progress_out *p, int number, enum progress_end how, con
         plain_line(p, number, s);
     s->working = false;
     if (p->form == FORM_JSON) {
-        say_json(number, "end", word, strlen(word));
+        say_json_end(s, how, note);
     } else if (p->form == FORM_PLAIN) {
         if (how == PROGRESS_DONE)
             fprintf(stderr, "#%d DONE %.1fs%s%s\n", number, seconds_since(&s->begun), note ? " " : "",
                     note ? note : "");
         else
-            fprintf(stderr, "#%d %s%s%s\n", number, word, note ? ": " : "", note ? note : "");
+            fprintf(stderr, "#%d %s\n", number, word);
     } else if (p->form == FORM_TTY) {
         erase(p);
         if (how == PROGRESS_CACHED)
@@ -192,7 +270,7 @@ void progress_note(struct progress_out *p, const char *text)
         return;
     erase(p);
     if (p->form == FORM_JSON)
-        say_json(0, "note", text, strlen(text));
+        say_json_note(text);
     else
         fprintf(stderr, "%s\n", text);
     if (p->form == FORM_TTY)
@@ -220,6 +298,7 @@ void progress_out_free(struct progress_out *p)
         return;
     for (size_t i = 0; i < p->n; i++) {
         free(p->items[i].title);
+        free(p->items[i].vertex);
         str_free(&p->items[i].line);
         str_free(&p->items[i].tail);
     }

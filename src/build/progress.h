@@ -1,7 +1,7 @@
 /*
  * progress.h: what a build tells on stderr while it works: plain lines as BuildKit's ("#3 [build 2/4] RUN make",
  * "#3 0.512 output", "#3 DONE 0.8s", "#3 CACHED"), or on a terminal the steps at work redrawn below those that are
- * done.
+ * done. "rawjson" is BuildKit's too: each line a SolveStatus as JSON. Source: buildkit, client/graph.go.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #ifndef HUSK_BUILD_PROGRESS_H
@@ -21,6 +21,7 @@ enum progress_end { PROGRESS_DONE, PROGRESS_CACHED, PROGRESS_FAILED };
 void progress_step(struct progress_out *p, int number, const char *title);
 /* Bytes that its program printed. */
 void progress_output(struct progress_out *p, int number, const char *bytes, size_t n);
+/* @note: behind DONE, or why it failed; NULL for none. */
 void progress_end(struct progress_out *p, int number, enum progress_end how, const char *note);
 /* A line about the build itself. */
 void progress_note(struct progress_out *p, const char *text);

@@ -352,7 +352,7 @@ fallible step_end(struct build *b, size_t stage, int wait_status)
     bool fetched = r->result.len && r->result.text[0] == STEP_FETCHED;
     str_free(&r->result);
     if (e) {
-        progress_end(b->progress, r->number, PROGRESS_FAILED, NULL);
+        progress_end(b->progress, r->number, PROGRESS_FAILED, err_text(e));
         return e;
     }
     own(build_entry) struct build_entry *entry = read;

@@ -15,9 +15,11 @@
 
 struct build_opts {
     struct build_options build;
+    const char *call;
     bool load;
 };
 
+static const char *const words_call[] = { "build", "check", NULL };
 static const char *const words_progress[] = { "auto", "plain", "tty", "rawjson", "quiet", NULL };
 static const char *const words_tls[] = { "true", "false", NULL };
 static const char *const words_pull[] = { "always", "missing", "never", "newer", "ifmissing", "true", "false", NULL };
@@ -82,8 +84,10 @@ static const struct opt build_opts_table[] = {
                  "Steps that were made longer ago are done again; 0: all are"),
     OPT_FLAG(0, "explain-cache", T, build.explain_cache, "Say of each step that runs why it was not in the cache"),
     OPT_GROUP("What it says"),
-    OPT_STR(0, "progress", T, build.progress, "KIND", "auto (default), plain, tty, rawjson or quiet",
-            .words = words_progress),
+    OPT_STR(
+        0, "progress", T, build.progress, "KIND",
+        "auto (default, or what BUILDKIT_PROGRESS says), plain, tty, rawjson (a status of BuildKit's a line) or quiet",
+        .words = words_progress),
     OPT_FLAG('q', "quiet", T, build.quiet, "Print the image's ID alone"),
     OPT_STR(0, "iidfile", T, build.iidfile, "FILE", "Write the image's ID to a file"),
     OPT_STR(0, "verify", T, build.verify, "IMAGE", "Build it again and compare: the first file that differs is told"),
@@ -92,6 +96,7 @@ static const struct opt build_opts_table[] = {
             "last one), and then no image",
             .bare = ""),
     OPT_FLAG(0, "check", T, build.check, "Look for mistakes and build nothing"),
+    OPT_STR(0, "call", T, call, "WHAT", "build (default), or check: the same as --check", .words = words_call),
     OPT_GROUP("The containers of RUN"),
     OPT_STR(0, "network", T, build.network, "MODE",
             "default (root: the bridge, as of husk run; else a network of its own, by pasta), host, none, or root's "
@@ -129,6 +134,7 @@ static fallible build_cmd(const void *opts_, struct args args)
         return err_new(ERR_UNSUPPORTED, "--disable-content-trust=false: there is no Notary here: what has to be signed "
                                         "is said in policy.json");
     o.context = args.n ? args.v[0] : ".";
+    o.check |= str_eq(((const struct build_opts *)opts_)->call, "check");
     const char **worlds[] = { &o.create.ipc, &o.create.pid, &o.create.uts, &o.create.cgroupns };
     for (size_t i = 0; i < ARRAY_SIZE(worlds); i++)
         if (str_eq(*worlds[i], "container")) /* buildah's word for it */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -24,8 +25,7 @@ static fallible secret_file(const char *creds, int *ret_fd)
     return NULL;
 }
 
-/* What it prints goes to stderr, since stdout is the container's. */
-fallible image_program_run_with(const char *const *args, const char *name, const char *secret)
+static fallible run_program(const char *const *args, const char *name, const char *secret, int stdout_fd)
 {
     own_mem char *program = NULL, *option = NULL;
     own_fd int fd = -1;
@@ -45,7 +45,7 @@ fallible image_program_run_with(const char *const *args, const char *name, const
     argv[n] = NULL;
     struct spawn s = { .argv = (char *const *)argv,
                        .stdin_fd = -1,
-                       .stdout_fd = STDERR_FILENO,
+                       .stdout_fd = stdout_fd,
                        .stderr_fd = -1,
                        .keep_fds = &fd,
                        .keep_n = secret != NULL };
@@ -53,14 +53,20 @@ fallible image_program_run_with(const char *const *args, const char *name, const
     return proc_exit_code(status) == 0 ? NULL : err_exit(125);
 }
 
-fallible image_program_run_as(const char *const *args, const char *creds)
+/* What it prints goes to stderr, since stdout is the container's. */
+fallible image_program_run_with(const char *const *args, const char *name, const char *secret)
 {
-    return image_program_run_with(args, "--creds-file", creds);
+    return run_program(args, name, secret, STDERR_FILENO);
 }
 
 fallible image_program_run(const char *const *args)
 {
     return image_program_run_with(args, NULL, NULL);
+}
+
+fallible image_program_run_as(const char *const *args, const char *creds)
+{
+    return image_program_run_with(args, "--creds-file", creds);
 }
 
 static fallible pull(const struct image_wish *wish)
@@ -90,7 +96,12 @@ static fallible pull(const struct image_wish *wish)
             args[n++] = more[i].value;
         }
     args[n++] = wish->name;
-    return image_program_run_as(args, wish->creds);
+    if (!wish->quiet)
+        return run_program(args, "--creds-file", wish->creds, STDERR_FILENO);
+    own_fd int null = open("/dev/null", O_WRONLY | O_CLOEXEC); /* the name, which a quiet pull still prints */
+    if (null < 0)
+        return err_sys(errno, "open '/dev/null'");
+    return run_program(args, "--creds-file", wish->creds, null);
 }
 
 static fallible load_embedded(void)
