@@ -42,6 +42,8 @@ void cgroup_host_for_v1_readers(struct cgroup_host *h);
 /* Groups made from now on are of a command that waits for its container: on a hybrid host one without a limit of its
  * CPU time has no cpu group then, and competes as that command does. */
 void cgroup_host_for_foreground(struct cgroup_host *h);
+/* Groups made from now on are divided by what runs in them: they are made in every hierarchy that there is. */
+void cgroup_host_for_divisions(struct cgroup_host *h);
 
 /* Where a relative path starts: "/" for root; for an ordinary user the group that this process is in (delegated). */
 const char *cgroup_host_base(const struct cgroup_host *h);
@@ -124,6 +126,8 @@ fallible cgroup_freeze(const struct cgroup *g, enum cgroup_freeze how);
 fallible cgroup_frozen(const struct cgroup *g, bool *ret);
 /* Kills everything in it: cgroup.kill where there is v2, else thaw and signal until it is empty. */
 fallible cgroup_kill(const struct cgroup *g);
+/* Thaws what is frozen in v1's freezer, in it and below, by whomever: for who was sent SIGKILL to end. */
+void cgroup_thaw_v1(const struct cgroup *g);
 /* All pids in it and below. Caller frees. */
 fallible cgroup_pids(const struct cgroup *g, pid_t **ret, size_t *ret_n);
 /* Removes the group and what the payload made below it, in every hierarchy in which it is not known to be missing: one

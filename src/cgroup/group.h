@@ -25,6 +25,7 @@ struct cgroup_host {
     char *why; /* not usable: the cure */
     bool v1_readers;
     bool foreground;
+    bool divisions;
     bool overrides; /* this process overrides file modes */
     bool kept;      /* known from a file: layout.h */
 };

@@ -375,6 +375,11 @@ bool cgroup_host_kept(const struct cgroup_host *h)
     return h->kept;
 }
 
+void cgroup_host_for_divisions(struct cgroup_host *h)
+{
+    h->divisions = true;
+}
+
 const char *cgroup_host_base(const struct cgroup_host *h)
 {
     return h->base;

@@ -416,7 +416,8 @@ fallible limits_walk(const struct cgroup *g, const struct oci_resources *r, enum
  * docs/design/start.md), so only those that do something for every container: memory (OOM, statistics), devices
  * (rules), cpu (a container competes as one, however many processes it has; not one that a command waits for), and
  * freezer, pids, cpuacct and blkio where there is no v2, whose core files do the same. The last three also for whoever
- * reads v1's files. Any other is made when a limit asks for it, even later by an update.
+ * reads v1's files. Any other is made when a limit asks for it, even later by an update, or when what runs inside may
+ * divide its groups.
  */
 bool limits_need(const struct cgroup_host *h, const struct part *p, const struct oci_resources *r, bool has_v2)
 {
@@ -432,5 +433,5 @@ bool limits_need(const struct cgroup_host *h, const struct part *p, const struct
              (h->v1_readers && wanted[i].for_readers)) &&
             strv_has(&p->controllers, wanted[i].controller))
             return true;
-    return r && r->devices_n && strv_has(&p->controllers, "devices");
+    return h->divisions || (r && r->devices_n && strv_has(&p->controllers, "devices"));
 }

@@ -225,6 +225,7 @@ static fallible kill_one_by_one(const struct cgroup *g)
         for (size_t i = 0; i < n; i++)
             (void)kill(pids[i], SIGKILL);
         err_ignore(cgroup_freeze(g, CGROUP_THAW), "then it was not frozen");
+        cgroup_thaw_v1(g);
         (void)nanosleep(&pause, NULL);
     }
     return err_new(ERR_TIMEOUT, "processes in control group '%s' do not die", g->path);
@@ -235,8 +236,10 @@ fallible cgroup_kill(const struct cgroup *g)
     struct part *v2 = group_v2(g);
     if (v2 && v2->there) {
         err *e = write_file(v2, "cgroup.kill", "1");
-        if (!e)
+        if (!e) {
+            cgroup_thaw_v1(g);
             return NULL;
+        }
         if (err_errno(e) != ENOENT)
             return err_wrap(e, "kill the processes of a control group");
         bool gone = access(v2->dir, F_OK) < 0;

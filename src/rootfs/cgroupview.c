@@ -10,14 +10,15 @@
 /*
  * What a container sees below /sys/fs/cgroup: its own group in each hierarchy, as bind mounts of the host's
  * directories. A mount of a cgroup file system inside the cgroup namespace shows the same and costs the kernel a
- * superblock per hierarchy.
+ * superblock per hierarchy. Whether that can be written is what config.json says ("ro"), with a namespace and without
+ * one: nothing above its own group can be seen in either.
  */
-static fallible place_group(const struct rootfs_cgroup *c, const struct mount_options *o, bool writable, int target_fd)
+static fallible place_group(const struct rootfs_cgroup *c, const struct mount_options *o, int target_fd)
 {
     own_fd int fd = -1;
     TRY(mount_copy_path(c->dir, MOUNT_ONE, &fd));
-    uint64_t set = o->set | o->set_below | (writable ? 0 : MOUNT_ATTR_RDONLY);
-    TRY(mount_set(fd, MOUNT_ONE, set | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, o->clear, 0));
+    TRY(mount_set(fd, MOUNT_ONE, o->set | o->set_below | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
+                  o->clear, 0));
     return mount_place(fd, target_fd);
 }
 
@@ -32,7 +33,7 @@ static fallible alias(int dir_fd, const char *name)
     return NULL;
 }
 
-static fallible view_v1(struct rootfs *r, const struct mount_options *o, bool writable, int target_fd)
+static fallible view_v1(struct rootfs *r, const struct mount_options *o, int target_fd)
 {
     static const struct mount_option options[] = { { "mode", "755" } };
     uint64_t attrs = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
@@ -48,7 +49,7 @@ static fallible view_v1(struct rootfs *r, const struct mount_options *o, bool wr
         own_fd int at = openat(fd, r->cgroups[i].name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (at < 0)
             return err_sys(errno, "open '%s'", r->cgroups[i].name);
-        TRY_AS(place_group(&r->cgroups[i], o, writable, at), "%s", r->cgroups[i].name);
+        TRY_AS(place_group(&r->cgroups[i], o, at), "%s", r->cgroups[i].name);
     }
     return mount_set(fd, MOUNT_ONE, o->set & MOUNT_ATTR_RDONLY, 0, 0);
 }
@@ -72,9 +73,7 @@ static fallible view_v2(struct rootfs *r, const struct mount_options *o, int tar
 fallible cgroup_view_mount(struct rootfs *r, size_t i, int target_fd)
 {
     const struct mount_options *o = &r->options[i];
-    /* Without a namespace of its own the container could move itself out of its limits (CVE-2023-25809). */
-    bool writable = r->cgroupns;
     if (r->cgroups_n == 0 || str_eq(r->spec->mounts[i].type, "cgroup2") || (r->cgroups_n == 1 && !*r->cgroups[0].name))
         return view_v2(r, o, target_fd);
-    return view_v1(r, o, writable, target_fd);
+    return view_v1(r, o, target_fd);
 }

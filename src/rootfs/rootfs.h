@@ -27,8 +27,7 @@ struct rootfs {
     const char *staging; /* an existing directory of ours */
     const struct rootfs_cgroup *cgroups;
     size_t cgroups_n;
-    bool userns;   /* the container has a user namespace of its own, or we are in one without mknod */
-    bool cgroupns; /* and a cgroup namespace */
+    bool userns; /* the container has a user namespace of its own, or we are in one without mknod */
     bool no_pivot;
     int mounts_ns; /* the mount namespace that the container ends in, when it is another's; else -1. Borrowed. */
 

@@ -6,6 +6,7 @@
 
 #include "namespaces/sysctl.h"
 #include "os/userns.h"
+#include "rootfs/options.h"
 #include "runtime/start.h"
 
 /* The plan: everything that can be refused before anything is made. */
@@ -70,6 +71,16 @@ char *start_root(const struct runtime_create *c)
     return slash && slash != c->state_dir ? mem_strndup(c->state_dir, (size_t)(slash - c->state_dir)) : NULL;
 }
 
+/* Whether the container may write below its /sys/fs/cgroup: engines in it make groups there, of any controller. */
+static bool divides_its_groups(const struct start *s)
+{
+    const struct oci_spec *spec = s->c->spec;
+    for (size_t i = 0; i < spec->mounts_n; i++)
+        if (str_eq(spec->mounts[i].type, "cgroup") && !(s->root.options[i].set & MOUNT_ATTR_RDONLY))
+            return true;
+    return false;
+}
+
 static fallible plan_cgroup(struct start *s)
 {
     const struct oci_linux *l = s->c->spec->linux_;
@@ -83,6 +94,8 @@ static fallible plan_cgroup(struct start *s)
         cgroup_host_for_v1_readers(s->host);
     if (s->c->cgroup_foreground)
         cgroup_host_for_foreground(s->host);
+    if (divides_its_groups(s))
+        cgroup_host_for_divisions(s->host);
     if (s->c->cgroup == RUNTIME_CGROUP_SYSTEMD) {
         TRY(scope_plan(l ? l->cgroups_path : NULL, s->c->id, s->privileged && !s->in_userns ? SCOPE_SYSTEM : SCOPE_USER,
                        &s->scope));
@@ -234,7 +247,6 @@ fallible start_plan(struct start *s, const struct runtime_create *c)
     s->root.bundle = c->bundle;
     s->root.staging = c->staging ? c->staging : c->state_dir;
     s->root.userns = s->own_userns || s->in_userns;
-    s->root.cgroupns = s->ns.create_cgroup;
     s->root.no_pivot = c->no_pivot;
     s->root.mounts_ns = s->ns.mounts_fd;
     TRY(plan_cgroup(s));

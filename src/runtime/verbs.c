@@ -105,6 +105,16 @@ static fallible kill_group(const struct runtime_state *s, int signal)
     return NULL;
 }
 
+/* The payload may have frozen itself, where its control groups are its own to write. */
+static fallible thaw(const struct runtime_state *s)
+{
+    own(cgroup) struct cgroup *g = NULL;
+    TRY(state_cgroup(s, &g));
+    if (g)
+        cgroup_thaw_v1(g);
+    return NULL;
+}
+
 fallible runtime_kill(const char *state_dir, int signal, bool all)
 {
     own(runtime_state) struct runtime_state *s = NULL;
@@ -121,8 +131,8 @@ fallible runtime_kill(const char *state_dir, int signal, bool all)
     TRY(proc_signal(pidfd, signal));
     /* v1's freezer holds even SIGKILL back */
     if (signal == SIGKILL && s->status == RUNTIME_PAUSED)
-        return runtime_resume(state_dir);
-    return NULL;
+        TRY(runtime_resume(state_dir));
+    return signal == SIGKILL ? thaw(s) : NULL;
 }
 
 /* Without a control group: whoever is in the first process's pid namespace. */

@@ -183,15 +183,17 @@ $| = 1; for (@ARGV) { my ($nr, @a) = map { 0 + hex } split /,/; my $r = syscall(
 }
 
 @test "CVE-2023-25809: without a cgroup namespace nothing of the host's control groups can be written" {
-    bundle "$(sh_c 'cat /proc/self/mountinfo; mkdir /sys/fs/cgroup/x /sys/fs/cgroup/*/x 2>/dev/null; ls -d /sys/fs/cgroup/x /sys/fs/cgroup/*/x 2>/dev/null; true')"
+    bundle "$(sh_c 'cat /proc/self/mountinfo; for d in /sys/fs/cgroup /sys/fs/cgroup/*/; do mkdir $d/x; done 2>/dev/null; ls -d /sys/fs/cgroup/x /sys/fs/cgroup/*/x 2>/dev/null; true')"
     change '.linux.namespaces |= map(select(.type != "cgroup"))'
     writable() { awk -f "$BATS_TEST_DIRNAME/cgroup-writable.awk"; }
     run oci run -b "$B" c1
     [[ $status -eq 0 && $output == *" /sys/fs/cgroup "* && $(writable <<<"$output") == 0 && $output != */x ]] || { echo "$output"; return 1; }
-    if [[ -d /sys/fs/cgroup/memory ]]; then # v1: not even where it is asked for
+    if [[ -d /sys/fs/cgroup/memory ]]; then # v1: where it is asked for, its own group, and nothing above that is in sight
         change '(.mounts[] | select(.type == "cgroup")).options -= ["ro"]'
         run oci run -b "$B" c1
-        [[ $status -eq 0 && $(grep -v ' - tmpfs ' <<<"$output" | writable) == 0 ]] || { echo "$output"; return 1; }
+        [[ $status -eq 0 && $output == */sys/fs/cgroup/memory/x* ]] || { echo "$output"; return 1; }
+        ! awk -v own="/husk/$GROUP" '/ - cgroup2? / && substr($4, length($4) - length(own) + 1) != own' <<<"$output" | grep .
+        assert_gone c1
     fi
     user_bundle '.process.args = ["cat", "/proc/self/mountinfo"]'
     change '.linux.namespaces |= map(select(.type != "cgroup"))'

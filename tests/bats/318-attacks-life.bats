@@ -167,6 +167,20 @@ is_stopped() { [[ $(oci state "$1" | jq -r .status) == stopped ]]; }
     [[ ! $group ]] || ! rmdir "$group" 2>/dev/null
     oci delete --force c1
     assert_gone c1
+    # all of it is frozen, its first process too: SIGKILL alone would wait
+    if [[ -d /sys/fs/cgroup/freezer ]]; then
+        bundle "$(sh_c 'f=/sys/fs/cgroup/freezer; mkdir $f/a; (while ! grep -qx 1 $f/a/tasks; do :; done; echo FROZEN >$f/a/freezer.state; echo >/tmp/ready; exec sleep 1000) & echo 1 >$f/a/tasks; exec sleep 1001')"
+        change '.root.readonly = false | (.mounts[] | select(.type == "cgroup")).options = ["nosuid", "noexec", "nodev", "rw"]'
+        oci run -d -b "$B" c1 >/dev/null
+        wait_until 30 test -e "$B/rootfs/tmp/ready"
+        # naive: the signal
+        kill -KILL "$(oci state c1 | jq .pid)"
+        [[ $(oci state c1) == *running* ]]
+        oci kill c1 KILL
+        wait_until 30 is_stopped c1
+        oci delete c1
+        assert_gone c1
+    fi
     # among the processes of others its group alone says which are its own
     bundle "$(sh_c 'sleep 1000 & sleep 1000 & echo ready >/tmp/ready; exec sleep 1001')"
     change '.root.readonly = false | del(.linux.namespaces[] | select(.type == "pid"))'

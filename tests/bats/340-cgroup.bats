@@ -200,6 +200,38 @@ c["mounts"] += [{"destination": "/sys", "type": "sysfs", "source": "sysfs", "opt
     [[ ! $(find /sys/fs/cgroup -type d -name "$id") ]]
 }
 
+# An engine in a container: what it makes below the groups that it sees counts, with a namespace of its own and without.
+@test "cgroup mounts without \"ro\": runtimes inside divide the container's groups, in every hierarchy" {
+    skip_unless_kernel "v1" test -d /sys/fs/cgroup/cpuset
+    local group=husk-test-cg-${T##*.}/$BATS_TEST_NUMBER inner
+    mkdir "$T/tmp/inner"
+    cp -a "$IMAGES/rootfs" "$T/tmp/inner/rootfs"
+    "$HUSK_OCI" spec --bundle "$T/tmp/inner"
+    jq '.process.terminal = false | .linux.cgroupsPath = "/in" | .linux.namespaces -= [{type: "cgroup"}] | .linux.resources = {memory: {limit: 30003200}, cpu: {quota: 30000, period: 100000, cpus: "0"}, pids: {limit: 20}}
+        | .process.args = ["sh", "-c", "cd /sys/fs/cgroup && cat /proc/self/cgroup memory/memory.limit_in_bytes cpu/cpu.cfs_quota_us cpuset/cpuset.cpus pids/pids.max"]' \
+        "$T/tmp/inner/config.json" >"$T/tmp/new"
+    mv "$T/tmp/new" "$T/tmp/inner/config.json"
+    for inner in "$HUSK_OCI" runc; do
+        bundle "c['root']['path'] = '/'
+c['process']['capabilities'] = {k: ['CAP_' + n for n in '''SYS_ADMIN CHOWN DAC_OVERRIDE FOWNER MKNOD SETUID SETGID SETPCAP KILL SYS_CHROOT AUDIT_WRITE NET_BIND_SERVICE NET_ADMIN'''.split()] for k in ('bounding', 'effective', 'permitted')}
+c['mounts'] = [m for m in c['mounts'] if m['destination'] != '/tmp'] + [{'destination': '/run', 'type': 'tmpfs', 'source': 'run'}, {'destination': '/sys', 'type': 'sysfs', 'source': 'sys'},
+    {'destination': '/dev/pts', 'type': 'devpts', 'source': 'pts', 'options': ['newinstance']},
+    {'destination': '/sys/fs/cgroup', 'type': 'cgroup', 'source': 'cgroup', 'options': ['nosuid', 'nodev', 'noexec']}]
+c['linux']['namespaces'] = [n for n in c['linux']['namespaces'] if '$inner' == 'runc' or n['type'] != 'cgroup']
+r['devices'] = [{'allow': True, 'access': 'rwm'}]
+sh('$inner --root /run/inner run -b $T/tmp/inner in')"
+        run oci run --bundle "$T/tmp/b" "cg-$BATS_TEST_NUMBER" 3>&-
+        expect 0 $'30003200\n30000\n0\n20'
+        [[ $output == *:memory:*/in$'\n'* && $output == *:cpuset:*/in$'\n'* ]] || { echo "$output"; return 1; }
+        [[ ! $(find /sys/fs/cgroup -type d -path "*/$group*") ]]
+    done
+    # where it may only look, it has no more groups than it needs
+    bundle "c['mounts'].append({'destination': '/sys/fs/cgroup', 'type': 'cgroup', 'source': 'cgroup', 'options': ['ro']}); sh('ls /sys/fs/cgroup')"
+    run oci run --bundle "$T/tmp/b" "cg-$BATS_TEST_NUMBER" 3>&-
+    expect 0 memory
+    [[ $output != *cpuset* ]]
+}
+
 @test "a limit without its controller is refused, with the cure, and nothing is left" {
     check_table husk run --rm --network none --rootfs "$IMAGES/rootfs" <<'TABLE'
 --memory 100m --memory-swap 50m true | 125 | memory
