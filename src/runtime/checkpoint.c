@@ -16,6 +16,7 @@
 #include "os/mount.h"
 #include "os/root.h"
 #include "os/sock.h"
+#include "rootfs/options.h"
 #include "runtime/criu.h"
 #include "runtime/start.h"
 
@@ -354,20 +355,31 @@ static bool is_below_another(const struct oci_spec *spec, size_t i)
     return false;
 }
 
-/* CRIU wants them to be there. A start makes them, in a writable layer that an import may have been made without. */
-static fallible make_mount_points(const struct oci_spec *spec, const char *root)
+static bool is_file_bind(const struct start *s, size_t i)
 {
+    struct stat st;
+    const struct oci_mount *m = &s->c->spec->mounts[i];
+    own_mem char *path = !m->source || *m->source == '/' || !s->c->bundle
+                             ? mem_strdup(m->source)
+                             : mem_printf("%s/%s", s->c->bundle, m->source);
+    return s->root.options[i].bind && path && stat(path, &st) == 0 && !S_ISDIR(st.st_mode);
+}
+
+/* CRIU wants them to be there. A start makes them, in a root that a restore may not be given: podman's and containerd's
+ * archives have what the container wrote, and not what its runtime made. */
+static fallible make_mount_points(const struct start *s, const char *root)
+{
+    const struct oci_spec *spec = s->c->spec;
     own_fd int fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return err_sys(errno, "open '%s'", root);
     for (size_t i = 0; i < spec->mounts_n; i++) {
         const struct oci_mount *m = &spec->mounts[i];
         own_fd int there = -1;
-        struct stat st;
-        bool file = str_eq(m->type, "bind") && m->source && stat(m->source, &st) == 0 && !S_ISDIR(st.st_mode);
         if (is_below_another(spec, i))
             continue;
-        TRY_AS(file ? root_touch(fd, m->destination, 0644, &there) : root_mkdirs(fd, m->destination, 0755, &there),
+        TRY_AS(is_file_bind(s, i) ? root_touch(fd, m->destination, 0644, &there)
+                                  : root_mkdirs(fd, m->destination, 0755, &there),
                "mount point '%s'", m->destination);
     }
     return NULL;
@@ -553,8 +565,8 @@ static fallible restore(struct start *s, const struct runtime_criu *how, struct 
     if (how->anew && !s->c->no_new_keyring)
         TRY(part_from_keyring());
     err *e = mount_restore_root(s->c, how->no_pivot, &root);
-    if (!e && how->anew)
-        e = make_mount_points(s->c->spec, root);
+    if (!e)
+        e = make_mount_points(s, root);
     if (!e)
         e = call_restore(s, how, root, r);
     if (root)
