@@ -300,3 +300,21 @@ END
     nsenter --target "$(oci state c1 | jq .pid)" --mount --root sh -c 'echo 500 >/proc/self/oom_score_adj; echo console >/dev/console'
     [[ $(<"$VICTIM/file") == console && $(oci exec c1 cat /proc/self/oom_score_adj) == 500 ]]
 }
+
+# What exec writes by /proc once it is inside are labels, which bats 329 asks of AppArmor; the OOM score is written before.
+@test "exec: in a container whose /proc is true, and its links are not" {
+    bundle "$(sh_c 'mount -t tmpfs x /proc/fs && proc-links && echo >/ready; exec sleep 1000')"
+    change '.root.readonly = false | .process.capabilities |= map_values(. + ["CAP_SYS_ADMIN"])'
+    gcc -O1 -static -o "$B/rootfs/bin/proc-links" "$HUSK_TOP/tests/vm/proc-links.c"
+    oci run -d -b "$B" c1 >"$T/tmp/out" 2>&1
+    wait_until 20 test -e "$B/rootfs/ready" || { cat "$T/tmp/out"; return 1; }
+    jq '.process | .args = ["sleep", "1000"] | .oomScoreAdj = 500' "$B/config.json" >"$T/tmp/process"
+    oci exec -d --pid-file "$T/tmp/pid" --process "$T/tmp/process" c1 >"$T/tmp/out" 2>&1 || { cat "$T/tmp/out"; return 1; }
+    [[ $(<"/proc/$(<"$T/tmp/pid")/oom_score_adj") == 500 ]]
+    run oci exec c1 cat /proc/fs/oom_score_adj
+    expect 0 =enemy
+    # naive: by the link
+    nsenter --target "$(oci state c1 | jq .pid)" --mount --root sh -c 'echo 500 >/proc/self/oom_score_adj'
+    run oci exec c1 cat /proc/fs/oom_score_adj
+    expect 0 =500
+}

@@ -16,12 +16,13 @@ teardown() {
     cp "$IMAGES/rootfs.tar" "$T/"
     gcc -O1 -static -o "$T/console" "$HUSK_TOP/tests/vm/console.c"
     gcc -O1 -static -o "$T/held" "$HUSK_TOP/tests/vm/held.c"
+    gcc -O1 -static -o "$T/proc-links" "$HUSK_TOP/tests/vm/proc-links.c"
     run "$HUSK_TOP/tests/vm/run" --systemd "$HUSK_TOP/tests/vm/systemd.sh" "$HUSK_BUILD" "$T/rootfs.tar" "$T/console" \
-        "$T/held"
+        "$T/held" "$T/proc-links"
     echo "$output"
     ((status == 0))
     [[ $output != *"not ok"* ]]
-    (($(grep -c '^ok' <<<"$output") >= 206))
+    (($(grep -c '^ok' <<<"$output") >= 211))
 }
 
 @test "without systemd the driver is refused, and nothing is left" {

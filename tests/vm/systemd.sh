@@ -2,8 +2,8 @@
 # Runs inside tests/vm/run --systemd: the systemd cgroup driver as root and as an ordinary user, AppArmor, CRIU.
 #
 # Arguments: the build folder, the tar of a busybox root file system, a program that takes a terminal's master over a
-# socket and prints what comes (console.c), and held.c as a program, all as the host has them.
-build=/host$1 tar=/host$2 receiver=/host$3 held=/host$4
+# socket and prints what comes (console.c), held.c and proc-links.c as programs, all as the host has them.
+build=/host$1 tar=/host$2 receiver=/host$3 held=/host$4 links=/host$5
 
 property() { systemctl show -P "$2" "$1"; } # UNIT NAME
 gone() { [[ $(systemctl show -P LoadState "$1") == not-found || $(systemctl show -P ActiveState "$1") == inactive ]]; }
@@ -144,6 +144,14 @@ exec_confined() { oci exec -d --pid-file /tmp/pid --apparmor husk-test one sleep
 ok "exec --apparmor into it" exec_confined
 ok "is confined, not told so" says "husk-test (enforce)" sh -c 'cat /proc/$(cat /tmp/pid)/attr/current'
 ok "delete it too" oci delete -f one
+# Or has put links of his own on the links of a true one.
+cp "$links" $bundle/rootfs/bin/proc-links && rm -f $bundle/rootfs/tmp/laid
+edit '.process.args = ["sh", "-c", "mount -t tmpfs x /proc/fs && proc-links && touch /tmp/laid; sleep 1000"]'
+ok "a container with links of its own in a true /proc" start_one
+ok "has laid them" laid
+ok "exec --apparmor into it is refused" fails "set AppArmor profile 'husk-test': Invalid cross-device link" oci exec --apparmor husk-test one true
+ok "and nothing was written there" says "=enemy=" sh -c 'echo "=$("$0" --root /run/husk-oci exec one cat /proc/fs/attr/apparmor/exec)="' "$build/bin/husk-oci"
+ok "delete it as well" oci delete -f one
 edit '.process.args = ["sleep", "1000"] | .process.capabilities |= map_values(. - ["CAP_SYS_ADMIN"])'
 edit '.process.apparmorProfile = "no-such-profile"'
 ok "a profile that is not loaded is refused" fails "no-such-profile" oci run -b $bundle confined
