@@ -248,13 +248,21 @@ static fallible kill_all(const struct runtime_state *s, const struct cgroup *g)
     return pidfd >= 0 ? wait_death(s->init, pidfd) : NULL;
 }
 
-/* On a busy machine a killed process takes its time to leave: what is not gone is killed and waited for. */
+static int64_t monotonic_ms(void)
+{
+    struct timespec now = { 0 };
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* On a busy machine a killed process takes its time to leave: what is not gone is killed and waited for. By the clock:
+ * an attempt waits by itself, in each hierarchy. */
 fallible state_remove_group(struct cgroup *g)
 {
-    struct timespec pause = { .tv_nsec = 5000000 };
-    for (int waited_ms = 0;; waited_ms += 5) {
+    const struct timespec pause = { .tv_nsec = 5000000 };
+    for (int64_t end = monotonic_ms() + DEATH_MS;;) {
         err *e = cgroup_remove(g);
-        if (!err_is(e, ERR_CONFLICT) || waited_ms >= DEATH_MS)
+        if (!err_is(e, ERR_CONFLICT) || monotonic_ms() >= end)
             return e;
         err_free(e);
         err_ignore(cgroup_kill(g), "one that was being made when the others were killed");
