@@ -261,7 +261,7 @@ static const struct limit limits[] = {
     { "cpu",    "--cpu-shares",            "cpu.shares",                         "cpu.weight",        cpu_shares_v1, cpu_weight_v2 },
     { "cpu",    "an idle CPU class",       "cpu.idle",                           "cpu.idle",          cpu_idle, cpu_idle },
     { "cpu",    "--cpu-period",            "cpu.cfs_period_us",                  "cpu.max",           cpu_period_v1, cpu_max_v2 },
-    { "cpu",    "--cpus",                  "cpu.cfs_quota_us",                   "cpu.max",           cpu_quota_v1, NULL },
+    { "cpu",    "--cpu-quota, --cpus",     "cpu.cfs_quota_us",                   "cpu.max",           cpu_quota_v1, NULL },
     { "cpu",    "a CPU burst",             "cpu.cfs_burst_us",                   "cpu.max.burst",     cpu_burst, cpu_burst },
     { "cpu",    "--cpu-rt-period",         "cpu.rt_period_us",                   NULL,                cpu_rt_period, cpu_rt_period },
     { "cpu",    "--cpu-rt-runtime",        "cpu.rt_runtime_us",                  NULL,                cpu_rt_runtime, cpu_rt_runtime },

@@ -49,6 +49,8 @@ static const char *instead(const char *file, int errnum)
         { "cpu.cfs_quota_us", "a quota is 1000 microseconds or more, -1 is none", EINVAL },
         { "cpu.cfs_period_us", "a period is 1000 to 1000000 microseconds", EINVAL },
         { "cpu.cfs_burst_us", "a burst is not above the quota", EINVAL },
+        { "cpu.shares", "the group is idle: --cpu-idle 0 comes first", EINVAL },
+        { "cpu.weight", "the group is idle: --cpu-idle 0 comes first", EINVAL },
         { "cpu.max.burst", "a burst is not above the quota", EINVAL },
         { "cpu.max", "a quota is 1000 microseconds or more, a period 1000 to 1000000", EINVAL },
         { "cpuset.cpus", "this machine's: /sys/devices/system/cpu/online", EINVAL },

@@ -189,6 +189,21 @@ c["mounts"] += [{"destination": "/sys", "type": "sysfs", "source": "sysfs", "opt
     [[ $("$HUSK_OCI" --root "$root" list --quiet) == "" ]]
 }
 
+@test "update: an idle group has no share of CPU time, and says what comes first" {
+    skip_unless_kernel "cpu.idle" has_controller cpu
+    local id=cg-$BATS_TEST_NUMBER
+    bundle 'c["process"]["args"] = ["sleep", "60"]'
+    oci run -d --bundle "$T/tmp/b" "$id" </dev/null 3>&-
+    check_table oci update <<END
+--cpu-idle 1 $id      | 0 |
+--cpu-share 300 $id   | 1 | the group is idle: --cpu-idle 0 comes first
+--cpu-idle 0 $id      | 0 |
+--cpu-share 300 $id   | 0 |
+--cpu-quota 5 $id     | 1 | --cpu-quota, --cpus: this machine does not take
+END
+    oci delete --force "$id"
+}
+
 @test "update of nothing: only the hierarchies that do something for it have a group" {
     skip_unless_kernel "hybrid host" test -d /sys/fs/cgroup/unified -a -d /sys/fs/cgroup/blkio
     husk run -d --name few --network none --rootfs "$IMAGES/rootfs" sleep 60
