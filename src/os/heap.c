@@ -11,6 +11,8 @@
  * (docs/adr/0012-a-heap-for-short-lives.md).
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include "os/heap.h"
+
 #include <features.h>
 
 #if !defined(__GLIBC__) || defined(HEAP_TEST)
@@ -47,7 +49,8 @@ struct free_block {
 };
 
 static struct free_block *free_lists[SMALL_N + DOUBLED_N];
-static char *piece, *piece_end;
+static char *piece, *piece_end, *piece_begin;
+static char *kept, *kept_end; /* heap_part(): what was made before */
 
 static unsigned class_of(size_t size)
 {
@@ -94,7 +97,7 @@ static void *cut(unsigned class)
             return NULL;
         if (!piece) /* Linux before 5.14 does not know it, and faults */
             (void)madvise(fresh, FIRST, MADV_POPULATE_WRITE);
-        piece = fresh;
+        piece = piece_begin = fresh;
         piece_end = fresh + PIECE;
     }
     struct head *h = (struct head *)piece;
@@ -142,10 +145,22 @@ void free(void *p)
         errno = saved;
         return;
     }
+    if ((char *)p >= kept && (char *)p < kept_end)
+        return;
     h->magic = FREED;
     struct free_block *b = p;
     b->next = free_lists[h->class];
     free_lists[h->class] = b;
+}
+
+void heap_part(void)
+{
+    if (kept || !piece)
+        return;
+    kept = piece_begin;
+    kept_end = piece;
+    memset(free_lists, 0, sizeof free_lists);
+    piece += (piece_end - piece) % 4096; /* pieces begin and end at pages */
 }
 
 void *calloc(size_t n, size_t size)
@@ -187,5 +202,9 @@ size_t malloc_usable_size(void *p);
 size_t malloc_usable_size(void *p)
 {
     return p ? room_in(head_of(p)) : 0;
+}
+#else
+void heap_part(void)
+{
 }
 #endif

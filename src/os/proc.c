@@ -12,6 +12,8 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/parse.h"
 #include "os/fs.h"
@@ -103,6 +105,21 @@ fallible proc_identify(pid_t pid, struct proc_id *ret)
 {
     char state;
     return read_stat(pid, &state, ret);
+}
+
+uint64_t proc_clock_ns(void)
+{
+    struct timespec t;
+    return clock_gettime(CLOCK_BOOTTIME, &t) == 0 ? (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec : 0;
+}
+
+bool proc_identify_born(pid_t pid, uint64_t before_ns, uint64_t after_ns, struct proc_id *ret)
+{
+    long ticks = sysconf(_SC_CLK_TCK);
+    uint64_t tick_ns = ticks > 0 ? 1000000000 / (uint64_t)ticks : 1;
+    *ret = (struct proc_id){ .pid = pid, .start_time = before_ns / tick_ns };
+    return ticks > 0 && 1000000000 % ticks == 0 && before_ns && before_ns <= after_ns &&
+           after_ns / tick_ns == ret->start_time;
 }
 
 fallible proc_open(struct proc_id id, int *ret_pidfd)

@@ -35,6 +35,10 @@ bool proc_alive(struct proc_id id);
 bool proc_zombie_status(struct proc_id id, int *ret_status);
 /* Start time of a live process. */
 fallible proc_identify(pid_t pid, struct proc_id *ret);
+/* Of a child that was made between two looks at the clock, without one at /proc: start times are ticks of 10 ms, and
+ * both looks are most often in the same. False when they are not. Source: proc(5), /proc/[pid]/stat, starttime. */
+uint64_t proc_clock_ns(void);
+bool proc_identify_born(pid_t pid, uint64_t before_ns, uint64_t after_ns, struct proc_id *ret);
 fallible proc_signal(int pidfd, int signal);
 
 /* Waits for a child by pidfd. status as by waitpid(2) (WIFEXITED, WTERMSIG ...). timeout_ms -1: for ever; TIMEOUT. */

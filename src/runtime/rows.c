@@ -12,6 +12,7 @@
 #include "namespaces/sysctl.h"
 #include "network/cni.h"
 #include "os/fs.h"
+#include "os/heap.h"
 #include "os/linux.h"
 #include "os/sock.h"
 #include "os/userns.h"
@@ -122,7 +123,10 @@ static err *clone_child(void *ctx)
     pid_t pid = 0;
     int pidfd = -1;
     int cgroup_fd = s->into_cgroup && s->cgroup ? cgroup_clone_fd(s->cgroup) : -1;
+    s->before_clone_ns = proc_clock_ns();
     TRY(namespaces_clone(&s->ns, cgroup_fd >= 0 ? CLONE_INTO_CGROUP : 0, cgroup_fd, &pid, &pidfd));
+    s->after_clone_ns = proc_clock_ns();
+    heap_part();
     steps_cloned(&s->run, pid, pidfd);
     return NULL;
 }
@@ -140,7 +144,8 @@ static err *write_maps(void *ctx)
 static err *record_child(void *ctx)
 {
     struct start *s = ctx;
-    TRY(proc_identify(s->run.pid, &s->state.init));
+    if (!proc_identify_born(s->run.pid, s->before_clone_ns, s->after_clone_ns, &s->state.init))
+        TRY(proc_identify(s->run.pid, &s->state.init));
     s->state.status = RUNTIME_CREATING;
     TRY(state_write(s->dir_fd, &s->state));
     if (s->c->network) /* once it has other ids than we, the kernel shows us nothing of it any more */

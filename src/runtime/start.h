@@ -50,6 +50,7 @@ struct start {
     bool resctrl_made;
     bool script; /* explain for the script: its own writable layer in $work */
     struct steps_run run;
+    uint64_t before_clone_ns, after_clone_ns; /* proc_clock_ns() */
 };
 
 /* What the maker of a container knows when it ends. */

@@ -119,3 +119,47 @@ TEST(a_wrong_free_ends_the_program)
     CHECK(dies(free_twice));
     CHECK(dies(free_a_strangers));
 }
+
+/* In a process of its own: it is once in a process's life. Answers the number of the first thing that is wrong. */
+static int part(void)
+{
+    enum { N = 200, PAGE = 4096 };
+    unsigned char *old[N], *fresh[N];
+    char before[sizeof(struct head)];
+    for (int i = 0; i < N; i++)
+        fill(old[i] = heap_malloc(40), 40, (unsigned char)i);
+    heap_free(old[0]);
+    heap_part();
+    memcpy(before, old[1] - sizeof before, sizeof before);
+    heap_free(old[1]);
+    if (memcmp(before, old[1] - sizeof before, sizeof before) != 0 || !is_filled(old[1], 40, 1))
+        return 1; /* written to */
+    for (int i = 0; i < N; i++) {
+        fresh[i] = heap_malloc(40);
+        if ((uintptr_t)fresh[i] / PAGE <= (uintptr_t)old[N - 1] / PAGE)
+            return 2; /* in a page from before */
+        fill(fresh[i], 40, 0xff);
+    }
+    for (int i = 2; i < N; i++)
+        if (!is_filled(old[i], 40, (unsigned char)i))
+            return 3;
+    unsigned char *grown = heap_realloc(old[2], 4000);
+    if (!is_filled(grown, 40, 2) || (uintptr_t)grown / PAGE <= (uintptr_t)old[N - 1] / PAGE)
+        return 4;
+    heap_free(fresh[0]);
+    if (heap_malloc(40) != fresh[0])
+        return 5; /* what is made after it is used again as ever */
+    heap_part();
+    heap_free(fresh[1]);
+    return heap_malloc(40) == fresh[1] ? 0 : 6;
+}
+
+TEST(after_a_fork_memory_comes_from_pages_of_its_own)
+{
+    int status = 0;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(part());
+    CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
+    assert_int_equal(status, 0);
+}
