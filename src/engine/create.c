@@ -180,11 +180,29 @@ static fallible check_rootfs(const struct container_config *config)
     return NULL;
 }
 
+/* As late as it can be: what is wrong with the new one is found while the old one runs. */
+static fallible remove_old(struct engine *e, const char *name, bool *ret_removed)
+{
+    own(container) struct container *old = NULL;
+    err *missing = container_find(e, name, &old);
+    if (err_is(missing, ERR_NOT_FOUND)) {
+        err_free(missing);
+        return NULL;
+    }
+    TRY(missing);
+    if (strcmp(old->row.name, name) != 0)
+        return NULL; /* its ID begins so: another's */
+    TRY_AS(container_remove(old, &(struct remove_options){ .force = true }), "--replace");
+    *ret_removed = true;
+    return NULL;
+}
+
 static fallible fill(struct container *c, const struct create_options *o, struct network_wishes *networks,
                      struct strv *made)
 {
     const char *cidfile = o->cidfile;
     struct rootfs_source root = { 0 };
+    bool replaced = false;
     TRY(make_folder(c));
     if (str_eq(c->config->storage, "vfs"))
         TRY_AS(storage_copy(c), "copy the image");
@@ -204,10 +222,13 @@ static fallible fill(struct container *c, const struct create_options *o, struct
     if (cidfile)
         TRY(write_cidfile(cidfile, c->row.id));
     c->row.config = bind_write(&container_config_type, c->config, BIND_COMPACT);
-    e = add_row(c, o, networks);
+    if (o->replace && o->name)
+        e = remove_old(c->engine, o->name, &replaced);
+    if (!e)
+        e = add_row(c, o, networks);
     if (e && cidfile)
         (void)unlink(cidfile);
-    return e;
+    return e && replaced ? err_wrap(e, "'%s' was removed, but not replaced", o->name) : e;
 }
 
 static fallible check_layers(struct engine *e, const struct container_config *config)
@@ -454,20 +475,6 @@ static fallible plan_networks(struct container *c, const struct create_options *
     return pin_container(c->engine, "--network", &c->config->network);
 }
 
-static fallible remove_old(struct engine *e, const char *name)
-{
-    own(container) struct container *old = NULL;
-    err *missing = container_find(e, name, &old);
-    if (err_is(missing, ERR_NOT_FOUND)) {
-        err_free(missing);
-        return NULL;
-    }
-    TRY(missing);
-    if (strcmp(old->row.name, name) != 0)
-        return NULL; /* its ID begins so: another's */
-    return container_remove(old, &(struct remove_options){ .force = true });
-}
-
 /* The image that is asked for, pulled where it has to be: none for a root that is there, and for what is like another
  * container. With it, and with what may name images, the store is held. */
 static fallible find_image(struct engine *e, const struct create_options *o, const char *name, size_t args_n,
@@ -543,8 +550,6 @@ fallible container_create(struct engine *e, const struct create_options *o, char
         return pod_create_member(e, o, args, args_n, ret);
     if (o->name)
         TRY_AS(name_check(o->name), "--name");
-    if (o->replace && o->name)
-        TRY_AS(remove_old(e, o->name), "--replace");
     TRY(find_image(e, o, args_n ? *args : NULL, args_n, &image, &store_lock));
     const char *name = image ? *args : NULL; /* and what follows it is the command */
     struct db_container row = new_row(o, image, name);

@@ -76,7 +76,7 @@ TABLE
 }
 
 @test "life: replace, requires, pidfiles, preserve-fds, rmi, arch" {
-    local h dir
+    local h dir id
     for h in $WHO; do
         dir=$T/tmp/life.$h
         mkdir -m 777 "$dir"
@@ -88,6 +88,16 @@ TABLE
         $h run -d --replace --name db --pidfile "$dir/pid" --conmon-pidfile "$dir/monitor" busybox sleep 1000
         [[ $(<"$dir/pid") == "$($h inspect -f '{{.State.Pid}}' db)" ]]
         grep -q husk-monitor "/proc/$(<"$dir/monitor")/cmdline"
+        id=$($h inspect -f '{{.Id}}' db)
+        run $h run -d --replace --name db --pull never busybox:nothere true # what is wrong is found while the old one runs
+        expect 125 "no such image"
+        run $h run -d --replace --name db --mount type=bind,src=/no/such/place,dst=/x busybox true
+        expect 125 "bind source '/no/such/place' does not exist"
+        run $h run -d --replace --name db --network nowhere busybox true
+        expect 125 "no such network"
+        run $h run -d --replace --name db --cidfile "$dir/pid" busybox true
+        expect 125 "--cidfile: '$dir/pid' exists"
+        [[ $($h inspect -f '{{.Id}} {{.State.Status}}' db) == "$id running" ]]
         run $h run --replace busybox true
         expect 125 "give --name"
         [[ $($h ps -aq | wc -l) == 2 ]]
