@@ -134,6 +134,16 @@ static fallible prepare_volume(struct engine *e, const struct container_config *
     return copy_content(config, m, *ret_path, image);
 }
 
+/* docker makes a directory even where a socket was meant, and then nothing can listen there any more. */
+static fallible refuse_missing_socket(const char *path)
+{
+    if (str_ends(path, "/docker.sock") || str_ends(path, "/podman.sock"))
+        return err_new(ERR_NOT_FOUND, "bind source '%s' does not exist: husk has no daemon and no such socket", path);
+    if (str_ends(path, ".sock") || str_ends(path, ".socket"))
+        return err_new(ERR_NOT_FOUND, "bind source '%s' does not exist: start what listens there first", path);
+    return NULL;
+}
+
 static fallible prepare_bind(const struct container_mount *m)
 {
     struct stat st;
@@ -144,7 +154,9 @@ static fallible prepare_bind(const struct container_mount *m)
     if (!m->make_source)
         return err_new(ERR_NOT_FOUND, "bind source '%s' does not exist: make it, or use --volume, which does",
                        m->source);
-    return fs_mkdirs_at(AT_FDCWD, m->source, 0755);
+    TRY(refuse_missing_socket(m->source));
+    TRY_AS(fs_mkdirs_at(AT_FDCWD, m->source, 0755), "bind source '%s' does not exist", m->source);
+    return NULL;
 }
 
 /* U: a tree is given away. Directories of the system's are not, whoever asks. */

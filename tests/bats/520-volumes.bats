@@ -110,11 +110,22 @@ as() { # HUSK CMD...: as the one who owns the store of HUSK
         run $h run --rm --mount "type=bind,src=$dir/missing,dst=/b" busybox true
         expect 125 "bind source '$dir/missing' does not exist: make it, or use --volume, which does"
         [[ ! -e $dir/missing && ! $($h ps -aq) ]]
+        # but no directory where a socket was meant
+        run $h run --rm -v "$dir/agent.sock:/agent.sock" busybox true
+        expect 125 "bind source '$dir/agent.sock' does not exist: start what listens there first"
+        run $h run --rm -v "$dir/docker.sock:/var/run/docker.sock" busybox true
+        expect 125 "husk has no daemon and no such socket"
+        [[ ! -e $dir/agent.sock && ! -e $dir/docker.sock ]]
         # a link in the image never leads out of it
         $h run --name link busybox sh -c 'ln -s /tmp/../../../../etc /out' || true
         rm -rf "$dir"
         $h rm link
     done
+}
+
+@test "volumes: a source that cannot be made is said to be missing" {
+    run as_user husk run --rm -v /no/such/place:/b busybox true
+    expect 125 "bind source '/no/such/place' does not exist: make directory '/no"
 }
 
 @test "volumes: a source that cannot be read is one clear sentence" {
