@@ -128,6 +128,18 @@ ASK
     [[ $(bash "$T/tmp/ask" "$T/tmp/c.bash" husk unpa) == unpause ]]
     [[ $(bash "$T/tmp/ask" "$T/tmp/c.bash" husk rm bo) == box ]]
     [[ $(bash "$T/tmp/ask" "$T/tmp/c.bash" husk completion --no-d) == --no-desc ]]
+    # what there is of the kind that an argument or a value is called by
+    husk pod create --name peapod
+    echo word | husk secret create sesame - >/dev/null
+    [[ $(bash "$T/tmp/ask" "$T/tmp/c.bash" husk network rm la) == lan ]]
+    [[ $(bash "$T/tmp/ask" "$T/tmp/c.bash" husk run --network la) == lan ]]
+    [[ $(bash "$T/tmp/ask" "$T/tmp/c.bash" husk run --pod=pea) == peapod ]]
+    [[ $(bash "$T/tmp/ask" "$T/tmp/c.bash" husk pod rm pea) == peapod ]]
+    [[ $(bash "$T/tmp/ask" "$T/tmp/c.bash" husk secret rm ses) == sesame ]]
+    [[ $(bash "$T/tmp/ask" "$T/tmp/c.bash" husk run --volumes-from bo) == box ]]
+    [[ $(bash "$T/tmp/ask" "$T/tmp/c.bash" husk inspect ''; bash "$T/tmp/ask" "$T/tmp/c.bash" "husk inspect ") != *infra* ]]
+    husk pod rm peapod
+    husk secret rm sesame
     run husk completion powershell
     expect 125 "'powershell' is not one of bash, zsh, fish"
     run husk completion bash --file "$T/tmp/nowhere/x"
