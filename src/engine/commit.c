@@ -195,14 +195,14 @@ fallible container_commit(struct container *c, const struct commit_options *o)
 {
     own(commit_plan) struct commit_plan *plan = NULL;
     own_mem char *id = NULL;
-    own_fd int stage = -1;
+    struct storage_hold hold = STORAGE_HOLD_NONE;
     bool paused = false;
     TRY(make_plan(c, o, &plan));
     TRY(pause_it(c, o->pause, &paused));
-    err *e = storage_upper(c, &plan->upper, &stage);
+    err *e = storage_upper(c, &plan->upper, &hold);
     if (!e)
         e = run_image_program(plan, &id);
-    storage_upper_end(plan->upper, &stage);
+    storage_upper_end(plan->upper, &hold);
     if (paused)
         err_ignore(container_unpause(c), "it was killed meanwhile");
     if (e) /* on a full disk a layer without its image would be in somebody's way */

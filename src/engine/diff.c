@@ -98,12 +98,12 @@ static fallible tell_all(const struct str *text, diff_tell *tell, void *ctx)
 }
 
 /* Its image's layers and its changes as an upper directory over them: as if it were an overlay. */
-static fallible vfs_root(struct container *c, struct rootfs_source *ret, int *ret_stage)
+static fallible vfs_root(struct container *c, struct rootfs_source *ret, struct storage_hold *ret_hold)
 {
     struct rootfs_source root = { .kind = ROOTFS_OVERLAY };
     err *e = lowers_of(c->engine, &c->config->layers, &root.lowers);
     if (!e)
-        e = storage_upper(c, &root.upper, ret_stage);
+        e = storage_upper(c, &root.upper, ret_hold);
     if (e)
         rootfs_source_free(&root);
     else
@@ -118,12 +118,12 @@ fallible container_diff(struct container *c, diff_tell *tell, void *ctx)
     struct child_work child;
     own_str struct str text = { 0 };
     const struct container_config *config;
-    own_fd int stage = -1;
+    struct storage_hold hold = STORAGE_HOLD_NONE;
     TRY(container_config(c, &config));
     TRY(container_root(c, &root));
     if (str_eq(config->storage, "vfs")) {
         rootfs_source_free(&root);
-        TRY(vfs_root(c, &root, &stage));
+        TRY(vfs_root(c, &root, &hold));
     }
     if (root.kind != ROOTFS_OVERLAY) {
         rootfs_source_free(&root);
@@ -132,6 +132,7 @@ fallible container_diff(struct container *c, diff_tell *tell, void *ctx)
     }
     err *e = pipe2(ends, O_CLOEXEC) < 0 ? err_sys(errno, "make a pipe") : NULL;
     if (e) {
+        storage_upper_end(root.upper, &hold);
         rootfs_source_free(&root);
         return e;
     }
@@ -148,7 +149,7 @@ fallible container_diff(struct container *c, diff_tell *tell, void *ctx)
         else
             err_ignore(reading, "the child's error comes first");
     }
-    storage_upper_end(root.upper, &stage);
+    storage_upper_end(root.upper, &hold);
     rootfs_source_free(&root);
     TRY(e);
     return tell_all(&text, tell, ctx);

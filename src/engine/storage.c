@@ -228,7 +228,7 @@ static err *compare_all(void *ctx)
 {
     const struct copy *k = ctx;
     TRY(flatten(k->lowers, k->dir));
-    return flatten_compare(k->dir, k->changed, k->upper, false);
+    return flatten_compare(k->dir, k->changed, k->upper, true);
 }
 
 static fallible stage_upper(struct container *c, const struct strv *lowers, const char *stage, char **ret_path)
@@ -242,13 +242,22 @@ static fallible stage_upper(struct container *c, const struct strv *lowers, cons
     return NULL;
 }
 
-fallible storage_upper(struct container *c, char **ret_path, int *ret_fd)
+static fallible lock_comparing(struct container *c, int *ret)
+{
+    own_fd int dir = open(c->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dir < 0)
+        return err_sys(errno, "open '%s'", c->dir);
+    return fs_lock_at(dir, "compare.lock", FS_LOCK_EXCLUSIVE, ret);
+}
+
+fallible storage_upper(struct container *c, char **ret_path, struct storage_hold *ret_hold)
 {
     const struct container_config *config;
     struct layout *l;
     own_strv struct strv lowers = { 0 };
     own_fd int fd = -1;
-    *ret_fd = -1;
+    own_fd int lock = -1;
+    *ret_hold = STORAGE_HOLD_NONE;
     TRY(container_config(c, &config));
     if (!str_eq(config->storage, "vfs")) {
         *ret_path = mem_printf("%s/upper", c->dir);
@@ -256,6 +265,7 @@ fallible storage_upper(struct container *c, char **ret_path, int *ret_fd)
     }
     TRY(engine_layout(c->engine, &l));
     TRY(lowers_list(c, &lowers));
+    TRY(lock_comparing(c, &lock));
     own_mem char *name = layout_stage_name("vfs"), *stage = mem_printf("%s/tmp/%s", l->path, name);
     TRY(layout_stage(l, name, LAYOUT_STAGE_DIR, &fd));
     err *e = stage_upper(c, &lowers, stage, ret_path);
@@ -263,15 +273,16 @@ fallible storage_upper(struct container *c, char **ret_path, int *ret_fd)
         err_ignore(engine_remove_tree(stage), "staging that nobody holds is swept");
         return e;
     }
-    *ret_fd = take_fd(&fd);
+    *ret_hold = (struct storage_hold){ take_fd(&fd), take_fd(&lock) };
     return NULL;
 }
 
-void storage_upper_end(const char *path, int *take_fd)
+void storage_upper_end(const char *path, struct storage_hold *take_hold)
 {
-    if (*take_fd < 0)
+    if (take_hold->stage < 0)
         return;
     own_mem char *stage = mem_strndup(path, (size_t)(strrchr(path, '/') - path));
     err_ignore(engine_remove_tree(stage), "staging that nobody holds is swept");
-    close_now(take_fd);
+    close_now(&take_hold->stage);
+    close_now(&take_hold->lock);
 }

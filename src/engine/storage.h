@@ -34,10 +34,14 @@ fallible storage_shifts(struct engine *e, bool *ret, char **ret_why);
 fallible storage_copy(struct container *c);
 /**
  * storage_upper - the container's changes as an overlay upper directory.
- * @ret_path: its path; caller frees. @ret_fd: -1, or holds a directory of staging that the caller removes with
- * storage_upper_end().
+ * @ret_path: its path; caller frees. @ret_hold: with vfs a directory of staging, and that nobody else compares the copy
+ * meanwhile, whose hard links would look like the container's. The caller lets go with storage_upper_end().
  */
-fallible storage_upper(struct container *c, char **ret_path, int *ret_fd);
-void storage_upper_end(const char *path, int *take_fd);
+struct storage_hold {
+    int stage, lock; /* -1: nothing is held */
+};
+#define STORAGE_HOLD_NONE ((struct storage_hold){ -1, -1 })
+fallible storage_upper(struct container *c, char **ret_path, struct storage_hold *ret_hold);
+void storage_upper_end(const char *path, struct storage_hold *take_hold);
 
 #endif

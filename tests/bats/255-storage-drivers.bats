@@ -95,6 +95,19 @@ x
 /home
 /home/a
 root:x:0:'
+    # a new name for a file of the image, told and committed as overlayfs has it, by two at a time
+    "$as" "$driver" run --name "$name-link" --network none "$name" ln /home/a /linked
+    "$as" "$driver" diff "$name-link" >"$T/tmp/other" &
+    run "$as" "$driver" diff "$name-link"
+    wait $!
+    expect 0 '=C /home
+C /home/a
+A /linked'
+    [[ $(<"$T/tmp/other") == "$output" ]]
+    "$as" "$driver" commit "$name-link" "$name-link" >/dev/null
+    run "$as" overlay run --rm --network none "$name-link" sh -c 'stat -c %i /home/a /linked | uniq | wc -l'
+    expect 0 '=1'
+    "$as" "$driver" rm "$name-link" >/dev/null
     # again, and in the background
     "$as" "$driver" start "$name"
     "$as" "$driver" wait "$name" >/dev/null
