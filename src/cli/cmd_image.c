@@ -63,9 +63,10 @@ static err *rmi_one(const char *arg, void *ctx)
     char size[32];
     bool look = each->opts->dry_run, force = each->opts->force;
     const char *platform = each->opts->platform;
-    err *e = look       ? image_removal(each->engine, arg, force, &lines, &bytes)
-             : platform ? image_remove_platform(each->engine, arg, platform, force, each->trash, &lines)
-                        : image_remove(each->engine, arg, force, each->trash, &lines);
+    err *e = look && platform ? image_platform_removal(each->engine, arg, platform, force, &lines, &bytes)
+             : look           ? image_removal(each->engine, arg, force, &lines, &bytes)
+             : platform       ? image_remove_platform(each->engine, arg, platform, force, each->trash, &lines)
+                              : image_remove(each->engine, arg, force, each->trash, &lines);
     for (size_t i = 0; i < lines.n; i++)
         printf("%s\n", lines.items[i]);
     if (look && !e)
@@ -100,8 +101,8 @@ static fallible rmi_run(const void *opts_, struct args args)
     struct trash trash;
     if (o->all == (args.n > 0))
         return err_new(ERR_INVALID, "needs one of IMAGE... and --all");
-    if (o->platform && (o->all || o->dry_run))
-        return err_new(ERR_INVALID, "--platform and %s exclude each other", o->all ? "--all" : "--dry-run");
+    if (o->platform && o->all)
+        return err_new(ERR_INVALID, "--platform and --all exclude each other");
     TRY(engine_open(&engine));
     if (o->all) {
         TRY(all_images(engine, o->force, &all));

@@ -76,8 +76,8 @@ static fallible remove_manifest(struct layout *l, const struct image *image)
     return NULL;
 }
 
-fallible image_remove_platform(struct engine *e, const char *what, const char *platform, bool force,
-                               struct trash *trash, struct strv *ret_lines)
+/* The one that is meant, once nothing needs it; *ret NULL: it is the only one here, and with it the image goes. */
+static fallible find_one(struct engine *e, const char *what, const char *platform, struct image **ret)
 {
     struct layout *l;
     own_mem char *wanted = NULL;
@@ -91,10 +91,32 @@ fallible image_remove_platform(struct engine *e, const char *what, const char *p
     const struct oci_descriptor *top = find_top(image, index);
     if (top)
         TRY(has_others(l, top, image->manifest_digest, &others));
-    if (!others) /* with the only one that is here the image goes */
-        return image_remove(e, what, force, trash, ret_lines);
+    if (!others)
+        return NULL;
     TRY_AS(check_others(e, image, index), "image '%s' for %s", what, wanted);
-    TRY_AS(remove_manifest(l, image), "image '%s' for %s", what, wanted);
+    *ret = take(image);
+    return NULL;
+}
+
+fallible image_platform_removal(struct engine *e, const char *what, const char *platform, bool force,
+                                struct strv *ret_lines, uint64_t *ret_bytes)
+{
+    own(image) struct image *image = NULL;
+    TRY(find_one(e, what, platform, &image));
+    if (!image)
+        return image_removal(e, what, force, ret_lines, ret_bytes);
+    strv_add_printf(ret_lines, "Deleted: %s", image->id);
+    return image_part_bytes(e, image->manifest_digest, ret_bytes);
+}
+
+fallible image_remove_platform(struct engine *e, const char *what, const char *platform, bool force,
+                               struct trash *trash, struct strv *ret_lines)
+{
+    own(image) struct image *image = NULL;
+    TRY(find_one(e, what, platform, &image));
+    if (!image)
+        return image_remove(e, what, force, trash, ret_lines);
+    TRY_AS(remove_manifest(e->layout, image), "image '%s' for '%s'", what, platform);
     TRY(image_sweep(e, false, NULL));
     strv_add_printf(ret_lines, "Deleted: %s", image->id);
     event_say(e->run, "image", "delete", image->id, "name", image->name, NULL);

@@ -91,6 +91,7 @@ struct keeping {
     bool no_builds;
     const struct strv *without_builds; /* diffIDs */
     int64_t without_entry;             /* of the trash */
+    const char *without_part;          /* as struct sweep_options has it */
 };
 
 static fallible kept_by_builds(struct layout *l, const struct strv *without, struct sweep_kept *ret)
@@ -130,6 +131,7 @@ static fallible sweep_keeping(struct keeping *keeping, const struct strv *withou
     struct sweep_options o = { .keep = kept_now,
                                .keep_ctx = keeping,
                                .without = without,
+                               .without_part = keeping->without_part,
                                .drop_packed = !settings.keep_blobs,
                                .dry_run = dry_run };
     TRY(layers_sweep(l, &o, ret));
@@ -145,6 +147,16 @@ fallible image_trash_bytes(struct engine *e, int64_t entry, uint64_t *ret)
 {
     struct sweep_result r = { 0 };
     TRY(sweep_keeping(&(struct keeping){ .e = e, .without_entry = entry }, NULL, true, &r));
+    *ret = r.bytes;
+    return NULL;
+}
+
+fallible image_part_bytes(struct engine *e, const char *manifest, uint64_t *ret)
+{
+    struct sweep_result r = { 0 };
+    TRY(layers_measure(e->layout));
+    TRY(sweep_keeping(&(struct keeping){ .e = e, .without_entry = NO_ENTRY, .without_part = manifest }, NULL, true,
+                      &r));
     *ret = r.bytes;
     return NULL;
 }

@@ -23,6 +23,11 @@ fallible image_removal(struct engine *e, const char *what, bool force, struct st
  * goes as image_remove() has it; else there is no trash for it. CONFLICT: something needs it, force or not. */
 fallible image_remove_platform(struct engine *e, const char *what, const char *platform, bool force,
                                struct trash *trash, struct strv *ret_lines);
+/* What that would say, and what room it would make; or its errors. Nothing is changed. */
+fallible image_platform_removal(struct engine *e, const char *what, const char *platform, bool force,
+                                struct strv *ret_lines, uint64_t *ret_bytes);
+/* What this manifest alone keeps, as one of an index's: the bytes that a sweep without it would give back. */
+fallible image_part_bytes(struct engine *e, const char *manifest, uint64_t *ret);
 /* What containers, the trash and builds need, whatever its name; sweep_kept_clear() frees what is in it. */
 fallible image_kept(struct engine *e, struct sweep_kept *ret);
 /* A container that uses the image with this ID, or NULL. */

@@ -51,6 +51,7 @@ struct sweep_options {
     err *(*keep)(void *ctx, struct sweep_kept *ret);
     void *keep_ctx;
     const struct strv *without; /* full names (unnamed images: digests) of index.json that do not count; NULL: none */
+    const char *without_part;   /* nor does this manifest where it is one of an index's; NULL: none */
     bool drop_packed;           /* an image's packed layers go when they are unpacked ([storage] keep_blobs = no) */
     bool dry_run;               /* only count */
 };

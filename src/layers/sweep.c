@@ -128,7 +128,7 @@ static fallible need_all_of(struct sweep *s, const struct oci_index *index, int 
         return err_new(ERR_CORRUPT, "indexes within indexes, more than %d deep", DEPTH_MAX);
     for (size_t i = 0; i < index->manifests_n; i++) {
         const struct oci_descriptor *d = &index->manifests[i];
-        if (depth == 0 && is_left_out(s, d))
+        if (depth == 0 ? is_left_out(s, d) : str_eq(d->digest, s->o->without_part))
             continue;
         if (is_index(d->media_type))
             TRY(need_index(s, d->digest, depth));

@@ -71,17 +71,21 @@ one_platform_goes() {
     $h create --name keeper --network none --platform linux/sparc64 "$REGISTRY/m:multi" /x >/dev/null
     check_table "$h" <<ROWS
 rmi --platform linux/arm64 $REGISTRY/m:multi           | 1 | no image for platform linux/arm64
-rmi --platform sparc64 --dry-run $REGISTRY/m:multi     | 1 | exclude each other
+rmi --platform sparc64 --dry-run $REGISTRY/m:multi     | 1 | in use by container 'keeper'
 rmi --platform sparc64 --all                           | 1 | exclude each other
 rmi --platform / $REGISTRY/m:multi                     | 1 | --platform
 rmi --force --platform sparc64 $REGISTRY/m:multi       | 1 | in use by container 'keeper'
 rm --no-trash keeper                                   | 0 | keeper
+rmi --platform sparc64 --dry-run $REGISTRY/m:multi     | 0 | ~^Deleted: $id.Would be reclaimed: [1-9]
+image inspect --platform linux/sparc64 $REGISTRY/m:multi | 0 | $id
 rmi --platform sparc64 $REGISTRY/m:multi               | 0 | =Deleted: $id
 image inspect --platform linux/sparc64 $REGISTRY/m:multi | 1 | not pulled for platform linux/sparc64
 system check                                           | 0 | no problems
 verify $REGISTRY/m:multi                               | 0 | all good
 ROWS
     [[ ! -e $root/blobs/sha256/${id#*:} ]]
+    run $h rmi --dry-run --platform "linux/$(uname -m)" "$REGISTRY/m:multi"
+    expect 0 "Untagged: $REGISTRY/m:multi"
     # what is left of it is the last one; with it the name goes, and comes back
     run $h rmi --platform "linux/$(uname -m)" "$REGISTRY/m:multi"
     expect 0 "Untagged: $REGISTRY/m:multi"
