@@ -7,12 +7,13 @@
 
 #include "cli/cli.h"
 #include "cli/images_filter.h"
+#include "cli/images_history.h"
 #include "cli/table.h"
 #include "engine/image_rows.h"
 #include "image/ref.h"
 
 struct images_opts {
-    bool quiet, no_trunc, digests, all, noheading, tree;
+    bool quiet, no_trunc, digests, all, noheading, tree, history;
     const char *format, *sort;
     struct strv filter;
     bool details, recursive; /* husk image ls IMAGE PATH */
@@ -25,6 +26,7 @@ static const char *const sort_words[] = { "created", "id", "repository", "size",
     OPT_FLAG('a', "all", T, all, "As with docker: husk keeps no intermediate images, so all are shown anyway"),        \
         OPT_FLAG('q', "quiet", T, quiet, "Only IDs"), OPT_FLAG(0, "no-trunc", T, no_trunc, "Whole IDs"),               \
         OPT_FLAG(0, "digests", T, digests, "With the manifests' digests"),                                             \
+        OPT_FLAG(0, "history", T, history, "With the names that each has, and had as far as the events go back"),      \
         OPT_FLAG('n', "noheading", T, noheading, "Without the line above the table"),                                  \
         OPT_FLAG(0, "tree", T, tree, "As `husk image tree`: the layers, and who shares them"),                         \
         OPT_STRS('f', "filter", T, filter, "KEY=VALUE",                                                                \
@@ -56,6 +58,25 @@ static const struct table_column digest_columns[] = {
     { "SIZE", "Size" },
     { 0 },
 };
+
+static const struct table_column history_columns[] = {
+    { "REPOSITORY", "Repository" },
+    { "TAG", "Tag" },
+    { "IMAGE ID", "ID" },
+    { "CREATED", "CreatedSince" },
+    { "SIZE", "Size" },
+    { "HISTORY", "History" },
+    { 0 },
+};
+static const struct table_column digest_history_columns[] = {
+    { "REPOSITORY", "Repository" }, { "TAG", "Tag" },   { "DIGEST", "Digest" },   { "IMAGE ID", "ID" },
+    { "CREATED", "CreatedSince" },  { "SIZE", "Size" }, { "HISTORY", "History" }, { 0 },
+};
+
+static bool wants_history(const struct images_opts *o)
+{
+    return o->history || (o->format && strstr(o->format, ".History"));
+}
 
 static void set_name(json_t *row, const struct image_row *image)
 {
@@ -190,14 +211,22 @@ static fallible make_rows(struct engine *engine, const struct images_opts *o, co
     size_t rows_n = 0;
     for (size_t i = 0; i < o->filter.n; i++)
         TRY(images_filter_read(engine, o->filter.items[i], &filter));
+    own_json json_t *history = NULL;
     TRY(image_rows(engine, &images));
+    if (wants_history(o))
+        TRY(images_history(engine, &history));
     own_mem struct row *rows = mem_array(NULL, images->n + 1, sizeof *rows);
     for (size_t i = 0; i < images->n; i++) {
         bool passes = !pattern || images_filter_reference(&images->rows[i], pattern);
         if (passes)
             TRY(images_filter_passes(engine, &images->rows[i], &filter, &passes));
-        if (passes)
-            rows[rows_n++] = make_row(&images->rows[i], o);
+        if (!passes)
+            continue;
+        rows[rows_n] = make_row(&images->rows[i], o);
+        own_mem char *names = history ? images_history_of(history, images, &images->rows[i]) : NULL;
+        if (names)
+            (void)json_object_set_new(rows[rows_n].json, "History", json_string(names));
+        rows_n++;
     }
     sort_rows(rows, rows_n, o->sort);
     for (size_t i = 0; i < rows_n; i++)
@@ -222,7 +251,7 @@ static fallible show_tree(const struct images_opts *o, const char *image)
 {
     const char *argv[] = { "husk", "image", "tree", NULL, NULL, NULL };
     size_t n = 3;
-    if (o->quiet || o->digests || o->filter.n || o->sort || o->format)
+    if (o->quiet || o->digests || o->history || o->filter.n || o->sort || o->format)
         return err_new(ERR_INVALID, "--tree goes with --no-trunc alone: see 'husk image tree --help'");
     if (o->no_trunc)
         argv[n++] = "--no-trunc";
@@ -239,7 +268,9 @@ static fallible images_run(const void *opts_, struct args args)
     own_json json_t *rows = json_array();
     TRY(engine_open(&engine));
     TRY(make_rows(engine, o, args.n ? args.v[0] : NULL, rows));
-    const struct table_column *shown = o->digests ? digest_columns : columns;
+    const struct table_column *shown = o->history   ? (o->digests ? digest_history_columns : history_columns)
+                                       : o->digests ? digest_columns
+                                                    : columns;
     if (!o->quiet || o->format)
         return o->noheading ? table_print_bare(shown, rows, o->format) : table_print(shown, rows, o->format);
     print_ids(rows);
@@ -257,7 +288,7 @@ static fallible ls_run(const void *opts_, struct args args)
             return err_new(ERR_INVALID, "--long and --recursive are for files: husk image ls IMAGE PATH");
         return images_run(opts_, args);
     }
-    if (o->quiet || o->no_trunc || o->digests || o->filter.n || o->sort || o->noheading || o->tree)
+    if (o->quiet || o->no_trunc || o->digests || o->history || o->filter.n || o->sort || o->noheading || o->tree)
         return err_new(ERR_INVALID, "'%s' '%s': files are listed with --long, --recursive and --format only", args.v[0],
                        args.v[1]);
     argv[n++] = (char *)"husk";

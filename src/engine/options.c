@@ -385,6 +385,8 @@ static fallible merge_rights(const struct create_options *o, struct container_co
 static fallible merge_isolation(const struct create_options *o, struct container_config *c)
 {
     const char *wish = o->isolation && *o->isolation ? o->isolation : "container";
+    if (str_eq(wish, "default")) /* docker's word for what its platform has */
+        wish = "container";
     if (str_eq(wish, "sandbox") || str_eq(wish, "vm"))
         return err_new(ERR_UNSUPPORTED, "--isolation %s: husk has container and jail", wish);
     if (!str_eq(wish, "container") && !str_eq(wish, "jail"))

@@ -149,6 +149,18 @@ ROWS
     [[ $status == 1 && $output == $'linux\nlinux' && $stderr == *"image 'nope': no such image"* ]]
 }
 
+@test "images --history: the names that each has, and those that it had" {
+    "$HUSK" tag other localhost/was:1
+    "$HUSK" untag other localhost/was:1
+    run "$HUSK" images --history other
+    expect 0 '~HISTORY.other .*docker.io/library/other:latest, localhost/was:1$'
+    [[ $("$HUSK" images --format '{{.History}}' other) == 'docker.io/library/other:latest, localhost/was:1' ]]
+    run "$HUSK" images --history --digests other
+    expect 0 '~DIGEST .*HISTORY'
+    [[ $("$HUSK" images --format json other) != *History* ]]
+    [[ $("$HUSK" images --format '{{.History}}' base) == 'docker.io/library/base:latest, localhost/team/base:v1' ]]
+}
+
 @test "images: what got a name is no longer without one, and goes with its last one" {
     local id before after
     before=$(ids --filter dangling=true)

@@ -68,6 +68,7 @@ run --rm --isolation jail --network host busybox true          | 0   | =
 run --rm --isolation sandbox busybox true                      | 125 | --isolation sandbox: husk has container and jail
 run --rm --isolation vm busybox true                           | 125 | --isolation vm: husk has container and jail
 run --rm --isolation glass busybox true                        | 125 | 'glass' is not one of container, jail
+run --rm --isolation default --network none busybox true             | 0   | 
 END
 }
 
