@@ -27,5 +27,9 @@ void big_tcp_add_sender(struct netlink_batch *b);
 /* An interface that is there; a bridge must have a port, since its limit is that of its ports. What cannot take it (a
  * port of somebody else's is in the bridge) stays as it is. */
 fallible big_tcp_set(int sock, unsigned index);
+/* The host's loopback, by which the host's own way to a published port goes at first: what is connected to there has
+ * its limit for good. IPv4 alone, since in IPv6 such packets have one header more, that a firewall may not expect; and
+ * with the limit of segments, so whatever else is led away from there as before is. One that somebody has set stays. */
+fallible big_tcp_widen_loopback(int sock);
 
 #endif

@@ -354,6 +354,8 @@ static fallible make_bridge(int sock, const struct network_bridge *b, struct loo
     network_add_address(&addresses, ret->index, &b->address4);
     network_add_address(&addresses, ret->index, &b->address6);
     TRY(netlink_batch_ask(sock, &addresses));
+    if (ret->mtu == BIG_TCP_MTU && b->loopback)
+        err_ignore(big_tcp_widen_loopback(sock), "then the host's own way to a port is as fast as without");
     return set_switches(b);
 }
 

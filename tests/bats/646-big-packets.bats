@@ -33,6 +33,54 @@ whole() {
 }
 packets() { nft -j list table "$1" look | jq '[.nftables[] | .rule.expr[]?.counter.packets? // empty] | add'; }
 
+@test "the host's loopback sends larger packets to published ports, unless they lead where those are not taken, or somebody has set it" {
+    # first of all in this file, since only here the loopback is as the kernel made it
+    lo() { ip -d link show lo | grep -o 'gso_max_segs [0-9]*'; }
+    [[ $(lo) == *" 65535" ]]
+    husk network create -o mtu=1500 small >/dev/null
+    husk network create --internal inside >/dev/null
+    member aa --network small -p 8083:80
+    husk run --rm --network inside busybox true
+    [[ $(lo) == *" 65535" ]] # these want none
+    husk network create big >/dev/null
+    member bb --network big -p 8084:80
+    [[ $(lo) == *" 44" ]]
+    nft -f - <<'END'
+table inet look {
+    chain postrouting {
+        type filter hook postrouting priority 300
+        oifname != "lo" meta length > 65536 counter
+    }
+}
+END
+    sent() { # NAME PORT: the host sends the file there by 127.0.0.1
+        husk exec -d "$1" sh -c 'nc -l -p 81 | sha256sum >/tmp/sum'
+        wait_until 10 listens "$1" 81
+        husk port add "$1" "$2:81" >/dev/null
+        timeout 20 python3 -c '
+import socket, sys
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+s.sendall(open(sys.argv[2], "rb").read())
+s.shutdown(socket.SHUT_WR)
+while s.recv(1): pass' "$2" "$T/file"
+        has_sum() { [[ $(husk exec "$1" cat /tmp/sum) == "$(<"$T/sum")" ]]; }
+        wait_until 10 has_sum "$1"
+    }
+    sent aa 8085
+    [[ $(packets inet) == 0 ]]
+    sent bb 8086
+    (($(packets inet) > 0))
+    nft delete table inet look
+    # what the administrator says of it stays
+    husk rm -f bb >/dev/null
+    husk network rm big >/dev/null
+    ip link set lo gso_max_segs 1000
+    husk network create big >/dev/null
+    husk run --rm --network big busybox true
+    [[ $(lo) == *" 1000" ]]
+    ip link set lo gso_max_segs 44
+}
+
 @test "neighbours send packets of more than 64 KiB, to the outside none is larger than a network card cuts up itself" {
     husk network create --ipv6 nn >/dev/null
     member aa --network nn -p 8080:80

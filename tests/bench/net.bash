@@ -101,11 +101,12 @@ net_rate() {
 net_softirq() { awk '{ print $8; exit }' /proc/stat; }
 # net_one NAME PID PID ADDRESS PORT: medians and the best of all rounds: others only take away from those
 net_one() { printf '%s\t%s\n' "$1" "$(net_rate "${@:2}")" >>"$out/netrate.all"; }
-net_address() { nsenter --target "$1" --net ip -4 -j address show dev eth0 | jq -r '.[0].addr_info[0].local'; }
+net_address() { nsenter --target "$1" --net ip "${2:--4}" -j address show dev eth0 scope global | jq -r '.[0].addr_info[0].local'; }
 net_throughput() {
     local round a b pa pb ports
-    net_husk run -d --name b-a -p 5301:5201 busybox sleep 100000 >/dev/null
-    net_husk run -d --name b-b busybox sleep 100000 >/dev/null
+    net_husk network create --ipv6 b-net >/dev/null
+    net_husk run -d --name b-a --network b-net -p 5301:5201 busybox sleep 100000 >/dev/null
+    net_husk run -d --name b-b --network b-net busybox sleep 100000 >/dev/null
     a=$("$husk" inspect --format '{{.State.Pid}}' b-a) b=$("$husk" inspect --format '{{.State.Pid}}' b-b)
     ports=$(net_processes)
     net_husk port add b-a 5303:80
@@ -127,15 +128,20 @@ net_throughput() {
         net_one "a bare bridge, DNAT: 127.0.0.1 to a port" "$ruled_a" "$ruled_host" 127.0.0.1 5301
         net_one "a bare bridge, DNAT: outside to a port" "$ruled_a" "$ruled_out" 192.0.2.1 5301
         net_one "husk: container to container" "$a" "$b" "$(net_address "$a")" 5201
+        net_one "husk: container to container, IPv6" "$a" "$b" "$(net_address "$a" -6)" 5201
+        net_one "husk: container to outside" "$net_bare" "$b" 198.51.100.2 5201
+        net_one "husk: host to container" "$a" "$net_host" "$(net_address "$a")" 5201
         net_one "husk: 127.0.0.1 to a published port" "$a" "$net_host" 127.0.0.1 5301
         net_one "husk: outside to a published port" "$a" "$net_bare" 198.51.100.1 5301
         [[ $pa ]] || continue
         net_one "podman: container to container" "$pa" "$pb" "$(net_address "$pa")" 5201
+        net_one "podman: container to outside" "$net_bare" "$pb" 198.51.100.2 5201
         net_one "podman: 127.0.0.1 to a published port" "$pa" "$net_host" 127.0.0.1 5302
         net_one "podman: outside to a published port" "$pa" "$net_bare" 198.51.100.1 5302
     done
     net_rates
     net_husk rm -f b-a b-b >/dev/null
+    net_husk network rm b-net >/dev/null
     ! has podman || net_podman rm -f --time 0 b-a b-b >/dev/null
 }
 
