@@ -41,9 +41,10 @@ static const struct opt create_options[] = {
     OPT_SWITCH(0, "ipv4", T, ipv4, "IPv4 (default true)"),
     OPT_FLAG(0, "internal", T, create.internal, "Its containers reach each other and the host, nothing beyond"),
     OPT_STRS('o', "opt", T, create.opt, "KEY=VALUE",
-             "mtu= (default: 9000 among its containers, 1500 beyond), vlan=, isolate=, parent= and mode= (macvlan, "
-             "ipvlan), com.docker.network.bridge.name=, "
-             "com.docker.network.bridge.enable_icc=, com.docker.network.bridge.enable_ip_masquerade="),
+             "mtu= (default: 9000 among its containers, 1500 beyond), vlan=, isolate=, metric=, no_default_route=, "
+             "parent= and mode= (macvlan, ipvlan), and docker's "
+             "com.docker.network.bridge. name=, enable_icc=, enable_ip_masquerade=, host_binding_ipv4=, "
+             "gateway_mode_ipv4=, gateway_mode_ipv6=, trusted_host_interfaces="),
     OPT_STR(0, "interface-name", T, create.interface_name, "NAME",
             "The bridge's name on the host, or the parent device"),
     OPT_STRS(0, "route", T, create.route, "DESTINATION,GATEWAY[,METRIC]", "A further route of its containers"),
@@ -155,8 +156,13 @@ static fallible create_run(const void *opts_, struct args args)
     own_mem char *name = NULL;
     char hex[9];
     if (wish.ipam_driver && !str_eq(wish.ipam_driver, "default") && !str_eq(wish.ipam_driver, "host-local") &&
-        !str_eq(wish.ipam_driver, "none"))
+        !str_eq(wish.ipam_driver, "none")) {
+        if (str_eq(wish.ipam_driver, "dhcp"))
+            return err_new(ERR_UNSUPPORTED,
+                           "--ipam-driver dhcp: nobody here asks for addresses: say none, and run a client in the "
+                           "container, or give addresses of the network's that its DHCP server does not: --ip-range");
         return err_new(ERR_UNSUPPORTED, "--ipam-driver: '%s' is not one of default, none", wish.ipam_driver);
+    }
     TRY(check_refused(o));
     wish.ipv4_off = o->ipv4.set && !o->ipv4.v;
     TRY(engine_open(&engine));
@@ -443,7 +449,7 @@ static fallible connect_run(const void *opts_, struct args args)
     for (size_t i = 0; i < o->link_local_ip.n; i++)
         str_printf(&text, ",link-local-ip=%s", o->link_local_ip.items[i]);
     for (size_t i = 0; i < o->driver_opt.n; i++)
-        str_printf(&text, ",driver-opt=%s", o->driver_opt.items[i]);
+        str_printf(&text, ",\"driver-opt=%s\"", o->driver_opt.items[i]);
     const char *const words[][2] = {
         { "ip", o->ip }, { "ip6", o->ip6 }, { "mac", o->mac }, { "interface", o->interface }
     };
@@ -453,7 +459,10 @@ static fallible connect_run(const void *opts_, struct args args)
     if (o->gw_priority.set)
         str_printf(&text, ",gw-priority=%lld", (long long)o->gw_priority.v);
     TRY(network_wish_parse(text.text, &at));
-    err *e = engine_open(&engine);
+    err *e = network_has_sysctls(&at)
+                 ? err_new(ERR_UNSUPPORTED, "--driver-opt: settings of an interface are said when the container is "
+                                            "made: --network NAME:driver-opt=com.docker.network.endpoint.sysctls=...")
+                 : engine_open(&engine);
     if (!e)
         e = network_find(engine, args.v[0], &n);
     if (!e)

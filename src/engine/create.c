@@ -459,6 +459,8 @@ static fallible plan_networks(struct container *c, const struct create_options *
         hint_once(c->engine);
     TRY(network_resolve(c->engine, ret));
     c->config->network = mem_strdup(ret->mode);
+    for (size_t i = 0; i < ret->networks.n; i++)
+        network_sysctls(&ret->networks.items[i], &c->config->sysctl);
     for (size_t i = 0; i < o->link.n; i++) {
         char *link;
         if (!network_mode_is_ours(ret->mode))

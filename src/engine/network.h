@@ -48,6 +48,12 @@ struct network_config {
     bool flows;                    /* what passes is counted: engine/network_flows.h */
     int64_t bridge_filtered;       /* BRIDGE_FILTERED_*, that the host had set before either was so */
     int64_t mtu, vlan;             /* 0: the default, none */
+    int64_t metric;                /* of the default routes; 0: the kernel's */
+    bool no_default_route;         /* its containers have none by it */
+    bool unguarded4, unguarded6;   /* from beyond the host all ports of its containers are reached */
+    bool unmanaged;                /* the bridge must be there: it is the host's */
+    struct strv trusted;           /* the host's interfaces behind which they are, in any case */
+    char *binding;                 /* where ports are published that name no address; NULL: everywhere */
     struct strv dns;               /* name servers beyond the network's own */
     struct strv routes;            /* "DESTINATION,GATEWAY[,METRIC]" */
     struct strmap labels, options; /* options: as given with --opt, for inspect */

@@ -168,6 +168,29 @@ fallible network_disconnect(struct engine *e, struct network *n, struct containe
 /* ---- ports ---------------------------------------------------------------------------------------------------------
  */
 
+/* Where its networks say that it is, and that it has an address of the kind. */
+static fallible bind_port(struct container *c, struct db *db, bool live, struct db_port *p)
+{
+    own(db_endpoints) struct db_endpoints at = { 0 };
+    own_mem char *bridge = NULL;
+    bool has4 = false, has6 = false;
+    TRY(db_endpoint_list(db, c->row.id, NULL, &at));
+    for (size_t i = 0; i < at.n; i++) {
+        own(network) struct network *n = NULL;
+        TRY(network_find(c->engine, at.items[i].network, &n));
+        if (!str_eq(n->row.driver, "bridge") || n->config->internal)
+            continue;
+        if (!bridge)
+            network_port_bind(n, p);
+        if (!bridge)
+            bridge = mem_strdup(n->config->link);
+        has4 |= ip_is_set(&at.items[i].ip4);
+        has6 |= ip_is_set(&at.items[i].ip6);
+    }
+    TRY(network_port_has_way(p, has4, has6));
+    return live ? network_port_loopback(p, bridge) : NULL;
+}
+
 /* The port is looked at, not kept: the monitor of a running container takes no descriptors. */
 static fallible check_port(struct container *c, const struct db_ports *there, struct db_port *p)
 {
@@ -278,6 +301,7 @@ fallible network_port_add(struct engine *e, struct container *c, struct db_ports
         TRY(network_port_check(&ports->items[i]));
         free(ports->items[i].container);
         ports->items[i].container = mem_strdup(c->row.id);
+        TRY(bind_port(c, db, pid != 0, &ports->items[i]));
         if (pid)
             TRY(check_port(c, &there, &ports->items[i]));
     }

@@ -52,10 +52,19 @@ fallible network_resolve(struct engine *e, struct network_wishes *w)
     return NULL;
 }
 
+void network_port_bind(const struct network *n, struct db_port *p)
+{
+    if (!n->config->binding || *p->host_ip)
+        return;
+    free(p->host_ip);
+    p->host_ip = mem_strdup(n->config->binding);
+}
+
 /* A wish for an address that a running container has is no reason not to make this one: it is when it starts. */
 fallible network_add_rows(struct engine *e, const char *container, struct network_wishes *w)
 {
     struct db *db;
+    bool bound = false;
     TRY(engine_db(e, &db));
     for (size_t i = 0; i < w->networks.n; i++) {
         own(network) struct network *n = NULL;
@@ -72,6 +81,9 @@ fallible network_add_rows(struct engine *e, const char *container, struct networ
         }
         TRY(failed);
         TRY(db_endpoint_add(db, at));
+        for (size_t j = 0; !bound && j < w->ports.n; j++) /* the first one that leads beyond itself has the ports */
+            network_port_bind(n, &w->ports.items[j]);
+        bound |= str_eq(n->row.driver, "bridge") && !n->config->internal;
     }
     for (size_t i = 0; i < w->ports.n; i++) {
         free(w->ports.items[i].container);
@@ -95,6 +107,9 @@ fallible network_firewall(const struct network *n, struct firewall_net *ret)
         .isolated = !n->config->no_isolate,
         .internal = n->config->internal,
         .masquerade = !n->config->no_masquerade,
+        .guarded4 = !n->config->unguarded4 && !n->config->no_masquerade,
+        .guarded6 = !n->config->unguarded6 && !n->config->no_masquerade,
+        .trusted = &n->config->trusted,
         .policed = n->config->policy_deny,
         .counted = n->config->flows,
     };
@@ -247,7 +262,7 @@ fallible network_link_of(const struct network *n, const struct db_endpoint *at, 
 {
     struct network_range r4, r6;
     uint8_t random[6] = { 0x02 };
-    bool default_route = wish == NETWORK_DEFAULT_ROUTE && !n->config->internal;
+    bool default_route = wish == NETWORK_DEFAULT_ROUTE && !n->config->internal && !n->config->no_default_route;
     TRY(network_range(n, AF_INET, &r4));
     TRY(network_range(n, AF_INET6, &r6));
     struct network_link l = {
@@ -265,6 +280,7 @@ fallible network_link_of(const struct network *n, const struct db_endpoint *at, 
         .small = kernel->small,
         .mode = mem_strdup(n->config->mode),
         .apart = n->config->no_icc,
+        .metric = (uint32_t)n->config->metric,
     };
     network_host_name(at->container, at->position, l.host);
     _Static_assert((int)NETWORK_FURTHER == (int)NETWORK_LINK_LOCALS, "there is room for all");
@@ -411,6 +427,32 @@ fallible network_port_holder(struct container *c, const struct db_port *p, err *
     return e;
 }
 
+/* The kernel leads from an address to one of the same family; an ordinary user's ports are carried by a process. */
+fallible network_port_has_way(const struct db_port *p, bool has4, bool has6)
+{
+    struct ip at = { 0 };
+    if (!*p->host_ip || usernet_needed())
+        return NULL;
+    TRY(ip_parse(p->host_ip, &at));
+    if (at.family == AF_INET ? has4 : has6)
+        return NULL;
+    return err_new(ERR_CONFLICT,
+                   "port %lld/%s on '%s': the container has no IPv%d address that it could lead to: publish on "
+                   "another, or make its network with --%s",
+                   (long long)p->container_port, p->proto, p->host_ip, at.family == AF_INET ? 4 : 6,
+                   at.family == AF_INET ? "subnet" : "ipv6");
+}
+
+fallible network_port_loopback(const struct db_port *p, const char *bridge)
+{
+    own_fd int sock = -1;
+    if (!str_eq(p->host_ip, "::1") || usernet_needed())
+        return NULL;
+    TRY(netlink_open(&sock));
+    TRY_AS(bridge_lead_loopback(sock, bridge), "port %lld/%s", (long long)p->container_port, p->proto);
+    return NULL;
+}
+
 static fallible prepare_port(struct container *c, struct db_port *p, const struct network_link *to, enum prepare how,
                              struct container_network *ret)
 {
@@ -424,6 +466,10 @@ static fallible prepare_port(struct container *c, struct db_port *p, const struc
         /* An ordinary user's are carried by a process, which leads IPv6 to an IPv4 address, too. */
         bool both = ip_is_set(&to->ip6.ip) || usernet_needed();
         own_mem struct ip *shared = NULL;
+        if (to->parent) {
+            TRY(network_port_has_way(p, ip_is_set(&to->ip4.ip), ip_is_set(&to->ip6.ip)));
+            TRY(network_port_loopback(p, to->parent));
+        }
         if (port == RESERVE_SHARED_PORT) { /* the kernel does not keep it from two of ours */
             TRY(network_port_holder(c, p, NULL));
             TRY(network_all_gateways(c->engine, &shared, &ret->reserve.shared_n));
@@ -497,7 +543,9 @@ static fallible prepare_ports(struct container *c, enum prepare how, struct cont
     if (!ports.n)
         return NULL;
     if (!to)
-        return err_new(ERR_CONFLICT, "a published port needs a network of the driver bridge that is not internal");
+        return err_new(ERR_CONFLICT,
+                       "a published port needs a network of the driver bridge that is not internal and leads "
+                       "beyond the host");
     to->hairpin = true;
     for (size_t i = 0; i < ports.n; i++)
         TRY(prepare_port(c, &ports.items[i], to, how, ret));

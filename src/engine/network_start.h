@@ -43,6 +43,13 @@ fallible network_look(struct container *c, struct container_network *ret);
 fallible network_hold_again(struct container *c, struct container_network *ret);
 /* CONFLICT where a running container of husk's has published the same port; else what was given. */
 fallible network_port_holder(struct container *c, const struct db_port *p, err *take_e);
+/* CONFLICT when its address of the host's is of a family that the container has no address of. */
+fallible network_port_has_way(const struct db_port *p, bool has4, bool has6);
+/* Of one on [::1]: UNSUPPORTED where the kernel leads nothing from there. */
+fallible network_port_loopback(const struct db_port *p, const char *bridge);
+struct network;
+/* A port that names no address of the host's is published where the network says. */
+void network_port_bind(const struct network *n, struct db_port *p);
 /* Takes out what a run left outside of its namespace; nothing to do is no error. */
 fallible network_withdraw(const char *state_dir);
 

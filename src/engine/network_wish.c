@@ -179,6 +179,49 @@ static fallible want_alias(const char *text, struct db_endpoint *e)
     return NULL;
 }
 
+/* docker's "net.ipv4.conf.IFNAME.forwarding=1,...": IFNAME is the interface, which may get its name later. */
+static fallible want_sysctls(const char *text, struct db_endpoint *e)
+{
+    own_json json_t *o = e->options ? json_loads(e->options, 0, NULL) : json_object();
+    own_strv struct strv words = { 0 };
+    json_t *list = json_array();
+    strv_split(&words, text, ',');
+    (void)json_object_set_new(o, "sysctls", list);
+    for (size_t i = 0; i < words.n; i++) {
+        const char *name = strstr(words.items[i], ".IFNAME."), *equals = strchr(words.items[i], '=');
+        if (!str_starts(words.items[i], "net.") || !name || !equals || name > equals)
+            return err_new(ERR_INVALID, "'%s' is no setting of an interface: say net.ipv4.conf.IFNAME.SETTING=VALUE",
+                           words.items[i]);
+        (void)json_array_append_new(list, json_string(words.items[i]));
+    }
+    free(e->options);
+    e->options = json_text(o, BIND_COMPACT);
+    return NULL;
+}
+
+bool network_has_sysctls(const struct db_endpoint *e)
+{
+    own_json json_t *o = e->options ? json_loads(e->options, 0, NULL) : NULL;
+    return json_array_size(json_object_get(o, "sysctls")) > 0;
+}
+
+void network_sysctls(const struct db_endpoint *e, struct strmap *add_to)
+{
+    own_json json_t *o = e->options ? json_loads(e->options, 0, NULL) : NULL;
+    size_t i;
+    json_t *word;
+    json_array_foreach (json_object_get(o, "sysctls"), i, word) {
+        const char *text = json_string_value(word), *name = text ? strstr(text, ".IFNAME.") : NULL;
+        const char *equals = name ? strchr(name, '=') : NULL;
+        if (!equals)
+            continue;
+        const char *rest = name + strlen(".IFNAME");
+        own_mem char *key =
+            mem_printf("%.*s.%s%.*s", (int)(name - text), text, e->interface, (int)(equals - rest), rest);
+        strmap_set(add_to, key, equals + 1);
+    }
+}
+
 static fallible set_wish(struct db_endpoint *e, const char *key, const char *value)
 {
     if (str_eq(key, "name")) {
@@ -202,11 +245,17 @@ static fallible set_wish(struct db_endpoint *e, const char *key, const char *val
         return network_want_link_local(value, e);
     if (str_eq(key, "gw-priority"))
         return want_priority(value, e);
+    if (str_eq(key, "host_interface_name"))
+        return err_new(ERR_UNSUPPORTED,
+                       "host_interface_name: the host's end of an interface has a name that tells whose it is");
     if (str_eq(key, "driver-opt")) {
         static const char docker_name[] = "com.docker.network.endpoint.ifname=";
+        static const char docker_sysctls[] = "com.docker.network.endpoint.sysctls=";
+        if (str_starts(value, docker_sysctls))
+            return want_sysctls(value + strlen(docker_sysctls), e);
         if (!str_starts(value, docker_name))
-            return err_new(ERR_UNSUPPORTED, "'%s' is no option of an interface of husk's: there is %sNAME", value,
-                           docker_name);
+            return err_new(ERR_UNSUPPORTED, "'%s' is no option of an interface of husk's: there are %sNAME and %s...",
+                           value, docker_name, docker_sysctls);
         return set_wish(e, "interface", value + strlen(docker_name));
     }
     if (str_eq(key, "interface") || str_eq(key, "interface_name")) {
@@ -219,16 +268,35 @@ static fallible set_wish(struct db_endpoint *e, const char *key, const char *val
                    "'%s' is not one of ip, ip6, mac, alias, interface, gw-priority, link-local-ip, driver-opt", key);
 }
 
+/* Words between commas; those between quotes belong together, as docker reads them: "driver-opt=a=1,b=2". */
+static void split_words(const char *text, struct strv *ret)
+{
+    own_str struct str word = { 0 };
+    bool quoted = false;
+    for (const char *at = text; *at; at++) {
+        if (*at == '"') {
+            quoted = !quoted;
+        } else if (*at == ',' && !quoted) {
+            strv_add(ret, word.len ? word.text : "");
+            str_free(&word);
+        } else {
+            str_printf(&word, "%c", *at);
+        }
+    }
+    if (*text)
+        strv_add(ret, word.len ? word.text : "");
+}
+
 fallible network_wish_parse(const char *text, struct db_endpoint *ret)
 {
     struct db_endpoint e = { 0 };
     own_strv struct strv words = { 0 };
     err *failed = NULL;
-    bool docker = str_starts(text, "name=");
+    bool docker = str_starts(text, "name=") || str_starts(text, "\"name=");
     size_t n = docker ? 0 : strcspn(text, ":");
     if (!docker)
         e.network = mem_strndup(text, n);
-    strv_split(&words, docker ? text : text[n] ? text + n + 1 : "", ',');
+    split_words(docker ? text : text[n] ? text + n + 1 : "", &words);
     for (size_t i = 0; !failed && i < words.n; i++) {
         char *equals = strchr(words.items[i], '=');
         if (!equals) {
@@ -521,10 +589,6 @@ fallible network_port_check(const struct db_port *p)
     if (at.family == AF_INET6 && at.bytes[0] == 0xfe && (at.bytes[1] & 0xc0) == 0x80)
         return err_new(ERR_UNSUPPORTED, "'%s' is an address of one interface alone: publish on another, or on all",
                        p->host_ip);
-    if (str_eq(p->host_ip, "::1") && !usernet_needed())
-        return err_new(ERR_UNSUPPORTED,
-                       "the kernel leads nothing from [::1] to a bridge: publish on 127.0.0.1, where whoever asks "
-                       "for 'localhost' comes, too");
     if (str_eq(p->proto, "sctp") && usernet_needed())
         return err_new(ERR_UNSUPPORTED, "port %lld/sctp: an ordinary user's are TCP or UDP: SCTP needs root's firewall",
                        (long long)p->container_port);

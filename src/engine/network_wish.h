@@ -29,6 +29,9 @@ fallible network_want_link_local(const char *text, struct db_endpoint *e);
 enum { NETWORK_LINK_LOCALS = 4 };
 size_t network_link_locals(const struct db_endpoint *e, struct prefix ret[NETWORK_LINK_LOCALS]);
 /* Whose gateway the default routes lead through: the highest's, of equal ones the first network's. */
+/* Settings of an endpoint's interface, by its name, as the container's own; and whether there are any. */
+void network_sysctls(const struct db_endpoint *e, struct strmap *add_to);
+bool network_has_sysctls(const struct db_endpoint *e);
 int64_t network_gateway_priority(const struct db_endpoint *e);
 /* A name that others may have for a container. INVALID. */
 fallible network_alias_check(const char *text);

@@ -510,6 +510,20 @@ fallible parent_ensure(int sock, const char *name, unsigned *ret_index)
     return link_index(sock, name, ret_index);
 }
 
+fallible parent_check(int sock, const char *name)
+{
+    own_mem char *device = NULL;
+    unsigned index;
+    uint16_t id;
+    TRY(link_index(sock, name, &index));
+    if (!index && split_vlan(name, &device, &id))
+        TRY(link_index(sock, device, &index));
+    if (index)
+        return NULL;
+    return err_new(ERR_NOT_FOUND, "the host has no network device '%s'%s%s%s", name, device ? ", and no '" : "",
+                   device ? device : "", device ? "' to make it of" : ": say one that it has, or DEVICE.N for a VLAN");
+}
+
 fallible parent_remove(int sock, const char *name)
 {
     own_mem char *device = NULL;

@@ -129,3 +129,42 @@ fallible bridge_filter(int sock, const char *name, int64_t families)
     TRY_AS(netlink_batch_ask(sock, &b), "bridge '%s'", name);
     return NULL;
 }
+
+/* What [::1] has sent by a published port comes back by the bridge, and has ::1 as its destination again once the
+ * translation is undone. There is no route_localnet for IPv6: the kernel wants a route to ::1 that leads in by that
+ * very interface (rt6_need_strict()), and takes one. One for each bridge, all of one metric: of several metrics the
+ * kernel tries two. What comes from outside with ::1 in it is dropped before (ip6_rcv_core()), and with br_netfilter
+ * that looks behind the translation. */
+fallible bridge_lead_loopback(int sock, const char *name)
+{
+    static const uint8_t loopback[16] = { [15] = 1 };
+    own(netlink_batch) struct netlink_batch b = { 0 };
+    own_mem char *value = NULL;
+    int64_t filtered;
+    unsigned index;
+    const struct rtmsg r = {
+        .rtm_family = AF_INET6,
+        .rtm_dst_len = 128,
+        .rtm_table = RT_TABLE_LOCAL,
+        .rtm_protocol = RTPROT_STATIC,
+        .rtm_type = RTN_LOCAL,
+    };
+    err_ignore(fs_read_at(AT_FDCWD, "/proc/sys/net/bridge/bridge-nf-call-ip6tables", 16, &value, NULL),
+               "without br_netfilter there is none");
+    TRY(bridge_filter_read(sock, name, &filtered));
+    if (filtered & BRIDGE_FILTERED_IP6 || (value && *value == '1'))
+        return err_new(
+            ERR_UNSUPPORTED,
+            "[::1] leads to no container where what passes a bridge passes the firewall of IPv6: publish "
+            "on 127.0.0.1, where whoever asks for 'localhost' comes, too%s",
+            filtered & BRIDGE_FILTERED_IP6 ? "" : ", or turn that off: sysctl net.bridge.bridge-nf-call-ip6tables=0");
+    TRY(link_index(sock, name, &index));
+    netlink_batch_begin(&b, "lead [::1] in", RTM_NEWROUTE, NLM_F_CREATE | NLM_F_APPEND, &r, sizeof r);
+    netlink_batch_add(&b, RTA_DST, loopback, sizeof loopback);
+    netlink_batch_add_u32(&b, RTA_OIF, index);
+    err *e = netlink_batch_ask(sock, &b);
+    if (err_errno(e) != EEXIST)
+        return e;
+    err_free(e);
+    return NULL;
+}

@@ -241,9 +241,9 @@ static fallible configure_inside(int inside, const struct network_link *l)
     for (size_t i = 0; i < l->further_n; i++)
         network_add_address(&b, index, &l->further[i]);
     if (ip_is_set(&l->gateway4))
-        add_route(&b, NLM_F_EXCL, index, &(struct way){ .via = &l->gateway4 }, l->outer_mtu);
+        add_route(&b, NLM_F_EXCL, index, &(struct way){ .via = &l->gateway4, .metric = l->metric }, l->outer_mtu);
     if (ip_is_set(&l->gateway6))
-        add_route(&b, NLM_F_EXCL, index, &(struct way){ .via = &l->gateway6 }, l->outer_mtu);
+        add_route(&b, NLM_F_EXCL, index, &(struct way){ .via = &l->gateway6, .metric = l->metric }, l->outer_mtu);
     for (size_t i = 0; i < l->routes_n; i++)
         add_route(&b, NLM_F_EXCL, index, &(struct way){ &l->routes[i].to, &l->routes[i].via, l->routes[i].metric },
                   l->outer_mtu);
@@ -304,7 +304,8 @@ static fallible add_default(int inside, unsigned index, const struct ip *gateway
     own(netlink_batch) struct netlink_batch b = { 0 };
     if (!ip_is_set(gateway))
         return NULL;
-    add_route(&b, l->preferred ? NLM_F_REPLACE : NLM_F_EXCL, index, &(struct way){ .via = gateway }, l->outer_mtu);
+    add_route(&b, l->preferred ? NLM_F_REPLACE : NLM_F_EXCL, index,
+              &(struct way){ .via = gateway, .metric = l->metric }, l->outer_mtu);
     err *e = netlink_batch_ask(inside, &b);
     if (err_errno(e) != EEXIST)
         return e;
@@ -374,6 +375,15 @@ static void explain_sizes(const struct network_link *l, FILE *out)
         fprintf(out, "ip link set %s gso_max_size %d gso_ipv4_max_size %d\n", l->parent, BIG_TCP_SIZE, BIG_TCP_SIZE);
 }
 
+static void explain_default(const struct ip *gateway, const struct network_link *l, const char *mtu, FILE *out)
+{
+    char text[IP_TEXT];
+    fprintf(out, "nsenter -t $pid -n ip route add default via %s dev %s", ip_text(gateway, text), l->name);
+    if (l->metric)
+        fprintf(out, " metric %u", l->metric);
+    fprintf(out, " onlink%s\n", mtu);
+}
+
 static void explain_link(const struct network_link *l, FILE *out)
 {
     char mac[MAC_TEXT], text[PREFIX_TEXT], mtu[24] = "";
@@ -411,8 +421,7 @@ static void explain_link(const struct network_link *l, FILE *out)
                 (unsigned long long)l->rate.out);
     for (size_t i = 0; i < ARRAY_SIZE(gateways); i++)
         if (ip_is_set(gateways[i]))
-            fprintf(out, "nsenter -t $pid -n ip route add default via %s dev %s onlink%s\n", ip_text(gateways[i], text),
-                    l->name, mtu);
+            explain_default(gateways[i], l, mtu, out);
     for (size_t i = 0; i < l->routes_n; i++) {
         char via[IP_TEXT];
         fprintf(out, "nsenter -t $pid -n ip route add %s via %s dev %s onlink%s\n", prefix_text(&l->routes[i].to, text),

@@ -50,6 +50,8 @@ fallible bridge_filter(int sock, const char *name, int64_t families);
 fallible bridge_filter_read(int sock, const char *name, int64_t *ret_families);
 /* Whether the kernel can, as above. */
 fallible bridge_filter_check(void);
+/* Lets connections of [::1] to published ports come back by a bridge. UNSUPPORTED where the kernel drops them. */
+fallible bridge_lead_loopback(int sock, const char *name);
 /* A missing one is no error; what is no bridge is nobody's that we made, and stays. CONFLICT when it has ports that are
  * not given up. */
 fallible bridge_remove(int sock, const char *name);
@@ -72,6 +74,8 @@ fallible link_remove(int sock, const char *name);
 /* The host's device that macvlan and ipvlan live on; "DEVICE.N" that is not there is made: VLAN N of DEVICE.
  * *ret_index 0: there is no such device. */
 fallible parent_ensure(int sock, const char *name, unsigned *ret_index);
+/* Whether one of this name is there, or can be made then: NOT_FOUND. */
+fallible parent_check(int sock, const char *name);
 /* Removes such a VLAN again; other devices stay. */
 fallible parent_remove(int sock, const char *name);
 
@@ -100,6 +104,7 @@ struct network_link {
     size_t further_n;
     struct ip gateway4, gateway6; /* of default routes; none: no such route */
     bool preferred;               /* they take the place of what is there */
+    uint32_t metric;              /* of theirs; 0: the kernel's */
     struct network_route *routes;
     size_t routes_n;
     int mtu;

@@ -71,6 +71,16 @@ void firewall_net(struct nft *n, enum nft_what what, const struct firewall_net *
         nft_element(n, what, "isolated", &one);
     if (net->internal)
         nft_element(n, what, "internal", &one);
+    if (net->guarded4)
+        nft_element(n, what, "guarded4", &one);
+    if (net->guarded6)
+        nft_element(n, what, "guarded6", &one);
+    for (size_t i = 0; net->trusted && i < net->trusted->n; i++) {
+        char from[2 * IFNAME] = "";
+        memcpy(from, net->trusted->items[i], strnlen(net->trusted->items[i], IFNAME - 1));
+        memcpy(from + IFNAME, net->bridge, len);
+        nft_element(n, what, "pairs", &(struct nft_element){ .key = from, .key_len = sizeof from });
+    }
     if (net->policed)
         nft_element(n, what, "policed", &one);
     if (net->counted)

@@ -6,6 +6,7 @@
  * every table's chains, the host's own forward policy holds for what is published too.
  *
  *   bridges, isolated, internal {bridge}
+ *   guarded4, guarded6          {bridge}: from beyond the host only what is published is reached, whoever knows the way
  *   policed                     {bridge}: where neighbours reach each other by rules alone (network/acl.h)
  *   counted                     {bridge}: what passes there is counted (network/flows.h, with sets of its own)
  *   who4, who6                  {address : mark}: of containers there, the number that their identity has
@@ -13,7 +14,8 @@
  *   allowed                     [mark . mark . protocol . port]: what may pass from the first to the second
  *   egress4, egress6            {address}: containers that may only go where they are allowed to (network/egress.h)
  *   reach4, reach6              [address . destination . port]: there; with a time, where a name led to it
- *   pairs                       {bridge . bridge}: each with itself, what stays within one network
+ *   pairs                       {bridge . bridge}: each with itself, what stays within one network; and the host's
+ *                               interfaces that one trusts with it
  *   nets4, nets6                [subnet]: masqueraded beyond the host
  *   same4, same6                [subnet . subnet]: each with itself, not masqueraded, unless through a published port
  *   names4, names6              {address . protocol . port}: of the resolver: for who asks there no port is published
@@ -29,7 +31,7 @@
  *
  * The loopback's 127.0.0.1 reaches published ports by route_localnet on the bridges only, with rules that drop what
  * comes from a bridge from or to 127.0.0.0/8 (CVE-2020-8558). IPv6 has nothing like it, so ::1 is left alone: a client
- * is refused there at once and goes on to 127.0.0.1.
+ * is refused there at once and goes on to 127.0.0.1; unless a port is published there by name: bridge_lead_loopback().
  *
  * `nft flush ruleset` takes all of it: firewall_has() tells, for the cost of one question, and the engine makes it
  * anew.
@@ -52,6 +54,8 @@ struct firewall_net {
     struct prefix subnet4, subnet6; /* none: not of that family */
     struct ip names4, names6;       /* where it is asked for names; none: there are none */
     bool isolated, internal, masquerade;
+    bool guarded4, guarded6;    /* from beyond the host only what is published is reached */
+    const struct strv *trusted; /* but for the host's interfaces of these names; NULL: none */
     /* With the switch of the bridge that bridge_filter() sets, without which nothing is seen of what stays on it. */
     bool policed, counted;
 };

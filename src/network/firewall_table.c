@@ -23,6 +23,8 @@ static const struct nft_set sets[] = {
     { "allowed", { NFT_TYPE_MARK, NFT_TYPE_MARK, NFT_TYPE_PROTO, NFT_TYPE_PORT }, { 0 }, .interval = true },
     { "isolated", { NFT_TYPE_IFNAME } },
     { "internal", { NFT_TYPE_IFNAME } },
+    { "guarded4", { NFT_TYPE_IFNAME } },
+    { "guarded6", { NFT_TYPE_IFNAME } },
     { "pairs", { NFT_TYPE_IFNAME, NFT_TYPE_IFNAME } },
     { "nets4", { NFT_TYPE_IP4 }, { 0 }, .interval = true },
     { "nets6", { NFT_TYPE_IP6 }, { 0 }, .interval = true },
@@ -252,6 +254,16 @@ static void add_forward(struct nft *n)
     has_bits(n, NFT_CT_STATUS, IPS_DST_NAT);
     nft_verdict(n, NF_ACCEPT);
     nft_rule_end(n);
+    static const int families[] = { AF_INET, AF_INET6 };
+    for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
+        nft_rule_begin(n, "forward"); /* meta nfproto ipv4 iifname != @bridges oifname @guarded4 goto dropped */
+        is_family(n, families[i]);
+        nft_meta(n, NFT_META_IIFNAME, NFT_R0);
+        nft_unless(n, "bridges", NFT_R0);
+        interface_in(n, NFT_META_OIFNAME, families[i] == AF_INET ? "guarded4" : "guarded6");
+        nft_goto(n, "dropped");
+        nft_rule_end(n);
+    }
     nft_rule_begin(n, "forward"); /* iifname @bridges oifname @isolated goto dropped */
     interface_in(n, NFT_META_IIFNAME, "bridges");
     interface_in(n, NFT_META_OIFNAME, "isolated");
@@ -290,7 +302,7 @@ static void add_published(struct nft *n, const char *chain, int family)
             nft_address_type(n, NFT_R0);
             nft_compare(n, NFT_EQUAL, NFT_R0, &local, sizeof local);
         }
-        if (!own_address && family == AF_INET6) {
+        if (!own_address && family == AF_INET6) { /* whoever means ::1 says so: firewall.h */
             load_address(n, family, DESTINATION, NFT_R0);
             nft_compare(n, NFT_UNEQUAL, NFT_R0, loopback6, sizeof loopback6);
         }
@@ -330,6 +342,14 @@ static void add_postrouting(struct nft *n)
     }
     nft_rule_begin(n, "postrouting"); /* ip saddr 127.0.0.0/8 oifname @bridges masquerade */
     in_loopback_net(n, SOURCE);
+    interface_in(n, NFT_META_OIFNAME, "bridges");
+    nft_masquerade(n);
+    nft_rule_end(n);
+    static const uint8_t loopback6[16] = { [15] = 1 };
+    nft_rule_begin(n, "postrouting"); /* ip6 saddr ::1 oifname @bridges masquerade */
+    is_family(n, AF_INET6);
+    load_address(n, AF_INET6, SOURCE, NFT_R0);
+    nft_compare(n, NFT_EQUAL, NFT_R0, loopback6, sizeof loopback6);
     interface_in(n, NFT_META_OIFNAME, "bridges");
     nft_masquerade(n);
     nft_rule_end(n);
@@ -381,7 +401,7 @@ static err *no_element(void *ctx, const struct nft_element *e)
 
 fallible firewall_is_there(int sock, bool *ret)
 {
-    err *e = nft_each(sock, FIREWALL_TABLE, "counted", no_element, NULL);
+    err *e = nft_each(sock, FIREWALL_TABLE, "guarded6", no_element, NULL);
     *ret = !e;
     if (err_errno(e) != ENOENT)
         return e;

@@ -12,11 +12,13 @@ load bridges
     run husk run --rm --network lan busybox sh -c 'ip address show eth0; ip route; ping -c 1 -w 5 192.0.2.2'
     expect 0 "1 packets received"
     [[ $output == *192.0.2.64/24* && $output == *"default via 192.0.2.2"* ]]
+    ip link add gone type veth peer name gone1
+    husk network create -d macvlan -o parent=gone --subnet 192.0.3.0/24 gone >/dev/null
+    ip link del gone
     check_table <<'END'
 network create -d macvlan --subnet 192.0.2.0/24 xx            | 1 | --driver macvlan: say --opt parent=DEVICE
 network create -d macvlan -o parent=out0 xx                   | 1 | --driver macvlan: say --subnet, and --gateway
 network create -d macvlan -o parent=out0 -o mode=l2 --subnet 192.0.2.0/24 xx | 1 | --opt mode: 'l2' is no mode of the driver 'macvlan'
-network create -d macvlan -o parent=gone --subnet 192.0.3.0/24 gone          | 0 |
 run --rm --network gone busybox true                          | 125 | network 'gone': the host has no network device 'gone'
 run --rm --network lan -p 80:80 busybox true                  | 125 | a published port needs a network of the driver bridge
 END

@@ -86,9 +86,9 @@ run --rm --network none:ip=192.0.2.1 busybox true        | 125 | --network: 'non
 run --rm --network host:alias=me busybox true            | 125 | --network: 'host' takes no options
 run --rm --network slirp4netns busybox true              | 125 | there is no slirp4netns: its work is done by 'bridge'
 run --rm --network host -p 80 busybox true               | 0   | with --network host nothing is published
-run --rm -p [::1]:18100:80 busybox true                  | 125 | the kernel leads nothing from [::1] to a bridge: publish on 127.0.0.1
+run --rm -p [::1]:18100:80 busybox true                  | 125 | the container has no IPv6 address that it could lead to
 run --rm -p [fe80::1]:18100:80 busybox true              | 125 | 'fe80::1' is an address of one interface alone
-port add ports [::1]:18100:80                            | 1   | the kernel leads nothing from [::1] to a bridge
+port add ports [::1]:18100:80                            | 1   | the container has no IPv6 address that it could lead to
 run --rm -p 18100:80/icmp busybox true                   | 125 | 'icmp' is not one of tcp, udp, sctp
 END
 }
