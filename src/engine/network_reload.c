@@ -259,6 +259,8 @@ fallible network_reload(struct engine *e)
     TRY(nft_open(&sock));
     TRY(netlink_open(&route));
     TRY(firewall_ensure(sock, &made));
+    if (usernet_needed())
+        TRY(usernet_rules());
     TRY(network_list(e, &l));
     err *failed = reload(e, sock, route, &l);
     network_list_clear(&l);

@@ -102,6 +102,12 @@ static void load_both(struct nft *n) /* iifname . oifname @pairs */
 
 /* What is refused is told so, lest it waits; a kernel may be without nft_reject. */
 enum refusal { REJECT, DROP };
+/* And without marks of connections (CONFIG_NF_CONNTRACK_MARK): then registers hold who the two are. */
+enum marks { MARKS, REGISTERS };
+struct form {
+    enum refusal how;
+    enum marks marks;
+};
 
 /* Where refused packets go: they are counted, and refused. A program that connects hears a reset at once, but an ICMP
  * only with its second attempt: when the first comes back, in the same call that sent it, its socket is still busy. So
@@ -149,13 +155,22 @@ static void add_egress(struct nft *n, const char *chain, int family)
 /* meta mark set ip saddr map @who4 ct mark set ip daddr map @who4 meta mark . ct mark . meta l4proto . th dport
  * @allowed accept: the two marks hold who the two are, since nft(8) 1.0.6 aborts on a rule that looks up what two maps
  * gave. They are of a connection's first packet alone, and 0 again before anybody else sees it. */
-static void add_allowed(struct nft *n, int family, const char *map)
+static void add_allowed(struct nft *n, int family, const char *map, enum marks marks)
 {
     nft_rule_begin(n, "forward");
     load_both(n);
     is_family(n, family);
     load_address(n, family, SOURCE, NFT_R0);
     nft_lookup(n, map, NFT_R0, NFT_R0);
+    if (marks == REGISTERS) {
+        load_address(n, family, DESTINATION, NFT_R0 + 1);
+        nft_lookup(n, map, NFT_R0 + 1, NFT_R0 + 1);
+        load_port(n, NFT_R0 + 2);
+        nft_lookup(n, "allowed", NFT_R0, 0);
+        nft_verdict(n, NF_ACCEPT);
+        nft_rule_end(n);
+        return;
+    }
     nft_set_mark(n, NFT_MARK_OF_PACKET, NFT_R0);
     load_address(n, family, DESTINATION, NFT_R0);
     nft_lookup(n, map, NFT_R0, NFT_R0);
@@ -173,7 +188,7 @@ static void add_allowed(struct nft *n, int family, const char *map)
 }
 
 /* Neighbours that pass here because their bridge is policed: who may begin, by their identities. */
-static void add_policy(struct nft *n)
+static void add_policy(struct nft *n, enum marks marks)
 {
     static const int families[] = { AF_INET, AF_INET6 };
     static const uint8_t solicit = 135, advert = 136; /* RFC 4861, 4.3 and 4.4: where a neighbour is */
@@ -190,7 +205,7 @@ static void add_policy(struct nft *n)
         nft_rule_end(n);
     }
     for (size_t i = 0; i < ARRAY_SIZE(families); i++)
-        add_allowed(n, families[i], firewall_who_maps[i]);
+        add_allowed(n, families[i], firewall_who_maps[i], marks);
     nft_rule_begin(n, "forward"); /* iifname . oifname @pairs goto refused */
     load_both(n);
     nft_goto(n, "refused");
@@ -228,7 +243,7 @@ static void add_input(struct nft *n)
     }
 }
 
-static void add_forward(struct nft *n)
+static void add_forward(struct nft *n, enum marks marks)
 {
     nft_rule_begin(n, "forward"); /* ct state established,related accept */
     has_bits(n, NFT_CT_STATE, KNOWN);
@@ -240,7 +255,7 @@ static void add_forward(struct nft *n)
     nft_unless(n, "policed", NFT_R0);
     nft_verdict(n, NF_ACCEPT);
     nft_rule_end(n);
-    add_policy(n);
+    add_policy(n, marks);
     add_egress(n, "forward", AF_INET);
     add_egress(n, "forward", AF_INET6);
     static const uint32_t ways[] = { NFT_META_IIFNAME, NFT_META_OIFNAME };
@@ -367,7 +382,7 @@ static void add_postrouting(struct nft *n)
     }
 }
 
-static void add_table(struct nft *n, enum refusal how)
+static void add_table(struct nft *n, struct form form)
 {
     nft_table(n, NFT_ADD); /* first, so that there is one to delete: one of another version's, or an empty one */
     nft_table(n, NFT_DELETE);
@@ -380,9 +395,9 @@ static void add_table(struct nft *n, enum refusal how)
     for (size_t i = 0; i < ARRAY_SIZE(chains); i++)
         nft_add_chain(n, &chains[i]);
     add_guard(n);
-    add_refused(n, how);
+    add_refused(n, form.how);
     add_input(n);
-    add_forward(n);
+    add_forward(n, form.marks);
     static const char *const ways[] = { "prerouting", "output" };
     for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
         add_names(n, ways[i], AF_INET);
@@ -412,7 +427,7 @@ fallible firewall_is_there(int sock, bool *ret)
 /* Two may find it missing at once: the ruleset's generation makes one of them look again. */
 fallible firewall_ensure(int sock, bool *ret_made)
 {
-    enum refusal how = REJECT;
+    struct form form = { REJECT, MARKS };
     *ret_made = false;
     for (int attempt = 0;; attempt++) {
         own(nft) struct nft n = { 0 };
@@ -423,11 +438,14 @@ fallible firewall_ensure(int sock, bool *ret_made)
         if (there)
             return NULL;
         nft_begin(&n, FIREWALL_TABLE, generation);
-        add_table(&n, how);
+        add_table(&n, form);
         err *e = nft_commit(sock, &n);
         *ret_made = !e;
-        if (err_errno(e) == ENOENT && how == REJECT) {
-            how = DROP;
+        if (err_errno(e) == ENOENT && form.how == REJECT) {
+            form.how = DROP;
+            attempt--;
+        } else if (err_errno(e) == EOPNOTSUPP && form.marks == MARKS) {
+            form.marks = REGISTERS;
             attempt--;
         } else if (err_errno(e) != ERESTART || attempt == ATTEMPTS)
             return err_wrap(e, "make the table 'inet " FIREWALL_TABLE "'");

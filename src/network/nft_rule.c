@@ -4,6 +4,7 @@
 #include <linux/netfilter/nf_tables.h>
 
 #include "network/nft_parts.h"
+#include "os/fault.h"
 
 void nft_rule_begin(struct nft *n, const char *chain)
 {
@@ -87,7 +88,8 @@ void nft_set_mark(struct nft *n, enum nft_mark what, uint32_t reg)
 {
     bool packet = what == NFT_MARK_OF_PACKET;
     struct expression x = open_expression(n, packet ? "meta" : "ct");
-    nft_add_number(n, packet ? NFTA_META_KEY : NFTA_CT_KEY, packet ? NFT_META_MARK : NFT_CT_MARK);
+    const uint32_t of_connection = fault_lacks(LACKS_CT_MARK) ? UINT8_MAX : NFT_CT_MARK;
+    nft_add_number(n, packet ? NFTA_META_KEY : NFTA_CT_KEY, packet ? NFT_META_MARK : of_connection);
     nft_add_number(n, packet ? NFTA_META_SREG : NFTA_CT_SREG, reg);
     close_expression(n, x);
 }

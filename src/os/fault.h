@@ -2,12 +2,15 @@
  * fault.h: places between two steps at which tests kill the process, beside the rows of a start (os/steps.h).
  *
  * HUSK_FAULT="kill@NAME" kills it there, in builds with -Dfault_injection=true; in others there is nothing. What is
+ * HUSK_FAULT="lack@NAME" there has a kernel that has not what is asked of it (FAULT_LACKS). What is
  * left must be gone after the next command: tests/bats/602-network-more.bats, 761-network-killed.bats, 771-trash.bats
  * and 576-pods.bats walk the whole table.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #ifndef HUSK_OS_FAULT_H
 #define HUSK_OS_FAULT_H
+
+#include <stdbool.h>
 
 #define FAULT_POINTS(X)                                                                                                \
     X(FAULT_LEASED, "addresses-leased")                                                                                \
@@ -52,8 +55,12 @@
     X(FAULT_WHOLE, "user-connected")                                                                                   \
     X(FAULT_NETWORK_GONE, "network-out-of-firewall")
 
+/* What a kernel may be without, and this one has. */
+#define FAULT_LACKS(X) X(LACKS_CT_MARK, "ct-mark") /* CONFIG_NF_CONNTRACK_MARK */
+
 #define X(id, name) id,
 enum fault_point { FAULT_POINTS(X) };
+enum fault_lack { FAULT_LACKS(X) };
 #undef X
 
 #ifdef HUSK_FAULT_INJECTION
@@ -71,7 +78,20 @@ static inline void fault_here(enum fault_point p)
     if (asked && strncmp(asked, "kill@", 5) == 0 && strcmp(asked + 5, names[p]) == 0)
         (void)kill(getpid(), SIGKILL);
 }
+static inline bool fault_lacks(enum fault_lack l)
+{
+#define X(id, name) name,
+    static const char *const names[] = { FAULT_LACKS(X) };
+#undef X
+    const char *asked = getenv("HUSK_FAULT");
+    return asked && strncmp(asked, "lack@", 5) == 0 && strcmp(asked + 5, names[l]) == 0;
+}
 #else
+static inline bool fault_lacks(enum fault_lack l)
+{
+    (void)l;
+    return false;
+}
 static inline void fault_here(enum fault_point p)
 {
     (void)p;

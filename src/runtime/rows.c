@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "base/log.h"
 #include "base/parse.h"
 #include "namespaces/sysctl.h"
 #include "network/cni.h"
@@ -286,7 +287,12 @@ static err *connect_network(void *ctx)
     if (s->c->pasta) {
         own_mem char *pid_file = mem_printf("%s/" PASTA_PID_FILE, s->c->state_dir);
         pid_t pid;
-        return pasta_start(&(struct pasta){ s->run.pid, s->c->pasta, pid_file }, &pid);
+        TRY(pasta_start(&(struct pasta){ s->run.pid, s->c->pasta, pid_file }, &pid));
+        err *e = usernet_tell_refusals(s->run.pid);
+        if (e)
+            log_info("--network pasta: who is refused a connection waits two minutes: %s", err_text(e));
+        err_ignore(e, "it is pasta's fault, and goes with a newer one");
+        return NULL;
     }
     if (s->c->cni)
         return cni_add(s->c->cni, s->run.pid, s->dir_fd);

@@ -2,6 +2,7 @@
 #include "usernet/usernet.h"
 
 #include <endian.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/fib_rules.h>
 #include <linux/netfilter.h>
@@ -9,10 +10,12 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/rtnetlink.h>
 #include <netinet/in.h>
+#include <sched.h>
 
 #include "namespaces/namespaces.h"
 #include "network/nft.h"
 #include "os/fs.h"
+#include "os/userns.h"
 
 /* What is marked so is for a socket of ours although its address is not: the table has one route, "local". */
 enum { MARK = 0x68750000, MARK_MASK = 0x7fff0000, TABLE = 26741, RULE_PRIORITY = 26741 };
@@ -79,12 +82,16 @@ static void add_told(struct nft *n)
     nft_rule_end(n);
 }
 
-static fallible add_rules(void)
+/* Whole, in the place of what is there: nft flush ruleset in the user's namespace takes it, as it takes the networks'.
+ */
+fallible usernet_rules(void)
 {
     own(nft) struct nft n = { 0 };
     own_fd int sock = -1;
     TRY(nft_open(&sock));
     nft_begin(&n, "husk-usernet", 0);
+    nft_table(&n, NFT_ADD); /* first, so that there is one to delete */
+    nft_table(&n, NFT_DELETE);
     nft_table(&n, NFT_ADD);
     nft_add_chain(&n, &(struct nft_chain){ "back", "filter", NF_INET_PRE_ROUTING, PRIORITY_MANGLE });
     nft_rule_begin(&n, "back");
@@ -102,6 +109,32 @@ static fallible add_rules(void)
     nft_rule_end(&n);
     add_told(&n);
     return nft_commit(sock, &n);
+}
+
+/* ---- a container alone with its pasta ---- */
+
+static fallible add_told_alone(void *ctx)
+{
+    const int *net_fd = ctx;
+    own(nft) struct nft n = { 0 };
+    own_fd int sock = -1;
+    if (setns(*net_fd, CLONE_NEWNET) < 0)
+        return err_sys(errno, "enter the container's network namespace");
+    netlink_set_door(NULL); /* this process's networks are the container's now */
+    TRY(nft_open(&sock));
+    nft_begin(&n, "husk-alone", 0);
+    nft_table(&n, NFT_ADD);
+    add_told(&n);
+    return nft_commit(sock, &n);
+}
+
+fallible usernet_tell_refusals(pid_t pid)
+{
+    own_mem char *user = mem_printf("/proc/%d/ns/user", (int)pid), *net = mem_printf("/proc/%d/ns/net", (int)pid);
+    own_fd int user_fd = open(user, O_RDONLY | O_CLOEXEC), net_fd = open(net, O_RDONLY | O_CLOEXEC);
+    if (user_fd < 0 || net_fd < 0)
+        return err_sys(errno, "open '%s'", user_fd < 0 ? user : net);
+    return userns_call_in(user_fd, add_told_alone, &net_fd);
 }
 
 static fallible set(const char *key, const char *value)
@@ -133,6 +166,6 @@ fallible usernet_routes(void)
         TRY_AS(add_rule(sock, AF_INET6), "route answers");
         TRY_AS(add_local(sock, AF_INET6), "route answers");
     }
-    TRY_AS(add_rules(), "mark what comes for published ports (does this kernel have nf_tables, with 'socket'?)");
+    TRY_AS(usernet_rules(), "mark what comes for published ports (does this kernel have nf_tables, with 'socket'?)");
     return NULL;
 }

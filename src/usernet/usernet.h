@@ -107,4 +107,11 @@ const char *pasta_missing(void);
 /* route.c, inside: the loopback, forwarding, and the way back of what is answered to a published port's client. */
 fallible usernet_routes(void);
 
+/* The rules of that alone, anew: through the door, or inside. */
+fallible usernet_rules(void);
+/* The namespace of a process that is alone with its pasta: a connection that is refused is told so, by a rule that
+ * mends what pasta says of it. Another table than a program's in there, and no right is needed but over the namespace.
+ */
+fallible usernet_tell_refusals(pid_t pid);
+
 #endif

@@ -108,6 +108,11 @@ while True:
     done
 }
 
+@test "a container alone with its pasta hears it at once, too" {
+    run u run --rm --network pasta busybox sh -c "timeout 20 nc 203.0.113.7 8099 </dev/null"
+    [[ $status -ne 0 && $status -ne 143 && $output == *refused* ]] || { echo "$status: $output"; return 1; }
+}
+
 @test "network flows: an ordinary user's network counts who spoke to whom, too" {
     u network create --flows counted >/dev/null
     u run -d --name shop --network counted busybox sh -c 'mkdir /w && echo shop >/w/index.html && exec httpd -f -p 80 -h /w' >/dev/null
@@ -322,6 +327,18 @@ END
     expect 0 =two
     run outside curl -sm 5 http://198.51.100.1:8085/
     expect 0 =one
+}
+
+@test "the firewall in there is flushed: published ports and the way back of their answers are there again by themselves" {
+    web one -p 8085:80
+    published_is() { [[ $(outside curl -sm 2 http://198.51.100.1:8085/) == one ]]; }
+    published_is
+    u unshare --rootless-netns nft flush ruleset
+    tables() { u unshare --rootless-netns nft list tables; }
+    both() { [[ $(tables) == *"inet husk-usernet"* && $(tables) == *"inet husk"$'\n'* || $(tables) == *"inet husk" ]]; }
+    wait_until 20 both
+    wait_until 10 published_is
+    [[ $(outside curl -sm 5 "http://[2001:db8:1::1]:8085/") == one ]]
 }
 
 @test "pasta is killed, and then the holder: all are connected again without any command" {

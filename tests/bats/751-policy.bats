@@ -210,6 +210,21 @@ END
     goes other db
 }
 
+@test "a kernel without marks of connections keeps to rules all the same" {
+    ((EUID == 0)) || skip "kernel: another user's firewall is made already"
+    [[ ${HUSK_FAULT_BUILD-} ]] || skip "without a build with fault points"
+    rule from=web to=db port=80
+    nft delete table inet husk
+    HUSK_FAULT=lack@ct-mark "$HUSK_FAULT_BUILD/bin/husk" network reload
+    goes web db
+    goes web "$(bracketed db)"
+    refused web db:81
+    refused db web
+    nft delete table inet husk
+    husk network reload
+    goes web db
+}
+
 @test "an ordinary user's networks keep to rules as root's do" {
     ((EUID == 0)) || skip "kernel: only root tests another user's networks"
     local u="as_user husk"
