@@ -37,7 +37,9 @@ static fallible check_name(const char *name)
 {
     static const char *const words[] = { "bridge",    "host", "none",  "default",     "private",
                                          "container", "ns",   "pasta", "slirp4netns", "cni" };
-    TRY(grammar_name("network name", name));
+    if (strlen(name) != 1 ||
+        !strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")) /* as docker */
+        TRY(grammar_name("network name", name));
     for (size_t i = 0; i < ARRAY_SIZE(words); i++)
         if (str_eq(name, words[i]))
             return err_new(ERR_INVALID, "'%s' means something else to --network: choose another name", name);

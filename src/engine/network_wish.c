@@ -334,33 +334,46 @@ static fallible check_name(const char *word)
     return NULL;
 }
 
-static fallible read_networks(const struct create_options *o, struct network_wishes *w)
+/* All words of both options; podman takes several names in one: "one,two". */
+static void list_words(const struct create_options *o, struct strv *ret)
 {
     const struct strv *lists[] = { &o->network, &o->net };
-    size_t given = o->network.n + o->net.n;
     for (size_t l = 0; l < ARRAY_SIZE(lists); l++)
         for (size_t i = 0; i < lists[l]->n; i++) {
             const char *word = lists[l]->items[i];
-            if (!*word) /* docker's word for the default */
-                continue;
-            if (stands_alone(word)) {
-                if (given > 1)
-                    return err_new(ERR_INVALID, "--network: '%s' and other networks exclude each other", word);
-                if (str_eq(word, "container:") || str_eq(word, "ns:") || str_eq(word, "cni:"))
-                    return err_new(ERR_INVALID, "--network: '%s' is followed by a name: %sNAME", word, word);
-                if (network_pasta(word, NULL) && !usernet_needed())
-                    return err_new(ERR_UNSUPPORTED,
-                                   "--network pasta: it is an ordinary user's way out: root's is --network bridge");
-                if (network_cni(word))
-                    TRY(check_cni(network_cni(word)));
-                w->mode = mem_strdup(word);
-                return NULL;
-            }
-            TRY(check_name(word));
-            w->networks.items = mem_array(w->networks.items, w->networks.n + 1, sizeof *w->networks.items);
-            TRY_AS(network_wish_parse(word, &w->networks.items[w->networks.n]), "--network");
-            w->networks.n++;
+            if (strpbrk(word, ":=\""))
+                strv_add(ret, word);
+            else
+                strv_split(ret, word, ',');
         }
+}
+
+static fallible read_networks(const struct create_options *o, struct network_wishes *w)
+{
+    own_strv struct strv words = { 0 };
+    list_words(o, &words);
+    for (size_t i = 0; i < words.n; i++) {
+        const char *word = words.items[i];
+        if (!*word) /* docker's word for the default */
+            continue;
+        if (stands_alone(word)) {
+            if (words.n > 1)
+                return err_new(ERR_INVALID, "--network: '%s' and other networks exclude each other", word);
+            if (str_eq(word, "container:") || str_eq(word, "ns:") || str_eq(word, "cni:"))
+                return err_new(ERR_INVALID, "--network: '%s' is followed by a name: %sNAME", word, word);
+            if (network_pasta(word, NULL) && !usernet_needed())
+                return err_new(ERR_UNSUPPORTED,
+                               "--network pasta: it is an ordinary user's way out: root's is --network bridge");
+            if (network_cni(word))
+                TRY(check_cni(network_cni(word)));
+            w->mode = mem_strdup(word);
+            return NULL;
+        }
+        TRY(check_name(word));
+        w->networks.items = mem_array(w->networks.items, w->networks.n + 1, sizeof *w->networks.items);
+        TRY_AS(network_wish_parse(word, &w->networks.items[w->networks.n]), "--network");
+        w->networks.n++;
+    }
     return NULL;
 }
 
@@ -572,7 +585,11 @@ fallible network_expose_parse(const char *text, struct strv *add_to)
     const char *proto;
     struct span s;
     TRY(split_proto(copy, &proto));
-    TRY(parse_span(copy, text, &s));
+    err *e = parse_span(copy, text, &s);
+    if (e) {
+        err_free(e);
+        return err_new(ERR_INVALID, "'%s' is not PORT[-LAST][/tcp|udp|sctp], with ports from 1 to 65535", text);
+    }
     for (int64_t p = s.first; p <= s.last; p++) {
         own_mem char *word = mem_printf("%lld/%s", (long long)p, proto);
         if (!strv_has(add_to, word))

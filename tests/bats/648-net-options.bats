@@ -116,3 +116,16 @@ run --rm --network bridge:host_interface_name=me busybox true | 125 | the host's
 network connect --driver-opt com.docker.network.endpoint.sysctls=net.ipv4.conf.IFNAME.log_martians=1 more web | 1 | settings of an interface are said when the container is made
 END
 }
+
+@test "a network's name may be one letter; several may be said in one word, as with podman" {
+    husk network create a >/dev/null
+    husk network create b >/dev/null
+    run husk run --rm --network a,b busybox sh -c 'ip -o link show eth0; ip -o link show eth1'
+    expect 0 "eth1"
+    check_table <<'END'
+run --rm --network a,none busybox true     | 125 | 'none' and other networks exclude each other
+run --rm --network a,a busybox true        | 125 | twice
+run --rm --expose x busybox true           | 125 | 'x' is not PORT[-LAST][/tcp|udp|sctp], with ports from 1 to 65535
+network create -                           | 1   | '-' is no network name
+END
+}
