@@ -2,6 +2,7 @@
 #include "runtime/criu.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -249,6 +250,9 @@ fallible criu_run(const struct criu_call *c, struct criu_answer *ret)
     }
     close_now(&theirs);
     err *e = converse(ours, c, ret);
+    /* It waits for the dump itself then, and calls it an error on our caller's terminal when we hang up. */
+    if (!e && c->type == CRIU_PRE_DUMP)
+        err_ignore(proc_signal(pidfd, SIGKILL), "it may have ended");
     close_now(&ours);
     err_ignore(proc_wait(pidfd, -1, &status), "it has answered");
     if (e && proc_exit_code(status) == 127) {
