@@ -97,6 +97,11 @@ fallible network_find(struct engine *e, const char *what, struct network **ret)
     struct db *db = NULL;
     if (str_eq(what, "bridge"))
         return find_default(e, ret);
+    if (str_eq(what, "host") || str_eq(what, "none"))
+        return err_new(ERR_NOT_FOUND,
+                       "'%s' is no network that is made or joined later: a container has it from the start, by "
+                       "--network %s",
+                       what, what);
     own(db_network) struct db_network row = { 0 };
     TRY(engine_db_if_there(e, &db));
     if (!db)

@@ -127,5 +127,7 @@ run --rm --network a,none busybox true     | 125 | 'none' and other networks exc
 run --rm --network a,a busybox true        | 125 | twice
 run --rm --expose x busybox true           | 125 | 'x' is not PORT[-LAST][/tcp|udp|sctp], with ports from 1 to 65535
 network create -                           | 1   | '-' is no network name
+network inspect host                       | 1   | 'host' is no network that is made or joined later: a container has it from the start, by --network host
+network rm none                            | 1   | 'none' is no network that is made or joined later
 END
 }
