@@ -6,6 +6,7 @@
 
 #include "cli/cli.h"
 #include "engine/network.h"
+#include "engine/network_wish.h"
 
 struct graph_opts {
     const char *format;
@@ -27,6 +28,7 @@ struct graph {
     struct network_list networks;
     struct branch *branches;
     struct db_ports ports;
+    struct strmap ways; /* a container's ID -> that of the network by which its ports lead in */
 };
 
 static void graph_clear(struct graph *g)
@@ -36,6 +38,35 @@ static void graph_clear(struct graph *g)
     free(g->branches);
     network_list_clear(&g->networks);
     db_ports_clear(&g->ports);
+    strmap_free(&g->ways);
+}
+
+static const struct network *network_by_id(const struct graph *g, const char *id)
+{
+    for (size_t i = 0; i < g->networks.n; i++)
+        if (str_eq(g->networks.items[i]->row.id, id))
+            return g->networks.items[i];
+    return NULL;
+}
+
+/* The bridge that leads beyond itself: the one with the default route. */
+static fallible find_way(struct db *db, struct graph *g, const char *container)
+{
+    own(db_endpoints) struct db_endpoints l = { 0 };
+    const struct db_endpoint *best = NULL;
+    if (strmap_get(&g->ways, container))
+        return NULL;
+    TRY(db_endpoint_list(db, container, NULL, &l));
+    for (size_t i = 0; i < l.n; i++) {
+        const struct network *n = network_by_id(g, l.items[i].network);
+        if (!n || n->config->internal || n->config->no_default_route || !str_eq(n->row.driver, "bridge"))
+            continue;
+        if (!best || network_gateway_priority(&l.items[i]) > network_gateway_priority(best))
+            best = &l.items[i];
+    }
+    if (best)
+        strmap_set(&g->ways, container, best->network);
+    return NULL;
 }
 
 static fallible graph_read(struct engine *e, struct graph *ret)
@@ -46,6 +77,8 @@ static fallible graph_read(struct engine *e, struct graph *ret)
     err *failed = network_list(e, &g.networks);
     if (!failed && db)
         failed = db_port_list(db, NULL, &g.ports);
+    for (size_t i = 0; i < g.ports.n && !failed; i++)
+        failed = find_way(db, &g, g.ports.items[i].container);
     g.branches = mem_zalloc((g.networks.n + 1) * sizeof *g.branches);
     for (size_t i = 0; i < g.networks.n && !failed; i++) {
         g.branches[i].network = g.networks.items[i];
@@ -100,7 +133,7 @@ static void print_text(const struct graph *g)
         for (size_t k = 0; k < b->on.n; k++) {
             own_str struct str at = { 0 }, ports = { 0 };
             addresses(&b->on.items[k], &at);
-            if (!b->network->config->internal)
+            if (str_eq(strmap_get(&g->ways, b->on.items[k].container), b->network->row.id))
                 published(g, b->on.items[k].container, &ports);
             printf("%s %s  %s%s%s\n", k + 1 < b->on.n ? "├─" : "└─", b->on.items[k].name, at.len ? at.text : "-",
                    ports.len ? "  <- " : "", ports.len ? ports.text : "");

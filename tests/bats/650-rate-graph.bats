@@ -48,6 +48,13 @@ END
     run husk network graph
     expect 0 "back (bridge, 10.77.0.0/24)"
     [[ $output == *"web  10.77.0.9  <- 8090->80/tcp"* && $output == *"inner (bridge, "*", internal)"* && $output == *"─ job  "* ]]
+    husk network create second >/dev/null
+    husk network connect second web
+    run husk network graph
+    expect 0 "web  10.77.0.9  <- 8090->80/tcp"
+    [[ $(grep -c 8090 <<<"$output") == 1 ]] # it leads in by the network that has the default route
+    husk network disconnect second web
+    husk network rm second >/dev/null
     husk network graph --format svg >"$T/tmp/graph.svg"
     python3 - "$T/tmp/graph.svg" <<'END'
 import sys
