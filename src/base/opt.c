@@ -202,8 +202,9 @@ static fallible parse_letters(const struct command *c, struct seen *seen, char *
     return NULL;
 }
 
-fallible opt_parse(const struct command *command, int argc, char **argv, void *opts, struct args *ret_args,
-                   bool *ret_help)
+/* *ret_n: the arguments that are no options are the first ones of argv now. */
+static fallible parse_options(const struct command *command, int argc, char **argv, void *opts, int *ret_n,
+                              bool *ret_help)
 {
     struct seen seen = { 0 };
     int n = 0;
@@ -226,14 +227,28 @@ fallible opt_parse(const struct command *command, int argc, char **argv, void *o
                 argv[n++] = argv[i];
         }
     }
+    if (n < argc)
+        argv[n] = NULL;
+    *ret_n = n;
+    return NULL;
+}
+
+static fallible check_args(const struct command *command, char **argv, int n, struct args *ret)
+{
     if (n < command->min_args)
         return err_new(ERR_INVALID, "needs %s: see '--help'", command->args);
     if (command->max_args >= 0 && n > command->max_args)
         return err_new(ERR_INVALID, "unexpected argument '%s'", argv[command->max_args]);
-    if (n < argc)
-        argv[n] = NULL;
-    *ret_args = (struct args){ argv, n };
+    *ret = (struct args){ argv, n };
     return NULL;
+}
+
+fallible opt_parse(const struct command *command, int argc, char **argv, void *opts, struct args *ret_args,
+                   bool *ret_help)
+{
+    int n = 0;
+    TRY(parse_options(command, argc, argv, opts, &n, ret_help));
+    return *ret_help ? NULL : check_args(command, argv, n, ret_args);
 }
 
 void opt_clear(const struct command *command, void *opts)
@@ -358,33 +373,40 @@ static void introspect(FILE *out, const struct command *const *commands)
     fputc(']', out);
 }
 
-static int report(const char *program, const struct command *c, err *take_e)
+static int report(const char *program, const struct command *c, err *take_e, int fail_exit)
 {
     own(err) err *e = take_e;
     if (e && *err_text(e))
         fprintf(stderr, "%s %s: %s\n", program, c->name, err_text(e));
-    return err_exit_status(e, c->fail_exit ? c->fail_exit : 1);
+    return err_exit_status(e, fail_exit);
 }
 
-static int run_command(const char *program, const struct command *c, int argc, char **argv)
+static int fail_exit_of(const struct command *c)
+{
+    return c->fail_exit ? c->fail_exit : 1;
+}
+
+static int run_command(const struct command_program *program, const char *name, const struct command *c, int argc,
+                       char **argv)
 {
     struct args args = { 0 };
     bool help = false;
+    int n = 0, status = 0;
     void *opts = mem_zalloc(c->opts_size);
-    err *e = opt_parse(c, argc, argv, opts, &args, &help);
-    int status = 0;
-    if (help) {
-        print_help(stdout, program, c);
+    err *e = parse_options(c, argc, argv, opts, &n, &help);
+    if (e) {
+        status = report(name, c, e, program->wrong_option_exit ? program->wrong_option_exit : fail_exit_of(c));
+    } else if (help) {
+        print_help(stdout, name, c);
     } else {
-        if (!e)
-            e = c->run(opts, args);
-        status = report(program, c, e);
+        e = check_args(c, argv, n, &args);
+        status = report(name, c, e ? e : c->run(opts, args), fail_exit_of(c));
     }
     opt_clear(c, opts);
     free(opts);
     if ((fflush(stdout) != 0 || ferror(stdout)) && status == 0) {
-        fprintf(stderr, "%s %s: cannot write to standard output\n", program, c->name);
-        status = c->fail_exit ? c->fail_exit : 1;
+        fprintf(stderr, "%s %s: cannot write to standard output\n", name, c->name);
+        status = fail_exit_of(c);
     }
     return status;
 }
@@ -431,44 +453,44 @@ static int unknown_command(const char *program, const struct command *const *com
 }
 
 /* argv: after the command's own word. Commands below commands, as deep as they go. */
-static int run_or_descend(const char *program, const struct command *c, int argc, char **argv)
+static int run_or_descend(const struct command_program *program, const char *name, const struct command *c, int argc,
+                          char **argv)
 {
     if (c->elsewhere)
-        return say_elsewhere(program, c);
+        return say_elsewhere(name, c);
     if (!c->sub)
-        return run_command(program, c, argc, argv);
-    own_mem char *longer = mem_printf("%s %s", program, c->name);
+        return run_command(program, name, c, argc, argv);
+    own_mem char *longer = mem_printf("%s %s", name, c->name);
     if (argc < 1 || strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0) {
-        print_help(argc < 1 ? stderr : stdout, program, c);
+        print_help(argc < 1 ? stderr : stdout, name, c);
         return argc < 1 ? 125 : 0;
     }
     const struct command *sub = find_below(c->sub, argv[0]);
-    return sub ? run_or_descend(longer, sub, argc - 1, argv + 1) : unknown_command(longer, c->sub, argv[0]);
+    return sub ? run_or_descend(program, longer, sub, argc - 1, argv + 1) : unknown_command(longer, c->sub, argv[0]);
 }
 
-int command_main(const char *program, const char *summary, const struct command *const *commands, int argc, char **argv,
-                 bool (*fallback)(int argc, char **argv))
+int command_main(const struct command_program *program, int argc, char **argv)
 {
     if (argc < 2) {
-        print_program_help(stderr, program, summary, commands);
+        print_program_help(stderr, program->name, program->summary, program->commands);
         return 125;
     }
     const char *word = argv[1];
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || (strcmp(word, "help") == 0 && argc == 2)) {
-        print_program_help(stdout, program, summary, commands);
+        print_program_help(stdout, program->name, program->summary, program->commands);
         return 0;
     }
     if (strcmp(word, "--introspect") == 0) {
-        introspect(stdout, commands);
+        introspect(stdout, program->commands);
         fputc('\n', stdout);
         return 0;
     }
-    const struct command *c = find_command(commands, word);
-    if ((!c || c->elsewhere) && fallback && fallback(argc - 1, argv + 1))
+    const struct command *c = find_command(program->commands, word);
+    if ((!c || c->elsewhere) && program->fallback && program->fallback(argc - 1, argv + 1))
         return 0;
     if (!c)
-        return unknown_command(program, commands, word);
-    return run_or_descend(program, c, argc - 2, argv + 2);
+        return unknown_command(program->name, program->commands, word);
+    return run_or_descend(program, program->name, c, argc - 2, argv + 2);
 }
 
 fallible command_each(const char *program_and_command, struct args args, err *(*each)(const char *arg, void *ctx),

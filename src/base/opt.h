@@ -108,14 +108,21 @@ fallible opt_parse(const struct command *command, int argc, char **argv, void *o
                    bool *ret_help);
 void opt_clear(const struct command *command, void *opts);
 
+/* A program of many commands. */
+struct command_program {
+    const char *name;    /* the word before the command in messages: "husk" */
+    const char *summary; /* one line, no full stop */
+    const struct command *const *commands;
+    /* Exit status where an option is unknown, has no value, a wrong one, or excludes another: 125 as docker's; 0: the
+     * command's own, fail_exit. */
+    int wrong_option_exit;
+    bool (*fallback)(int argc, char **argv); /* for a word that is no command; false: not known to it. Or NULL */
+};
 /**
  * command_main - find the command (and sub-command) in a table, parse, run, report.
- * @program: the word before the command in messages: "husk".
  * Prints "husk run: text" to stderr and returns the exit status. Handles --help of program and commands, --introspect.
- * @fallback: called for a word that is no command (NULL: none); returns false when it does not know it either.
  */
-int command_main(const char *program, const char *summary, const struct command *const *commands, int argc, char **argv,
-                 bool (*fallback)(int argc, char **argv));
+int command_main(const struct command_program *program, int argc, char **argv);
 
 /* Calls each(arg, ctx) for every argument; goes on after a failure, reports each on stderr, answers the first. */
 fallible command_each(const char *program_and_command, struct args args, err *(*each)(const char *arg, void *ctx),

@@ -314,5 +314,8 @@ static const struct command *const commands[] = { &cmd_build, &cmd_builder, &cmd
 int main(int argc, char **argv)
 {
     (void)umask(022);
-    return command_main("husk", "Make images of Dockerfiles", commands, argc, argv, NULL);
+    const struct command_program husk = {
+        .name = "husk", .summary = "Make images of Dockerfiles", .commands = commands, .wrong_option_exit = 125
+    };
+    return command_main(&husk, argc, argv);
 }

@@ -42,5 +42,8 @@ static const struct command *const commands[] = {
 
 int main(int argc, char **argv)
 {
-    return command_main("husk", "Bring images into the store", commands, argc, argv, NULL);
+    const struct command_program husk = {
+        .name = "husk", .summary = "Bring images into the store", .commands = commands, .wrong_option_exit = 125
+    };
+    return command_main(&husk, argc, argv);
 }

@@ -18,5 +18,8 @@ static const struct command *const commands[] = { &image, NULL };
 
 int main(int argc, char **argv)
 {
-    return command_main("husk", "Look at images", commands, argc, argv, NULL);
+    const struct command_program husk = {
+        .name = "husk", .summary = "Look at images", .commands = commands, .wrong_option_exit = 125
+    };
+    return command_main(&husk, argc, argv);
 }

@@ -288,6 +288,14 @@ static bool run_other(int argc, char **argv)
     return !strchr(argv[0], '/') && argv[0][0] != '-' && run_program(name, argv[0], argv);
 }
 
+static const struct command_program program = {
+    .name = "husk",
+    .summary = "A container engine without a daemon",
+    .commands = commands,
+    .wrong_option_exit = 125,
+    .fallback = run_other,
+};
+
 int main(int argc, char **argv)
 {
     (void)umask(022); /* files of a container have the modes that we say, not what the caller's shell subtracts */
@@ -305,7 +313,7 @@ int main(int argc, char **argv)
     run_build_command(argc, argv);
     run_image_command(argc, argv);
     run_image_word(argc, argv, image_look_words, "husk-look");
-    status = command_main("husk", "A container engine without a daemon", commands, argc, argv, run_other);
+    status = command_main(&program, argc, argv);
     if (status == 0 && argc == 2 && (str_eq(argv[1], "--help") || str_eq(argv[1], "-h") || str_eq(argv[1], "help")))
         global_help();
     return status;

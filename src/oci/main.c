@@ -70,6 +70,9 @@ static const struct command *const commands[] = {
     &oci_cmd_update,
     NULL,
 };
+static const struct command_program husk_oci = { .name = "husk-oci",
+                                                 .summary = "An OCI runtime",
+                                                 .commands = commands };
 
 const struct oci_global *oci_global(void)
 {
@@ -229,7 +232,7 @@ static int run(const struct command *c, int argc, char **argv)
     int status = 0;
     if (help) {
         char *words[] = { argv[-1], argv[-1], (char[]){ "--help" }, NULL };
-        status = command_main("husk-oci", global_command.summary, commands, 3, words, NULL);
+        status = command_main(&husk_oci, 3, words);
     } else {
         if (!e)
             e = c->run(opts, args);
@@ -245,7 +248,7 @@ static int run(const struct command *c, int argc, char **argv)
 static int print_help(char *program)
 {
     char *words[] = { program, (char[]){ "--help" }, NULL };
-    int status = command_main("husk-oci", global_command.summary, commands, 2, words, NULL);
+    int status = command_main(&husk_oci, 2, words);
     printf("\nOptions before the command:\n");
     for (const struct opt *o = global_options; o->type != OPT_TYPE_END; o++) {
         own_mem char *name = mem_printf("--%s %s", o->name, o->value_name ? o->value_name : "");
@@ -272,7 +275,7 @@ int main(int argc, char **argv)
     if (argc == 2 && str_eq(argv[1], "-V"))
         return print_version();
     if (argc == 2 && str_eq(argv[1], "--introspect")) /* the tables, for man pages and completions */
-        return command_main("husk-oci", global_command.summary, commands, argc, argv, NULL);
+        return command_main(&husk_oci, argc, argv);
     err *e = opt_parse(&global_command, argc - 1, argv + 1, &global, &args, &help);
     if (!e)
         e = open_log();
@@ -286,8 +289,7 @@ int main(int argc, char **argv)
     }
     const struct command *c = find(args.v[0]);
     if (!c) {
-        (void)command_main("husk-oci", global_command.summary, commands, 2, (char *[]){ argv[0], args.v[0], NULL },
-                           NULL);
+        (void)command_main(&husk_oci, 2, (char *[]){ argv[0], args.v[0], NULL });
         return 1;
     }
     return run(c, args.n - 1, args.v + 1);

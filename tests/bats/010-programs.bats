@@ -44,7 +44,7 @@ xyzzy             | 125 | 'xyzzy' is not a command
 run --nmae x y    | 125 | unknown option '--nmae': did you mean '--name'?
 run               | 125 | needs
 image lss         | 125 | 'lss' is not a command: did you mean 'ls'?
-ps --format       | 1   | --format needs a value
+ps --format       | 125 | --format needs a value
 EOT
 }
 

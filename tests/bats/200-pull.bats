@@ -133,8 +133,8 @@ no-such-host.invalid/x          | 1 | connect to no-such-host.invalid:443: no su
 $OTHER/x                        | 1 | '$OTHER' answers, but is not an image registry
 --platform a/b/c/d $REGISTRY/x  | 1 | platform 'a/b/c/d' is not of the form
 --creds nobody $REGISTRY/x      | 1 | --creds: credentials are not of the form USER:PASSWORD
---tls-verify=maybe $REGISTRY/x  | 1 | 'maybe' is not one of true, false
---nope x                        | 1 | unknown option '--nope'
+--tls-verify=maybe $REGISTRY/x  | 125 | 'maybe' is not one of true, false
+--nope x                        | 125 | unknown option '--nope'
 --decryption-key k $REGISTRY/x  | 1 | --decryption-key: husk decrypts no layers: 'skopeo copy --decryption-key KEY
                                 | 1 | needs IMAGE
 b A                             | 1 | husk pull: image name 'A': repository 'A' must be lower case

@@ -517,7 +517,7 @@ make_big() {
 bootstrap                                 | 1 | debian:SUITE
 bootstrap alpine:3                        | 1 | 'alpine:3': mmdebstrap makes debian:SUITE and ubuntu:SUITE, such as debian:bookworm
 bootstrap debian:--x                      | 1 | debian:--x
-bootstrap --variant huge debian:bookworm  | 1 | --variant
+bootstrap --variant huge debian:bookworm  | 125 | --variant
 ROWS
     run env PATH="$T/tmp/bin" "$HUSK_IMAGE" bootstrap debian:bookworm
     expect 1 "=husk bootstrap: 'debian:bookworm': mmdebstrap is not installed: apt-get install mmdebstrap"

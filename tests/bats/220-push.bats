@@ -69,7 +69,7 @@ ROWS
     [[ $(types "$REGISTRY/docker:2") == 'tar+zstd tar+zstd' ]]
     [[ $(raw "$REGISTRY/docker:2" | jq -r '.mediaType + " " + .config.mediaType') == "application/vnd.oci.image.manifest.v1+json application/vnd.oci.image.config.v1+json" ]]
     check_table <<ROWS
-push --compression-format lz4 $REGISTRY/docker:1                                | 1 | gzip
+push --compression-format lz4 $REGISTRY/docker:1                                | 125 | gzip
 push --compression-format zstd:chunked $REGISTRY/docker:1                       | 1 | without a table of chunks: say zstd
 push --compression-level 3 $REGISTRY/docker:1                                   | 1 | say with --compression-format
 push --compression-format gzip --compression-level 10 $REGISTRY/docker:1        | 1 | levels from 1 to 9

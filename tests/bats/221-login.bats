@@ -247,7 +247,7 @@ END
 login -u u --secret other $REGISTRY                            | 1 | refuses the credentials
 login -u u --secret none $REGISTRY                             | 1 | --secret: 
 login --secret pass $REGISTRY                                  | 1 | --secret needs --username
-login -u u -p x --password-stdin $REGISTRY                     | 1 | exclude each other
+login -u u -p x --password-stdin $REGISTRY                     | 125 | exclude each other
 login --compat-auth-file $HOME/c/x --authfile y $REGISTRY      | 1 | exclude each other
 login -u u -p p --compat-auth-file $HOME/c/x $REGISTRY/team    | 1 | docker's file knows registries alone
 logout --compat-auth-file $HOME/c/config.json $REGISTRY        | 0 | Removed login credentials for $REGISTRY

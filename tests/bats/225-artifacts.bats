@@ -211,7 +211,7 @@ EOF2
 artifact add --append localhost/more:1 two.txt              | 1 | has a file 'two.txt' already
 artifact add --append localhost/none:1 two.txt              | 1 | no such artifact
 artifact add --append --type x/y localhost/more:1 one.txt   | 1 | leave out --type
-artifact add --append --replace localhost/more:1 one.txt    | 1 | exclude each other
+artifact add --append --replace localhost/more:1 one.txt    | 125 | exclude each other
 artifact add --replace localhost/image:1 one.txt            | 1 | is a container image, no artifact
 artifact add --append localhost/image:1 one.txt             | 1 | is a container image, no artifact
 artifact add localhost/more:1 one.txt                       | 1 | or say --replace

@@ -218,7 +218,7 @@ import --from podman --root $T/oci                   | 1 | it has no folder 'ove
 import --from docker --root $T/p                     | 1 | it has no folder 'image'
 import --from podman --root $T/p nosuch              | 1 | no image 'nosuch' there
 import --from podman --root $T/p --all busybox       | 1 | exclude each other
-import --from rkt                                    | 1 | rkt
+import --from rkt                                    | 125 | rkt
 import                                               | 1 | needs FILE
 import --packed x.tar                                | 1 | are for --from
 ROWS

@@ -59,7 +59,7 @@ image cat app /etc/passwd/x                  | 1 | 'passwd' is not a directory
 image cat nope /x                            | 1 | nope
 image cat app                                | 1 | needs IMAGE PATH
 image files app /nope                        | 1 | there is no '/nope'
-image files --format yaml app                | 1 | 'yaml' is not one of text, json
+image files --format yaml app                | 125 | 'yaml' is not one of text, json
 image ls -q app /etc                         | 1 | files are listed with
 image ls -l                                  | 1 | are for files
 ROWS

@@ -31,7 +31,7 @@ names() { "$HUSK" images --format '{{.Repository}}:{{.Tag}}' "$@"; }
     output_has "$("$HUSK" image inspect app --format '{{.ManifestDigest}}')"
     [[ $("$HUSK" images -a -q) == "$("$HUSK" images -q)" ]]
     run "$HUSK" images --sort colour
-    expect 1 "'colour' is not one of created, id, repository, size, tag"
+    expect 125 "'colour' is not one of created, id, repository, size, tag"
 }
 
 @test "images: the words of docker's and podman's templates" {

@@ -67,7 +67,7 @@ rootfs from-host /bin/bash                    | 1 | say where to
 rootfs from-host --list bash                  | 1 | give an absolute path
 rootfs from-host --list /nope                 | 1 | '/nope': No such file
 rootfs from-host -o "$T/tmp/full" /bin/bash   | 1 | is not empty
-rootfs from-host -o a --tag b /bin/bash       | 1 | --tag
+rootfs from-host -o a --tag b /bin/bash       | 125 | --tag
 rootfs from-host --tag UPPER /bin/bash        | 1 | UPPER
 rootfs from-host --list "$T/tmp/p"            | 1 | needs the library 'libf-of-test.so', which is in none
 ROWS
@@ -82,6 +82,6 @@ ROWS
 bootstrap --arch pdp11 debian:bookworm        | 1 | 'pdp11' is not one of Debian's architectures
 bootstrap --cache relative debian:bookworm    | 1 | give an absolute path
 bootstrap --cache "/a b" debian:bookworm      | 1 | give an absolute path
-bootstrap --variant huge debian:bookworm      | 1 | is not one of
+bootstrap --variant huge debian:bookworm      | 125 | is not one of
 ROWS
 }

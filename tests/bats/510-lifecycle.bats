@@ -321,7 +321,7 @@ version --format '{{.Version}}'   | 0   | ~^[0-9]+\.
 info --format '{{.Storage}}'      | 0   | =overlay
 images --format '{{.Repository}}:{{.Tag}}' | 0 | =busybox:latest
 image inspect -f '{{.Os}}' busybox | 0  | =linux
-history -Z busybox                | 1   | unknown option '-Z'
+history -Z busybox                | 125 | unknown option '-Z'
 history busybox                   | 0   | make-images
 tag busybox other:1               | 0   | =
 images -q other                   | 0   | ~^[0-9a-f]{12}$
@@ -331,7 +331,7 @@ system check                      | 0   | =no problems
 nonsense                          | 125 | 'nonsense' is not a command
 rnu                               | 125 | did you mean 'run'?
 container ls                      | 0   | CONTAINER ID
-container ls --nope               | 1   | unknown option '--nope'
+container ls --nope               | 125 | unknown option '--nope'
 TABLE
         $h create --name uses busybox true
         run $h rmi busybox

@@ -101,7 +101,7 @@ D
     husk build -q --pull=false -f "$T/c/Pull" "$T/c"
     husk build -q --pull=never -f "$T/c/Pull" "$T/c"
     run husk build -q --pull=sometimes "$T/c"
-    expect 1 'is not one of always'
+    expect 125 'is not one of always'
 }
 
 # A debug build whose shell waits for its input: sets build (the build's process) and feeder (who has the input open).

@@ -197,7 +197,7 @@ network policy add shut who=a to=b              | 1 | 'who=a' is not one of from
 network policy rm shut 7                        | 1 | there is no rule 7
 network policy rm shut from=x to=y              | 1 | there is no such rule: from=x to=y
 network policy default shut maybe               | 1 | 'maybe' is neither allow nor deny
-network create --policy maybe odd               | 1 | --policy: 'maybe' is not one of allow, deny
+network create --policy maybe odd               | 125 | --policy: 'maybe' is not one of allow, deny
 END
 }
 

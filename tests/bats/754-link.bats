@@ -96,6 +96,6 @@ way_out() { husk exec "$1" ip route | awk '$1 == "default" { print $5 }'; } # th
     [[ $(way_out last) == rig ]]
     check_table <<'END'
 run --rm --network back:gw-priority=high busybox true | 125 | --network: gw-priority: 'high'
-network connect --gw-priority x back last             | 1   | --gw-priority
+network connect --gw-priority x back last             | 125 | --gw-priority
 END
 }

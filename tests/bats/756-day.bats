@@ -72,7 +72,7 @@ buildx ls              | 125 | 'husk build' builds for several platforms
 buildx imagetools create x | 125 | 'husk build' builds for several platforms
 buildx du              | 0   |
 buildx prune --dry-run | 0   |
-buildx build --nope    | 1   | husk build: unknown option '--nope'
+buildx build --nope    | 125 | husk build: unknown option '--nope'
 buildx b --help        | 0   | Usage: husk build
 buildx version         | 0   | Version
 buildx imagetools inspect busybox | 0 | "schemaVersion": 2

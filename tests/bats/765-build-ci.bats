@@ -61,5 +61,5 @@ setup() {
     run husk build --call check .
     expect 1 'FromAsCasing'
     run husk build --call outline .
-    expect 1 "'outline' is not one of build, check"
+    expect 125 "'outline' is not one of build, check"
 }

@@ -84,7 +84,7 @@ config() { "$1" image inspect "$2" | jq '.[0]'; }
     check_table husk build <<'EOF'
 --timestamp 1 --source-date-epoch 2 . | 1 | --timestamp and --source-date-epoch exclude each other
 --timestamp -1 . | 1 | --timestamp: expected seconds since 1970
---source-date-epoch x . | 1 | --source-date-epoch
+--source-date-epoch x . | 125 | --source-date-epoch
 --rewrite-timestamp=false . | 1 | no file of a layer is ever younger than its input
 --identity-label . | 1 | give one with --label
 EOF
@@ -117,7 +117,7 @@ EOF
 --format docker --annotation a=b . | 1 | its manifest has no annotations: leave --annotation out
 --format docker --created-annotation . | 1 | leave --created-annotation out
 --format docker --sbom=spdx . | 1 | lie in an OCI index
---format tar . | 1 | oci, docker
+--format tar . | 125 | oci, docker
 EOF
 }
 

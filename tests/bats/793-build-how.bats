@@ -158,7 +158,7 @@ EOF
 --isolation chroot $T/c | 1 | a RUN of husk's is always a whole container
 --isolation vm $T/c | 1 | 'vm' is not one of default, oci
 --userns auto $T/c | 1 | a step is in the build's own user namespace
---ipc container:x $T/c | 1 | private
+--ipc container:x $T/c | 125 | private
 --jobs -1 $T/c | 1 | --jobs: expected 0 or more
 --allow all $T/c | 1 | is not one of network.host, security.insecure
 --stdin -f - $T/c | 1 | the Dockerfile is standard input already
@@ -294,7 +294,7 @@ EOF
 --filter until=x | 1 | --filter until=x
 --keep-storage -1 | 1 | --reserved-space: expected 0 or more
 --max-used-space -1 | 1 | --max-used-space: expected 0 or more
---min-free-space much | 1 | --min-free-space
+--min-free-space much | 125 | --min-free-space
 EOF
 }
 
