@@ -10,14 +10,19 @@
 #include "base/mem.h"
 #include "usernet/pump.h"
 
-/* One splice moves so much at most; a pipe holds as much where the user's share of pipe memory allows. */
-enum { PIPE_BYTES = 1 << 18, MOVES_PER_EVENT = 8, PIPES_KEPT = 16 };
+/*
+ * One splice moves so much at most. The kernel gives a user who has pipes of 64 MiB (fs.pipe-user-pages-soft) no more
+ * than 8 KiB in another, and pasta takes all that is left when it starts. So the first pipes are made before it does; a
+ * connection that gets only a small one is copied through memory.
+ */
+enum { PIPE_BYTES = 1 << 20, PIPE_LEAST = 1 << 16, COPY_BYTES = 1 << 16, MOVES_PER_EVENT = 8, KEPT = 8 };
 
-/* One way of a connection: from a socket into a pipe and on. */
+/* One way of a connection: from a socket into a pipe, or into memory, and on. */
 struct way {
     int pipe[2];
-    size_t held; /* bytes in the pipe */
-    bool ended;  /* nothing more comes; passed on once the pipe is empty */
+    char *memory;
+    size_t at, held; /* bytes that are in it; at: of memory, where they begin */
+    bool ended;      /* nothing more comes; passed on once it is empty */
     bool passed;
 };
 struct end {
@@ -38,36 +43,56 @@ struct pump_tcp {
     struct loop *loop;
     struct connection *first;
     size_t n;
-    int spare[PIPES_KEPT][2]; /* empty pipes */
-    size_t spare_n;
+    struct way spare_pipes[KEPT], spare_memory[KEPT]; /* empty */
+    size_t spare_pipes_n, spare_memory_n;
 };
 
-static bool take_pipe(struct pump_tcp *t, int pipe_fds[2])
+static const struct way nothing = { .pipe = { -1, -1 } };
+
+static void close_pipe(struct way *w)
 {
-    if (t->spare_n) {
-        t->spare_n--;
-        memcpy(pipe_fds, t->spare[t->spare_n], 2 * sizeof(int));
-        return true;
-    }
-    if (pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK) < 0) {
-        pipe_fds[0] = pipe_fds[1] = -1;
-        return false;
-    }
-    (void)fcntl(pipe_fds[0], F_SETPIPE_SZ, PIPE_BYTES); /* refused: it has the size that it has */
-    return true;
+    (void)close(w->pipe[0]);
+    (void)close(w->pipe[1]);
+    w->pipe[0] = w->pipe[1] = -1;
 }
 
-static void give_pipe(struct pump_tcp *t, struct way *w)
+static bool make_pipe(struct way *w)
 {
-    if (w->pipe[0] < 0)
-        return;
-    if (!w->held && t->spare_n < PIPES_KEPT) {
-        memcpy(t->spare[t->spare_n++], w->pipe, 2 * sizeof(int));
-    } else {
-        (void)close(w->pipe[0]);
-        (void)close(w->pipe[1]);
+    if (pipe2(w->pipe, O_CLOEXEC | O_NONBLOCK) < 0) {
+        w->pipe[0] = w->pipe[1] = -1;
+        return false;
     }
+    (void)fcntl(w->pipe[0], F_SETPIPE_SZ, PIPE_BYTES); /* refused: it has the size that it has */
+    if (fcntl(w->pipe[0], F_GETPIPE_SZ) >= PIPE_LEAST)
+        return true;
+    close_pipe(w);
+    return false;
+}
+
+/* Something to hold bytes in, for a way that has nothing yet. */
+static void take_room(struct pump_tcp *t, struct way *w)
+{
+    if (t->spare_pipes_n)
+        memcpy(w->pipe, t->spare_pipes[--t->spare_pipes_n].pipe, sizeof w->pipe);
+    else if (t->spare_memory_n)
+        w->memory = t->spare_memory[--t->spare_memory_n].memory;
+    else if (!make_pipe(w))
+        w->memory = mem_alloc(COPY_BYTES);
+}
+
+static void give_room(struct pump_tcp *t, struct way *w)
+{
+    bool empty = !w->held;
+    if (w->pipe[0] >= 0 && empty && t->spare_pipes_n < KEPT)
+        memcpy(t->spare_pipes[t->spare_pipes_n++].pipe, w->pipe, sizeof w->pipe);
+    else if (w->pipe[0] >= 0)
+        close_pipe(w);
+    if (w->memory && t->spare_memory_n < KEPT)
+        t->spare_memory[t->spare_memory_n++].memory = w->memory;
+    else
+        free(w->memory);
     w->pipe[0] = w->pipe[1] = -1;
+    w->memory = NULL;
     w->held = 0;
 }
 
@@ -84,8 +109,8 @@ static void connection_free(struct connection *c)
     loop_remove(c->inner.source);
     close_now(&c->outer.fd);
     close_now(&c->inner.fd);
-    give_pipe(t, &c->in);
-    give_pipe(t, &c->out);
+    give_room(t, &c->in);
+    give_room(t, &c->out);
     free(c);
 }
 
@@ -108,12 +133,14 @@ static enum moved fill(struct pump_tcp *t, int from, struct way *w)
 {
     if (w->ended || w->held)
         return MOVED_NONE;
-    if (w->pipe[0] < 0 && !take_pipe(t, w->pipe))
-        return MOVED_BROKEN;
-    ssize_t n = splice(from, NULL, w->pipe[1], NULL, PIPE_BYTES, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    if (w->pipe[0] < 0 && !w->memory)
+        take_room(t, w);
+    ssize_t n = w->memory ? recv(from, w->memory, COPY_BYTES, MSG_DONTWAIT)
+                          : splice(from, NULL, w->pipe[1], NULL, PIPE_BYTES, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? MOVED_NONE : MOVED_BROKEN;
     w->ended = n == 0;
+    w->at = 0;
     w->held = (size_t)n;
     return MOVED_SOME;
 }
@@ -127,9 +154,11 @@ static enum moved drain(struct way *w, int to)
         (void)shutdown(to, SHUT_WR);
         return MOVED_SOME;
     }
-    ssize_t n = splice(w->pipe[0], NULL, to, NULL, w->held, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    ssize_t n = w->memory ? send(to, w->memory + w->at, w->held, MSG_DONTWAIT | MSG_NOSIGNAL)
+                          : splice(w->pipe[0], NULL, to, NULL, w->held, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? MOVED_NONE : MOVED_BROKEN;
+    w->at += (size_t)n;
     w->held -= (size_t)n;
     return MOVED_SOME;
 }
@@ -147,8 +176,8 @@ static struct end *move(struct pump_tcp *t, struct end *from, struct way *w, str
         if (a == MOVED_NONE && b == MOVED_NONE)
             break;
     }
-    if (!w->held) /* idle connections hold no pipes */
-        give_pipe(t, w);
+    if (!w->held) /* idle connections hold nothing */
+        give_room(t, w);
     return NULL;
 }
 
@@ -250,7 +279,7 @@ void pump_tcp_add(struct pump_tcp *t, const union usernet_address *client, const
                   int take_fd_)
 {
     struct connection *c = mem_zalloc(sizeof *c);
-    *c = (struct connection){ .owner = t, .next = t->first, .in.pipe = { -1, -1 }, .out.pipe = { -1, -1 } };
+    *c = (struct connection){ .owner = t, .next = t->first, .in = nothing, .out = nothing };
     c->outer = (struct end){ .connection = c, .fd = take_fd_ };
     c->inner = (struct end){ .connection = c, .fd = -1 };
     t->first = c;
@@ -273,6 +302,8 @@ fallible pump_tcp_new(struct loop *loop, struct pump_tcp **ret)
 {
     struct pump_tcp *t = mem_zalloc(sizeof *t);
     t->loop = loop;
+    while (t->spare_pipes_n < KEPT && make_pipe(&t->spare_pipes[t->spare_pipes_n]))
+        t->spare_pipes_n++;
     *ret = t;
     return NULL;
 }
@@ -283,9 +314,9 @@ void pump_tcp_free(struct pump_tcp *t)
         return;
     while (t->first)
         connection_free(t->first);
-    for (size_t i = 0; i < t->spare_n; i++) {
-        (void)close(t->spare[i][0]);
-        (void)close(t->spare[i][1]);
-    }
+    for (size_t i = 0; i < t->spare_pipes_n; i++)
+        close_pipe(&t->spare_pipes[i]);
+    for (size_t i = 0; i < t->spare_memory_n; i++)
+        free(t->spare_memory[i].memory);
     free(t);
 }
