@@ -222,13 +222,14 @@ static fallible fill(struct container *c, const struct create_options *o, struct
     if (cidfile)
         TRY(write_cidfile(cidfile, c->row.id));
     c->row.config = bind_write(&container_config_type, c->config, BIND_COMPACT);
-    if (o->replace && o->name)
-        e = remove_old(c->engine, o->name, &replaced);
+    const char *name = o->infra_of ? o->infra_of->row.name : o->name;
+    if (o->replace && name)
+        e = o->infra_of ? pod_remove_old(c->engine, name, &replaced) : remove_old(c->engine, name, &replaced);
     if (!e)
         e = add_row(c, o, networks);
     if (e && cidfile)
         (void)unlink(cidfile);
-    return e && replaced ? err_wrap(e, "'%s' was removed, but not replaced", o->name) : e;
+    return e && replaced ? err_wrap(e, "'%s' was removed, but not replaced", name) : e;
 }
 
 static fallible check_layers(struct engine *e, const struct container_config *config)

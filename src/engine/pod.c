@@ -225,7 +225,6 @@ static fallible create_infra(struct pod *p, const struct pod_options *po, const 
     strv_add(&no_caps, "ALL");
     strv_add(&security, "no-new-privileges");
     infra.name = name;
-    infra.replace = false;
     infra.label = infra.label_file = infra.security_opt = infra.device = none;
     infra.memory = infra.memory_swap = infra.memory_reservation = infra.cpu_period = infra.cpu_quota =
         infra.cpu_shares = infra.pids_limit = infra.blkio_weight = unset;
@@ -273,7 +272,7 @@ fallible pod_name(struct engine *e, const char *wish, char **ret)
     return err_new(ERR_EXHAUSTED, "no random name is free: give one with --name");
 }
 
-static fallible remove_old(struct engine *e, const char *name)
+fallible pod_remove_old(struct engine *e, const char *name, bool *ret_removed)
 {
     own(pod) struct pod *old = NULL;
     err *missing = pod_find(e, name, &old);
@@ -282,7 +281,11 @@ static fallible remove_old(struct engine *e, const char *name)
         return NULL;
     }
     TRY(missing);
-    return strcmp(old->row.name, name) == 0 ? pod_remove(old, &(struct remove_options){ .force = true }) : NULL;
+    if (strcmp(old->row.name, name) != 0)
+        return NULL; /* its ID begins so: another's */
+    TRY_AS(pod_remove(old, &(struct remove_options){ .force = true }), "--replace");
+    *ret_removed = true;
+    return NULL;
 }
 
 static fallible write_id(const char *path, const char *id)
@@ -314,6 +317,16 @@ void pod_begin(struct engine *e, struct pod *p)
     p->row.created_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+static fallible add_alone(struct pod *p, const struct create_options *o)
+{
+    struct db *db;
+    bool replaced = false;
+    TRY(engine_db(p->engine, &db));
+    if (o->replace)
+        TRY(pod_remove_old(p->engine, o->name, &replaced));
+    return db_pod_add(db, &p->row);
+}
+
 fallible pod_create(struct engine *e, const struct pod_options *po, const struct create_options *o, struct pod **ret)
 {
     own(pod) struct pod *p = mem_zalloc(sizeof *p);
@@ -322,18 +335,17 @@ fallible pod_create(struct engine *e, const struct pod_options *po, const struct
     bool with_infra = !po->infra.set || po->infra.v;
     if (o->replace && !o->name)
         return err_new(ERR_INVALID, "--replace: it is for a pod with a name: give --name");
-    if (o->replace)
-        TRY_AS(remove_old(e, o->name), "--replace");
     pod_begin(e, p);
     TRY(pod_name(e, o->name, &p->row.name));
     p->config = mem_zalloc(sizeof *p->config);
     TRY(configure(po, o, p->row.id, with_infra, p->config));
     TRY(engine_db(e, &db));
-    TRY(pod_name_is_free(db, p->row.name));
+    if (!o->replace)
+        TRY(pod_name_is_free(db, p->row.name));
     if (po->id_file)
         TRY(write_id(po->id_file, p->row.id));
     p->row.config = bind_write(&pod_config_type, p->config, BIND_COMPACT);
-    err *failed = with_infra ? create_infra(p, po, o, &infra) : db_pod_add(db, &p->row);
+    err *failed = with_infra ? create_infra(p, po, o, &infra) : add_alone(p, o);
     if (failed && po->id_file)
         (void)unlink(po->id_file);
     TRY(failed);

@@ -52,6 +52,9 @@ struct pod_options {
 };
 /* Of *o: name, labels, limits, networks, ports, names, volumes and what else the infra or all members get. */
 fallible pod_create(struct engine *e, const struct pod_options *p, const struct create_options *o, struct pod **ret);
+/* The pod that has the name which a new one wants (--replace), as late as it can be: what is wrong with the new one is
+ * found while the old one runs. */
+fallible pod_remove_old(struct engine *e, const char *name, bool *ret_removed);
 /**
  * pod_clone - another pod like one that there is, with clones of its containers (engine/clone.h). pod_clone.c
  * @o: its name, labels, limits, control group and host name, over what the other has.

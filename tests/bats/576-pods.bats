@@ -226,6 +226,26 @@ TABLE
     done
 }
 
+@test "pod: create --replace takes the old one away when the new one can be, and not before" {
+    local h old new
+    for h in $WHO; do
+        old=$($h pod create --network none web)
+        $h run -d --pod web --name one busybox sleep 1000
+        run $h pod create --replace --network nosuch web
+        expect 125 nosuch
+        run $h pod create --replace --network none --infra-name 'no/name' web
+        expect 125 "is no container name"
+        [[ $($h pod inspect --format '{{.Id}} {{.State}}' web) == "$old Running" ]]
+        [[ $($h ps -q --filter name=one) ]]
+        new=$($h pod create --replace --network none web)
+        [[ $new != "$old" && $($h pod inspect --format '{{.Id}}' web) == "$new" && ! $($h ps -aqf name=one) ]]
+        old=$($h pod create --replace --infra=false web)
+        [[ $($h pod ls -q --no-trunc) == "$old" ]]
+        $h pod rm web
+        [[ ! $($h ps -aq) ]]
+    done
+}
+
 @test "pod: ports and addresses are the pod's, limits hold for all together" {
     husk pod create --name web -p 127.0.0.1:18080:80 -m 64m
     husk run -d --pod web --name one busybox nc -ll -p 80 -e echo hello
