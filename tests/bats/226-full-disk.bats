@@ -28,6 +28,7 @@ no_disk() { ! mountpoint -q "$T/disk" || umount "$T/disk"; }
 
 # A new file system of 48 MB with busybox in the store on it, root's or ($OWNER) the user's.
 disk() { # [BLOCKSIZE]
+    rm -f "$T/disk.img" # the loop device of the last one may be in use for a moment more
     truncate -s 48M "$T/disk.img"
     mkfs.ext4 -q -m 0 -b "${1-4096}" -O ^has_journal "$T/disk.img"
     mount -o loop "$T/disk.img" "$T/disk"
