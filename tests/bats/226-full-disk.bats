@@ -133,7 +133,7 @@ fills_up() {
     expect 0 "="
 }
 
-@test "on a disk without a block left df, rm, rmi and prune work, and make room" {
+@test "on a disk without a block left rm, rmi and prune work, and make room" {
     OWNER=root
     disk
     owner tag busybox other
@@ -143,14 +143,19 @@ fills_up() {
     done
     room 0
     [[ $(df --output=avail -k "$T/disk" | tail -n 1) -lt 8 ]]
+    # (to look, husk.db needs 32 KiB for its locks unless somebody has it open: a sentence, or an answer)
+    run owner system df
+    ((status == 0)) || expect 1 "husk.db': No space left on device"
+    run owner run --rm --network none busybox true
+    expect 125 "No space left on device"
+    run owner rm c1
+    expect 0 "=c1"
     run owner system df
     expect 0 "Images"
     [[ $output =~ Images\ +[12]\ +1\ +[1-9] ]]
-    run owner run --rm --network none busybox true
-    expect 125 "No space left on device"
     check_table owner <<'ROWS'
+rm c2                         | 0 | c2
 ps --all --quiet              | 0 |
-rm c1                         | 0 | c1
 rm --force up                 | 0 | up
 rmi other                     | 0 | Untagged
 container prune --force       | 0 | Total

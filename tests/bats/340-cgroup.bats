@@ -241,7 +241,9 @@ sh('$inner --root /run/inner run -b $T/tmp/inner in')"
         [[ ! $(find /sys/fs/cgroup -type d -path "*/$group*") ]]
     done
     # where it may only look, it has no more groups than it needs
-    bundle "c['mounts'].append({'destination': '/sys/fs/cgroup', 'type': 'cgroup', 'source': 'cgroup', 'options': ['ro']}); sh('ls /sys/fs/cgroup')"
+    # (on a /sys of its own: the place must not be made in the root file system that all tests share)
+    bundle "c['mounts'] += [{'destination': '/sys', 'type': 'sysfs', 'source': 'sys'},
+    {'destination': '/sys/fs/cgroup', 'type': 'cgroup', 'source': 'cgroup', 'options': ['ro']}]; sh('ls /sys/fs/cgroup')"
     run oci run --bundle "$T/tmp/b" "cg-$BATS_TEST_NUMBER" 3>&-
     expect 0 memory
     [[ $output != *cpuset* ]]

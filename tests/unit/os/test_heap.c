@@ -126,6 +126,8 @@ static int part(void)
     enum { N = 200, PAGE = 4096 };
     unsigned char *old[N], *fresh[N];
     char before[sizeof(struct head)];
+    memset(free_lists, 0, sizeof free_lists); /* as in a process that has just begun: one piece, nothing freed */
+    piece = piece_end;
     for (int i = 0; i < N; i++)
         fill(old[i] = heap_malloc(40), 40, (unsigned char)i);
     heap_free(old[0]);
