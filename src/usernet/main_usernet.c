@@ -329,11 +329,11 @@ int main(int argc, char **argv)
     struct holder h = {
         .run = argc > 1 ? argv[1] : "/", .listen_fd = USERNET_LISTEN_FD, .link_fd = -1, .ask_fd = -1, .pasta_fd = -1
     };
-    proc_want_files(FILES_WANTED); /* each connection is two descriptors, and two more while bytes are between them */
+    proc_want_files(FILES_WANTED); /* each connection is two descriptors */
     (void)close_range(USERNET_READY_FD + 1, ~0u, 0);
     (void)fcntl(USERNET_LISTEN_FD, F_SETFD, FD_CLOEXEC);
     (void)prctl(PR_SET_NAME, "husk-usernet", 0, 0, 0);
-    (void)signal(SIGPIPE, SIG_IGN); /* splice(2) to a socket whose peer is gone: of one connection, not of us all */
+    (void)signal(SIGPIPE, SIG_IGN); /* a socket whose peer is gone: of one connection, not of us all */
     err *e = hold(&h);
     (void)close(h.listen_fd);
     pump_free(h.pump);

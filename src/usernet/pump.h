@@ -1,13 +1,12 @@
 /*
  * pump.h: bytes of published ports, between a socket of the host's and one in the user's network namespace.
  *
- * The kernel moves them (splice(2)), or they are copied where the user may have no more pipes; a client's address is
- * kept: the inner socket is bound to it although it is no address of ours (IP_TRANSPARENT), which root of the namespace
- * may do, and a rule brings the answers back (usernet/route.h). A client on this host's loopback has no address that
- * could be routed: the container sees the bridge's instead. So has an IPv6 client of a container that only has an IPv4
- * address.
+ * A client's address is kept: the inner socket is bound to it although it is no address of ours (IP_TRANSPARENT), which
+ * root of the namespace may do, and a rule brings the answers back (usernet/route.h). A client on this host's loopback
+ * has no address that could be routed: the container sees the bridge's instead. So has an IPv6 client of a container
+ * that only has an IPv4 address.
  *
- * Source: ip(7), IP_TRANSPARENT and IP_PKTINFO; splice(2); pipe(7), pipe-user-pages-soft.
+ * Source: ip(7), IP_TRANSPARENT and IP_PKTINFO.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #ifndef HUSK_USERNET_PUMP_H

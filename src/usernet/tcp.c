@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/sockios.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -11,17 +10,18 @@
 #include "usernet/pump.h"
 
 /*
- * One splice moves so much at most. The kernel gives a user who has pipes of 64 MiB (fs.pipe-user-pages-soft) no more
- * than 8 KiB in another, and pasta takes all that is left when it starts. So the first pipes are made before it does; a
- * connection that gets only a small one is copied through memory.
+ * Bytes are copied through memory, so much at a time. splice(2) would copy nothing, but what it sends is pages, 17 of
+ * them in a packet at most (MAX_SKB_FRAGS), and each packet's way into the container costs more than its bytes'
+ * copies: docs/design/rootless-network.md. Memory is held only while the other side is slow: LARGE_MAX large pieces,
+ * small ones beyond.
  */
-enum { PIPE_BYTES = 1 << 20, PIPE_LEAST = 1 << 16, COPY_BYTES = 1 << 16, MOVES_PER_EVENT = 8, KEPT = 8 };
+enum { LARGE = 1 << 18, SMALL = 1 << 14, LARGE_MAX = 256, MOVES_PER_EVENT = 8, KEPT = 2 };
 
-/* One way of a connection: from a socket into a pipe, or into memory, and on. */
+/* One way of a connection: from a socket into memory and on. */
 struct way {
-    int pipe[2];
     char *memory;
-    size_t at, held; /* bytes that are in it; at: of memory, where they begin */
+    size_t size;     /* of memory */
+    size_t at, held; /* bytes that are in it, and where they begin */
     bool ended;      /* nothing more comes; passed on once it is empty */
     bool passed;
 };
@@ -43,55 +43,30 @@ struct pump_tcp {
     struct loop *loop;
     struct connection *first;
     size_t n;
-    struct way spare_pipes[KEPT], spare_memory[KEPT]; /* empty */
-    size_t spare_pipes_n, spare_memory_n;
+    char *spare[KEPT]; /* large pieces that nobody holds */
+    size_t spare_n, large_n;
 };
 
-static const struct way nothing = { .pipe = { -1, -1 } };
-
-static void close_pipe(struct way *w)
+static void take_memory(struct pump_tcp *t, struct way *w)
 {
-    (void)close(w->pipe[0]);
-    (void)close(w->pipe[1]);
-    w->pipe[0] = w->pipe[1] = -1;
-}
-
-static bool make_pipe(struct way *w)
-{
-    if (pipe2(w->pipe, O_CLOEXEC | O_NONBLOCK) < 0) {
-        w->pipe[0] = w->pipe[1] = -1;
-        return false;
+    bool large = t->spare_n || t->large_n < LARGE_MAX;
+    w->size = large ? LARGE : SMALL;
+    if (t->spare_n) {
+        w->memory = t->spare[--t->spare_n];
+        return;
     }
-    (void)fcntl(w->pipe[0], F_SETPIPE_SZ, PIPE_BYTES); /* refused: it has the size that it has */
-    if (fcntl(w->pipe[0], F_GETPIPE_SZ) >= PIPE_LEAST)
-        return true;
-    close_pipe(w);
-    return false;
+    t->large_n += large;
+    w->memory = mem_alloc(w->size);
 }
 
-/* Something to hold bytes in, for a way that has nothing yet. */
-static void take_room(struct pump_tcp *t, struct way *w)
+static void give_memory(struct pump_tcp *t, struct way *w)
 {
-    if (t->spare_pipes_n)
-        memcpy(w->pipe, t->spare_pipes[--t->spare_pipes_n].pipe, sizeof w->pipe);
-    else if (t->spare_memory_n)
-        w->memory = t->spare_memory[--t->spare_memory_n].memory;
-    else if (!make_pipe(w))
-        w->memory = mem_alloc(COPY_BYTES);
-}
-
-static void give_room(struct pump_tcp *t, struct way *w)
-{
-    bool empty = !w->held;
-    if (w->pipe[0] >= 0 && empty && t->spare_pipes_n < KEPT)
-        memcpy(t->spare_pipes[t->spare_pipes_n++].pipe, w->pipe, sizeof w->pipe);
-    else if (w->pipe[0] >= 0)
-        close_pipe(w);
-    if (w->memory && t->spare_memory_n < KEPT)
-        t->spare_memory[t->spare_memory_n++].memory = w->memory;
-    else
+    if (w->memory && w->size == LARGE && t->spare_n < KEPT) {
+        t->spare[t->spare_n++] = w->memory;
+    } else {
+        t->large_n -= w->memory && w->size == LARGE;
         free(w->memory);
-    w->pipe[0] = w->pipe[1] = -1;
+    }
     w->memory = NULL;
     w->held = 0;
 }
@@ -109,8 +84,8 @@ static void connection_free(struct connection *c)
     loop_remove(c->inner.source);
     close_now(&c->outer.fd);
     close_now(&c->inner.fd);
-    give_room(t, &c->in);
-    give_room(t, &c->out);
+    give_memory(t, &c->in);
+    give_memory(t, &c->out);
     free(c);
 }
 
@@ -133,10 +108,9 @@ static enum moved fill(struct pump_tcp *t, int from, struct way *w)
 {
     if (w->ended || w->held)
         return MOVED_NONE;
-    if (w->pipe[0] < 0 && !w->memory)
-        take_room(t, w);
-    ssize_t n = w->memory ? recv(from, w->memory, COPY_BYTES, MSG_DONTWAIT)
-                          : splice(from, NULL, w->pipe[1], NULL, PIPE_BYTES, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    if (!w->memory)
+        take_memory(t, w);
+    ssize_t n = recv(from, w->memory, w->size, MSG_DONTWAIT);
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? MOVED_NONE : MOVED_BROKEN;
     w->ended = n == 0;
@@ -154,8 +128,7 @@ static enum moved drain(struct way *w, int to)
         (void)shutdown(to, SHUT_WR);
         return MOVED_SOME;
     }
-    ssize_t n = w->memory ? send(to, w->memory + w->at, w->held, MSG_DONTWAIT | MSG_NOSIGNAL)
-                          : splice(w->pipe[0], NULL, to, NULL, w->held, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    ssize_t n = send(to, w->memory + w->at, w->held, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? MOVED_NONE : MOVED_BROKEN;
     w->at += (size_t)n;
@@ -177,7 +150,7 @@ static struct end *move(struct pump_tcp *t, struct end *from, struct way *w, str
             break;
     }
     if (!w->held) /* idle connections hold nothing */
-        give_room(t, w);
+        give_memory(t, w);
     return NULL;
 }
 
@@ -279,7 +252,10 @@ void pump_tcp_add(struct pump_tcp *t, const union usernet_address *client, const
                   int take_fd_)
 {
     struct connection *c = mem_zalloc(sizeof *c);
-    *c = (struct connection){ .owner = t, .next = t->first, .in = nothing, .out = nothing };
+    *c = (struct connection){
+        .owner = t,
+        .next = t->first,
+    };
     c->outer = (struct end){ .connection = c, .fd = take_fd_ };
     c->inner = (struct end){ .connection = c, .fd = -1 };
     t->first = c;
@@ -302,8 +278,6 @@ fallible pump_tcp_new(struct loop *loop, struct pump_tcp **ret)
 {
     struct pump_tcp *t = mem_zalloc(sizeof *t);
     t->loop = loop;
-    while (t->spare_pipes_n < KEPT && make_pipe(&t->spare_pipes[t->spare_pipes_n]))
-        t->spare_pipes_n++;
     *ret = t;
     return NULL;
 }
@@ -314,9 +288,7 @@ void pump_tcp_free(struct pump_tcp *t)
         return;
     while (t->first)
         connection_free(t->first);
-    for (size_t i = 0; i < t->spare_pipes_n; i++)
-        close_pipe(&t->spare_pipes[i]);
-    for (size_t i = 0; i < t->spare_memory_n; i++)
-        free(t->spare_memory[i].memory);
+    for (size_t i = 0; i < t->spare_n; i++)
+        free(t->spare[i]);
     free(t);
 }

@@ -200,50 +200,24 @@ END
     expect 0 "(b'word from 203.0.113.7:4444', ('198.51.100.1', 8081))"
 }
 
-# 30 MB there and back through a published port.
-arrives_whole() {
+@test "what is sent through a published port arrives whole, either way" {
+    head -c 30000000 /dev/urandom >"$T/tmp/data"
     u run -d --name big --network back -p 8082:80 busybox nc -l -p 80 -e cat >/dev/null
     listens() { u exec big cat /proc/net/tcp /proc/net/tcp6 | grep -qi ":0050 0*:0000 0A"; }
     wait_until 10 listens
+    # who sends and does not yet read: what is under way fills every buffer there is, and goes on then
     run outside python3 - "$T/tmp/data" <<'END'
-import hashlib, socket, sys, threading
+import hashlib, socket, sys, threading, time
 data = open(sys.argv[1], "rb").read()
 s = socket.create_connection(("198.51.100.1", 8082), 10)
 def send():
     s.sendall(data)
     s.shutdown(socket.SHUT_WR)
 threading.Thread(target=send).start()
+time.sleep(0.5)
 print(hashlib.md5(s.makefile("rb").read()).hexdigest())
 END
     expect 0 "=$(md5sum <"$T/tmp/data" | cut -d' ' -f1)"
-    pipes=$(find "/proc/$(pgrep -u "$HUSK_USER" -f "husk-usernet $USER_RUN/husk")/fd" -lname 'pipe:*' | wc -l)
-    u rm -f big >/dev/null
-}
-
-@test "what is sent through a published port arrives whole, either way, and where the user may have no more pipes as well" {
-    head -c 30000000 /dev/urandom >"$T/tmp/data"
-    arrives_whole
-    ((pipes >= 16))
-    wait_until 10 no_helpers
-    # a pipe that he makes now has room for 8 KiB (pipe(7), pipe-user-pages-soft)
-    # shellcheck disable=SC2024
-    as_user python3 -c '
-import fcntl, os, time
-pipes = []
-while not pipes or fcntl.fcntl(pipes[-1][0], 1032) > 8192: # F_GETPIPE_SZ
-    pipes.append(os.pipe())
-    try:
-        fcntl.fcntl(pipes[-1][0], 1031, 1 << 20) # F_SETPIPE_SZ
-    except PermissionError:
-        pass
-print("full", flush=True)
-time.sleep(1000)' >"$T/tmp/pipes" 3>&- &
-    local hog=$!
-    wait_until 10 grep -q full "$T/tmp/pipes"
-    arrives_whole
-    ((pipes < 16))
-    kill "$hog" || true
-    pkill -u "$HUSK_USER" -f F_SETPIPE_SZ || true
 }
 
 @test "what a program sent before it broke a connection off arrives, and then that it was broken off" {
