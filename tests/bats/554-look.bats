@@ -26,7 +26,7 @@ teardown() {
         run $h diff nothere
         expect 1 "no such container"
         run $h diff --format xml busy
-        expect 1 "xml"
+        expect 125 "xml"
     done
 }
 

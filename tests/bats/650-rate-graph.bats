@@ -67,5 +67,5 @@ END
     run husk network graph
     expect 0 "!web"
     run husk network graph --format png
-    expect 1 "not one of text, svg"
+    expect 125 "not one of text, svg"
 }
