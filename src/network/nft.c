@@ -91,7 +91,7 @@ static int read_answers(int sock, uint32_t *ret_seq)
                 first = verdict < 0 && verdict >= -ERRNO_MAX ? -verdict : EPROTO;
                 *ret_seq = m->nlmsg_seq;
             }
-            size_t step = NLMSG_ALIGN((size_t)m->nlmsg_len);
+            size_t step = NLMSG_ALIGN(m->nlmsg_len);
             at = step > (size_t)got - at ? (size_t)got : at + step;
         }
     return first;
@@ -137,9 +137,10 @@ fallible nft_send(int sock, void *bytes, size_t len)
     uint32_t seq;
     for (size_t at = 0; at < len;) {
         last = (const void *)((const char *)bytes + at);
-        if (len - at < sizeof *last || last->nlmsg_len < sizeof *last || NLMSG_ALIGN(last->nlmsg_len) > len - at)
+        if (len - at < sizeof *last || last->nlmsg_len < sizeof *last ||
+            NLMSG_ALIGN((size_t)last->nlmsg_len) > len - at)
             return err_new(ERR_CORRUPT, "a batch for nf_tables that is cut short");
-        at += NLMSG_ALIGN(last->nlmsg_len);
+        at += NLMSG_ALIGN((size_t)last->nlmsg_len);
     }
     if (!last || first == last)
         return NULL;
@@ -160,9 +161,10 @@ fallible nft_add_bytes(struct nft *n, const void *bytes, size_t len)
 {
     for (size_t at = 0; at < len;) {
         const struct nlmsghdr *m = (const void *)((const char *)bytes + at);
-        if (len - at < sizeof *m || m->nlmsg_len < sizeof *m || NLMSG_ALIGN(m->nlmsg_len) > len - at)
+        size_t step = nft_step(m, len - at);
+        if (!step)
             return err_new(ERR_CORRUPT, "a batch for nf_tables that is cut short");
-        at += NLMSG_ALIGN(m->nlmsg_len);
+        at += step;
         if (m->nlmsg_type >> 8 != NFNL_SUBSYS_NFTABLES) /* where it begins or ends */
             continue;
         n->empty = false;

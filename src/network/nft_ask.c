@@ -170,9 +170,10 @@ fallible nft_each_stored(const void *bytes, size_t len, const char *set, nft_eac
     for (size_t at = 0; at < len;) {
         const struct nlmsghdr *m = (const void *)((const char *)bytes + at);
         size_t name_len = 0;
-        if (len - at < sizeof *m || m->nlmsg_len < sizeof *m || NLMSG_ALIGN(m->nlmsg_len) > len - at)
+        size_t step = nft_step(m, len - at);
+        if (!step)
             return err_new(ERR_CORRUPT, "a batch for nf_tables that is cut short");
-        at += NLMSG_ALIGN(m->nlmsg_len);
+        at += step;
         if (m->nlmsg_type != NFT_MESSAGE(NFT_MSG_DELSETELEM))
             continue;
         const struct nlattr *name = netlink_find(m, sizeof(struct nfgenmsg), NFTA_SET_ELEM_LIST_SET, &name_len);

@@ -25,4 +25,14 @@ static inline void nft_add_number(struct nft *n, uint16_t attribute, uint32_t v)
 /* The bytes of a key, of data or of a constant, as they are. */
 void nft_add_value(struct nft *n, uint16_t attribute, const void *bytes, size_t len);
 
+/* Of bytes that were kept: how many of left are this message's, what fills it up included; 0: not a whole one. The
+ * length is looked at before it is rounded up, which in 32 bits makes 0 of the largest. */
+static inline size_t nft_step(const struct nlmsghdr *m, size_t left)
+{
+    if (left < sizeof *m || m->nlmsg_len < sizeof *m || m->nlmsg_len > left)
+        return 0;
+    size_t step = NLMSG_ALIGN(m->nlmsg_len);
+    return step <= left ? step : 0;
+}
+
 #endif
