@@ -10,7 +10,7 @@
 #include "usernet/pump.h"
 
 /*
- * Bytes are copied through memory, so much at a time. splice(2) would copy nothing, but what it sends is pages, 17 of
+ * Bytes are copied through memory, LARGE at a time. splice(2) would copy nothing, but what it sends is pages, 17 of
  * them in a packet at most (MAX_SKB_FRAGS), and each packet's way into the container costs more than its bytes'
  * copies: docs/design/rootless-network.md. Memory is held only while the other side is slow: LARGE_MAX large pieces,
  * small ones beyond.
