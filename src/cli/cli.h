@@ -19,7 +19,6 @@ extern const struct command cmd_completion, cmd_init, cmd_system_reset, cmd_undo
 extern const struct command cmd_mount, cmd_umount, cmd_unmount;
 extern const struct command cmd_image_mount, cmd_image_umount, cmd_image_unmount;
 /* The same under the name that they have below `husk container` and `husk image`. */
-extern const struct command cmd_network_graph, cmd_network_flows;
 extern const struct command cmd_checkpoint, cmd_container_checkpoint, cmd_container_restore, cmd_container_runlabel,
     cmd_container_ls, cmd_container_prune, cmd_image_ls, cmd_image_rm, cmd_image_inspect, cmd_image_prune,
     cmd_system_df, cmd_system_prune, cmd_container_inspect, cmd_container_clone;

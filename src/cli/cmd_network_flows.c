@@ -8,6 +8,7 @@
 
 #include "base/parse.h"
 #include "cli/cli.h"
+#include "cli/network.h"
 #include "cli/table.h"
 #include "engine/network_flows.h"
 

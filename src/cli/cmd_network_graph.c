@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/network.h"
 #include "engine/network.h"
 #include "engine/network_wish.h"
 
