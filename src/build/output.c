@@ -9,6 +9,7 @@
 #include "build/build_parts.h"
 #include "image/blob.h"
 #include "image/ref.h"
+#include "monitor/events.h"
 #include "os/fs.h"
 
 static fallible put_layers(struct build *b, const struct build_state *s, enum output_kind kind, struct oci_manifest *m)
@@ -57,10 +58,12 @@ static fallible write_manifest(struct build *b, const struct build_state *s, enu
     return blob_put(b->layout, text, strlen(text), ret_digest);
 }
 
-static fallible name_it(struct build *b, const struct oci_descriptor *target)
+static fallible name_it(struct build *b, const struct oci_descriptor *target, const char *id)
 {
     own_fd int lock = -1;
+    const char *run = b->engine->run;
     TRY(layout_lock(b->layout, LAYOUT_ADDING, &lock));
+    event_say(run, "image", "create", id, "name", b->o->tags.n ? b->o->tags.items[0] : id, NULL);
     if (b->o->tags.n == 0)
         return layout_add_unnamed(b->layout, target);
     for (size_t i = 0; i < b->o->tags.n; i++) {
@@ -68,6 +71,8 @@ static fallible name_it(struct build *b, const struct oci_descriptor *target)
         TRY(ref_parse(b->o->tags.items[i], &ref));
         own_mem char *full = ref_full(ref);
         TRY(layout_set_name(b->layout, full, target));
+        own_mem char *familiar = ref_familiar(ref);
+        event_say(run, "image", "tag", id, "name", familiar, NULL);
     }
     return NULL;
 }
@@ -140,7 +145,7 @@ fallible build_output(struct build *b, char **ret_id)
         target.digest = digest;
         id = b->made_n > 1 ? digest : id;
     }
-    TRY(name_it(b, &target));
+    TRY(name_it(b, &target, id));
     if (b->o->iidfile)
         TRY_AS(fs_write_out(AT_FDCWD, b->o->iidfile, id, strlen(id)), "--iidfile");
     TRY(manifest_add(b, &target));

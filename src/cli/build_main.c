@@ -12,6 +12,7 @@
 #include "build/build.h"
 #include "cli/build_options.h"
 #include "engine/image_remove.h"
+#include "monitor/events.h"
 
 struct build_opts {
     struct build_options build;
@@ -267,6 +268,7 @@ static fallible prune_run(const void *opts_, struct args args)
     TRY(engine_open(&e));
     TRY(build_prune(e, &wish, &u));
     TRY(image_sweep(e, false, &swept));
+    event_say_pruned(e->run, "builder", u.mount_bytes + swept.bytes);
     printf("Total reclaimed space: %s\n", format_bytes(u.mount_bytes + swept.bytes, bytes));
     return NULL;
 }

@@ -4,6 +4,7 @@
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "cli/cli.h"
+#include "engine/events.h"
 #include "monitor/attach.h"
 
 struct attach_opts {
@@ -53,6 +54,7 @@ static fallible attach_cmd_run(const void *opts_, struct args args)
                                 .no_sig_proxy = !proxy,
                                 .logs = o->logs,
                                 .detach_keys = o->detach_keys };
+    container_say(c, "attach", NULL);
     return attach_and_leave(c, sock, &wish);
 }
 

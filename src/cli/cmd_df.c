@@ -16,6 +16,7 @@
 #include "engine/usage.h"
 #include "engine/volume.h"
 #include "image/ref.h"
+#include "monitor/events.h"
 
 struct df_opts {
     bool verbose;
@@ -250,6 +251,7 @@ static fallible prune_containers(struct pruning *p)
 {
     struct container_list list;
     own_strv struct strv gone = { 0 };
+    uint64_t before = p->bytes;
     err *first = NULL;
     TRY(container_list(p->engine, &(struct list_options){ .all = true, .filters = &p->o->filter }, &list));
     for (size_t i = 0; i < list.n && !first; i++) {
@@ -261,6 +263,8 @@ static fallible prune_containers(struct pruning *p)
     }
     container_list_clear(&list);
     print_list("Deleted Containers", &gone);
+    if (!p->o->dry_run && !first)
+        event_say_pruned(p->engine->run, "container", p->bytes - before);
     for (size_t i = 0; i < gone.n; i++)
         strv_add(&p->gone, gone.items[i]);
     return first;

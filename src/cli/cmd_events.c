@@ -138,6 +138,18 @@ static fallible events_run(const void *opts_, struct args args)
 const struct command cmd_events = {
     .name = "events",
     .summary = "Show what happens to containers, images and volumes",
+    .detail =
+        "In docker's words; filters take podman's for the same (died, remove, build ...).\n"
+        "container: create attach init start restart stop kill oom die destroy pause unpause rename update commit "
+        "export\n"
+        "  archive-path extract-to-dir top exec_create exec_start exec_detach exec_die detach health_status checkpoint "
+        "restore\n"
+        "  mount unmount undo prune; attach is of `husk attach` and `husk start --attach`\n"
+        "image: pull push load import save create (by a build) tag untag delete mount unmount undo prune\n"
+        "volume: create destroy undo prune; network: create connect disconnect destroy undo prune\n"
+        "pod: create start stop kill pause unpause remove undo; secret: create remove; builder: prune\n"
+        "Docker's resize, and its mount and unmount of volumes, are not said. One to two megabytes are kept, until "
+        "the next boot.",
     .opts = events_options,
     .opts_size = sizeof(struct events_opts),
     .max_args = 0,

@@ -5,6 +5,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "cli/cli.h"
 #include "cli/network.h"
+#include "monitor/events.h"
 
 struct rm_opts {
     bool force, dry_run, no_trash;
@@ -95,6 +96,8 @@ fallible network_prune_unused(struct engine *e, const struct network_pruning *p,
     for (size_t i = 0; i < l.n && !failed; i++)
         failed = prune_one(e, l.items[i], p, ret);
     network_list_clear(&l);
+    if (!failed && !p->dry_run)
+        event_say_pruned(e->run, "network", 0);
     return failed;
 }
 

@@ -11,6 +11,7 @@
 #include "engine/depend.h"
 #include "engine/pod.h"
 #include "engine/trash.h"
+#include "monitor/events.h"
 #include "monitor/monitor.h"
 #include "os/linux.h"
 
@@ -203,8 +204,10 @@ static fallible prune_run(const void *opts_, struct args args)
             first = e;
     }
     container_list_clear(&list);
-    if (!o->dry_run)
+    if (!o->dry_run) {
+        event_say_pruned(engine->run, "container", bytes);
         err_ignore(trash_end(&trash), "what was asked is done; the next removal tries again");
+    }
     printf("Total reclaimed space: %s\n", format_bytes(bytes, size));
     return first;
 }

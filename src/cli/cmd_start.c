@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "engine/chain.h"
 #include "engine/checkpoint.h"
+#include "engine/events.h"
 #include "monitor/attach.h"
 
 struct start_opts {
@@ -61,6 +62,7 @@ static fallible start_attached(const struct start_opts *o, const char *name)
     TRY(engine_open(&engine));
     TRY(container_find(engine, name, &c));
     TRY(container_config(c, &config));
+    container_say(c, "attach", NULL);
     TRY(start_as_said(o, c, &sock));
     struct attach_wish wish = { .stdin_open = o->interactive && config->stdin_open,
                                 .no_sig_proxy = !proxy,

@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "engine/apart.h"
 #include "engine/chain.h"
+#include "engine/events.h"
 #include "monitor/attach.h"
 #include "os/proc.h"
 
@@ -164,8 +165,10 @@ fallible attach_and_leave(struct container *c, int sock, const struct attach_wis
         .log_dir = wish->logs ? c->dir : NULL,
     };
     TRY(attach_run(&a, &end, &code));
-    if (end == ATTACH_DETACHED)
+    if (end == ATTACH_DETACHED) {
+        container_say(c, "detach", NULL);
         return NULL;
+    }
     if (end == ATTACH_LOST)
         TRY(lost_monitor(c, &code));
     say_chain_ended(c);

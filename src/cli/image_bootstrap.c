@@ -99,10 +99,9 @@ static fallible make_plan(const struct bootstrap_opts *opts, const char *what, s
 }
 
 static fallible make_image(struct image_session *s, int tar_fd, const struct bootstrap *plan,
-                           struct oci_descriptor **ret_target)
+                           struct oci_descriptor **ret_target, char **ret_id)
 {
     struct oci_image_run run = { 0 };
-    own_mem char *id = NULL;
     own_mem char *by = mem_printf("husk bootstrap (mmdebstrap --variant=%s %s)", plan->variant, plan->suite);
     const char *platform = NULL;
     TRY(platform_of_arch(plan->architecture, &platform));
@@ -115,7 +114,7 @@ static fallible make_image(struct image_session *s, int tar_fd, const struct boo
                         .created_by = by,
                         .created_ns = (int64_t)time(NULL) * 1000000000 };
     if (!e)
-        e = import_image(s->store, &i, ret_target, &id);
+        e = import_image(s->store, &i, ret_target, ret_id);
     strv_free(&run.cmd);
     strv_free(&run.env);
     return e;
@@ -123,9 +122,9 @@ static fallible make_image(struct image_session *s, int tar_fd, const struct boo
 
 /* A tar that ends early is mmdebstrap's trouble: its own error says more than ours. */
 static fallible import_all(struct image_session *s, int *tar_fd, int pidfd, const struct bootstrap *plan,
-                           struct oci_descriptor **ret_target)
+                           struct oci_descriptor **ret_target, char **ret_id)
 {
-    own(err) err *ours = make_image(s, *tar_fd, plan, ret_target);
+    own(err) err *ours = make_image(s, *tar_fd, plan, ret_target, ret_id);
     close_now(tar_fd);
     own(err) err *theirs = bootstrap_wait(pidfd);
     if (ours && !(theirs && (err_is(ours, ERR_CORRUPT) || err_is(ours, ERR_INVALID))))
@@ -137,10 +136,13 @@ static fallible in_session(int *tar_fd, int pidfd, const struct bootstrap *plan,
 {
     own(image_session) struct image_session *s = NULL;
     own(import_target) struct oci_descriptor *target = NULL;
+    own_mem char *id = NULL;
     TRY(image_session_open(&s));
     TRY(image_confine(s, -1));
-    err *e = import_all(s, tar_fd, pidfd, plan, &target);
-    return image_session_failed(s, ATTEMPT_WHOLE, e ? e : layout_set_name(s->store, name, target));
+    err *e = import_all(s, tar_fd, pidfd, plan, &target, &id);
+    TRY(image_session_failed(s, ATTEMPT_WHOLE, e ? e : layout_set_name(s->store, name, target)));
+    image_say(s, "import", id, name);
+    return NULL;
 }
 
 static fallible run_plan(const struct bootstrap *plan, const char *name)

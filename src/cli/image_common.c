@@ -15,8 +15,9 @@ fallible image_session_open(struct image_session **ret)
 {
     own(image_session) struct image_session *s = mem_zalloc(sizeof *s);
     own_mem char *path = layout_default_path(); /* before we are root of anything */
-    s->adding_fd = s->lock = -1;
+    s->adding_fd = s->lock = s->events = -1;
     TRY(settings_read(&s->settings));
+    image_session_events(s); /* likewise */
     TRY(userns_enter());
     TRY(layout_open(path, true, &s->store));
     TRY(layer_form_choose(s->store));
@@ -31,9 +32,10 @@ fallible image_session_open_reading(struct image_session **ret)
 {
     own(image_session) struct image_session *s = mem_zalloc(sizeof *s);
     own_mem char *path = layout_default_path();
-    s->adding_fd = s->lock = -1;
+    s->adding_fd = s->lock = s->events = -1;
     TRY(layout_open(path, false, &s->store));
     TRY_AS(layout_lock(s->store, LAYOUT_ADDING, &s->lock), "image store '%s'", path);
+    image_session_events(s);
     *ret = take(s);
     return NULL;
 }
@@ -46,6 +48,7 @@ void image_session_close(struct image_session *s)
         layout_end_adding(s->store, s->adding, &s->adding_fd);
     free(s->adding);
     close_now(&s->lock);
+    close_now(&s->events);
     layout_free(s->store);
     free(s);
 }

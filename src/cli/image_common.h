@@ -21,7 +21,8 @@ struct image_session {
     struct settings settings; /* image/settings.h; a session that reads has none */
     char *adding;             /* image/layout.h: what is made and used from the beginning on is kept by sweeps */
     int adding_fd;
-    int lock; /* a session that reads: the store's, shared, so that nothing goes meanwhile; else -1 */
+    int lock;   /* a session that reads: the store's, shared, so that nothing goes meanwhile; else -1 */
+    int events; /* where what it does is said (monitor/events.h); -1: nowhere */
 };
 /* An ordinary user becomes root of their user namespace; the store is opened (made when missing), a session that
  * adds begins, and what killed commands left in its staging long ago is swept. Before any thread. */
@@ -38,6 +39,18 @@ void image_session_close(struct image_session *s);
 enum image_attempt { ATTEMPT_WHOLE, ATTEMPT_RESUMED /* what a network cut off is gone on with */ };
 fallible image_session_failed(struct image_session *s, enum image_attempt attempt, err *take_e);
 OWN_TYPE(image_session, struct image_session *, image_session_close)
+
+/**
+ * image_say - an event of type image, in docker's words: of what came or went as a file ("load", "import", "save").
+ * @name: what it is called, in full or not, or its ID again.
+ * image_say_sent - of what came from a registry or went to one ("pull", "push"): docker's ID of it is its name.
+ * @digest: of what the registry has there.
+ */
+void image_say(const struct image_session *s, const char *action, const char *id, const char *name);
+struct ref;
+void image_say_sent(const struct image_session *s, const char *action, const struct ref *ref, const char *digest);
+/* Within image_session_open*(): opens the log. */
+void image_session_events(struct image_session *s);
 
 /**
  * image_confine - from here on only the store can be written and only system files read; no program can be run.

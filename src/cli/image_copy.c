@@ -116,6 +116,24 @@ static fallible run(const struct copy_opts *o, struct place *from, struct place 
     return place_finish(to);
 }
 
+/* What goes past the store is no event of it. */
+static void say(const struct image_session *s, const struct place *from, const struct place *to, const char *platform,
+                const char *digest)
+{
+    own(image) struct image *image = NULL;
+    if (to->kind == PLACE_STORE && from->kind == PLACE_REGISTRY) {
+        image_say_sent(s, "pull", from->ref, digest);
+    } else if (from->kind == PLACE_STORE && to->kind == PLACE_REGISTRY) {
+        image_say_sent(s, "push", to->ref, digest);
+    } else if (to->kind == PLACE_STORE || from->kind == PLACE_STORE) {
+        const struct place *here = to->kind == PLACE_STORE ? to : from;
+        err_ignore(image_find_here(s->store, here->name ? here->name : digest, platform, &image),
+                   "a list, an artifact");
+        const char *id = image ? image->id : digest;
+        image_say(s, here == to ? "load" : "save", id, here->name ? here->name : id);
+    }
+}
+
 static fallible copy_run(const void *opts_, struct args args)
 {
     const struct copy_opts *o = opts_;
@@ -149,6 +167,7 @@ static fallible copy_run(const void *opts_, struct args args)
     e = e ? err_wrap(e, "copy '%s' to '%s'", args.v[0], args.v[1]) : NULL;
     bool far = from->kind == PLACE_REGISTRY || from->kind == PLACE_SSH;
     TRY(s && s->adding ? image_session_failed(s, far ? ATTEMPT_RESUMED : ATTEMPT_WHOLE, e) : e);
+    say(s, from, to, o->platform, digest);
     if (key)
         TRY(sign_pushed(key, to->ref, &to->remote->options, digest));
     TRY_AS(outfile_finish_text(digestfile, digest), "--digestfile");

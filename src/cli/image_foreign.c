@@ -110,8 +110,11 @@ static fallible ask_policy(const struct foreign_wish *wish, struct policy *polic
     return policy ? trusted_ask(policy, transport, "", NULL, no_signature, NULL) : NULL;
 }
 
-static fallible set_names(struct layout *l, const struct foreign_image *image, const struct oci_descriptor *target)
+static fallible set_names(const struct image_session *s, const struct foreign_image *image,
+                          const struct oci_descriptor *target)
 {
+    struct layout *l = s->store;
+    own_mem char *id = mem_printf("sha256:%s", image->id);
     size_t named = 0;
     for (size_t i = 0; i < image->names.n; i++) {
         own(ref) struct ref *ref = NULL;
@@ -120,12 +123,16 @@ static fallible set_names(struct layout *l, const struct foreign_image *image, c
             continue;
         own_mem char *full = ref_full(ref);
         TRY(layout_set_name(l, full, target));
+        image_say(s, "import", id, full);
         printf("%s\n", full);
         named++;
     }
-    if (!named)
-        printf("sha256:%s\n", image->id);
-    return named ? NULL : layout_add_unnamed(l, target);
+    if (named)
+        return NULL;
+    printf("%s\n", id);
+    TRY(layout_add_unnamed(l, target));
+    image_say(s, "import", id, id);
+    return NULL;
 }
 
 static void report(const struct foreign_image *image, const struct untar_origin *o)
@@ -143,7 +150,7 @@ static fallible take_one(struct image_session *s, const struct foreign *f, const
     struct untar_origin origin = { .fd = -1, .link = linker_link, .ctx = linker };
     TRY(foreign_take(f, image, s->store, packed, &origin, &target));
     report(image, &origin);
-    return set_names(s->store, image, target);
+    return set_names(s, image, target);
 }
 
 static fallible take_images(const struct foreign_wish *wish, struct args names, struct image_session *s,

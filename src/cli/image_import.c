@@ -133,6 +133,7 @@ static fallible import_tar(const struct import *i, const char *name, const char 
     }
     e = e ? err_wrap(e, "'%s'", path) : set_name(s->store, name, target);
     TRY(image_session_failed(s, ATTEMPT_WHOLE, e));
+    image_say(s, "import", id, name ? name : id);
     printf("%s\n", id);
     return NULL;
 }

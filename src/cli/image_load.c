@@ -89,17 +89,21 @@ static fallible load_skopeo_dir(struct image_session *s, int dir_fd, const struc
     TRY(copy_image(from, to, &copying, &digest));
     TRY(to->ops->finish(to));
     TRY(image_find(s->store, digest, options->platform, &image));
+    image_say(s, "load", image->id, image->id);
     printf("Loaded image ID: %s\n", image->id);
     return NULL;
 }
 
-static void print_result(const struct load_result *r)
+static void say_result(const struct image_session *s, const struct load_result *r)
 {
-    for (size_t i = 0; i < r->n; i++)
-        if (r->images[i].name)
-            printf("Loaded image: %s\n", r->images[i].name);
+    for (size_t i = 0; i < r->n; i++) {
+        const char *name = r->images[i].name, *id = r->images[i].id;
+        image_say(s, "load", id, name ? name : id);
+        if (name)
+            printf("Loaded image: %s\n", name);
         else
-            printf("Loaded image ID: %s\n", r->images[i].id);
+            printf("Loaded image ID: %s\n", id);
+    }
 }
 
 static fallible load_input(const struct load_opts *opts, const char *path)
@@ -124,7 +128,7 @@ static fallible load_input(const struct load_opts *opts, const char *path)
     err *e = is_dir && is_skopeo_dir(fd) ? load_skopeo_dir(s, fd, &options, policy, path)
                                          : load_from(s, fd, is_dir, &options, policy, path, &result);
     progress_view_free(take(view));
-    print_result(&result);
+    say_result(s, &result);
     load_result_clear(&result);
     return image_session_failed(s, ATTEMPT_WHOLE, e ? err_wrap(e, "'%s'", path ? path : "standard input") : NULL);
 }
@@ -134,6 +138,7 @@ static fallible load_embedded(void)
     own(image_session) struct image_session *s = NULL;
     TRY(image_session_open(&s));
     TRY(image_session_failed(s, ATTEMPT_WHOLE, embedded_load(s->store)));
+    image_say(s, "load", EMBEDDED_NAME, EMBEDDED_NAME);
     printf("Loaded image: %s\n", EMBEDDED_NAME);
     return NULL;
 }

@@ -188,6 +188,10 @@ static fallible push_run(const void *opts_, struct args args)
         TRY_AS(list_as_docker(list), "--format v2s2");
     TRY(confine(s, to));
     TRY_AS(push_to(o, s->store, list, &origins, to, &digest), "push list '%s'", full);
+    if (to->kind == PLACE_REGISTRY)
+        image_say_sent(s, "push", to->ref, digest);
+    else
+        image_say(s, "save", digest, full);
     if (key)
         TRY(sign_pushed(key, to->ref, &to->remote->options, digest));
     TRY_AS(outfile_finish_text(digestfile, digest), "--digestfile");

@@ -59,6 +59,7 @@ static fallible pull_one(struct image_session *s, const struct pull_opts *opts, 
     options.admit = policy ? trust_admit_pull : NULL;
     options.admit_ctx = &admitting;
     TRY(pull_image(s->store, ref, &options, &result));
+    image_say_sent(s, "pull", ref, result->digest);
     print_result(opts, result);
     return NULL;
 }

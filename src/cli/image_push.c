@@ -112,6 +112,7 @@ static fallible push_one(struct image_session *s, const struct pushing *p, const
         TRY_AS(push_changed(s->store, opts, &p->options, what, to, &r), "image '%.300s'", what);
     else
         TRY(push_image(s->store, what, to, &p->options, &r));
+    image_say_sent(s, "push", to, r->digest);
     if (p->key)
         TRY(sign_pushed(p->key, to, &p->options.registry, r->digest));
     if (opts->quiet)

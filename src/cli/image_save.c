@@ -166,6 +166,8 @@ static fallible save_run(const void *opts_, struct args args)
     err *e = find_all(s->store, o, args, images);
     if (!e)
         e = save_all(s->store, o, args, images);
+    for (int i = 0; i < args.n && !e; i++)
+        image_say(s, "save", images[i]->id, args.v[i]);
     for (int i = 0; i < args.n; i++)
         image_free(images[i]);
     free(images);

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include "engine/events.h"
 #include "engine/inside.h"
 #include "engine/mounts.h"
 
@@ -35,6 +36,7 @@ fallible container_mount(struct container *c, char **ret_path)
     }
     container_unlock(c);
     TRY(e);
+    container_say(c, "mount", NULL);
     *ret_path = take(path);
     return NULL;
 }
@@ -46,7 +48,9 @@ fallible container_unmount(struct container *c)
     own_mem char *path = container_mount_path(c->engine, c->row.id);
     if (!mounts_has(path))
         return err_new(ERR_NOT_FOUND, "container '%s' is not mounted here", c->row.name);
-    return mounts_remove(c->engine, path);
+    TRY(mounts_remove(c->engine, path));
+    container_say(c, "unmount", NULL);
+    return NULL;
 }
 
 fallible container_mounted_root(const struct container *c, struct rootfs_source *root)

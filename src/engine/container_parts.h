@@ -6,11 +6,10 @@
 #define HUSK_ENGINE_CONTAINER_PARTS_H
 
 #include "engine/container.h"
+#include "engine/events.h"
 
 struct container *container_new(struct engine *e, struct db_container *take_row);
 fallible name_check(const char *name);
-/* An event (monitor/events.h), with more attributes: container_say(c, "kill", "signal", "9", NULL). */
-void container_say(const struct container *c, const char *action, ...) __attribute__((sentinel));
 
 /* The process is gone, or never was, without an exit record: waits a little for the monitor to write it, and writes it
  * itself (code 255, or what the kernel still knows) when there is no monitor. Called with the lock held.

@@ -6,12 +6,13 @@
 
 #include "engine/container.h"
 #include "engine/filter.h"
+#include "image/layout.h"
 #include "monitor/events.h"
 
 struct reader {
     struct engine *engine;
     const struct events_wish *wish;
-    json_t *known; /* container ID -> image, name and, once its "create" was seen, labels */
+    json_t *known; /* container ID -> image, name and, once its "create" was seen, labels; image -> labels */
     json_t *whole; /* those of which that was seen */
     int64_t began_ns;
 };
@@ -69,10 +70,39 @@ static fallible add_from_rows(struct reader *r, const char *id, json_t *attribut
     return NULL;
 }
 
+/* As docker has them. Who pulls or loads does not look for them: the image says, while it is here. */
+static fallible add_image_labels(struct reader *r, const char *what, json_t *attributes)
+{
+    own(image) struct image *image = NULL;
+    struct layout *l;
+    TRY(engine_layout(r->engine, &l));
+    TRY(image_find(l, what, NULL, &image));
+    for (size_t i = 0; image->config->config && i < image->config->config->labels.n; i++)
+        add(attributes, image->config->config->labels.items[i].key, image->config->config->labels.items[i].value);
+    return NULL;
+}
+
+static void complete_image(struct reader *r, const char *id, json_t *attributes)
+{
+    const char *digest = json_string_value(json_object_get(attributes, "digest")), *what = digest ? digest : id;
+    json_t *labels = json_object_get(r->known, what);
+    if (!str_starts(what, "sha256:"))
+        return;
+    if (!labels) {
+        (void)json_object_set_new(r->known, what, labels = json_object());
+        err_ignore(add_image_labels(r, what, labels), "it is gone, and its labels with it");
+    }
+    (void)json_object_update_missing(attributes, labels);
+}
+
 static void complete(struct reader *r, const json_t *doc)
 {
     json_t *actor = json_object_get(doc, "Actor"), *attributes = json_object_get(actor, "Attributes");
     const char *id = text_of(actor, "ID");
+    if (strcmp(text_of(doc, "Type"), "image") == 0 && json_is_object(attributes)) {
+        complete_image(r, id, attributes);
+        return;
+    }
     if (strcmp(text_of(doc, "Type"), "container") != 0 || !json_is_object(attributes))
         return;
     if (json_object_get(attributes, "name")) {
@@ -129,13 +159,23 @@ static bool has_label(const json_t *doc, const char *wish)
     return value && (!wish[n] || strcmp(value, wish + n + 1) == 0);
 }
 
-/* "health_status" is any of "health_status: healthy" and so on, as with docker. */
+/* "health_status" is any of "health_status: healthy" and so on, as with docker; and podman's words for the same. */
 static bool is_action(const char *action, const char *value)
 {
+    static const char *const podmans[][2] = {
+        { "died", "die" },      { "exec_died", "exec_die" }, { "exec", "exec_start" },      { "remove", "destroy" },
+        { "remove", "delete" }, { "build", "create" },       { "loadfromarchive", "load" },
+    };
     size_t n = strlen(value);
-    return strcmp(action, value) == 0 || (strncmp(action, value, n) == 0 && action[n] == ':') ||
-           (strcmp(value, "died") == 0 && strcmp(action, "die") == 0) ||
-           (strcmp(value, "remove") == 0 && strcmp(action, "destroy") == 0);
+    if (strcmp(action, value) == 0 || (strncmp(action, value, n) == 0 && action[n] == ':'))
+        return true;
+    for (size_t i = 0; i < ARRAY_SIZE(podmans); i++) {
+        size_t own = strlen(podmans[i][1]);
+        if (strcmp(value, podmans[i][0]) == 0 && strncmp(action, podmans[i][1], own) == 0 &&
+            (!action[own] || action[own] == ':'))
+            return true;
+    }
+    return false;
 }
 
 static err *matches(void *ctx, const char *key, const char *value, bool *ret)

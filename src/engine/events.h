@@ -11,6 +11,10 @@
 #include "codec/bind.h"
 #include "engine/engine.h"
 
+struct container;
+/* An event (monitor/events.h), with more attributes: container_say(c, "kill", "signal", "9", NULL). */
+void container_say(const struct container *c, const char *action, ...) __attribute__((sentinel));
+
 struct events_wish {
     int64_t since_ns, until_ns; /* since 0: from now on, unless until is set; until 0: for ever */
     bool so_far;                /* end after the last one there is */

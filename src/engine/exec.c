@@ -8,7 +8,7 @@
 #include "monitor/attach.h"
 #include "os/fs.h"
 
-enum { CONFIG_MAX = 16 << 20 };
+enum { CONFIG_MAX = 16 << 20, EXEC_WORDS_MAX = 512 /* escaped it is shorter than EVENT_MAX */ };
 
 fallible container_spec(struct container *c, struct oci_spec **ret)
 {
@@ -79,6 +79,19 @@ static fallible wait_for(const struct exec_options *o, int console, struct attac
     return o->tty && *ret_end == ATTACH_DETACHED ? attach_console_keep(console, created->pidfd) : NULL;
 }
 
+/* Docker's form: "exec_start: COMMAND"; what it runs is part of the word. */
+static void say_begin(struct container *c, char *const *args, size_t args_n)
+{
+    static const char *const words[] = { "exec_create", "exec_start" };
+    own_str struct str line = { 0 };
+    for (size_t i = 0; i < args_n && line.len < EXEC_WORDS_MAX; i++)
+        str_printf(&line, " %s", args[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+        own_mem char *action = mem_printf("%s:%.*s", words[i], EXEC_WORDS_MAX, line.text ? line.text : "");
+        container_say(c, action, "execCommand", args[0], NULL);
+    }
+}
+
 static void say_end(struct container *c, const char *command, enum attach_end end, int code)
 {
     char number[12];
@@ -135,7 +148,7 @@ fallible container_exec(struct container *c, const struct exec_options *o, char 
         e = container_exec_start(c, o, args, args_n, &x, &created);
     *ret_code = 0;
     if (!e)
-        container_say(c, "exec_start", "execCommand", args[0], NULL);
+        say_begin(c, args, args_n);
     if (!e)
         e = wait_for(o, console, &pipes, &created, &end, ret_code);
     if (!e && !o->detach)

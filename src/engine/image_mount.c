@@ -8,12 +8,14 @@
 #include <sys/sysmacros.h>
 
 #include "engine/container.h"
+#include "engine/image_name.h"
 #include "engine/lowers.h"
 #include "engine/mounts.h"
 #include "engine/paths.h"
 #include "image/ref.h"
 #include "layers/diff_walk.h"
 #include "layers/layer.h"
+#include "monitor/events.h"
 #include "os/fs.h"
 #include "os/ids.h"
 #include "os/mount.h"
@@ -156,6 +158,7 @@ fallible image_mount(struct engine *e, const char *what, char **ret_path)
         TRY(mount_set(mount, MOUNT_ONE, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV, 0, 0));
         TRY(mounts_place(e, path, mount));
     }
+    image_event(e, image, "mount", image->name);
     *ret_path = take(path);
     return NULL;
 }
@@ -189,6 +192,8 @@ fallible image_unmount(struct engine *e, const char *what, struct strv *ret_dige
             continue;
         own_mem char *path = image_mount_path(e, mounted.items[i]);
         TRY(mounts_remove(e, path));
+        event_say(e->run, "image", "unmount", image ? image->id : mounted.items[i], "name",
+                  image && image->name ? image->name : mounted.items[i], NULL);
         strv_add(ret_digests, mounted.items[i]);
     }
     return NULL;

@@ -43,6 +43,24 @@ fallible image_unnamed(struct engine *e, const char *id, struct strv *ret)
     return NULL;
 }
 
+void image_event(struct engine *e, const struct image *image, const char *action, const char *name)
+{
+    own(ref) struct ref *r = NULL;
+    const struct oci_image_run *run = image->config ? image->config->config : NULL;
+    const struct strmap none = { 0 }, *labels = run ? &run->labels : &none;
+    own_mem struct event_attribute *attributes = mem_array(NULL, labels->n + 1, sizeof *attributes);
+    err_ignore(name ? ref_parse(name, &r) : NULL, "an ID is said as it is");
+    own_mem char *familiar = r ? ref_familiar(r) : NULL;
+    attributes[0] = (struct event_attribute){ "name", familiar ? familiar : name ? name : image->id };
+    for (size_t i = 0; i < labels->n; i++)
+        attributes[i + 1] = (struct event_attribute){ labels->items[i].key, labels->items[i].value };
+    event_append(e->run, &(struct event){ .type = "image",
+                                          .action = action,
+                                          .id = image->id ? image->id : image->manifest_digest,
+                                          .attributes = attributes,
+                                          .attributes_n = labels->n + 1 });
+}
+
 fallible image_say_untagged(const char *full, struct strv *ret_lines)
 {
     own(ref) struct ref *r = NULL;
@@ -99,7 +117,7 @@ fallible image_tag(struct engine *e, const char *what, const char *name)
     TRY(target_of(l, image, &made, &index, &target));
     own_mem char *full = ref_full(r);
     TRY(layout_set_name(l, full, target));
-    event_say(e->run, "image", "tag", image->id, "name", name, NULL);
+    image_event(e, image, "tag", full);
     return NULL;
 }
 
@@ -138,7 +156,7 @@ fallible image_untag(struct engine *e, const char *what, char *const *names, siz
     for (size_t i = 0; i < list->n; i++) {
         TRY(layout_unname(l, list->items[i]));
         TRY(image_say_untagged(list->items[i], ret_lines));
-        event_say(e->run, "image", "untag", image->id, "name", list->items[i], NULL);
+        image_event(e, image, "untag", list->items[i]);
     }
     return NULL;
 }

@@ -22,5 +22,7 @@ fallible image_names(struct engine *e, const struct image *image, struct strv *r
 fallible image_unnamed(struct engine *e, const char *id, struct strv *ret);
 /* "Untagged: busybox:latest" of a full name. */
 fallible image_say_untagged(const char *full, struct strv *ret_lines);
+/* Says in the event log what was done to it, with its labels. name: a full one or an ID; NULL: the ID. */
+void image_event(struct engine *e, const struct image *image, const char *action, const char *name);
 
 #endif

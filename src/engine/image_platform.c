@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "engine/image_name.h"
 #include "engine/image_remove.h"
 #include "monitor/events.h"
 
@@ -119,6 +120,6 @@ fallible image_remove_platform(struct engine *e, const char *what, const char *p
     TRY_AS(remove_manifest(e->layout, image), "image '%s' for '%s'", what, platform);
     TRY(image_sweep(e, false, NULL));
     strv_add_printf(ret_lines, "Deleted: %s", image->id);
-    event_say(e->run, "image", "delete", image->id, "name", image->name, NULL);
+    image_event(e, image, "delete", image->name);
     return NULL;
 }

@@ -314,11 +314,12 @@ fallible image_remove(struct engine *e, const char *what, bool force, struct tra
     for (size_t i = 0; i < unnamed.n; i++)
         TRY(remove_unnamed(l, trash, image->id, unnamed.items[i]));
     TRY(image_sweep(e, false, NULL));
-    event_say(e->run, "image", "untag", image->id, "name", image->name, NULL);
+    for (size_t i = 0; i < names.n; i++)
+        image_event(e, image, "untag", names.items[i]);
     if (!last)
         return NULL;
     strv_add_printf(ret_lines, "Deleted: %s", image->id);
-    event_say(e->run, "image", "delete", image->id, "name", image->name, NULL);
+    image_event(e, image, "delete", image->name);
     return NULL;
 }
 
@@ -417,8 +418,12 @@ static fallible prune_one(struct prune *p, const struct image *image)
     TRY(user_but(p->e, image->id, p->o->without, &user));
     if (user)
         return NULL;
-    if (image->name)
-        return prune_name(p, image);
+    if (image->name) {
+        TRY(prune_name(p, image));
+        if (!p->o->dry_run)
+            image_event(p->e, image, "untag", image->name);
+        return NULL;
+    }
     own_strv struct strv unnamed = { 0 };
     TRY(image_unnamed(p->e, image->id, &unnamed));
     for (size_t i = 0; i < unnamed.n; i++) {
@@ -427,6 +432,8 @@ static fallible prune_one(struct prune *p, const struct image *image)
             TRY(remove_unnamed(p->l, p->o->trash, image->id, unnamed.items[i]));
     }
     strv_add_printf(p->lines, "Deleted: %s", image->id);
+    if (!p->o->dry_run)
+        image_event(p->e, image, "delete", image->id);
     return NULL;
 }
 
@@ -461,6 +468,8 @@ fallible image_prune(struct engine *e, const struct prune_options *o, struct str
     TRY(image_list(p.l, &images, &n));
     TRY(layers_measure(p.l));
     err *first = prune(&p, images, n, ret_bytes);
+    if (!first && !o->dry_run)
+        event_say_pruned(e->run, "image", *ret_bytes);
     for (size_t i = 0; i < n; i++)
         image_free(images[i]);
     free(images);

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "engine/events.h"
 #include "os/fs.h"
 
 enum { FILE_MAX = 65536 };
@@ -576,5 +577,6 @@ fallible container_top(struct container *c, const struct top_wish *wish, struct 
         t.rows[t.n++] = row;
     }
     *ret = t;
+    container_say(c, "top", NULL);
     return NULL;
 }

@@ -355,5 +355,7 @@ fallible volume_prune(struct engine *e, const struct volume_prune_options *o, st
         db_volume_clear(&rows[i]);
     }
     free(rows);
+    if (!first && !o->dry_run)
+        event_say_pruned(e->run, "volume", *ret_bytes);
     return first;
 }

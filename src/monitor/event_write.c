@@ -87,19 +87,47 @@ static void rotate(int dir, int fd, const struct stat *st)
     (void)flock(fd, LOCK_UN);
 }
 
+static int open_log(int dir, struct stat *ret)
+{
+    own_fd int fd = dir < 0 ? -1 : openat(dir, "events", O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0 || fstat(fd, ret) < 0 || !S_ISREG(ret->st_mode) || ret->st_uid != geteuid())
+        return -1;
+    return take_fd(&fd);
+}
+
+int event_log_open(const char *run_dir)
+{
+    struct stat st;
+    own_fd int dir = open(run_dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    own_fd int fd = open_log(dir, &st);
+    if (fd >= 0 && st.st_size >= EVENTS_FILE_MAX) {
+        rotate(dir, fd, &st);
+        close_now(&fd);
+        fd = open_log(dir, &st);
+    }
+    if (fd < 0)
+        log_debug("events: '%s/events' cannot be written: %s", run_dir, strerror(errno));
+    return take_fd(&fd);
+}
+
+void event_log_append(int fd, const struct event *event)
+{
+    size_t len = 0;
+    own_mem char *text = fd < 0 ? NULL : event_text(event, &len);
+    if (text && write(fd, text, len) != (ssize_t)len)
+        log_debug("events: %s %s is not written: %s", event->type, event->action, strerror(errno));
+}
+
 void event_append(const char *run_dir, const struct event *event)
 {
     struct stat st;
-    size_t len = 0;
     own_fd int dir = open(run_dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    own_fd int fd = dir < 0 ? -1 : openat(dir, "events", O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid()) {
+    own_fd int fd = open_log(dir, &st);
+    if (fd < 0) {
         log_debug("events: '%s/events' cannot be written: %s", run_dir, strerror(errno));
         return;
     }
-    own_mem char *text = event_text(event, &len);
-    if (write(fd, text, len) != (ssize_t)len)
-        log_debug("events: %s %s is not written: %s", event->type, event->action, strerror(errno));
+    event_log_append(fd, event);
     rotate(dir, fd, &st);
 }
 
@@ -113,4 +141,11 @@ void event_say(const char *run_dir, const char *type, const char *action, const 
         attributes[event.attributes_n++] = (struct event_attribute){ key, va_arg(ap, const char *) };
     va_end(ap);
     event_append(run_dir, &event);
+}
+
+void event_say_pruned(const char *run_dir, const char *type, uint64_t bytes)
+{
+    char number[24];
+    (void)snprintf(number, sizeof number, "%" PRIu64, bytes);
+    event_say(run_dir, type, "prune", "", "reclaimed", number, NULL);
 }

@@ -23,7 +23,7 @@ struct event_attribute {
     const char *key, *value; /* value NULL: the attribute is left out */
 };
 struct event {
-    const char *type;   /* "container", "image", "volume", "network", "pod", "secret" */
+    const char *type;   /* "container", "image", "volume", "network", "pod", "secret", "builder" */
     const char *action; /* docker's word: "create", "start", "die", "pull" ... */
     const char *id;     /* of the object: a container's ID, an image's name or ID, a volume's name */
     const struct event_attribute *attributes;
@@ -41,6 +41,16 @@ void event_append(const char *run_dir, const struct event *event);
 /* With attributes in a row: event_say(run, "volume", "create", name, "driver", "local", NULL). */
 void event_say(const char *run_dir, const char *type, const char *action, const char *id, ...)
     __attribute__((sentinel));
+/* What is said once of all that a command has taken away, as docker does: {"reclaimed":"BYTES"}, of no object. */
+void event_say_pruned(const char *run_dir, const char *type, uint64_t bytes);
+
+/*
+ * For who gives the right to open files away before there is something to say: the file is opened, and when it is full
+ * begun anew, now; what is said later goes there, even if it is events.1 by then. -1: it cannot be written, and the
+ * other then says nothing.
+ */
+int event_log_open(const char *run_dir);
+void event_log_append(int fd, const struct event *event);
 
 /* Reads from the oldest line on, and then what comes, by inotify(7). */
 struct events;

@@ -109,12 +109,12 @@ teardown() {
         $h rm renamed
         $h volume create evol
         $h volume rm evol
-        [[ $($h events --since "$began" --stream=false --filter container="$id" --format '{{.Action}}' | paste -sd,) == create,start,die,rename,destroy ]]
+        [[ $($h events --since "$began" --stream=false --filter container="$id" --format '{{.Action}}' | paste -sd,) == create,attach,start,die,rename,destroy ]]
         [[ $($h events --since "$began" --stream=false --filter event=die --format '{{.Actor.Attributes.exitCode}} {{.Actor.Attributes.name}} {{.from}}') == "3 evented busybox" ]]
         [[ $($h events --since "$began" --until "$(date +%s.%N)" --filter type=volume --format '{{.Status}} {{.ID}} {{.Scope}} {{.Name}}|{{.Attributes.driver}}' | head -n 1) == "create evol local |local" ]]
         [[ $($h events --since "$began" --until "$(date +%s.%N)" --filter type=volume --format '{{.Nope}}' 2>&1) == *"no field 'Nope'"* ]]
         [[ $($h events --since "$began" --until "$(date +%s.%N)" --filter type=volume --format '{{.Action}} {{.Actor.ID}}' | paste -sd,) == "create evol,destroy evol" ]]
-        [[ $($h events --since "$began" --stream=false --filter label=tier=front --format '{{.Action}}' | sort | paste -sd,) == create,destroy,die,rename,start ]]
+        [[ $($h events --since "$began" --stream=false --filter label=tier=front --format '{{.Action}}' | sort | paste -sd,) == attach,create,destroy,die,rename,start ]]
         [[ $($h events --since "$began" --stream=false --filter volume=evol | head -n 1) =~ ^20[0-9-]+T[0-9:.]+[+-][0-9:]+\ volume\ create\ evol\ \(driver=local\)$ ]]
         [[ $($h events --since "$began" --stream=false --format json --filter event=start | jq -r '.status + .Type + .scope') == startcontainerlocal ]]
         [[ $($h events --since "$began" --stream=false --no-trunc=false --filter event=start) == *"container start ${id:0:12} ("* ]]
