@@ -12,6 +12,7 @@
 #include "cli/image_common.h"
 #include "codec/digest.h"
 #include "image/http.h"
+#include "image/retry.h"
 #include "os/fs.h"
 
 struct download_opts {
@@ -32,12 +33,14 @@ struct download {
     int fd;
     struct digest *digest;
     char *authorization; /* NULL: none */
+    bool began;          /* bytes have arrived */
 };
 
 static fallible on_body(void *ctx, const struct http_answer *answer, const void *bytes, size_t n)
 {
     struct download *d = ctx;
     (void)answer;
+    d->began = true;
     digest_add(d->digest, bytes, n);
     return fs_write_fd(d->fd, bytes, n, "the download");
 }
@@ -61,6 +64,22 @@ static fallible read_header(struct download *d, const char *file)
     return NULL;
 }
 
+/* Again while that may help; not once bytes have gone on: they cannot be taken back. */
+static fallible fetch_patiently(const struct download *d, struct http *http, const struct http_request *request,
+                                struct http_answer **ret)
+{
+    for (int attempt = 1;; attempt++) {
+        own(http_answer) struct http_answer *a = NULL;
+        err *e = http_send(http, request, &a);
+        bool again = e ? err_is(e, ERR_UNAVAILABLE) && a && a->may_pass : retry_is_worth(a);
+        if (!again || d->began || attempt == RETRY_ATTEMPTS || !retry_wait(RETRY_FIRST_MS, attempt, e ? NULL : a)) {
+            *ret = take(a);
+            return e;
+        }
+        err_ignore(e, "tried again");
+    }
+}
+
 static fallible fetch(struct download *d, const char *url)
 {
     own(http) struct http *http = NULL;
@@ -72,7 +91,7 @@ static fallible fetch(struct download *d, const char *url)
                                     .ctx = d,
                                     .authorization = d->authorization };
     TRY(http_new(&(struct http_options){ .stall_ns = stall_ns }, &http));
-    TRY_AS(http_send(http, &request, &answer), "fetch '%s'", url);
+    TRY_AS(fetch_patiently(d, http, &request, &answer), "fetch '%s'", url);
     if (answer->status != 200)
         return err_new(answer->status == 404 ? ERR_NOT_FOUND : ERR_UNAVAILABLE, "fetch '%s': the server answers %d",
                        url, answer->status);
@@ -89,7 +108,7 @@ static fallible download_run(const void *opts_, struct args args)
     if (fd < 0)
         return err_sys(errno, "make '%s'", args.v[1]);
     TRY(digest_new(o->checksum, &digest));
-    struct download d = { fd, digest, NULL };
+    struct download d = { .fd = fd, .digest = digest };
     if (o->header_file)
         TRY(read_header(&d, o->header_file));
     err *e = image_confine_paths(NULL, NULL, 0);

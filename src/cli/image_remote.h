@@ -28,7 +28,8 @@ extern const char *const remote_true_false[];
             "Check the registry's certificate; false also allows http", .words = remote_true_false),                   \
     OPT_DURATION(0, "timeout", T, remote.timeout, "TIME", "Give up when nothing arrives for this long (default 30s)"), \
     OPT_I64(0, "retry", T, remote.retry, "N",                                                                          \
-            "Try each request again so often, also while nobody answers (default 4, once it has)"),                    \
+            "Try each request again so often, also while nobody answers (default 4: once it has, or while no "         \
+            "name server can say where it is)"),                                                                       \
     OPT_DURATION(0, "retry-delay", T, remote.retry_delay, "TIME",                                                      \
                  "Wait so long before the first of them, doubled each time (default 200ms)")
 // clang-format on

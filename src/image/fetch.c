@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "image/inside.h"
+#include "image/retry.h"
 
 /* A transfer that got this much further is going well: it may be interrupted anew. */
 static const int64_t good_progress = 1 << 20;
@@ -95,7 +96,7 @@ static fallible get_blob_once(struct server *s, const char *target, struct blob_
         return e;
     if (a->status == 200 || a->status == 206)
         return NULL;
-    *ret_done = !server_worth_a_retry(a);
+    *ret_done = !retry_is_worth(a);
     if (a->status == 416 && request.range_from > 0 && t->blob) { /* it has no such range: from the start, then */
         *ret_done = false;
         TRY(blob_restart(t->blob));
@@ -113,7 +114,7 @@ static fallible get_blob(struct server *s, const char *target, struct blob_trans
         own(http_answer) struct http_answer *a = NULL;
         bool done = false;
         err *e = get_blob_once(s, target, t, &a, &done);
-        any = any || (a && a->began);
+        any = any || (a && a->may_pass);
         if (!e || done || attempt >= s->attempts || !(any || s->patient))
             return e;
         if (bytes_so_far(t) - mark >= good_progress) {
@@ -121,7 +122,7 @@ static fallible get_blob(struct server *s, const char *target, struct blob_trans
             attempt = 1;
         }
         log_debug("registry: blob: attempt %d: %s", attempt, err_text(e));
-        if (!server_wait(s, attempt, a))
+        if (!retry_wait(s->backoff_ms, attempt, a))
             return e;
         err_ignore(e, "tried again");
     }

@@ -246,7 +246,7 @@ static fallible run_transfer(struct http_transfer *t, bool with_authorization)
     long version = 0;
     curl_easy_getinfo(curl, CURLINFO_HTTP_VERSION, &version);
     t->answer->status = http_status(curl);
-    t->answer->began = t->answer->status != 0;
+    t->answer->may_pass = t->answer->status != 0;
     log_debug("http: %d%s", t->answer->status, version == CURL_HTTP_VERSION_2_0 ? " by HTTP/2" : "");
     err *e = take(t->failed);
     if (!e && code != CURLE_OK)

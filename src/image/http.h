@@ -43,7 +43,9 @@ struct http_answer {
     int64_t last_modified;                       /* seconds since 1970; -1: not said */
     struct strv www_authenticate;
     struct str body; /* of at most request.body_max bytes */
-    bool began;      /* also when the transfer failed: headers had arrived, so the server is there */
+    /* What went wrong may pass: headers had arrived, so the server is there, or its name could not be looked up for the
+     * moment. */
+    bool may_pass;
 };
 void http_answer_free(struct http_answer *a);
 OWN_TYPE(http_answer, struct http_answer *, http_answer_free)
@@ -79,7 +81,7 @@ struct http_request {
  * http_send - make a request, follow redirects, take the answer, whatever its status. What is sent is sent again only
  *             after 307 and 308; any other redirect of such a request is answered as it is.
  * @ret: also set when the transfer failed.
- * Errors: UNAVAILABLE (no such host, refused, lost: see began), TIMEOUT, DENIED (certificate), CORRUPT (no HTTP, too
+ * Errors: UNAVAILABLE (no such host, refused, lost: see may_pass), TIMEOUT, DENIED (certificate), CORRUPT (no HTTP, too
  * long), those of on_body and of the upload.
  */
 fallible http_send(struct http *h, const struct http_request *request, struct http_answer **ret);

@@ -111,7 +111,7 @@ size_t http_on_body(char *bytes, size_t size, size_t n, void *ctx)
     n *= size;
     if (!a->status) {
         a->status = http_status(b->curl);
-        a->began = true;
+        a->may_pass = true;
     }
     if (t->request->on_body && (a->status == 200 || a->status == 206)) {
         t->failed = t->request->on_body(t->request->ctx, a, bytes, n);

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "image/http_transfer.h"
 
+#include <netdb.h>
 #include <string.h>
+
+/* A look-up that took this long is not made again, only to hear why it failed: it may take as long as that. */
+enum { LOOKUP_AGAIN_MAX_US = 2000000 };
 
 /* Without what may be its password; caller frees. */
 static char *proxy_shown(const char *proxy)
@@ -23,6 +27,26 @@ fallible http_proxy_refuses(const struct http_transfer *t, int status)
     return err_new(ERR_UNAVAILABLE, "connect to %s: the proxy %s answers %d", where, proxy, status);
 }
 
+/* Is there no such host, or can nobody say for now? libcurl has one error for both, so it is asked once more. */
+static fallible lookup_error(const struct http_transfer *t, CURL *curl, const char *url, const char *whose)
+{
+    own_mem char *host = http_url_part(url, CURLUPART_HOST), *where = http_origin(t->url);
+    struct addrinfo *found = NULL;
+    curl_off_t took_us = 0;
+    curl_easy_getinfo(curl, CURLINFO_TOTAL_TIME_T, &took_us);
+    if (!host || took_us > LOOKUP_AGAIN_MAX_US)
+        return err_new(ERR_UNAVAILABLE, "connect to %s: %sno such host, or no name server answers", where, whose);
+    int error = getaddrinfo(host, NULL, &(struct addrinfo){ .ai_socktype = SOCK_STREAM }, &found);
+    if (!error)
+        freeaddrinfo(found); /* by now it is known */
+    t->answer->may_pass = !error || error == EAI_AGAIN;
+    if (t->answer->may_pass)
+        return err_new(ERR_UNAVAILABLE,
+                       "connect to %s: %s%s: the name servers in /etc/resolv.conf do not say where it is", where, whose,
+                       gai_strerror(EAI_AGAIN));
+    return err_new(ERR_UNAVAILABLE, "connect to %s: %sno such host", where, whose);
+}
+
 /* What went wrong between here and the proxy; NULL: nothing. */
 static err *proxy_error(const struct http_transfer *t, CURL *curl, CURLcode code, const char *said)
 {
@@ -34,9 +58,10 @@ static err *proxy_error(const struct http_transfer *t, CURL *curl, CURLcode code
     curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &os_errno);
     curl_easy_getinfo(curl, CURLINFO_HTTP_CONNECTCODE, &status);
     curl_easy_getinfo(curl, CURLINFO_PROXY_SSL_VERIFYRESULT, &unproven);
-    if (code == CURLE_COULDNT_RESOLVE_PROXY)
-        return err_new(ERR_UNAVAILABLE, "connect to %s: the proxy %s: no such host, or no name server answers", where,
-                       proxy);
+    if (code == CURLE_COULDNT_RESOLVE_PROXY) {
+        own_mem char *whose = mem_printf("the proxy %s: ", proxy);
+        return lookup_error(t, curl, t->proxy, whose);
+    }
     if (code == CURLE_COULDNT_CONNECT && os_errno)
         return err_sys_as(ERR_UNAVAILABLE, (int)os_errno, "connect to %s: the proxy %s", where, proxy);
     if (unproven)
@@ -47,17 +72,21 @@ static err *proxy_error(const struct http_transfer *t, CURL *curl, CURLcode code
 fallible http_transfer_error(const struct http_transfer *t, CURL *curl, CURLcode code, const char *said)
 {
     own_mem char *where = http_origin(t->url);
+    curl_off_t begun_us = 0;
     long os_errno = 0;
     TRY(proxy_error(t, curl, code, said));
     curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &os_errno);
     switch ((int)code) {
     case CURLE_COULDNT_RESOLVE_HOST:
-        return err_new(ERR_UNAVAILABLE, "connect to %s: no such host, or no name server answers", where);
+        return lookup_error(t, curl, t->url, "");
     case CURLE_COULDNT_CONNECT:
         if (os_errno)
             return err_sys_as(ERR_UNAVAILABLE, (int)os_errno, "connect to %s", where);
         return err_new(ERR_UNAVAILABLE, "connect to %s: %s", where, said);
     case CURLE_OPERATION_TIMEDOUT:
+        curl_easy_getinfo(curl, CURLINFO_PRETRANSFER_TIME_T, &begun_us);
+        if (!begun_us)
+            return err_new(ERR_TIMEOUT, "connect to %s: %s", where, said);
         return err_new(ERR_TIMEOUT, "read from %s: nothing arrived for %llu seconds", where,
                        (unsigned long long)(t->options->stall_ns / 1000000000));
     case CURLE_PEER_FAILED_VERIFICATION:

@@ -9,6 +9,7 @@
 #include "base/parse.h"
 #include "codec/digest.h"
 #include "image/inside.h"
+#include "image/retry.h"
 
 /* A transfer that got this much further is going well: it may be interrupted anew. */
 static const int64_t good_progress = 1 << 20;
@@ -270,7 +271,7 @@ static fallible mend(struct upload *u, const struct http_answer *a, bool lost, b
         *ret_again = smaller_pieces(u);
         return NULL;
     }
-    if (lost || a->status == 416 || server_worth_a_retry(a))
+    if (lost || a->status == 416 || retry_is_worth(a))
         return ask_where(u);
     if (a->status == 404 && u->location) { /* the session has ended meanwhile */
         forget_session(u);
@@ -296,7 +297,7 @@ static fallible send_all(struct upload *u)
         if (attempt >= u->server->attempts || u->refused || (e && !lost))
             return e ? e : refused(u, a);
         log_debug("registry: upload: attempt %d: %s %d", attempt, e ? err_text(e) : "answer", a ? a->status : 0);
-        if ((lost || server_worth_a_retry(a)) && !server_wait(u->server, attempt, lost ? NULL : a))
+        if ((lost || retry_is_worth(a)) && !retry_wait(u->server->backoff_ms, attempt, lost ? NULL : a))
             return e ? e : refused(u, a);
         err *e2 = mend(u, a, lost, &again);
         if (e2 || !again) {

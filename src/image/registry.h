@@ -37,7 +37,7 @@ struct registry_options {
     enum registry_access access;
     bool insecure;           /* http, and certificates that are not checked, are allowed, whatever the endpoint says */
     uint64_t stall_ns;       /* give up a transfer in which nothing arrives for this long; 0: 30 s */
-    int attempts;            /* of each request, also while nobody answers; 0: up to 5 of one that once began */
+    int attempts;            /* of each request, also while nobody answers; 0: up to 5, of what may pass */
     uint64_t retry_delay_ns; /* before the second, doubled each time; 0: 0.2 s */
     const struct credentials *auth; /* borrowed; NULL: anonymous; for when there are no endpoints */
     /* In the order in which they are asked: mirrors first. 0: the reference's own registry alone. The last one is where

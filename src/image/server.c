@@ -4,20 +4,12 @@
 #include <jansson.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 #include "base/log.h"
-#include "base/parse.h"
 #include "codec/bind.h"
-#include "os/fs.h"
+#include "image/retry.h"
 
-enum {
-    ATTEMPTS = 5,     /* where nothing else was asked for */
-    BACKOFF_MS = 200, /* likewise */
-    BACKOFF_MAX_MS = 300000,
-    RETRY_AFTER_MAX_S = 60,
-    FEW_LEFT_PERCENT = 10,
-};
+enum { FEW_LEFT_PERCENT = 10 };
 static const uint64_t default_stall_ns = 30ull * 1000000000;
 
 /* ---- where it is ---- */
@@ -62,8 +54,8 @@ fallible server_open(const struct server_options *options, struct server **ret)
     s->insecure = options->insecure;
     s->loopback = is_loopback(options->registry);
     s->patient = options->attempts > 1;
-    s->attempts = options->attempts ? options->attempts : ATTEMPTS;
-    s->backoff_ms = options->retry_delay_ns ? (int64_t)(options->retry_delay_ns / 1000000) : BACKOFF_MS;
+    s->attempts = options->attempts ? options->attempts : RETRY_ATTEMPTS;
+    s->backoff_ms = options->retry_delay_ns ? (int64_t)(options->retry_delay_ns / 1000000) : RETRY_FIRST_MS;
     schemes_of(s, schemes);
     s->base = mem_printf("%s://%s", schemes[0], host_in_url(s));
     s->base_sure = !schemes[1];
@@ -233,24 +225,11 @@ static void tell_limit(struct server *s, const struct http_answer *a)
         log_debug("registry '%s'%s", s->registry, words + 1);
 }
 
-/* Seconds, or a date. -1: neither. */
-static int64_t retry_after_s(const struct http_answer *a)
-{
-    int64_t seconds = -1;
-    if (!a || !a->retry_after)
-        return -1;
-    own(err) err *e = parse_i64(a->retry_after, 0, INT32_MAX, &seconds);
-    if (!e)
-        return seconds;
-    int64_t at = http_date(a->retry_after), now = time(NULL);
-    return at < 0 ? -1 : at > now ? at - now : 0;
-}
-
 static fallible too_many(const struct server *s, const struct http_answer *a, const char *words)
 {
     bool few = false;
     own_mem char *left = limit_words(a, &few);
-    int64_t wait = retry_after_s(a);
+    int64_t wait = retry_asked_s(a);
     own_mem char *when = wait > 0 ? mem_printf("; it asks to wait for %lld s", (long long)wait) : mem_strdup("");
     return err_new(ERR_UNAVAILABLE, "registry '%s' says there were too many requests%s%s%s", s->registry, words, left,
                    when);
@@ -401,53 +380,16 @@ fallible server_send(struct server *s, const char *target, struct http_request *
 
 /* ---- again and again ---- */
 
-bool server_worth_a_retry(const struct http_answer *a)
-{
-    return a && (a->status == 429 || a->status == 408 || a->status >= 500);
-}
-
-/* Between a half and one and a half of it, so that many who were sent away do not come back at once. */
-static int64_t jitter(int64_t ms)
-{
-    char hex[9];
-    uint64_t chance = 0;
-    random_hex(hex, 4);
-    for (size_t i = 0; i < 8; i++)
-        chance = chance << 4 | (uint64_t)(hex[i] <= '9' ? hex[i] - '0' : hex[i] - 'a' + 10);
-    return ms / 2 + (int64_t)(chance % (uint64_t)(ms + 1));
-}
-
-/* Doubled each time. */
-static int64_t backoff_ms(const struct server *s, int attempt)
-{
-    int64_t ms = s->backoff_ms;
-    for (int i = 1; i < attempt && ms < BACKOFF_MAX_MS; i++)
-        ms *= 2;
-    return ms < BACKOFF_MAX_MS ? ms : BACKOFF_MAX_MS;
-}
-
-bool server_wait(const struct server *s, int attempt, const struct http_answer *a)
-{
-    int64_t asked_s = retry_after_s(a);
-    if (asked_s > RETRY_AFTER_MAX_S)
-        return false;
-    int64_t ms = asked_s >= 0 ? asked_s * 1000 : jitter(backoff_ms(s, attempt));
-    if (asked_s > 0)
-        log_info("the registry asks to wait for %lld s", (long long)asked_s);
-    nanosleep(&(struct timespec){ ms / 1000, ms % 1000 * 1000000 }, NULL);
-    return true;
-}
-
 fallible server_try(struct server *s, const char *target, struct http_request *request, struct http_answer **ret)
 {
     for (int attempt = 1;; attempt++) {
         own(http_answer) struct http_answer *a = NULL;
         err *e = server_send(s, target, request, &a);
-        bool lost = err_is(e, ERR_UNAVAILABLE) && ((a && a->began) || s->patient);
-        bool again = attempt < s->attempts && (e ? lost : server_worth_a_retry(a));
+        bool lost = err_is(e, ERR_UNAVAILABLE) && ((a && a->may_pass) || s->patient);
+        bool again = attempt < s->attempts && (e ? lost : retry_is_worth(a));
         if (again) {
             log_debug("registry: attempt %d: %s", attempt, e ? err_text(e) : "not now");
-            again = server_wait(s, attempt, e ? NULL : a);
+            again = retry_wait(s->backoff_ms, attempt, e ? NULL : a);
         }
         if (!again) {
             *ret = take(a);

@@ -18,7 +18,7 @@ struct server_options {
     const char *scope; /* what a token is to be good for: "repository:x:pull,push"; "": nothing but to be logged in */
     bool insecure;
     uint64_t stall_ns;
-    int attempts;                   /* also while nobody answers; 0: up to 5, of what once began */
+    int attempts;                   /* also while nobody answers; 0: up to 5, of what may pass */
     uint64_t retry_delay_ns;        /* before the second; 0: 0.2 s */
     const struct credentials *auth; /* borrowed, or NULL */
     const struct http_certs *certs; /* borrowed, or NULL */
@@ -72,12 +72,6 @@ fallible server_get(struct server *s, const char *target, const char *accept, si
 fallible server_error(struct server *s, const struct http_answer *a);
 /* The first error code of the answer's error document ("BLOB_UNKNOWN"), or "". Caller frees. */
 char *server_error_code(const struct http_answer *a);
-
-/* 408, 429, 5xx */
-bool server_worth_a_retry(const struct http_answer *a);
-/* Sleeps before the next attempt (1: the first has failed): doubled each time, by chance up to a half more or less, or
- * what the answer's Retry-After says. false: it says more than is worth waiting for. */
-bool server_wait(const struct server *s, int attempt, const struct http_answer *a);
 
 /* token.c: the authorization that a 401 asks for. */
 fallible server_make_authorization(struct server *s, const struct http_answer *a, char **ret_header);

@@ -129,7 +129,7 @@ https://x.io/y                  | 1 | leave out 'https://'
 $REGISTRY/nope                  | 1 | has no such image
 $REGISTRY/forms:nope            | 1 | has no such image
 127.0.0.1:1/x                   | 1 | connect to 127.0.0.1:1: Connection refused
-no-such-host.invalid/x          | 1 | connect to no-such-host.invalid:443: no such host
+--retry 0 no-such-host.invalid/x | 1 | $(no_host no-such-host.invalid)
 $OTHER/x                        | 1 | '$OTHER' answers, but is not an image registry
 --platform a/b/c/d $REGISTRY/x  | 1 | platform 'a/b/c/d' is not of the form
 --creds nobody $REGISTRY/x      | 1 | --creds: credentials are not of the form USER:PASSWORD

@@ -192,6 +192,10 @@ check_table() {
     ((wrong == 0)) || { echo "$wrong of $rows_n rows are wrong"; return 1; }
 }
 
+# What `expect` takes for "HOST cannot be looked up": a file's own network has no name server, but a resolver behind a
+# socket of the machine's may answer all the same.
+no_host() { echo "~connect to ${1//./[.]}:443: (no such host|Temporary failure in name resolution)"; }
+
 output_has() {
     case $1 in
     '') return 0 ;;

@@ -2,8 +2,10 @@
 """name-server.py ADDRESS [MARK]: a name server for tests, UDP and TCP port 53.
 
 Any A is 192.0.2.MARK (default 1); a name that begins with "missing" does not exist; "long" has 3000 bytes of TXT, which UDP
-cuts; "silent" gets no answer; "failing" gets SERVFAIL.
+cuts; "silent" gets no answer; "failing" gets SERVFAIL; "later..." is 127.0.0.1, and SERVFAIL at the first nine questions
+about it.
 """
+import collections
 import ctypes
 import socket
 import struct
@@ -12,6 +14,7 @@ import threading
 
 ctypes.CDLL(None).prctl(1, 15)  # PR_SET_PDEATHSIG: it ends with the shell that a test kills
 address, mark = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 1
+asked = collections.Counter()
 
 
 def answer(query, limit):
@@ -28,6 +31,12 @@ def answer(query, limit):
         rcode = 2
     elif name.startswith(b"missing"):
         rcode = 3
+    elif name.startswith(b"later"):
+        asked[name] += 1
+        if asked[name] <= 9:
+            rcode = 2
+        elif kind == 1:
+            records.append(struct.pack(">HHHIH4B", 0xC00C, 1, 1, 60, 4, 127, 0, 0, 1))
     elif kind == 1:
         records.append(struct.pack(">HHHIH4B", 0xC00C, 1, 1, 60, 4, 192, 0, 2, mark))
     elif kind == 16 and name == b"long":
