@@ -168,7 +168,7 @@ lifecycle() { # OCI
     run "$1" delete c1
     expect 1 "cannot delete container 'c1': it is running"
     "$1" kill c1 KILL
-    wait_until 5 test "$("$1" state c1 | jq -r .status)" = stopped || wait_until 5 is_stopped "$1" c1
+    wait_until 5 is_stopped "$1" c1
     run "$1" kill c1
     expect 1 "cannot signal container 'c1': it is stopped"
     run "$1" exec c1 true

@@ -89,9 +89,8 @@ unrunnable() {
 @test "why: who sent the signal, when husk did, and that nobody knows when it did not" {
     local h
     for h in husk 'as_user husk'; do
-        $h run -d --name s1 busybox sh -c 'trap "exit 0" TERM; while :; do sleep 0.1; done'
-        $h exec s1 true
-        sleep 0.3
+        $h run -d --name s1 busybox sh -c 'trap "exit 0" TERM; echo ready; while :; do sleep 0.1; done'
+        wait_until 10 eval "$h logs s1 | grep -q ready"
         $h stop s1
         $h run -d --name s2 busybox sleep 1000
         $h stop -t 1 s2

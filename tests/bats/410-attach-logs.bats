@@ -13,6 +13,15 @@ on_terminal() { # SCRIPT CMD...
     printf '%s\n' "$1" >"$T/tmp/script"
     "$HUSK_TOP/tests/bats/terminal.py" "$T/tmp/script" "${@:2}"
 }
+# The client with this process id has a connection that the container's monitor has taken.
+attached() {
+    local monitor inode
+    monitor=$(ps -o ppid= -p "$(husk inspect --format '{{.State.Pid}}' "$2")")
+    for inode in $(readlink /proc/"$1"/fd/* | sed -n 's/^socket:.\([0-9]*\).$/\1/p'); do
+        ss -xpn | grep -E "pid=${monitor// /}," | grep -qw "$inode" && return
+    done
+    return 1
+}
 has_log() { husk logs "$1" 2>&1 | grep -qF -- "$2"; }
 
 @test "stdout and stderr come apart, and the exit code last" {
@@ -96,7 +105,7 @@ for line in sys.stdin: json.loads(line)' <"$file"
     husk run -d -i --name both --network none "${R[@]}" sh -c 'read go; for i in 1 2 3; do echo line $i; done; exit 4'
     "$HUSK" attach --no-stdin both >"$T/tmp/a" 3>&- &
     local a=$! status=0
-    sleep 0.5
+    wait_until 10 attached "$a" both
     echo go | husk attach both >"$T/tmp/b" || status=$?
     [[ $status -eq 4 ]]
     wait $a || status=$?

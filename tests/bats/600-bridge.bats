@@ -121,7 +121,7 @@ END
     kill "$server"
     expect 125 "start container: port 7777/tcp of the host is taken by process 'python3' ($server)"
     husk run -d --name aa -p 7778:80 busybox sleep 1000 >/dev/null
-    run timeout 5 python3 -m http.server 7778
+    run timeout 30 python3 -m http.server 7778
     [[ $output == *"Address already in use"* ]]
     husk stop -t 0 aa >/dev/null
     husk run --rm -p 7778:80 busybox true
@@ -268,7 +268,7 @@ END
     husk network create --subnet 10.66.0.0/24 --opt com.docker.network.bridge.enable_ip_masquerade=false plain >/dev/null
     outside ip route add 10.66.0.0/24 via 192.0.2.1
     husk run -d --name pp --network plain busybox sleep 1000 >/dev/null
-    outside ping -c 1 -w 3 "$(ip_of pp plain)" >/dev/null
+    outside busybox ping -c 1 -w 3 "$(ip_of pp plain)" >/dev/null
 }
 
 @test "a network in a VLAN" {

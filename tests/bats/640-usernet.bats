@@ -22,6 +22,12 @@ user_husk() { USER_TUN=1 as_user husk "$@"; }
 in_networks() { user_husk unshare --rootless-netns "$@"; }
 holders() { pgrep -u "$HUSK_USER" -f "husk-usernet $USER_RUN/husk"; }
 pasta_pid() { cat "$USER_RUN/husk/usernet.pasta"; }
+# Somebody who needs the namespace until `let_go`.
+hold() {
+    rm -f "$T/tmp/go"
+    in_networks sh -c 'until [ -e "$0" ]; do sleep 0.1; done' "$T/tmp/go"
+}
+let_go() { : >"$T/tmp/go"; }
 no_holder() { ! holders; }
 
 @test "an ordinary user's networks are in a namespace of his own, as whose root he may do what root does" {
@@ -44,7 +50,7 @@ no_holder() { ! holders; }
 }
 
 @test "there is one holder and one pasta for all, and both go when nobody needs them" {
-    in_networks sleep 3 3>&- &
+    hold 3>&- &
     local first=$!
     wait_until 10 holders
     wait_until 10 test -s "$USER_RUN/husk/usernet.pasta"
@@ -53,6 +59,7 @@ no_holder() { ! holders; }
     run in_networks true
     expect 0
     [[ $(holders) == "$holder" && $(pasta_pid) == "$pasta" ]]
+    let_go
     wait "$first"
     wait_until 30 no_holder
     wait_until 10 gone "$pasta"
@@ -60,8 +67,7 @@ no_holder() { ! holders; }
 }
 
 @test "a killed pasta comes back with the next command, in the same namespace" {
-    in_networks sleep 5 3>&- &
-    local first=$!
+    hold 3>&- &
     wait_until 10 test -s "$USER_RUN/husk/usernet.pasta"
     local holder pasta
     holder=$(holders) pasta=$(pasta_pid)
@@ -70,12 +76,12 @@ no_holder() { ! holders; }
     run in_networks curl -sfm 5 -o /dev/null http://203.0.113.7:8000/
     expect 0
     [[ $(holders) == "$holder" && $(pasta_pid) != "$pasta" ]]
-    kill "$first" 2>/dev/null || true # the shell that waits; its `sleep 5` is waited for
+    let_go
     wait_until 30 no_holder
 }
 
 @test "a killed holder comes back with the next command, and its pasta does not stay" {
-    in_networks sleep 2 3>&- &
+    hold 3>&- &
     wait_until 10 test -s "$USER_RUN/husk/usernet.pasta"
     local holder pasta
     holder=$(holders) pasta=$(pasta_pid)
@@ -84,6 +90,7 @@ no_holder() { ! holders; }
     run in_networks curl -sfm 5 -o /dev/null http://203.0.113.7:8000/
     expect 0
     wait_until 10 gone "$pasta"
+    let_go
     wait_until 30 no_holder
 }
 

@@ -129,7 +129,9 @@ builds() { pgrep -f "[h]usk.* build -q --debug --network none -f $T/c/Fails" "$@
         kill "$feeder"
         wait "$build" || true
         waiting_shell
+        # All at the same moment: who has started the shell removes it as soon as it sees the build gone.
         mapfile -t all < <(builds)
+        kill -STOP "${all[@]}"
         kill -KILL "${all[@]}"
         shell_runs
         run "$h" build -q --network none -f "$T/c/Fails" "$T/c"

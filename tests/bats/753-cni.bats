@@ -49,10 +49,10 @@ address() { husk inspect "$1" | jq -r '.[0].NetworkSettings.Networks | to_entrie
     [[ $(address one) == 10.99.7.* && $(leases) == *"$(address one)"* ]]
     [[ $(husk exec one cat /proc/sys/net/ipv4/conf/eth0/arp_filter) == 1 ]]
     husk run --rm --network cni:far busybox ping -c 1 -w 5 "$(address one)" >/dev/null
-    ping -c 1 -w 5 "$(address one)" >/dev/null
+    busybox ping -c 1 -w 5 "$(address one)" >/dev/null
     [[ $(leases | wc -l) == 1 ]]
     husk restart -t 0 one >/dev/null
-    ping -c 1 -w 5 "$(address one)" >/dev/null
+    busybox ping -c 1 -w 5 "$(address one)" >/dev/null
     run husk explain one
     expect 0 "cnitool add far"
     husk stop -t 0 one >/dev/null
@@ -130,7 +130,7 @@ END
     ip link delete cni7
     run husk network reload
     expect 0 "connected anew"
-    ping -c 1 -w 5 "$(address one)" >/dev/null
+    busybox ping -c 1 -w 5 "$(address one)" >/dev/null
 }
 
 @test "cni: killed between plugins, or with the monitor, the next command takes everything out" {

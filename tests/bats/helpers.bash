@@ -143,9 +143,10 @@ as_user() {
 
 load_busybox() { "$HUSK" load --quiet --input "$IMAGES/busybox.tar"; }
 
-# wait_until SECONDS CMD...: polls until CMD succeeds.
+# wait_until SECONDS CMD...: polls until CMD succeeds. On a machine that does much else what takes a tenth of a second
+# takes several, so a failure is one after half a minute at the earliest.
 wait_until() {
-    local deadline=$((SECONDS + $1))
+    local deadline=$((SECONDS + ($1 > 30 ? $1 : 30)))
     shift
     until "$@" >/dev/null 2>&1; do
         ((SECONDS < deadline)) || { echo "still not so: $*"; return 1; }
