@@ -188,7 +188,7 @@ static fallible df_run(const void *opts_, struct args args)
 {
     own(engine) struct engine *engine = NULL;
     struct usage u = { 0 };
-    TRY(engine_open(&engine));
+    TRY(engine_open_to_look(&engine));
     TRY(usage_read(engine, &u));
     err *e = print_usage(opts_, &u);
     usage_clear(&u);

@@ -56,7 +56,7 @@ static fallible diff_run(const void *opts_, struct args args)
     own(container) struct container *c = NULL;
     own_mem char *latest = NULL;
     own_json json_t *doc = json_object();
-    TRY(engine_open(&engine));
+    TRY(engine_open_to_look(&engine));
     TRY(only_one(engine, o->latest, &args, &latest));
     TRY(container_find(engine, latest ? latest : args.v[0], &c));
     if (!o->format)
@@ -84,7 +84,7 @@ static fallible export_run(const void *opts_, struct args args)
     const struct diff_opts *o = opts_;
     own(engine) struct engine *engine = NULL;
     own(container) struct container *c = NULL;
-    TRY(engine_open(&engine));
+    TRY(engine_open_to_look(&engine));
     TRY(container_find(engine, args.v[0], &c));
     if (o->output && strcmp(o->output, "-") != 0)
         return export_to(c, o->output);

@@ -42,7 +42,7 @@ static fallible explain_run(const void *opts_, struct args args)
     own(container) struct container *c = NULL;
     struct container_plan plan = CONTAINER_PLAN_NONE;
     struct steps_times times;
-    TRY(engine_open(&engine));
+    TRY(engine_open_to_look(&engine));
     TRY(container_find(engine, args.v[0], &c));
     TRY(container_plan(c, PLAN_LIMITS, PLAN_NETWORK_LOOK, &plan));
     err *e = o->script ? container_show_files(c, &plan) : NULL;

@@ -91,7 +91,7 @@ static fallible history_run(const void *opts_, struct args args)
     own(engine) struct engine *engine = NULL;
     own(image) struct image *image = NULL;
     struct layout *layout;
-    TRY(engine_open(&engine));
+    TRY(engine_open_to_look(&engine));
     TRY(engine_layout(engine, &layout));
     TRY(image_find_here(layout, args.v[0], o->platform, &image));
     own_json json_t *rows = make_rows(layout, image, o);

@@ -152,7 +152,7 @@ static fallible inspect_run(const void *opts_, struct args args)
     const struct image_opts *o = opts_;
     own(engine) struct engine *engine = NULL;
     own_json json_t *docs = json_array();
-    TRY(engine_open(&engine));
+    TRY(engine_open_to_look(&engine));
     err *e = command_each("husk image inspect", args, inspect_one, &(struct each){ engine, o, docs, NULL });
     return inspect_print(docs, o->format, e);
 }
@@ -163,7 +163,7 @@ static fallible exists_run(const void *opts_, struct args args)
     own(image) struct image *image = NULL;
     struct layout *layout;
     (void)opts_;
-    TRY(engine_open(&engine));
+    TRY(engine_open_to_look(&engine));
     TRY(engine_layout(engine, &layout));
     err *e = image_find_name(layout, args.v[0], &image);
     if (!err_is(e, ERR_NOT_FOUND))

@@ -266,7 +266,7 @@ static fallible images_run(const void *opts_, struct args args)
         return show_tree(o, args.n ? args.v[0] : NULL);
     own(engine) struct engine *engine = NULL;
     own_json json_t *rows = json_array();
-    TRY(engine_open(&engine));
+    TRY(engine_open_to_look(&engine));
     TRY(make_rows(engine, o, args.n ? args.v[0] : NULL, rows));
     const struct table_column *shown = o->history   ? (o->digests ? digest_history_columns : history_columns)
                                        : o->digests ? digest_columns

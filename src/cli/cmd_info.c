@@ -147,7 +147,7 @@ static fallible info_run(const void *opts_, struct args args)
     struct utsname u;
     if (uname(&u) < 0)
         return err_sys(errno, "ask the kernel its name");
-    TRY(engine_open(&engine));
+    TRY(engine_open_to_look(&engine));
     put(doc, "Version", json_string(HUSK_VERSION));
     put(doc, "Root", json_string(engine->root));
     put(doc, "Run", json_string(engine->run));

@@ -150,7 +150,7 @@ static fallible inspect_all(const struct inspect_opts *o, const char *type, stru
 {
     own(engine) struct engine *engine = NULL;
     own_json json_t *docs = json_array();
-    TRY(engine_open(&engine));
+    TRY(engine_open_to_look(&engine));
     own_mem char *latest = NULL;
     TRY(only_one(engine, o->latest, &args, &latest));
     if (latest && args.n)

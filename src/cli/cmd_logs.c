@@ -104,7 +104,7 @@ static fallible follow_several(struct args args, const struct logs_opts *o, stru
         if (pid > 0)
             continue;
         own(engine) struct engine *engine = NULL;
-        err *e = engine_open(&engine);
+        err *e = engine_open_to_look(&engine);
         if (!e)
             e = print_one(engine, args.v[i], o, f, i);
         if (e)
@@ -127,7 +127,7 @@ static fallible logs_run(const void *opts_, struct args args)
         return err_new(ERR_INVALID, "--latest and names exclude each other");
     if (args.n > 1 && o->follow)
         return follow_several(args, o, f);
-    TRY(engine_open(&engine));
+    TRY(engine_open_to_look(&engine));
     TRY(only_one(engine, o->latest, &args, &latest));
     if (latest)
         return print_one(engine, latest, o, f, -1);

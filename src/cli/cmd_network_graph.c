@@ -231,7 +231,7 @@ static fallible graph_run(const void *opts_, struct args args)
     (void)args;
     if (o->format && !str_eq(o->format, "text") && !str_eq(o->format, "svg"))
         return err_new(ERR_INVALID, "--format: '%s' is not one of text, svg", o->format);
-    TRY(engine_open(&engine));
+    TRY(engine_open_to_look(&engine));
     TRY(graph_read(engine, &g));
     if (str_eq(o->format, "svg"))
         print_svg(&g);

@@ -41,7 +41,7 @@ static fallible inspect_run(const void *opts_, struct args args)
     const struct inspect_opts *o = opts_;
     own(engine) struct engine *engine = NULL;
     own_json json_t *docs = json_array();
-    TRY(engine_open(&engine));
+    TRY(engine_open_to_look(&engine));
     err *e = command_each("husk network inspect", args, inspect_one, &(struct each){ engine, docs });
     return inspect_print(docs, o->format, e);
 }
@@ -50,7 +50,7 @@ static fallible exists_run(const void *opts_, struct args args)
 {
     own(engine) struct engine *engine = NULL;
     own(network) struct network *n = NULL;
-    TRY(engine_open(&engine));
+    TRY(engine_open_to_look(&engine));
     err *e = network_find(engine, args.v[0], &n);
     if (!err_is(e, ERR_NOT_FOUND))
         return e;

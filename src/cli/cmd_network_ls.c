@@ -136,7 +136,7 @@ static fallible ls_run(const void *opts_, struct args args)
     struct network_list l = { 0 };
     own_json json_t *rows = json_array();
     TRY(network_filters_check(&o->filter));
-    TRY(engine_open(&engine));
+    TRY(engine_open_to_look(&engine));
     TRY(network_list(engine, &l));
     err *e = NULL;
     for (size_t i = 0; i < l.n && !e; i++) {

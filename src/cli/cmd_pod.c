@@ -231,7 +231,7 @@ static fallible exists_run(const void *opts, struct args args)
 {
     own(engine) struct engine *engine = NULL;
     own(pod) struct pod *p = NULL;
-    TRY(engine_open(&engine));
+    TRY(engine_open_to_look(&engine));
     err *e = pod_find(engine, args.v[0], &p);
     if (!err_is(e, ERR_NOT_FOUND))
         return e;

@@ -108,7 +108,7 @@ static fallible inspect_run(const void *opts_, struct args args)
     own(engine) struct engine *engine = NULL;
     own_strv struct strv names = { 0 };
     own_json json_t *docs = json_array();
-    TRY(engine_open(&engine));
+    TRY(engine_open_to_look(&engine));
     TRY(pod_select(engine, &(struct pod_selection){ .latest = o->latest }, args, &names));
     err *e = command_each("husk pod inspect", (struct args){ names.items, (int)names.n }, inspect_one,
                           &(struct inspecting){ engine, docs });

@@ -241,7 +241,7 @@ static fallible ps_run(const void *opts_, struct args args)
     };
     size_t n = 5;
     TRY(filters_check(&o->filter, filter_keys));
-    TRY(engine_open(&engine));
+    TRY(engine_open_to_look(&engine));
     TRY(pod_list(engine, &list));
     for (size_t i = 0; i < list.n && (!o->latest || i == 0); i++)
         TRY(add_row(list.items[i], o, rows));

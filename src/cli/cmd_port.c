@@ -79,7 +79,7 @@ static fallible port_run(const void *opts_, struct args args)
     own(engine) struct engine *engine = NULL;
     own(container) struct container *c = NULL;
     own_mem char *latest = NULL;
-    TRY(engine_open(&engine));
+    TRY(engine_open_to_look(&engine));
     if (o->all)
         return args.n ? err_new(ERR_INVALID, "--all and names exclude each other") : show_all(engine);
     if (args.n > 2 && (str_eq(args.v[0], "add") || str_eq(args.v[0], "rm")))

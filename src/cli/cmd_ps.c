@@ -452,7 +452,7 @@ static fallible ps_run(const void *opts_, struct args args)
                                                          : o->last.v,
                                  .filters = &o->filter };
     TRY(check(o));
-    TRY(engine_open(&engine));
+    TRY(o->watch.set ? engine_open(&engine) : engine_open_to_look(&engine));
     return o->watch.set ? watch(engine, &wish, o) : look(engine, &wish, o);
 }
 

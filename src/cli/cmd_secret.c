@@ -179,7 +179,7 @@ static fallible ls_run(const void *opts_, struct args args)
     own(engine) struct engine *engine = NULL;
     own_json json_t *rows = json_array();
     TRY(filters_check(&o->filter, keys));
-    TRY(engine_open(&engine));
+    TRY(engine_open_to_look(&engine));
     TRY(ls_rows(engine, o, rows));
     if (o->quiet)
         return table_print(columns, rows, "{{.ID}}");
@@ -218,7 +218,7 @@ static fallible inspect_run(const void *opts_, struct args args)
     const struct secret_opts *o = opts_;
     own(engine) struct engine *engine = NULL;
     own_json json_t *docs = json_array();
-    TRY(engine_open(&engine));
+    TRY(engine_open_to_look(&engine));
     err *e = command_each("husk secret inspect", args, inspect_one, &(struct each){ engine, o, docs });
     return o->pretty ? e : inspect_print(docs, o->format, e);
 }
@@ -255,7 +255,7 @@ static fallible exists_run(const void *opts_, struct args args)
 {
     own(engine) struct engine *engine = NULL;
     own(secret) struct secret s = { 0 };
-    TRY(engine_open(&engine));
+    TRY(engine_open_to_look(&engine));
     err *e = secret_find(engine, args.v[0], &s);
     if (!err_is(e, ERR_NOT_FOUND))
         return e;

@@ -26,7 +26,7 @@ static fallible top_run(const void *opts_, struct args args)
     own_mem char *latest = NULL;
     struct top_wish wish = { 0 };
     struct top top = { 0 };
-    TRY(engine_open(&engine));
+    TRY(engine_open_to_look(&engine));
     TRY(only_one(engine, o->latest, &args, &latest));
     int skip = latest ? 0 : 1;
     TRY(container_find(engine, latest ? latest : args.v[0], &c));

@@ -75,7 +75,7 @@ static fallible ls_run(const void *opts_, struct args args)
     own(db_trash_list) struct db_trash_list l = { 0 };
     own_json json_t *rows = json_array();
     struct db *db = NULL;
-    TRY(engine_open(&engine));
+    TRY(engine_open_to_look(&engine));
     TRY(engine_db_if_there(engine, &db));
     if (db)
         TRY(db_trash_list(db, &l));

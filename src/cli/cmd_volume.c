@@ -194,7 +194,7 @@ static fallible ls_run(const void *opts_, struct args args)
     own_json json_t *rows = json_array();
     if (o->cluster_only)
         return err_new(ERR_UNSUPPORTED, "--cluster: there are no cluster volumes: leave it out");
-    TRY(engine_open(&engine));
+    TRY(engine_open_to_look(&engine));
     TRY(ls_rows(engine, o, rows));
     reshape(rows);
     if (!o->quiet && !o->format && o->noheading)
@@ -234,7 +234,7 @@ static fallible inspect_run(const void *opts_, struct args args)
     own_json json_t *docs = json_array();
     if (o->all == (args.n > 0))
         return err_new(ERR_INVALID, "needs one of VOLUME... and --all");
-    TRY(engine_open(&engine));
+    TRY(engine_open_to_look(&engine));
     if (o->all)
         TRY(ls_rows(engine, o, docs));
     err *e = command_each("husk volume inspect", args, inspect_one, &(struct each){ engine, o, docs });
@@ -288,7 +288,7 @@ static err *exists_one(const char *name, void *ctx)
 static fallible exists_run(const void *opts_, struct args args)
 {
     own(engine) struct engine *engine = NULL;
-    TRY(engine_open(&engine));
+    TRY(engine_open_to_look(&engine));
     return exists_one(args.v[0], &(struct each){ engine, opts_, NULL });
 }
 

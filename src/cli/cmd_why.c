@@ -99,7 +99,7 @@ static fallible why_run(const void *opts_, struct args args)
     own(container) struct container *c = NULL;
     own(why) struct why *w = NULL;
     own_mem char *latest = NULL;
-    TRY(engine_open(&engine));
+    TRY(engine_open_to_look(&engine));
     TRY(only_one(engine, o->latest, &args, &latest));
     TRY(container_find(engine, latest ? latest : args.v[0], &c));
     TRY(container_why(c, &w));

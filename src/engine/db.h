@@ -20,9 +20,12 @@
 #include "base/mem.h"
 
 struct db;
-/* Makes the file when make is set; else a missing one is NOT_FOUND. */
-enum db_make { DB_MUST_EXIST, DB_MAKE };
+/* Makes the file when make is set; else a missing one is NOT_FOUND. DB_LOOK: as DB_MAKE, and where the file can be
+ * neither read nor made as SQLite does it, on a disk without a free block or one that is mounted read-only, it is what
+ * the file says at this moment (db_look.h): for commands that soon end, and write nothing. */
+enum db_make { DB_MUST_EXIST, DB_MAKE, DB_LOOK };
 fallible db_open(const char *root, enum db_make make, struct db **ret);
+bool db_is_look(const struct db *db);
 /* All that was written is on the disk when it returns, whatever becomes of the machine. */
 fallible db_settle(struct db *db);
 void db_free(struct db *db);

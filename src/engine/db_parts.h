@@ -12,6 +12,7 @@
 struct db {
     sqlite3 *handle;
     char *path;
+    bool is_look; /* of DB_LOOK, in memory: what is written would be lost, so nothing is */
 };
 
 OWN_TYPE(stmt, sqlite3_stmt *, (void)sqlite3_finalize)

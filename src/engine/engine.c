@@ -21,6 +21,13 @@ fallible engine_open(struct engine **ret)
     return NULL;
 }
 
+fallible engine_open_to_look(struct engine **ret)
+{
+    TRY(engine_open(ret));
+    (*ret)->looks = true;
+    return NULL;
+}
+
 void engine_free(struct engine *e)
 {
     if (!e)
@@ -40,7 +47,7 @@ void engine_free(struct engine *e)
 fallible engine_db(struct engine *e, struct db **ret)
 {
     if (!e->db)
-        TRY(db_open(e->root, DB_MAKE, &e->db));
+        TRY(db_open(e->root, e->looks ? DB_LOOK : DB_MAKE, &e->db));
     *ret = e->db;
     return NULL;
 }
@@ -71,7 +78,9 @@ void engine_settle(struct engine *e, const char *folder)
 fallible engine_db_if_there(struct engine *e, struct db **ret)
 {
     if (!e->db) {
-        err *failed = db_open(e->root, DB_MUST_EXIST, &e->db);
+        own_mem char *path = mem_printf("%s/husk.db", e->root);
+        bool looks = e->looks && access(path, F_OK) == 0;
+        err *failed = db_open(e->root, looks ? DB_LOOK : DB_MUST_EXIST, &e->db);
         if (err_is(failed, ERR_NOT_FOUND)) {
             err_free(failed);
             *ret = NULL;

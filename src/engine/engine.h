@@ -14,9 +14,12 @@ struct engine {
     struct db *db;           /* through engine_db() */
     struct layout *layout;   /* through engine_layout() */
     struct usernet *usernet; /* through network_door(): of an ordinary user, once a network is touched */
+    bool looks;              /* DB_LOOK of db.h */
 };
 /* Finds the folders and opens nothing. */
 fallible engine_open(struct engine **ret);
+/* The same for a command that only looks: on a full or read-only disk it is told what is there (db.h, DB_LOOK). */
+fallible engine_open_to_look(struct engine **ret);
 void engine_free(struct engine *e);
 OWN_TYPE(engine, struct engine *, engine_free)
 

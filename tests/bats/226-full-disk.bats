@@ -257,8 +257,9 @@ small_blocks() {
         room all
         rm -f "$HUSK_ROOT/husk.db-shm"
         room $kilobytes
-        run owner ps -a
+        run owner rename box other # what writes says why not, and what looks is told
         expect 1 "'$HUSK_ROOT/husk.db': No space left on device"
+        looks
     done
     for what in "volume rm vol" "rm box" "rmi busybox" "trash empty"; do
         room all
@@ -272,6 +273,70 @@ small_blocks() {
     room all
     run owner system check
     expect 0 "no problems"
+}
+looks() {
+    run owner ps -a --format '{{.Names}} {{.State}} {{.Image}}'
+    expect 0 "=box created busybox"
+    run owner images --format '{{.Repository}}'
+    expect 0 "=busybox"
+    run owner volume ls -q
+    expect 0 "=vol"
+    run owner volume inspect --format '{{.Name}}' vol
+    expect 0 "=vol"
+    run owner inspect --format '{{.Name}} {{.State.Status}}' box
+    expect 0 "box created"
+    run owner network ls -q
+    expect 0
+    run owner system df
+    expect 0 "Containers"
+    run owner info
+    expect 0
+}
+looks_everywhere() {
+    local size
+    for size in 1024 4096; do
+        disk $size
+        owner volume create vol >/dev/null
+        rm -f "$HUSK_ROOT/husk.db-shm"
+        room 0
+        looks
+        room all
+        # what is in the log alone, and where it is no longer; and a log that was torn
+        for log in kept none torn; do
+            owner volume create second >/dev/null
+            owner volume rm --no-trash second >/dev/null
+            case $log in
+            none) rm -f "$HUSK_ROOT/husk.db-shm" && sqlite3_checkpoint "$HUSK_ROOT/husk.db" ;;
+            torn) head -c 3000 /dev/urandom >>"$HUSK_ROOT/husk.db-wal" ;;
+            esac
+            rm -f "$HUSK_ROOT/husk.db-shm"
+            mount -o remount,ro "$T/disk"
+            looks
+            run owner rename box other
+            expect 1 "Read-only file system"
+            run owner rm box
+            [[ $status != 0 && $output == *"Read-only file system"* ]]
+            mount -o remount,rw "$T/disk"
+        done
+        run owner ps -a --format '{{.Names}}'
+        expect 0 "=box"
+        run owner system check
+        expect 0 "no problems"
+        owner rm box >/dev/null
+        owner volume rm vol >/dev/null
+        wait_until 10 no_disk
+    done
+}
+sqlite3_checkpoint() {
+    python3 -c 'import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute("PRAGMA wal_checkpoint(TRUNCATE)"); c.close()' "$1"
+    chown --reference "$HUSK_ROOT" "$1"*
+}
+@test "ps, images, inspect, df and their like look at a disk that is full or read-only, whatever is in the log" {
+    ((EUID == 0)) || skip "kernel: only root can mount a disk"
+    OWNER=root
+    looks_everywhere
+    OWNER=$HUSK_USER
+    looks_everywhere
 }
 @test "where a block is less than a page a full disk is a sentence, too, and can be emptied" {
     ((EUID == 0)) || skip "kernel: only root can mount a disk"

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/db_look.h"
 #include "engine/db_network.h"
 #include "engine/db_parts.h"
 #include "os/fs.h"
@@ -178,6 +179,80 @@ TEST(the_write_ahead_log_is_cut_to_nothing_now_and_then)
     CHECK(cut);
     CHECK(longest < (PAGES + 8) * FRAME);
     done(db);
+}
+
+/* How many containers a look at the files sees; -1: no look. */
+static int64_t seen(const char *dir)
+{
+    own_mem char *path = mem_printf("%s/husk.db", dir);
+    unsigned char *bytes = NULL;
+    size_t len = 0;
+    sqlite3 *handle = NULL;
+    sqlite3_stmt *s = NULL;
+    int64_t n = -1;
+    own(err) err *e = db_look(path, &bytes, &len);
+    if (e)
+        return -1;
+    CHECK(sqlite3_open(":memory:", &handle) == SQLITE_OK);
+    CHECK(sqlite3_deserialize(handle, "main", bytes, (sqlite3_int64)len, (sqlite3_int64)len,
+                              SQLITE_DESERIALIZE_FREEONCLOSE | SQLITE_DESERIALIZE_READONLY) == SQLITE_OK);
+    CHECK(sqlite3_prepare_v2(handle, "SELECT count(*) FROM container", -1, &s, NULL) == SQLITE_OK);
+    if (sqlite3_step(s) == SQLITE_ROW)
+        n = sqlite3_column_int64(s, 0);
+    CHECK(sqlite3_finalize(s) == SQLITE_OK);
+    CHECK(sqlite3_close(handle) == SQLITE_OK);
+    return n;
+}
+
+/* The log as it was after each of three rows, and with one byte of the last frame changed. */
+TEST(a_look_sees_what_was_committed_and_no_more)
+{
+    struct db *db = fresh();
+    own_mem char *wal = mem_printf("%s/husk.db-wal", root), *text = NULL;
+    struct stat st[3];
+    size_t len = 0;
+    CHECK(sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) == SQLITE_OK);
+    assert_int_equal(seen(root), 0);
+    for (int i = 0; i < 3; i++) {
+        char id[] = { (char)('a' + i), '1', '\0' }, name[] = { 'n', (char)('1' + i), '\0' };
+        add(db, id, name, i);
+        assert_int_equal(stat(wal, &st[i]), 0);
+        assert_int_equal(seen(root), i + 1);
+    }
+    CHECK_OK(fs_read_at(-100, wal, 1 << 20, &text, &len));
+    db_free(db);
+    assert_int_equal(len, st[2].st_size);
+    for (int i = 0; i < 3; i++) {
+        CHECK_OK(fs_replace_at(-100, wal, text, (size_t)st[i].st_size, 0600, FS_SYNC_NONE));
+        assert_int_equal(seen(root), i + 1);
+    }
+    CHECK_OK(fs_replace_at(-100, wal, text, len - 1, 0600, FS_SYNC_NONE)); /* a write that did not end */
+    assert_int_equal(seen(root), 2);
+    text[len - 100] ^= 1;
+    CHECK_OK(fs_replace_at(-100, wal, text, len, 0600, FS_SYNC_NONE));
+    assert_int_equal(seen(root), 2);
+    text[24] ^= 1; /* the header's own sum: no frame counts */
+    CHECK_OK(fs_replace_at(-100, wal, text, len, 0600, FS_SYNC_NONE));
+    assert_int_equal(seen(root), 0);
+    CHECK_OK(fs_replace_at(-100, wal, text, 7, 0600, FS_SYNC_NONE));
+    assert_int_equal(seen(root), 0);
+    done(NULL);
+}
+
+TEST(a_look_at_nothing_is_not_found_and_makes_nothing)
+{
+    unsigned char *bytes = NULL;
+    size_t len = 0;
+    struct stat st;
+    CHECK_ERR(db_look("/tmp/husk-no-such-root/husk.db", &bytes, &len), ERR_NOT_FOUND);
+    assert_int_equal(stat("/tmp/husk-no-such-root", &st), -1);
+    struct db *db = fresh();
+    own_mem char *path = mem_printf("%s/husk.db", root), *wal = mem_printf("%s-wal", path);
+    db_free(db);
+    (void)unlink(wal);
+    CHECK_OK(fs_replace_at(-100, path, "short", 5, 0600, FS_SYNC_NONE));
+    CHECK_ERR(db_look(path, &bytes, &len), ERR_CORRUPT);
+    done(NULL);
 }
 
 /* ---- networks -------------------------------------------------------------------------------------------------- */
