@@ -239,7 +239,31 @@ static void add_unprinted(json_t *o, struct container *c, const struct container
     (void)json_object_set_new(o, "IsInfra", json_boolean(config->infra));
 }
 
-/* "0.0.0.0:8080->80/tcp, 443/tcp", as docker. */
+/* How many ports follow each other here and there, beginning with a row's, which are marked as said. The rows are in
+ * the order of the container's ports, so those of several addresses alternate. */
+static size_t port_range(const struct db_ports *l, size_t first, bool *said)
+{
+    const struct db_port *from = &l->items[first];
+    size_t n = 1;
+    for (size_t i = first + 1; i < l->n; i++) {
+        const struct db_port *p = &l->items[i];
+        if (said[i] || !str_eq(p->host_ip, from->host_ip) || !str_eq(p->proto, from->proto) ||
+            p->host_port != from->host_port + (int64_t)n || p->container_port != from->container_port + (int64_t)n)
+            continue;
+        said[i] = true;
+        n++;
+    }
+    return n;
+}
+
+static void add_ports(struct str *s, int64_t first, size_t n)
+{
+    str_printf(s, "%lld", (long long)first);
+    if (n > 1)
+        str_printf(s, "-%lld", (long long)first + (long long)n - 1);
+}
+
+/* "0.0.0.0:8080->80/tcp, 0.0.0.0:7000-7009->7000-7009/tcp, 443/tcp", as docker and podman. */
 static char *ports_text(struct container *c, const struct container_config *config)
 {
     struct str s = { 0 };
@@ -250,11 +274,19 @@ static char *ports_text(struct container *c, const struct container_config *conf
     bool connected = may && network_is_published(c->engine, c->row.id);
     if (connected && !engine_db(c->engine, &db))
         err_ignore(db_port_list(db, c->row.id, &l), "then none is shown");
+    own_mem bool *said = mem_zalloc(l.n + 1);
     for (size_t i = 0; i < l.n; i++) {
         const struct db_port *p = &l.items[i];
         bool v6 = strchr(p->host_ip, ':') != NULL;
-        str_printf(&s, "%s%s%s%s:%lld->%lld/%s", s.len ? ", " : "", v6 ? "[" : "", *p->host_ip ? p->host_ip : "0.0.0.0",
-                   v6 ? "]" : "", (long long)p->host_port, (long long)p->container_port, p->proto);
+        if (said[i])
+            continue;
+        size_t n = port_range(&l, i, said);
+        str_printf(&s, "%s%s%s%s:", s.len ? ", " : "", v6 ? "[" : "", *p->host_ip ? p->host_ip : "0.0.0.0",
+                   v6 ? "]" : "");
+        add_ports(&s, p->host_port, n);
+        str_add(&s, "->");
+        add_ports(&s, p->container_port, n);
+        str_printf(&s, "/%s", p->proto);
     }
     for (size_t i = 0; connected && i < config->exposed.n; i++) {
         bool published = false;

@@ -92,7 +92,7 @@ port aa 80                                     | 0 | 127.0.0.1:8081
 port aa 92/tcp                                 | 0 | =0.0.0.0:9002
 port aa 53/udp                                 | 0 | =0.0.0.0:5354
 port aa 81                                     | 1 | no public port '81' of container 'aa'
-ps --format '{{.Ports}}'                      | 0 | 0.0.0.0:132->132/sctp
+ps --format '{{.Ports}}'                      | 0 | =0.0.0.0:5354->53/udp, 0.0.0.0:8080->80/tcp, 127.0.0.1:8081->80/tcp, 0.0.0.0:9000-9002->90-92/tcp, 0.0.0.0:132->132/sctp
 ps -q --filter publish=8080                   | 0 | ~^[0-9a-f]{12}$
 run --rm -p 8080:80 busybox true              | 125 | start container: port 8080/tcp of the host is taken by container 'aa'
 run --rm -p 127.0.0.1:8080:80 busybox true    | 125 | taken by container 'aa'
