@@ -121,7 +121,8 @@ static const char *const words_unhealthy[] = { "none", "restart", "stop", "kill"
                 "What its interfaces pass at most: 10mbit, or in=10mbit,out=500kbit"),                                 \
         OPT_FLAG('P', "publish-all", T, create.publish_all, "Every exposed port, each at any free one of the host's"), \
         OPT_STRS(0, "expose", T, create.expose, "PORT[/PROTO]", "A port for --publish-all, beside the image's"),       \
-        OPT_STR('h', "hostname", T, create.hostname, "NAME", "Its host name (default: its ID)"),                       \
+        OPT_STR('h', "hostname", T, create.hostname, "NAME",                                                           \
+                "Its host name (default: its ID, or the name of whose network it has)"),                               \
         OPT_STR(0, "domainname", T, create.domainname, "NAME", "Its NIS domain name"),                                 \
         OPT_STRS(0, "add-host", T, create.add_host, "NAME:IP",                                                         \
                  "A line of /etc/hosts; host-gateway is an address of the host"),                                      \

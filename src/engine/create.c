@@ -18,6 +18,7 @@
 #include "engine/paths.h"
 #include "engine/pod_parts.h"
 #include "engine/secret.h"
+#include "engine/spec.h"
 #include "engine/storage.h"
 #include "engine/userns.h"
 #include "engine/volume.h"
@@ -147,6 +148,20 @@ static fallible pin_container(struct engine *e, const char *option, char **mode)
     TRY_AS(container_find(e, *mode + strlen("container:"), &other), "%s", option);
     free(*mode);
     *mode = mem_printf("container:%s", other->row.id);
+    return NULL;
+}
+
+/* As docker: who joins a network reads that container's /etc/hosts, where its own ID has no line; so it goes by the
+ * name that has one. */
+static fallible take_name(struct container *c)
+{
+    own(container) struct container *other = NULL;
+    const struct container_config *theirs;
+    if (c->config->hostname || !str_eq(c->config->uts, "private") || !str_starts(c->config->network, "container:"))
+        return NULL;
+    TRY(container_find(c->engine, c->config->network + strlen("container:"), &other));
+    TRY(container_config(other, &theirs));
+    c->config->hostname = spec_hostname(other->row.id, theirs);
     return NULL;
 }
 
@@ -475,7 +490,8 @@ static fallible plan_networks(struct container *c, const struct create_options *
     if (c->config->egress.n && !network_mode_is_ours(ret->mode))
         return err_new(ERR_INVALID, "--egress: with --network %s there is no bridge of husk's that could keep it in",
                        ret->mode);
-    return pin_container(c->engine, "--network", &c->config->network);
+    TRY(pin_container(c->engine, "--network", &c->config->network));
+    return o->member_of ? NULL : take_name(c); /* a pod says whose name its members have */
 }
 
 /* The image that is asked for, pulled where it has to be: none for a root that is there, and for what is like another

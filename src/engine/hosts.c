@@ -160,7 +160,7 @@ fallible hosts_text(const struct container_config *c, const char *hostname, cons
         end_line(&out);
         TRY(add_hosts(c, network, &out));
     }
-    if (!host && hostname)
+    if (hostname && (!host || !names(host, hostname))) /* a program that looks up its own name must not wait for DNS */
         hosts_add_own_name(&out, c, hostname, network);
     *ret = str_take(&out);
     return NULL;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/utsname.h>
 
 #include "engine/grammar.h"
 #include "engine/options.h"
@@ -37,6 +38,9 @@ char *spec_hostname(const char *id, const struct container_config *c)
 {
     if (strcmp(c->uts, "private") != 0)
         return NULL; /* the host's, or another container's */
+    struct utsname host;
+    if (!c->hostname && strcmp(c->network, "host") == 0 && uname(&host) == 0)
+        return mem_strdup(host.nodename); /* as docker's and podman's: the name that this network knows */
     return c->hostname ? mem_strdup(c->hostname) : mem_strndup(id, 12);
 }
 

@@ -28,11 +28,12 @@ struct spec_input {
 };
 fallible spec_make(const struct spec_input *in, struct oci_spec **ret);
 
-/* The name that the container sees as its own; NULL with the host's UTS namespace. Caller frees. */
 /* What is hidden from it and what it can only read, by default and by --security-opt mask= and unmask=, which work as
  * podman's: what is shown is neither hidden nor read-only, and --privileged hides what was named alone. Added to both.
  */
 void spec_hidden_paths(const struct container_config *c, struct strv *masked, struct strv *readonly);
+/* The name that the container sees as its own: its --hostname, the host's with the host's network, else its ID; NULL in
+ * another's UTS namespace, the host's or a container's. Caller frees. Source: uname(2). */
 char *spec_hostname(const char *id, const struct container_config *c);
 /* Its control group: "husk/ID" (see cgroup_host_base()) or below --cgroup-parent. Caller frees. */
 char *spec_cgroup_path(const char *id, const struct container_config *c);

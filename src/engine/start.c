@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -47,7 +48,10 @@ static fallible write_files(const struct container *c, struct container_plan *pl
 {
     const struct oci_spec *spec = plan->spec;
     own_mem char *hosts = NULL, *resolv = NULL;
-    own_mem char *hostname = mem_printf("%s\n", spec->hostname ? spec->hostname : "localhost");
+    struct utsname host = { .nodename = "localhost" };
+    if (!spec->hostname && uname(&host) < 0)
+        return err_sys(errno, "ask for this host's name");
+    own_mem char *hostname = mem_printf("%s\n", spec->hostname ? spec->hostname : host.nodename);
     own_fd int dir = open(c->state_dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (dir < 0)
         return err_sys(errno, "open '%s'", c->state_dir);

@@ -135,6 +135,10 @@ run --rm --init busybox sh -c 'echo \$\$'             | 0   | ~^[2-9]
 run --rm busybox readlink /proc/self/ns/pid           | 0   | !$host
 run --rm --pid host busybox readlink /proc/self/ns/pid | 0  | =$host
 run --rm --uts host busybox readlink /proc/self/ns/uts | 0  | =$(readlink /proc/self/ns/uts)
+run --rm --uts host busybox sh -c 'cat /etc/hostname' | 0   | =$(uname -n)
+run --rm --network host busybox sh -c 'hostname; cat /etc/hostname; echo \$HOSTNAME' | 0 | ~^$(uname -n).$(uname -n).$(uname -n)$
+run --rm --network host busybox sh -c 'grep -qw "\$(hostname)" /etc/hosts' | 0 | =
+run --rm --network host --hostname me busybox grep -cw me /etc/hosts | 0 | =1
 run --rm --uts host --hostname x busybox true         | 125 | --hostname: with --uts host
 run --rm --ipc host busybox readlink /proc/self/ns/ipc | 0  | =$(readlink /proc/self/ns/ipc)
 run --rm --ipc none busybox ls -d /dev/shm            | 1   | No such file
@@ -155,6 +159,11 @@ TABLE
         $h run -d --name other busybox sleep 100
         run $h run --rm --network container:other busybox readlink /proc/self/ns/net
         expect 0 "$($h exec other readlink /proc/self/ns/net)"
+        # by the name that the hosts file of both has a line for
+        run $h run --rm --network container:other busybox sh -c 'hostname; grep -cw "$(hostname)" /etc/hosts'
+        [[ $output == "$($h exec other hostname)"$'\n1' ]]
+        run $h run --rm --network container:other --hostname me busybox hostname
+        expect 0 "=me"
         run $h run --rm --pid container:other busybox ps
         expect 0 "sleep 100"
         $h rm -f other
