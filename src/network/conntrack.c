@@ -14,7 +14,19 @@
 
 #define CT_MESSAGE(message) ((uint16_t)(NFNL_SUBSYS_CTNETLINK << 8 | (message)))
 
-enum { AT_ONCE = 64 }; /* deletions: their verdicts must have room in the socket's buffer */
+enum {
+    AT_ONCE = 64,     /* deletions: their verdicts must have room in the socket's buffer */
+    FILTERS_MAX = 32, /* so many looks for filled places take as long as one that stops at every place */
+};
+
+/* Which parts of a tuple a filter compares: bits of CTA_FILTER_ORIG_FLAGS, which no header of the kernel's has; they
+ * are those of its net/netfilter/nf_internals.h. */
+enum {
+    FILTER_FROM = 1 << 0,
+    FILTER_TO = 1 << 1,
+    FILTER_PROTO = 1 << 3,
+    FILTER_TO_PORT = 1 << 5,
+};
 
 void conntrack_stale_clear(struct conntrack_stale *s)
 {
@@ -110,7 +122,7 @@ bool conntrack_is_stale(const struct conntrack_stale *s, const struct nlmsghdr *
     return false;
 }
 
-/* ---- asking ---- */
+/* ---- looking at each ---- */
 
 struct found {
     const struct conntrack_stale *stale;
@@ -145,6 +157,89 @@ static err *look_at_one(void *ctx, const struct nlmsghdr *m)
     return NULL;
 }
 
+/* ---- deletion by filter ---- */
+
+static void begin_filter(struct netlink_batch *b, int family, uint32_t orig, uint32_t reply)
+{
+    const struct nfgenmsg head = { .nfgen_family = (uint8_t)family, .version = NFNETLINK_V0 };
+    netlink_batch_begin(b, "forget connections", CT_MESSAGE(IPCTNL_MSG_CT_DELETE), 0, &head, sizeof head);
+    size_t nest = netlink_batch_nest(b, CTA_FILTER);
+    netlink_batch_add_u32(b, CTA_FILTER_ORIG_FLAGS, orig);
+    netlink_batch_add_u32(b, CTA_FILTER_REPLY_FLAGS, reply);
+    netlink_batch_end_nest(b, nest);
+}
+
+/* What begins at an address, in one of its directions. */
+static void filter_from(struct netlink_batch *b, const struct ip *ip, uint16_t direction)
+{
+    const bool orig = direction == CTA_TUPLE_ORIG;
+    begin_filter(b, ip->family, orig ? FILTER_FROM : 0, orig ? 0 : FILTER_FROM);
+    size_t tuple = netlink_batch_nest(b, direction), part = netlink_batch_nest(b, CTA_TUPLE_IP);
+    netlink_batch_add(b, ip->family == AF_INET ? CTA_IP_V4_SRC : CTA_IP_V6_SRC, ip->bytes, ip_size(ip));
+    netlink_batch_end_nest(b, part);
+    netlink_batch_end_nest(b, tuple);
+}
+
+/* status: its bits among mask. */
+static void filter_port(struct netlink_batch *b, const struct conntrack_udp *u, uint32_t mask, uint32_t status)
+{
+    begin_filter(b, u->at.family, FILTER_PROTO | FILTER_TO_PORT | (u->any ? 0 : FILTER_TO), 0);
+    size_t tuple = netlink_batch_nest(b, CTA_TUPLE_ORIG), part = netlink_batch_nest(b, CTA_TUPLE_IP);
+    if (!u->any)
+        netlink_batch_add(b, u->at.family == AF_INET ? CTA_IP_V4_DST : CTA_IP_V6_DST, u->at.bytes, ip_size(&u->at));
+    netlink_batch_end_nest(b, part);
+    part = netlink_batch_nest(b, CTA_TUPLE_PROTO);
+    netlink_batch_add_u8(b, CTA_PROTO_NUM, IPPROTO_UDP);
+    netlink_batch_add_u16(b, CTA_PROTO_DST_PORT, htobe16(u->port));
+    netlink_batch_end_nest(b, part);
+    netlink_batch_end_nest(b, tuple);
+    if (!mask)
+        return;
+    if (!mask)
+        return;
+    netlink_batch_add_u32(b, CTA_STATUS, htobe32(status));
+    netlink_batch_add_u32(b, CTA_STATUS_MASK, htobe32(mask));
+}
+
+/* What is_to_port() says of a port, in filters: those that are masqueraded alone are left out by two that need them not
+ * to be. There is none for what leads elsewhere than somewhere. */
+static bool add_filters(const struct conntrack_stale *s, struct netlink_batch *b)
+{
+    for (size_t i = 0; i < s->ips_n; i++) {
+        filter_from(b, &s->ips[i], CTA_TUPLE_ORIG);
+        filter_from(b, &s->ips[i], CTA_TUPLE_REPLY);
+    }
+    for (size_t i = 0; i < s->udp_n && b->n <= FILTERS_MAX; i++) {
+        const struct conntrack_udp *u = &s->udp[i];
+        if (ip_is_set(&u->to) && !s->fresh)
+            return false;
+        if (u->any) {
+            filter_port(b, u, IPS_SRC_NAT | IPS_DST_NAT, 0);
+            filter_port(b, u, IPS_DST_NAT, IPS_DST_NAT);
+        } else {
+            filter_port(b, u, 0, 0);
+        }
+    }
+    return b->n <= FILTERS_MAX;
+}
+
+/* *ret: whether that was possible. Kernels before 6.8 take the filter for a whole tuple, and miss parts of it. */
+static fallible delete_by_filter(int sock, const struct conntrack_stale *s, bool *ret)
+{
+    own(netlink_batch) struct netlink_batch b = { 0 };
+    *ret = add_filters(s, &b);
+    if (!*ret)
+        return NULL;
+    err *e = netlink_batch_ask(sock, &b);
+    *ret = err_errno(e) != EINVAL;
+    if (*ret)
+        return e;
+    err_free(e);
+    return NULL;
+}
+
+/* ---- asking ---- */
+
 static err *read_count(void *ctx, const struct nlmsghdr *m)
 {
     size_t len = 0;
@@ -156,18 +251,11 @@ static err *read_count(void *ctx, const struct nlmsghdr *m)
     return NULL;
 }
 
-fallible conntrack_forget(int sock, const struct conntrack_stale *s)
+static fallible delete_each(int sock, const struct conntrack_stale *s)
 {
     static const struct nfgenmsg any = { .nfgen_family = AF_UNSPEC, .version = NFNETLINK_V0 };
     struct netlink_request r;
     struct found f = { .stale = s };
-    uint32_t count = 0;
-    if (!s->ips_n && !s->udp_n)
-        return NULL;
-    netlink_begin(&r, CT_MESSAGE(IPCTNL_MSG_CT_GET_STATS), 0, &any, sizeof any);
-    TRY_AS(netlink_ask(sock, &r, read_count, &count), "count the kernel's connections");
-    if (!count)
-        return NULL;
     netlink_begin(&r, CT_MESSAGE(IPCTNL_MSG_CT_GET), NLM_F_DUMP, &any, sizeof any);
     err *e = netlink_ask(sock, &r, look_at_one, &f);
     for (size_t i = 0; i < f.n; i++) {
@@ -180,5 +268,21 @@ fallible conntrack_forget(int sock, const struct conntrack_stale *s)
         netlink_batch_clear(&f.deletions[i]);
     }
     free(f.deletions);
-    return err_wrap(e, "the kernel's connections");
+    return e;
+}
+
+fallible conntrack_forget(int sock, const struct conntrack_stale *s)
+{
+    static const struct nfgenmsg any = { .nfgen_family = AF_UNSPEC, .version = NFNETLINK_V0 };
+    struct netlink_request r;
+    uint32_t count = 0;
+    bool done = false;
+    if (!s->ips_n && !s->udp_n)
+        return NULL;
+    netlink_begin(&r, CT_MESSAGE(IPCTNL_MSG_CT_GET_STATS), 0, &any, sizeof any);
+    TRY_AS(netlink_ask(sock, &r, read_count, &count), "count the kernel's connections");
+    if (!count)
+        return NULL;
+    TRY_AS(delete_by_filter(sock, s, &done), "the kernel's connections");
+    return done ? NULL : err_wrap(delete_each(sock, s), "the kernel's connections");
 }

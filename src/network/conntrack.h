@@ -8,8 +8,10 @@
  * linux/netfilter/nfnetlink_conntrack.h.
  *
  * There is no question for some connections: the kernel looks through its whole table, which is as large as the host's
- * memory makes it (262,144 places: 9 ms). So it is asked first how many there are, and where there are none, which
- * costs microseconds, that is all.
+ * memory makes it (262,144 places). So it is asked first how many there are, and where there are none, which costs
+ * microseconds, that is all. Then it is told to delete what a filter means (Linux 6.8), for which it passes by empty
+ * places: 0.2 ms for each filter. Before 6.8, for very many ports, and where connections may lead to where they should,
+ * it is asked for all of them (9 ms) and told which.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #ifndef HUSK_NETWORK_CONNTRACK_H
@@ -32,6 +34,7 @@ struct conntrack_stale { /* zero-initialised is empty */
     struct ip *ips;      /* whoever began them, from and to these */
     struct conntrack_udp *udp;
     size_t ips_n, udp_n;
+    bool fresh; /* no answers are under way from where the ports lead now: what leads there may be forgotten, too */
 };
 void conntrack_stale_clear(struct conntrack_stale *s);
 static inline void own_drop_conntrack_stale(struct conntrack_stale *s)

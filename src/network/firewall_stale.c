@@ -79,6 +79,7 @@ static void add_ip_unless(struct conntrack_stale *s, const struct ip *ip, const 
 static fallible gather(const struct firewall_part *part, const void *old, size_t old_len, struct conntrack_stale *s)
 {
     static const char *const sets[] = { "who4", "who6", "egress4", "egress6" };
+    s->fresh = !old_len; /* a start: the container's program does not run yet */
     own(conntrack_stale) struct conntrack_stale before = { 0 };
     for (size_t i = 0; i < ARRAY_SIZE(sets); i++)
         TRY(nft_each_stored(old, old_len, sets[i], note_stored_ip, &before));

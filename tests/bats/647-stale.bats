@@ -8,7 +8,7 @@ load net
 load bridges
 
 # Answers each datagram with a word; with a container, in there: it keeps its namespace, so bye ends both.
-answers() { # WORD ADDRESS PORT CMD...: on the host, outside ...
+answers() { # WORD ADDRESS PORT CMD...: on the host, or by a program: a function would be between us and it
     local word=$1 at=$2 port=$3
     shift 3
     "$@" python3 -c 'import socket, sys
@@ -99,7 +99,7 @@ six() { # N: an address of the network's
     [[ ! $(TRIES=2 says "$address" 53 "${inside[@]}" "$pid") ]]
 
     bye untold
-    answers beyond 192.0.2.2 5300 outside
+    answers beyond 192.0.2.2 5300 "${inside[@]}" "$OUTSIDE"
     husk run -d --name open busybox sleep 1000 >/dev/null
     address=$(ip_of open)
     [[ $(says 192.0.2.2 5300 "${inside[@]}" "$(pid_of open)") == beyond ]]
@@ -125,3 +125,20 @@ six() { # N: an address of the network's
     exec {in}>&-
     kill "$CLIENT_PID" 2>/dev/null || true
 }
+
+@test "a start leaves what others say to that port elsewhere, and by other ports" {
+    answers beyond 192.0.2.2 5300 "${inside[@]}" "$OUTSIDE"
+    husk run -d --name asks busybox sleep 1000 >/dev/null
+    echoes web -p 5302:53/udp
+    [[ $(says 192.0.2.2 5300 "${inside[@]}" "$(pid_of asks)") == beyond ]]
+    [[ $(says 192.0.2.1 5302) == web ]]
+    [[ ! $(TRIES=1 says 192.0.2.1 5300) ]]
+    local before
+    before=$(tracked 192.0.2.2 5300)$(tracked 192.0.2.1 5302)
+    [[ $before == *id=*id=* && $(tracked 192.0.2.1 5300) ]]
+    husk run -d --name dns -p 5300:53/udp -p 192.0.2.1:5303:53/udp busybox sleep 1000 >/dev/null
+    [[ $(tracked 192.0.2.2 5300)$(tracked 192.0.2.1 5302) == "$before" && ! $(tracked 192.0.2.1 5300) ]]
+    kill "$(<"$T/tmp/beyond.pid")"
+    bye web
+}
+tracked() { conntrack -L -p udp --orig-dst "$1" --dport "$2" -o id 2>/dev/null | grep -o 'id=[0-9]*'; }
