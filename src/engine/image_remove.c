@@ -53,19 +53,22 @@ static fallible kept_by_others(struct engine *e, const struct strv *without, str
     return first;
 }
 
-static fallible keep_target(const char *text, struct sweep_kept *ret)
+static fallible keep_target(struct layout *l, const char *text, struct sweep_kept *ret)
 {
+    err *e = NULL;
     void *read = NULL;
     TRY_AS(bind_read(&oci_descriptor_type, text, strlen(text), &read), "an image in the trash");
     const struct oci_descriptor *d = read;
-    if (media_is_index(d->media_type))
+    if (d->data)
+        e = image_part_keep(l, d, ret);
+    else if (media_is_index(d->media_type))
         strv_add(&ret->indexes, d->digest);
     else if (media_is_manifest(d->media_type) || !d->media_type)
         strv_add(&ret->manifests, d->digest);
     else
         strv_add(&ret->blobs, d->digest);
     bind_free(&oci_descriptor_type, read);
-    return NULL;
+    return e ? err_wrap(e, "an image in the trash") : NULL;
 }
 
 enum { NO_ENTRY = -1, EVERY_ENTRY = 0 };
@@ -81,7 +84,7 @@ static fallible kept_by_trash(struct engine *e, int64_t without, struct sweep_ke
         TRY(db_trash_read_images(db, 0, &p));
     for (size_t i = 0; i < p.images_n; i++)
         if (p.images[i].entry != without)
-            TRY(keep_target(p.images[i].target, ret));
+            TRY(keep_target(e->layout, p.images[i].target, ret));
     return NULL;
 }
 

@@ -20,9 +20,15 @@ fallible image_remove(struct engine *e, const char *what, bool force, struct tra
 /* What image_remove() would say, and what room it would make; or its errors. Nothing is changed. */
 fallible image_removal(struct engine *e, const char *what, bool force, struct strv *ret_lines, uint64_t *ret_bytes);
 /* Of an image of several platforms the one for this platform ("linux/arm64"). With the only one that is here the image
- * goes as image_remove() has it; else there is no trash for it. CONFLICT: something needs it, force or not. */
+ * goes as image_remove() has it; else its manifest goes, to the trash. CONFLICT: something needs it, force or not. */
 fallible image_remove_platform(struct engine *e, const char *what, const char *platform, bool force,
                                struct trash *trash, struct strv *ret_lines);
+struct oci_descriptor;
+/* What the trash has of one: its manifest comes back, and its place in the index that has it, or one without a name.
+ * The store is locked. */
+fallible image_part_bring(struct layout *l, const struct oci_descriptor *d);
+/* What it keeps. CORRUPT, NOT_FOUND: its documents. */
+fallible image_part_keep(struct layout *l, const struct oci_descriptor *d, struct sweep_kept *ret);
 /* What that would say, and what room it would make; or its errors. Nothing is changed. */
 fallible image_platform_removal(struct engine *e, const char *what, const char *platform, bool force,
                                 struct strv *ret_lines, uint64_t *ret_bytes);

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "engine/config.h"
 #include "engine/grammar.h"
+#include "engine/image_remove.h"
 #include "engine/network.h"
 #include "engine/trash.h"
 #include "engine/userns.h"
@@ -223,11 +224,15 @@ static fallible bring_image_of(struct engine *e, const struct db_trash_image *i,
     TRY(name_of(i, other, &name));
     TRY(layout_lock(l, LAYOUT_ADDING, &lock));
     TRY(image_must_be_free(l, d, name));
-    if (!layout_has_blob(l, d->digest, -1))
+    if (d->data && name)
+        return err_new(ERR_INVALID, "--name: what is brought back is one platform of an image, not an image alone");
+    if (d->data)
+        TRY(image_part_bring(l, d));
+    else if (!layout_has_blob(l, d->digest, -1))
         return err_new(ERR_CONFLICT, "image '%s': its documents are gone: pull it again", name ? name : i->id);
     if (name)
         TRY(layout_set_name(l, name, d));
-    else
+    else if (!d->data)
         TRY(layout_add_unnamed(l, d));
     fault_here(FAULT_UNDO_IMAGE);
     TRY(db_untrash_image(e->db, i->item));

@@ -58,6 +58,70 @@ images_there_and_back() {
 }
 @test "undo brings back images with all their names, and until then nobody sweeps their layers; df adds up" { each_user images_there_and_back; }
 
+# files: all that the store has of images
+files() { (cd "$root" && find blobs layers -mindepth 1 -maxdepth 2 | LC_ALL=C sort); }
+platform_there_and_back() {
+    local before without part
+    "$HUSK_TOP/tests/bats/make-oci.py" "$T/tmp/oci.$h" here=gzip:here "other=gzip:other@linux/sparc64" multi=+here,other
+    chmod -R a+rX "$T/tmp/oci.$h"
+    $h copy -q --all "oci:$T/tmp/oci.$h:multi" store:multi
+    $h image prune -f >/dev/null # what was packed goes when it is unpacked
+    before=$(files)
+    part=$(jq -r '.manifests[] | select(.platform.architecture == "sparc64") | .digest' \
+        "$root/blobs/sha256/$($h images --format '{{(index .Digests 0)}}' multi | head -n 1 | cut -d : -f 2)")
+    run $h rmi --platform sparc64 multi
+    expect 0 "Deleted: sha256:"
+    [[ ! -e $root/blobs/sha256/${part#sha256:} ]]
+    [[ $($h trash ls --format '{{.Command}} {{.Images}}') == "rmi 1" ]]
+    $h image prune -f >/dev/null # it keeps what the trash has
+    [[ $(comm -3 <(echo "$before") <(files)) == "blobs/sha256/${part#sha256:}" ]]
+    df_is_du
+    run $h rmi --platform sparc64 multi
+    expect 1 "not pulled for platform linux/sparc64"
+    run $h undo --name other
+    expect 1 "one platform of an image"
+    $h undo
+    [[ $(files) == "$before" && ! $($h trash ls -q) ]]
+    # its image goes meanwhile: then it comes back without a name
+    $h rmi --platform sparc64 multi
+    $h rmi --no-trash multi
+    $h undo
+    [[ -e $root/blobs/sha256/${part#sha256:} && $($h images -q --filter dangling=true | wc -l) == 1 ]]
+    $h system check
+    $h image prune -f --no-trash >/dev/null
+    [[ ! -e $root/blobs/sha256/${part#sha256:} ]]
+    # at once, and out of the trash
+    without=$(files)
+    $h copy -q --all "oci:$T/tmp/oci.$h:multi" store:multi
+    $h rmi --no-trash --platform sparc64 multi
+    [[ ! $($h trash ls -q) ]]
+    $h copy -q --all "oci:$T/tmp/oci.$h:multi" store:multi
+    $h rmi --platform sparc64 multi
+    $h trash empty
+    $h rmi --no-trash multi
+    [[ $(files) == "$without" ]]
+}
+@test "one platform of an image goes to the trash and comes back to its place" { each_user platform_there_and_back; }
+
+@test "faults: rmi --platform is killed behind its row, and both the image and the row are good for something" {
+    [[ $HUSK_FAULT_BUILD ]] || fail "a build with -Dfault_injection is needed: HUSK_FAULT_BUILD"
+    local f=$HUSK_FAULT_BUILD/bin/husk root=$HUSK_ROOT before
+    "$HUSK_TOP/tests/bats/make-oci.py" "$T/tmp/oci.fault" here=gzip:here "other=gzip:other@linux/sparc64" multi=+here,other
+    husk copy -q --all "oci:$T/tmp/oci.fault:multi" store:multi
+    husk image prune -f >/dev/null
+    before=$(files)
+    run env HUSK_FAULT=kill@trash-image-row "$f" rmi --platform sparc64 multi
+    ((status == 137))
+    [[ $(files) == "$before" && $(husk trash ls -q) ]]
+    husk rmi --platform sparc64 multi
+    run env HUSK_FAULT=kill@undo-image "$f" undo
+    ((status == 137))
+    while [[ $(husk trash ls -q) ]]; do husk undo; done
+    [[ $(files) == "$before" ]]
+    husk system check
+    husk rmi --no-trash multi
+}
+
 images_at_once() {
     local bytes
     bytes=$($h rmi --dry-run busybox | sed -n 's/^Would be reclaimed: //p')
