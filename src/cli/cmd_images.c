@@ -125,6 +125,7 @@ static void add_unprinted(json_t *row, const struct image_row *image)
     (void)json_object_set_new(o, "IsManifestList", json_boolean(!str_eq(image->top, image->manifest_digest)));
     (void)json_object_set_new(o, "ReadOnly", json_false());
     (void)json_object_set_new(o, "ParentId", json_string(""));
+    (void)json_object_set_new(o, "ConfigDigest", json_string(image->id));
 }
 
 /* What docker's and podman's templates ask for besides; a plain list has no time for it. */

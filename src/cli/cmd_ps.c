@@ -212,6 +212,29 @@ static void set_namespaces(json_t *row, const struct container_state *s)
     }
 }
 
+/* Podman's words for them in a template: {{.MNT}}, and {{.Namespaces.MNT}}. */
+static void add_namespaces(json_t *o, const struct container_state *s, const char *format)
+{
+    static const char *const inside[][2] = { { "Cgroup", "CGROUPNS" }, { "IPC", "IPC" },     { "MNT", "MNT" },
+                                             { "NET", "NET" },         { "PIDNS", "PIDNS" }, { "USERNS", "USERNS" },
+                                             { "UTS", "UTS" } };
+    static const char *const asked[] = { ".Namespaces", ".CGROUPNS", ".Cgroup", ".IPC", ".MNT",
+                                         ".NET",        ".PIDNS",    ".USERNS", ".UTS" };
+    bool wanted = false;
+    for (size_t i = 0; i < ARRAY_SIZE(asked); i++)
+        wanted = wanted || asks_for(format, asked[i]);
+    if (!wanted) /* seven links of each to read */
+        return;
+    set_namespaces(o, s);
+    (void)json_object_del(o, "PID");
+    (void)json_object_set(o, "Cgroup", json_object_get(o, "CGROUPNS"));
+    json_t *all = json_object();
+    for (size_t i = 0; i < ARRAY_SIZE(inside); i++)
+        (void)json_object_set(all, inside[i][0], json_object_get(o, inside[i][1]));
+    (void)json_object_set(all, "User", json_object_get(o, "USERNS"));
+    (void)json_object_set_new(o, "Namespaces", all);
+}
+
 static void set_number(json_t *row, const char *key, int64_t n)
 {
     (void)json_object_set_new(row, key, json_integer(n));
@@ -237,6 +260,7 @@ static void add_unprinted(json_t *o, struct container *c, const struct container
     set_take(o, "ExposedPorts", joined(&config->exposed));
     (void)json_object_set_new(o, "AutoRemove", json_boolean(config->auto_remove));
     (void)json_object_set_new(o, "IsInfra", json_boolean(config->infra));
+    add_namespaces(o, s, format);
 }
 
 /* How many ports follow each other here and there, beginning with a row's, which are marked as said. The rows are in

@@ -83,7 +83,9 @@ static void add_unprinted(json_t *row, const struct container *c, const struct c
                     { "NetInput", now->net_in_bytes },
                     { "NetOutput", now->net_out_bytes },
                     { "BlockInput", now->read_bytes },
-                    { "BlockOutput", now->write_bytes } };
+                    { "BlockOutput", now->write_bytes },
+                    { "Duration", up_ns > 0 ? (uint64_t)up_ns : 0 },
+                    { "SystemNano", (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec } };
     json_t *o = table_unprinted(row);
     for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
         (void)json_object_set_new(o, numbers[i].key, json_integer((json_int_t)numbers[i].n));

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
@@ -143,9 +144,44 @@ static void add_docker(json_t *doc, const struct utsname *u, const struct facts 
     put_text(doc, "HttpsProxy", getenv("HTTPS_PROXY"));
     put_text(doc, "NoProxy", getenv("NO_PROXY"));
     put_flag(doc, "ExperimentalBuild", false);
+    put_flag(doc, "BridgeNfIptables", file_says("/proc/sys/net/bridge/bridge-nf-call-iptables", "1"));
+    put_flag(doc, "BridgeNfIp6tables", file_says("/proc/sys/net/bridge/bridge-nf-call-ip6tables", "1"));
+    put_flag(doc, "OomKillDisable", f->limits && !f->v2);
+    put_flag(doc, "KernelMemory", false); /* the kernel has given that limit up */
+    put_flag(doc, "KernelMemoryTCP", false);
+    put_text(doc, "Isolation", NULL); /* what Windows chooses from */
+    put_text(doc, "ProductLicense", NULL);
+    put(doc, "FirewallBackend", json_pack("{s:s}", "Driver", "nftables"));
+    put(doc, "ClientInfo",
+        json_pack("{s:s, s:s, s:b, s:[]}", "Version", HUSK_VERSION, "Context", "default", "Debug", 0, "Plugins"));
     put_flag(doc, "Debug", false);
     put(doc, "Labels", json_array());
     put(doc, "Warnings", json_array());
+}
+
+/* Since the machine is up, in percent. Source: proc_stat(5). */
+static json_t *cpu_utilization(void)
+{
+    own_mem char *text = file_text("/proc/stat");
+    double user = 0, nice = 0, kernel = 0, idle = 0, wait = 0;
+    if (!text || sscanf(text, "cpu %lf %lf %lf %lf %lf", &user, &nice, &kernel, &idle, &wait) != 5)
+        return json_object();
+    double all = user + nice + kernel + idle + wait;
+    return json_pack("{s:f, s:f, s:f}", "UserPercent", 100 * (user + nice) / all, "SystemPercent", 100 * kernel / all,
+                     "IdlePercent", 100 * (idle + wait) / all);
+}
+
+/* As {container_id, host_id, size}; root's own are all of them. Source: user_namespaces(7). */
+static json_t *id_map(const char *path)
+{
+    own_mem char *text = file_text(path);
+    json_t *list = json_array();
+    unsigned long long inside, outside, size;
+    for (const char *line = text; line && *line; line = strchr(line, '\n'), line = line ? line + 1 : NULL)
+        if (sscanf(line, "%llu %llu %llu", &inside, &outside, &size) == 3)
+            (void)json_array_append_new(list, json_pack("{s:I, s:I, s:I}", "container_id", (json_int_t)inside,
+                                                        "host_id", (json_int_t)outside, "size", (json_int_t)size));
+    return list;
 }
 
 static json_t *host_doc(const json_t *doc, const struct utsname *u, const struct facts *f)
@@ -178,8 +214,25 @@ static json_t *host_doc(const json_t *doc, const struct utsname *u, const struct
         json_pack("{s:b, s:b, s:b, s:b}", "Rootless", f->rootless, "AppArmorEnabled", f->apparmor, "SELinuxEnabled",
                   f->selinux, "SECCOMPEnabled", 1));
     put_flag(o, "ServiceIsRemote", false);
+    put(o, "CPUUtilization", cpu_utilization());
+    put_text(o, "DatabaseBackend", "sqlite");
+    put(o, "IDMappings",
+        json_pack("{s:o, s:o}", "UIDMap", id_map("/proc/self/uid_map"), "GIDMap", id_map("/proc/self/gid_map")));
+    put_text(o, "Linkmode", "static");
+    put_text(o, "RootlessNetworkCmd", "pasta");
+    put(o, "NetworkBackendInfo", json_pack("{s:s, s:s}", "Backend", "husk", "DNS", "husk-dns"));
     put_text(o, "Uptime", format_duration((uint64_t)f->memory.uptime, up));
     return o;
+}
+
+/* Of the file system that the store is on. */
+static void add_room(json_t *o, const char *root)
+{
+    struct statvfs st;
+    if (!root || statvfs(root, &st) < 0)
+        return;
+    put(o, "GraphRootAllocated", json_integer((json_int_t)(st.f_blocks * st.f_frsize)));
+    put(o, "GraphRootUsed", json_integer((json_int_t)((st.f_blocks - st.f_bfree) * st.f_frsize)));
 }
 
 static json_t *store_doc(const json_t *doc)
@@ -188,6 +241,9 @@ static json_t *store_doc(const json_t *doc)
     put_same(o, "GraphDriverName", doc, "Storage");
     put_same(o, "GraphRoot", doc, "Root");
     put_same(o, "RunRoot", doc, "Run");
+    put_flag(o, "TransientStore", false);
+    put(o, "ImageCopyTmpDir", json_sprintf("%s/tmp", json_string_value(json_object_get(doc, "Root"))));
+    add_room(o, json_string_value(json_object_get(doc, "Root")));
     put(o, "VolumePath", json_sprintf("%s/volumes", json_string_value(json_object_get(doc, "Root"))));
     put_same(containers, "Number", doc, "Containers");
     put_same(containers, "Running", doc, "ContainersRunning");

@@ -413,6 +413,32 @@ static err *call_print(json_t *const *a, size_t n, json_t **ret)
     return NULL;
 }
 
+/* Of several values the text that print makes of them. */
+static err *call_escaped(json_t *const *a, size_t n, void (*escape)(const char *, struct str *), json_t **ret)
+{
+    own_json json_t *text = NULL;
+    own_str struct str s = { 0 };
+    TRY(call_print(a, n, &text));
+    escape(json_string_value(text), &s);
+    *ret = json_string(s.text ? s.text : "");
+    return NULL;
+}
+
+static err *call_html(json_t *const *a, size_t n, json_t **ret)
+{
+    return call_escaped(a, n, template_html, ret);
+}
+
+static err *call_js(json_t *const *a, size_t n, json_t **ret)
+{
+    return call_escaped(a, n, template_js, ret);
+}
+
+static err *call_urlquery(json_t *const *a, size_t n, json_t **ret)
+{
+    return call_escaped(a, n, template_urlquery, ret);
+}
+
 static err *call_println(json_t *const *a, size_t n, json_t **ret)
 {
     own_str struct str s = { 0 };
@@ -597,6 +623,9 @@ const struct template_function *template_function_find(const char *name, size_t 
         { "print", 0, ANY, false, call_print },
         { "println", 0, ANY, false, call_println },
         { "printf", 1, ANY, false, call_printf },
+        { "html", 1, ANY, false, call_html },
+        { "js", 1, ANY, false, call_js },
+        { "urlquery", 1, ANY, false, call_urlquery },
     };
     for (size_t i = 0; i < ARRAY_SIZE(functions); i++)
         if (strlen(functions[i].name) == n && strncmp(functions[i].name, name, n) == 0)

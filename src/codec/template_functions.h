@@ -20,6 +20,10 @@ const struct template_function *template_function_find(const char *name, size_t 
 bool template_truth(const json_t *v);
 /* As Go prints it: strings bare, lists [a b], maps map[k:v] with sorted keys. */
 void template_print(const json_t *v, struct str *out);
+/* template_escape.c: for a page, for a string in a script, for a part of a query. */
+void template_html(const char *text, struct str *out);
+void template_js(const char *text, struct str *out);
+void template_urlquery(const char *text, struct str *out);
 /* A new list of an object's keys. */
 json_t *template_sorted_keys(const json_t *object);
 

@@ -346,3 +346,21 @@ all_removed() {
 }
 load_again() { if [[ $h == root_husk ]]; then load_busybox; else as_user load_busybox; fi; }
 @test "rmi --all removes what no container uses, with --force the rest" { each_user all_removed; }
+
+@test "templates: podman's and docker's words of ps, images, stats, info" {
+    local h pid
+    for h in husk user_husk; do
+        $h run -d --name spaces --network none busybox sleep 1000 >/dev/null
+        pid=$($h ps --filter name=spaces --format '{{.Pid}}')
+        [[ $($h ps --format '{{.MNT}} {{.Namespaces.MNT}} {{.NET}} {{.Namespaces.NET}} {{.USERNS}} {{.Namespaces.User}}' --filter name=spaces) == \
+            "$(for n in mnt net user; do readlink "/proc/$pid/ns/$n" | tr -dc '0-9\n' | sed 'p'; done | paste -sd' ')" ]]
+        [[ $($h ps --format '{{json .}}' --filter name=spaces) != *Namespaces* ]]
+        [[ $($h images --format '{{.ConfigDigest}}' busybox) == "$($h image inspect --format '{{.Id}}' busybox)" ]]
+        (($($h stats --no-stream --format '{{.Duration}}' spaces) > 0))
+        run $h info --format '{{.Host.DatabaseBackend}} {{.Host.IDMappings.UIDMap}} {{printf "%.0f" .Host.CPUUtilization.IdlePercent}} {{.Store.GraphRootAllocated}} {{.FirewallBackend.Driver}}'
+        expect 0 "sqlite [map["
+        [[ $output =~ \ [0-9]+\ [0-9]{6,}\ nftables$ ]]
+        $h rm -f spaces >/dev/null
+        [[ $($h images --format '{{html "<b>"}} {{js "it'"'"'s"}} {{urlquery "a b&c"}}' busybox) == "&lt;b&gt; it\\'s a+b%26c" ]]
+    done
+}

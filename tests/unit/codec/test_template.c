@@ -36,6 +36,11 @@ static const struct {
     { "{{print 1 2 \"a\" \"b\"}}{{println \"x\" 3}}", "1 2ab"
                                                       "x 3\n" },
     { "{{print 1 2}}", "1 2" },
+    { "{{html \"<a href='x?y&z'>\\\"\"}} {{.Name | html}} {{html 1 2}}",
+      "&lt;a href=&#39;x?y&amp;z&#39;&gt;&#34; /web 1 2" },
+    { "{{js \"it's <b> a=\\\"b\\\" & \\\\\"}}{{js \"\xe2\x80\xa8\\n\xc3\xa9\"}}",
+      "it\\'s \\u003Cb\\u003E a\\u003D\\\"b\\\" \\u0026 \\\\\\u2028\\u000A\xc3\xa9" },
+    { "{{urlquery \"a b/c?d=\xc3\xa9&-_.~\"}} {{urlquery .ID 1}}", "a+b%2Fc%3Fd%3D%C3%A9%26-_.~ 0123456789ab1" },
     { "{{if .Running}}yes{{else}}no{{end}}", "yes" },
     { "{{if .Dead}}yes{{else if .Health}}sick{{else}}no{{end}}", "no" },
     { "{{if .Missing}}a{{end}}{{if .State.Missing.More}}b{{end}}c", "c" },
