@@ -9,8 +9,9 @@ def ask(program):
 
 
 def merged(rows, theirs):
-    """A row that another program carries out is that program's row; of a group of commands, each one by itself."""
-    theirs = {row["name"]: row for row in theirs}
+    """A row that another program carries out is that program's row; of a group of commands, each one by itself. What the
+    other hides is its own plumbing: husk-image's `commit` packs a layer for husk's."""
+    theirs = {row["name"]: row for row in theirs if not row["hidden"]}
     out = []
     for row in rows:
         other = theirs.get(row["name"])
