@@ -330,7 +330,8 @@ static void introspect(FILE *out, const struct command *const *commands)
     static const char *const types[] = {
         "", "flag", "flag", "string", "strings", "number", "bytes", "duration", "group"
     };
-    static const char *const completes[] = { "none", "container", "image", "volume", "file" };
+    static const char *const completes[] = { "none", "container", "running", "stopped", "paused",
+                                             "copy", "image",     "volume",  "object",  "file" };
     const char *between = "";
     fputc('[', out);
     for (size_t i = 0; commands[i]; i++) {

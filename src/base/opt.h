@@ -74,7 +74,19 @@ struct args {
     int n;
 };
 
-enum complete { COMPLETE_NONE, COMPLETE_CONTAINER, COMPLETE_IMAGE, COMPLETE_VOLUME, COMPLETE_FILE };
+/* What the arguments are, for completion (tools/make-completions). */
+enum complete {
+    COMPLETE_NONE,
+    COMPLETE_CONTAINER,
+    COMPLETE_RUNNING, /* containers of one state */
+    COMPLETE_STOPPED,
+    COMPLETE_PAUSED,
+    COMPLETE_COPY, /* CONTAINER:PATH, or a file */
+    COMPLETE_IMAGE,
+    COMPLETE_VOLUME,
+    COMPLETE_OBJECT, /* of any kind: what inspect takes */
+    COMPLETE_FILE
+};
 
 struct command {
     const char *name;

@@ -65,7 +65,7 @@ const struct command cmd_attach = {
     .opts = attach_options,
     .opts_size = sizeof(struct attach_opts),
     .max_args = 1,
-    .complete_args = COMPLETE_CONTAINER,
+    .complete_args = COMPLETE_RUNNING,
     .fail_exit = 1,
     .run = attach_cmd_run,
 };

@@ -68,7 +68,7 @@ const struct command cmd_cp = {
     .opts_size = sizeof(struct cp_opts),
     .min_args = 2,
     .max_args = 2,
-    .complete_args = COMPLETE_CONTAINER,
+    .complete_args = COMPLETE_COPY,
     .fail_exit = 1,
     .run = cp_run,
 };

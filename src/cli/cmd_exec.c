@@ -77,7 +77,7 @@ const struct command cmd_exec = {
     .min_args = 1,
     .max_args = -1,
     .stop_at_arg = true,
-    .complete_args = COMPLETE_CONTAINER,
+    .complete_args = COMPLETE_RUNNING,
     .fail_exit = 1,
     .run = exec_run,
 };

@@ -180,7 +180,7 @@ const struct command cmd_inspect = {
     .opts = inspect_options,
     .opts_size = sizeof(struct inspect_opts),
     .max_args = -1,
-    .complete_args = COMPLETE_CONTAINER,
+    .complete_args = COMPLETE_OBJECT,
     .fail_exit = 1,
     .run = inspect_run,
 };

@@ -38,7 +38,7 @@ const struct command cmd_kill = {
     .opts = kill_options,
     .opts_size = sizeof(struct kill_opts),
     .max_args = -1,
-    .complete_args = COMPLETE_CONTAINER,
+    .complete_args = COMPLETE_RUNNING,
     .fail_exit = 1,
     .run = kill_run,
 };

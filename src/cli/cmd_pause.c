@@ -36,11 +36,11 @@ static fallible unpause_run(const void *opts_, struct args args)
     return each_selected("husk unpause", &o->select, SELECT_PAUSED, args, unpause_one, NULL);
 }
 
-#define PAUSE_COMMAND(word, what, verb)                                                                                \
+#define PAUSE_COMMAND(word, what, verb, which)                                                                         \
     {                                                                                                                  \
         .name = word, .args = "[CONTAINER...]", .summary = what, .opts = verb##_options,                               \
-        .opts_size = sizeof(struct pause_opts), .max_args = -1, .complete_args = COMPLETE_CONTAINER, .fail_exit = 1,   \
+        .opts_size = sizeof(struct pause_opts), .max_args = -1, .complete_args = which, .fail_exit = 1,                \
         .run = verb##_run,                                                                                             \
     }
-const struct command cmd_pause = PAUSE_COMMAND("pause", "Freeze all processes of containers", pause);
-const struct command cmd_unpause = PAUSE_COMMAND("unpause", "Let paused containers go on", unpause);
+const struct command cmd_pause = PAUSE_COMMAND("pause", "Freeze all processes of containers", pause, COMPLETE_RUNNING);
+const struct command cmd_unpause = PAUSE_COMMAND("unpause", "Let paused containers go on", unpause, COMPLETE_PAUSED);

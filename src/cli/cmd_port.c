@@ -100,7 +100,7 @@ const struct command cmd_port = {
     .opts = port_options,
     .opts_size = sizeof(struct port_opts),
     .max_args = -1,
-    .complete_args = COMPLETE_CONTAINER,
+    .complete_args = COMPLETE_RUNNING,
     .fail_exit = 1,
     .run = port_run,
 };

@@ -121,7 +121,7 @@ const struct command cmd_init = {
     .opts = init_options,
     .opts_size = sizeof(struct start_opts),
     .max_args = -1,
-    .complete_args = COMPLETE_CONTAINER,
+    .complete_args = COMPLETE_STOPPED,
     .fail_exit = 125,
     .run = init_run,
 };
@@ -133,7 +133,7 @@ const struct command cmd_start = {
     .opts = start_options,
     .opts_size = sizeof(struct start_opts),
     .max_args = -1,
-    .complete_args = COMPLETE_CONTAINER,
+    .complete_args = COMPLETE_STOPPED,
     .fail_exit = 1,
     .run = start_run,
 };

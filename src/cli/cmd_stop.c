@@ -121,13 +121,13 @@ static fallible restart_run(const void *opts_, struct args args)
                                   : each_at_once("husk restart", found, restart_one, &stop, false);
 }
 
-#define STOP_COMMAND(word, what, verb)                                                                                 \
+#define STOP_COMMAND(word, what, verb, which)                                                                          \
     {                                                                                                                  \
         .name = word, .args = "[CONTAINER...]", .summary = what, .opts = verb##_options,                               \
-        .opts_size = sizeof(struct stop_opts), .max_args = -1, .complete_args = COMPLETE_CONTAINER, .fail_exit = 1,    \
+        .opts_size = sizeof(struct stop_opts), .max_args = -1, .complete_args = which, .fail_exit = 1,                 \
         .run = verb##_run,                                                                                             \
     }
-const struct command cmd_stop =
-    STOP_COMMAND("stop", "Stop containers: their stop signal, then KILL; several at the same time", stop);
-const struct command cmd_restart =
-    STOP_COMMAND("restart", "Stop containers and start them again; several at the same time", restart);
+const struct command cmd_stop = STOP_COMMAND(
+    "stop", "Stop containers: their stop signal, then KILL; several at the same time", stop, COMPLETE_RUNNING);
+const struct command cmd_restart = STOP_COMMAND(
+    "restart", "Stop containers and start them again; several at the same time", restart, COMPLETE_CONTAINER);

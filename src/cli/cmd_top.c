@@ -49,7 +49,7 @@ const struct command cmd_top = {
     .opts_size = sizeof(struct top_opts),
     .max_args = -1,
     .stop_at_arg = true,
-    .complete_args = COMPLETE_CONTAINER,
+    .complete_args = COMPLETE_RUNNING,
     .fail_exit = 1,
     .run = top_run,
 };

@@ -137,6 +137,25 @@ ASK
     [[ $(bash "$T/tmp/ask" "$T/tmp/c.bash" husk pod rm pea) == peapod ]]
     [[ $(bash "$T/tmp/ask" "$T/tmp/c.bash" husk secret rm ses) == sesame ]]
     [[ $(bash "$T/tmp/ask" "$T/tmp/c.bash" husk run --volumes-from bo) == box ]]
+    [[ $(bash "$T/tmp/ask" "$T/tmp/c.bash" husk run --secret ses) == sesame ]]
+    [[ $(bash "$T/tmp/ask" "$T/tmp/c.bash" husk network connect lan bo) == box ]]
+    [[ $(bash "$T/tmp/ask" "$T/tmp/c.bash" husk inspect box vo) == vol ]]
+    [[ $(bash "$T/tmp/ask" "$T/tmp/c.bash" husk run -v vo) == vol ]]
+    [[ $(bash "$T/tmp/ask" "$T/tmp/c.bash" husk run -v /etc/hostn) == /etc/hostname ]]
+    # of the state that the command is for, and of a row that another program has a hidden one beside
+    husk run -d --name boxer --network none busybox sleep 1000
+    [[ $(bash "$T/tmp/ask" "$T/tmp/c.bash" husk exec bo) == boxer ]]
+    [[ $(bash "$T/tmp/ask" "$T/tmp/c.bash" husk start bo) == box ]]
+    [[ $(bash "$T/tmp/ask" "$T/tmp/c.bash" husk commit boxe) == boxer ]]
+    [[ $(bash "$T/tmp/ask" "$T/tmp/c.bash" husk cp boxe) == boxer: ]]
+    [[ $(bash "$T/tmp/ask" "$T/tmp/c.bash" husk run --network container:b) == boxer ]] # bash cuts words at ":"
+    husk pause boxer
+    [[ $(bash "$T/tmp/ask" "$T/tmp/c.bash" "husk unpause ") == boxer ]]
+    husk rm -f boxer
+    # words
+    [[ $(bash "$T/tmp/ask" "$T/tmp/c.bash" husk completion z) == zsh ]]
+    [[ $(bash "$T/tmp/ask" "$T/tmp/c.bash" husk run --restart al) == always ]]
+    [[ $(bash "$T/tmp/ask" "$T/tmp/c.bash" husk kill -s HU) == HUP ]]
     [[ $(bash "$T/tmp/ask" "$T/tmp/c.bash" husk inspect ''; bash "$T/tmp/ask" "$T/tmp/c.bash" "husk inspect ") != *infra* ]]
     husk pod rm peapod
     husk secret rm sesame
