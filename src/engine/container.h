@@ -71,6 +71,7 @@ struct container_state {
     int64_t started_ns, finished_ns; /* 0: not yet, or not known */
     int64_t restart_ns;              /* exited, restarting: when its policy was to start it again; 0: not */
     bool oom_killed, timed_out;
+    bool ending; /* running, but dead: its monitor is about to say how it ended */
     bool waits;  /* running, and its program waits for container_start(): container_init() has made its first process */
     char *error; /* why it could not be started, or NULL */
 };
@@ -140,7 +141,8 @@ void container_plan_clear(struct container_plan *p);
 /* The generated files of a container that does not run, for a script that binds them: its run-time folder is made. */
 fallible container_show_files(struct container *c, struct container_plan *plan);
 
-/* To its first process. CONFLICT when it does not run. */
+/* To its first process. CONFLICT when it does not run. After KILL it does not run when this returns, as with docker,
+ * unless it is frozen or does not die within ten seconds. */
 fallible container_kill(struct container *c, int signal);
 /* Who of husk's sent it the last signal in this run, or its last one. NOT_FOUND: nobody did. */
 struct container_sender {

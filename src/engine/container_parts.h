@@ -11,9 +11,12 @@
 struct container *container_new(struct engine *e, struct db_container *take_row);
 fallible name_check(const char *name);
 
+/* When nobody saw how it ended: docker's code for that. */
+enum { EXIT_UNKNOWN = 255 };
+
 /* The process is gone, or never was, without an exit record: waits a little for the monitor to write it, and writes it
- * itself (code 255, or what the kernel still knows) when there is no monitor. Called with the lock held.
- * pidfd: of its first process, or -1. */
+ * itself (code 255, or what the kernel still knows) when there is no monitor. Called with the lock held, or the
+ * container may be gone afterwards, if it is one of --rm. pidfd: of its first process, or -1. */
 fallible container_settle(struct container *c, int pidfd);
 /* Waits until the first process is gone. timeout_ms -1: for ever; *ret_gone tells. */
 fallible container_await(const struct container_state *state, int timeout_ms, bool *ret_gone, int *ret_pidfd);

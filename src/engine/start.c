@@ -326,13 +326,24 @@ fallible container_init(struct container *c)
     return e;
 }
 
+/* One that is dead already does not "run already": what came of it is known in a moment. */
+static fallible settled_state(struct container *c, struct container_state *ret)
+{
+    TRY(container_state(c, ret));
+    if (!ret->ending)
+        return NULL;
+    container_state_clear(ret);
+    TRY(container_settle(c, -1));
+    return container_state(c, ret);
+}
+
 fallible container_start(struct container *c, int *ret_sock)
 {
     struct container_state s = { 0 };
     TRY(container_lock(c));
     if (c->lock_fd < 0)
         return err_new(ERR_CORRUPT, "container '%s' has lost its folder: remove it", c->row.name);
-    TRY(container_state(c, &s));
+    TRY(settled_state(c, &s));
     enum container_status status = s.status;
     bool waits = s.waits;
     container_state_clear(&s);

@@ -16,8 +16,6 @@
 #include "engine/container_parts.h"
 #include "monitor/monitor.h"
 
-/* When nobody saw how it ended: docker's code for that. */
-enum { EXIT_UNKNOWN = 255 };
 /* How long a monitor may take from its container's end to the record on disk. */
 enum { SETTLE_MS = 10000 };
 
@@ -125,6 +123,7 @@ fallible container_state(const struct container *c, struct container_state *ret)
         bool runs = r && (s.waits || r->status == RUNTIME_RUNNING || r->status == RUNTIME_PAUSED);
         /* Dead, and its monitor is about to say how: it runs until that is said. The record may be there by now. */
         ending = r && !runs && (monitor_alive(c->state_dir) || is_busy(c));
+        s.ending = ending;
         if (!runs && !ending)
             TRY(read_record(c, &s, &recorded));
         if (runs || ending) {
@@ -201,6 +200,8 @@ fallible container_settle(struct container *c, int pidfd)
             return NULL;
         if (!monitor_alive(c->state_dir)) { /* its lock is held until the record is there */
             if (has_record(c))              /* it wrote, and ended, while we asked */
+                return NULL;
+            if (access(c->dir, F_OK) < 0) /* one of --rm: it went when it had ended */
                 return NULL;
             break;
         }

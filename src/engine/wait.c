@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "engine/container_parts.h"
 #include "engine/health.h"
@@ -33,6 +34,10 @@ static fallible wait_running(struct container *c, const struct container_state *
         return NULL;
     TRY(container_await(s, -1, &gone, &pidfd));
     TRY(container_settle(c, pidfd));
+    if (access(c->dir, F_OK) < 0) { /* one of --rm: its record went with it */
+        *ret_code = EXIT_UNKNOWN;
+        return NULL;
+    }
     TRY(container_state(c, &after));
     *ret_code = (int)after.exit_code;
     container_state_clear(&after);

@@ -138,6 +138,54 @@ status_of() { # HUSK NAME
     done
 }
 
+monitor_of() { # HUSK NAME
+    local ppid
+    ppid=$(ps -o ppid= -p "$($1 inspect --format '{{.State.Pid}}' "$2")")
+    echo "${ppid// /}"
+}
+# Its monitor gets no processor for a second: as on a machine that has much else to do.
+starve() {
+    kill -STOP "$1"
+    (sleep 1; kill -CONT "$1") 3>&- &
+}
+
+@test "lifecycle: what was killed does not run any more, however late its monitor is, and can be started at once" {
+    local h monitor pid
+    for h in $WHO; do
+        $h run -d --name k1 --network none busybox sleep 1000
+        monitor=$(monitor_of $h k1)
+        starve "$monitor"
+        $h kill k1
+        [[ $(status_of $h k1) == "exited 137" ]]
+        wait
+        # nor does one that died by itself "run already"
+        $h start k1
+        monitor=$(monitor_of $h k1)
+        pid=$($h inspect --format '{{.State.Pid}}' k1)
+        starve "$monitor"
+        kill -KILL "$pid"
+        $h start k1
+        wait
+        [[ $(status_of $h k1) == "running 0" && $($h inspect --format '{{.State.Pid}}' k1) != "$pid" ]]
+        $h rm -f k1
+    done
+}
+
+@test "lifecycle: a stop that looks late at what became of a --rm container finds that it is gone, which is no failure" {
+    local h
+    for h in $WHO; do
+        $h run -d --rm --name late --network none busybox sh -c 'trap "exit 0" TERM; echo ready; while :; do sleep 0.05; done'
+        wait_until 10 eval "$h logs late | grep -q ready"
+        if [[ $h == husk ]]; then
+            run strace -qq -o /dev/null -e trace=poll -e inject=poll:delay_exit=1000000 "$HUSK" stop late
+        else
+            run as_user strace -qq -o /dev/null -e trace=poll -e inject=poll:delay_exit=1000000 "$HUSK" stop late
+        fi
+        expect 0 =late
+        [[ ! $($h ps -aq) ]]
+    done
+}
+
 @test "lifecycle: wait hears the code of a --rm container" {
     local h
     for h in $WHO; do
