@@ -175,6 +175,7 @@ A /linked'
     # the program is killed: the container's files are gone for it, and it can be removed
     with fuse-overlayfs run -d --name f2 --network none busybox sleep 1000 >/dev/null
     pkill -9 -f "^fuse-overlayfs .*${T##*/}/"
+    wait_until 10 no_program
     run husk exec f2 ls /
     [[ $status != 0 ]]
     husk rm -f f2 >/dev/null

@@ -132,7 +132,11 @@ END
     ctr events >"$T/tmp/events" 3>&- &
     local events=$!
     wait_until 30 is_listening
-    ctr_run o --rm --memory-limit 20971520 -- dd if=/dev/zero of=/dev/null bs=100M count=1 || true
+    # The shim looks at the group only once the container has started, whatever the runtime: so it is to have started.
+    ctr_run o --detach --memory-limit 20971520 -- sleep 1000
+    wait_until 30 grep -q '/tasks/start .*"o"' "$T/tmp/events"
+    run ctr task exec --exec-id greedy --fifo-dir "$T/tmp/fifo" o dd if=/dev/zero of=/dev/null bs=100M count=1
+    [[ $status -eq 137 ]]
     wait_until 30 grep -q '/tasks/oom .*"o"' "$T/tmp/events"
     kill "$events"
 }
