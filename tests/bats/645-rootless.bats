@@ -443,3 +443,34 @@ END
     run husk run --rm --network pasta busybox true
     [[ $status -ne 0 ]]
 }
+
+# 500 clients that ask for a gigabyte and do not read it.
+slow_readers() {
+    python3 -c 'import socket, sys
+readers = [socket.create_connection(("127.0.0.1", 8092)) for i in range(500)]
+for r in readers:
+    r.sendall(b"GET /zeros HTTP/1.0\r\n\r\n")
+print("asked", flush=True)
+sys.stdin.readline()'
+}
+held() { awk '/^RssAnon/ { print $2 }' "/proc/$(pgrep -u "$HUSK_USER" -f "husk-usernet $USER_RUN/husk")/status"; } # KiB
+holds_over() { (($(held) > $1)); }
+holds_under() { (($(held) < $1)); }
+
+@test "clients that do not read make husk-usernet hold 64 MiB and a little, which it gives back when they go" {
+    web zeros -p 8092:80
+    u exec zeros truncate -s 1G /w/zeros
+    local line most
+    coproc READERS { slow_readers; }
+    local in=${READERS[1]} pid=$READERS_PID
+    read -r -t 20 line <&"${READERS[0]}"
+    [[ $line == asked ]]
+    wait_until 20 holds_over 30000
+    sleep 1
+    most=$(held)
+    echo >&"$in"
+    wait "$pid"
+    echo "held $most KiB"
+    ((most < 71000)) # 256 pieces of 256 KiB, 244 of 16, and what 500 connections are
+    wait_until 10 holds_under 600
+}
