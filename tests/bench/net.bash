@@ -2,7 +2,8 @@
 # shellcheck shell=bash disable=SC2154 # run sets the others
 #
 # All of it is in a network namespace of its own, which is the host here: 198.51.100.1, a default route, and beside it a
-# bare pair of interfaces to a second namespace, which is what the others are compared with.
+# bare pair of interfaces to a second namespace, which is what the others are compared with. docker has two like these for
+# itself, as the policy of its rules is to drop what others forward.
 
 net_space() { # NAME: a network namespace; the variable of that name is a process in it
     unshare --net sleep infinity </dev/null &
@@ -12,14 +13,25 @@ net_space() { # NAME: a network namespace; the variable of that name is a proces
     nsenter --target "$pid" --net ip link set lo up
     printf -v "$1" %s "$pid"
 }
+net_pair() { # HOST OUT: variables: two spaces, and the bare pair between them
+    net_space "$1"
+    net_space "$2"
+    nsenter --target "${!1}" --net sh -c "ip link add bare0 type veth peer name bare1 netns ${!2}
+        ip address add 198.51.100.1/24 dev bare0; ip link set bare0 up; ip route add default via 198.51.100.2"
+    nsenter --target "${!2}" --net sh -c 'ip address add 198.51.100.2/24 dev bare1; ip link set bare1 up'
+}
 net_begin() {
-    net_space net_host
-    net_space net_bare
-    net_in ip link add bare0 type veth peer name bare1 netns "$net_bare"
-    net_in ip address add 198.51.100.1/24 dev bare0
-    net_in ip link set bare0 up
-    nsenter --target "$net_bare" --net sh -c 'ip address add 198.51.100.2/24 dev bare1; ip link set bare1 up'
-    net_in ip route add default via 198.51.100.2
+    net_pair net_host net_bare
+    net_docker_pid=''
+    command -v dockerd >/dev/null || return 0
+    net_pair net_docker net_docker_bare
+    daemons_begin net "$tmp/net" "$net_docker"
+    if [[ ! $dockerd_pid ]]; then
+        printf 'docker does not start: %s\n' "$(tail -n 1 "$tmp/dockerd.log")" >&2
+        return
+    fi
+    net_docker_pid=$dockerd_pid net_docker_cli=("${docker_cli[@]}")
+    "${net_docker_cli[@]}" load --quiet --input "$tmp/images/busybox.tar" >/dev/null
 }
 net_in() { nsenter --target "$net_host" --net "$@"; }
 net_husk() { net_in "$husk" "$@"; }
@@ -31,6 +43,7 @@ net_start() {
     local -a commands=("husk, none" "$husk run --rm --network none busybox true" "husk, bridge" "$husk run --rm busybox true"
         "husk, bridge, -p" "$husk run --rm -p 18080:80 busybox true")
     ! has podman || commands+=("podman, bridge, -p@$peer_ns" "${podman[*]} run --rm -p 18081:80 busybox true")
+    [[ ! $net_docker_pid ]] || commands+=("docker, bridge, -p+$net_docker_pid" "${net_docker_cli[*]} run --rm -p 18082:80 busybox true")
     # shellcheck disable=SC2086 # words
     net_in ${HUSK_BENCH_THROUGH-} "$out/pair" -n "$rounds" "${commands[@]}" >"$out/netstart.tsv"
     tests/bench/chart "run --rm busybox true, on networks" "$out/netstart.tsv" "$out/netstart.svg"
@@ -103,7 +116,7 @@ net_softirq() { awk '{ print $8; exit }' /proc/stat; }
 net_one() { printf '%s\t%s\n' "$1" "$(net_rate "${@:2}")" >>"$out/netrate.all"; }
 net_address() { nsenter --target "$1" --net ip "${2:--4}" -j address show dev eth0 scope global | jq -r '.[0].addr_info[0].local'; }
 net_throughput() {
-    local round a b pa pb ports
+    local round a b pa pb da db ports
     net_husk network create --ipv6 b-net >/dev/null
     net_husk run -d --name b-a --network b-net -p 5301:5201 busybox sleep 100000 >/dev/null
     net_husk run -d --name b-b --network b-net busybox sleep 100000 >/dev/null
@@ -116,6 +129,12 @@ net_throughput() {
         net_podman run -d --name b-a -p 5302:5201 busybox sleep 100000 >/dev/null
         net_podman run -d --name b-b --network podman busybox sleep 100000 >/dev/null
         pa=$(net_podman inspect --format '{{.State.Pid}}' b-a) pb=$(net_podman inspect --format '{{.State.Pid}}' b-b)
+    fi
+    da='' db=''
+    if [[ $net_docker_pid ]]; then
+        "${net_docker_cli[@]}" run -d --name b-a -p 5305:5201 busybox sleep 100000 >/dev/null
+        "${net_docker_cli[@]}" run -d --name b-b busybox sleep 100000 >/dev/null
+        da=$("${net_docker_cli[@]}" inspect --format '{{.State.Pid}}' b-a) db=$("${net_docker_cli[@]}" inspect --format '{{.State.Pid}}' b-b)
     fi
     net_floor floor
     net_floor ruled
@@ -133,16 +152,20 @@ net_throughput() {
         net_one "husk: host to container" "$a" "$net_host" "$(net_address "$a")" 5201
         net_one "husk: 127.0.0.1 to a published port" "$a" "$net_host" 127.0.0.1 5301
         net_one "husk: outside to a published port" "$a" "$net_bare" 198.51.100.1 5301
-        [[ $pa ]] || continue
-        net_one "podman: container to container" "$pa" "$pb" "$(net_address "$pa")" 5201
-        net_one "podman: container to outside" "$net_bare" "$pb" 198.51.100.2 5201
-        net_one "podman: 127.0.0.1 to a published port" "$pa" "$net_host" 127.0.0.1 5302
-        net_one "podman: outside to a published port" "$pa" "$net_bare" 198.51.100.1 5302
+        [[ ! $pa ]] || net_peer podman "$pa" "$pb" "$net_host" "$net_bare" 5302
+        [[ ! $da ]] || net_peer docker "$da" "$db" "$net_docker" "$net_docker_bare" 5305
     done
     net_rates
     net_husk rm -f b-a b-b >/dev/null
     net_husk network rm b-net >/dev/null
     ! has podman || net_podman rm -f --time 0 b-a b-b >/dev/null
+    [[ ! $da ]] || "${net_docker_cli[@]}" rm -f b-a b-b >/dev/null
+}
+net_peer() { # NAME A B HOST OUT PORT: the port is published by A
+    net_one "$1: container to container" "$2" "$3" "$(net_address "$2")" 5201
+    net_one "$1: container to outside" "$5" "$3" 198.51.100.2 5201
+    net_one "$1: 127.0.0.1 to a published port" "$2" "$4" 127.0.0.1 "$6"
+    net_one "$1: outside to a published port" "$2" "$5" 198.51.100.1 "$6"
 }
 
 # As the ordinary user of the tests, with a store of his own and a /dev/net/tun that he may open: net_user CMD...
