@@ -52,6 +52,7 @@ struct search {
     bool exact;              /* a socket for all addresses is not meant */
     const struct reserve *r; /* whose shared addresses are not meant either; NULL: all are */
     uint32_t inode;          /* 0: not found yet */
+    uid_t uid;
 };
 
 static bool is_shared(const struct reserve *r, const struct inet_diag_msg *d)
@@ -77,8 +78,10 @@ static err *read_socket(void *ctx, const struct nlmsghdr *m)
     bool all = !s->exact && memcmp(d.id.idiag_src, any, n) == 0;
     bool same =
         !ip_is_set(s->at) || all || (s->at->family == d.idiag_family && memcmp(d.id.idiag_src, s->at->bytes, n) == 0);
-    if (be16toh(d.id.idiag_sport) == s->port && same && d.idiag_inode && !s->inode)
+    if (be16toh(d.id.idiag_sport) == s->port && same && d.idiag_inode && !s->inode) {
         s->inode = d.idiag_inode;
+        s->uid = d.idiag_uid;
+    }
     return NULL;
 }
 
@@ -133,6 +136,8 @@ static char *find_holder(const struct reserve *r, uint8_t proto, const struct ip
     err_ignore(find_socket(proto, &s), "then nobody can be named");
     *ret_found = s.inode != 0;
     char *name = s.inode ? process_of(s.inode) : NULL;
+    if (!name && s.inode) /* another user's, into which we may not look */
+        name = s.uid ? mem_printf("a process of user %u", s.uid) : mem_strdup("a process of root's");
     return name ? name : mem_strdup("");
 }
 

@@ -45,7 +45,8 @@ fallible reserve_share(int sock);
 /* Whether a socket is bound to exactly this address. */
 fallible reserve_is_bound(uint8_t proto, const struct ip *at, uint16_t port, bool *ret);
 
-/* Who holds a port: "process 'nginx' (4711)", or "" when nobody is found. Caller frees. */
+/* Who holds a port: "process 'nginx' (4711)", or, where it is another user's, into which we may not look, "a process of
+ * root's" or "a process of user 1000"; "" when nobody is found. Caller frees. */
 char *reserve_holder(uint8_t proto, const struct ip *at, uint16_t port);
 
 #endif

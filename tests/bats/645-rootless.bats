@@ -289,6 +289,16 @@ END
     [[ ${#lines[@]} == 1 ]]
 }
 
+@test "a port that another user's process has is said to be his" {
+    ((EUID == 0)) || skip "kernel: an ordinary user is nobody else"
+    python3 -m http.server --bind 0.0.0.0 8094 --directory "$T/tmp" >/dev/null 2>&1 3>&- &
+    local server=$!
+    wait_until 10 curl -sfo /dev/null http://127.0.0.1:8094/
+    run u run --rm --network back -p 8094:80 busybox true
+    kill "$server"
+    expect 125 "port 8094/tcp of the host is taken by a process of root's"
+}
+
 @test "ports of a running container come and go, and a connection outlives that" {
     web pub
     u port add pub 8083:80
