@@ -182,6 +182,8 @@ static fallible read_strs(const struct bind_field *f, json_t *v, struct strv *li
             return err_wrap(expected("a string", item), "%s[%zu]", f->key, i);
         strv_add(list, json_string_value(item));
     }
+    if (!list->items) /* given, and empty: for the few that tell it from absent */
+        list->items = mem_zalloc(sizeof *list->items);
     return NULL;
 }
 
@@ -451,7 +453,9 @@ static json_t *field_json(const struct bind_field *f, const void *object)
             return json_string(*(char *const *)p);
         return always ? json_string("") : NULL;
     case BIND_KIND_STRS:
-        return ((const struct strv *)p)->n || always ? strs_json(p) : NULL;
+        return ((const struct strv *)p)->n || always || (f->flags & BIND_GIVEN && ((const struct strv *)p)->items)
+                   ? strs_json(p)
+                   : NULL;
     case BIND_KIND_BOOL:
         return *(const bool *)p || always ? json_boolean(*(const bool *)p) : NULL;
     case BIND_KIND_OPT_BOOL:

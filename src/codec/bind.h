@@ -35,7 +35,7 @@ const char *strmap_get(const struct strmap *m, const char *key);
 enum bind_kind {
     BIND_KIND_END,
     BIND_KIND_STR,      /* char *: NULL is absent */
-    BIND_KIND_STRS,     /* struct strv: empty is absent */
+    BIND_KIND_STRS,     /* struct strv: empty is absent; its items are NULL only where nothing was given */
     BIND_KIND_BOOL,     /* bool: false is absent */
     BIND_KIND_OPT_BOOL, /* struct opt_bool */
     BIND_KIND_I64,      /* int64_t: 0 is absent */
@@ -54,6 +54,7 @@ enum bind_kind {
 enum bind_flags {
     BIND_REQUIRED = 1, /* reading: the key must be there */
     BIND_ALWAYS = 2,   /* writing: present even when empty, 0 or false */
+    BIND_GIVEN = 4,    /* STRS, writing: an empty list that was read is written, too */
 };
 
 struct bind_type;

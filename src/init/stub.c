@@ -52,6 +52,7 @@ static row_fn *const row_fns[] = {
     [ORDER_ROW_KEYRING] = row_keyring,
     [ORDER_ROW_LABEL] = row_label,
     [ORDER_ROW_STDIO_OWNER] = row_stdio_owner,
+    [ORDER_ROW_HOME] = row_home,
     [ORDER_ROW_BOUNDING] = row_bounding,
     [ORDER_ROW_IDS] = row_ids,
     [ORDER_ROW_UMASK] = row_umask,
@@ -146,7 +147,7 @@ static void find_program(struct stub *s, const struct order_exec *exec, uint32_t
     const char *at = (const char *)(exec + 1), *end = (const char *)exec + size;
     if (exec->args_n == 0 || exec->args_n > size || exec->env_n > size)
         stub_fail(s, ORDER_ERR_CORRUPT, 0, "read the order: no program", NULL);
-    s->argv = pages(((size_t)exec->args_n + exec->env_n + 2) * sizeof(char *));
+    s->argv = pages(((size_t)exec->args_n + exec->env_n + 3) * sizeof(char *)); /* one more for HOME */
     if (!s->argv)
         stub_fail(s, ORDER_ERR_EXHAUSTED, ENOMEM, "read the order", NULL);
     s->envp = s->argv + exec->args_n + 1;

@@ -64,6 +64,8 @@ STUB_ROW(row_caps);
 STUB_ROW(row_nnp);
 STUB_ROW(row_landlock);
 STUB_ROW(row_seccomp);
+/* home.c: one variable more */
+STUB_ROW(row_home);
 /* program.c: what it becomes. LISTEN_PID is set by the process that execs, and before a filter that may refuse. */
 void set_listen_pid(struct stub *s);
 STUB_ROW(row_cwd);

@@ -142,6 +142,10 @@ static fallible find_process(const struct exec_opts *o, struct args args, struct
         return change_process(o, (struct args){ args.v + 1, args.n - 1 }, spec->process);
     struct oci_process *p = NULL;
     TRY(read_process_file(o->process, &p));
+    if (!p->capabilities && spec->process) { /* not said: the container's, as under runc and crun */
+        p->capabilities = spec->process->capabilities;
+        spec->process->capabilities = NULL;
+    }
     bind_free(&oci_process_type, spec->process);
     spec->process = p;
     spec->process->terminal |= o->tty;

@@ -167,7 +167,8 @@ static const char *words_of(const char *verb, const err *e)
 {
     own_mem char *word = mem_printf(" %s ", verb);
     for (size_t i = 0; i < ARRAY_SIZE(engine_words); i++)
-        if (err_is(e, engine_words[i].kind) && (!engine_words[i].verbs || strstr(engine_words[i].verbs, word)))
+        if (err_is(e, engine_words[i].kind) && !(err_is(e, ERR_CONFLICT) && err_errno(e)) &&
+            (!engine_words[i].verbs || strstr(engine_words[i].verbs, word)))
             return engine_words[i].words;
     return "";
 }

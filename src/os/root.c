@@ -39,17 +39,24 @@ enum { LINKS_MAX = 40 }; /* as the kernel's own limit */
 
 static fallible open_or_make(int root_fd, const char *path, size_t len, mode_t mode, int links, int *ret_fd);
 
-/* A link to where nothing is yet ("/var/run" -> "/run"): what it names is made, as the container would see the name. */
-static fallible make_behind_link(int root_fd, int parent, const char *name, const char *part, mode_t mode, int links,
-                                 int *ret_fd)
+/* What the link at a path names, as a path of the root. */
+static fallible read_link(int parent, const char *name, const char *path, int links, char **ret)
 {
     char text[4096];
     ssize_t n = readlinkat(parent, name, text, sizeof text - 1);
     if (n < 0 || links >= LINKS_MAX)
-        return err_sys(n < 0 ? ENOENT : ELOOP, "make directory '%s' in the root", part);
+        return err_sys(n < 0 ? ENOENT : ELOOP, "make '%s' in the root", path);
     text[n] = '\0';
-    own_mem char *target =
-        *text == '/' ? mem_strdup(text) : mem_printf("%.*s%s", (int)(strlen(part) - strlen(name)), part, text);
+    *ret = *text == '/' ? mem_strdup(text) : mem_printf("%.*s%s", (int)(strlen(path) - strlen(name)), path, text);
+    return NULL;
+}
+
+/* A link to where nothing is yet ("/var/run" -> "/run"): what it names is made, as the container would see the name. */
+static fallible make_behind_link(int root_fd, int parent, const char *name, const char *part, mode_t mode, int links,
+                                 int *ret_fd)
+{
+    own_mem char *target = NULL;
+    TRY(read_link(parent, name, part, links, &target));
     return open_or_make(root_fd, target, strlen(target), mode, links + 1, ret_fd);
 }
 
@@ -135,7 +142,7 @@ fallible root_parent(int root_fd, const char *path, int *ret_dir_fd, char **ret_
     return open_parent(root_fd, path, 0, ret_dir_fd, ret_name);
 }
 
-fallible root_touch(int root_fd, const char *path, mode_t mode, int *ret_fd)
+static fallible touch(int root_fd, const char *path, mode_t mode, int links, int *ret_fd)
 {
     int fd = openat2_call(root_fd, path, O_PATH, 0, IN_ROOT);
     if (fd >= 0) {
@@ -146,13 +153,23 @@ fallible root_touch(int root_fd, const char *path, mode_t mode, int *ret_fd)
         return err_sys(errno, "open '%s' in the root", path);
     own_fd int parent = -1;
     own_mem char *name = NULL;
-    TRY(root_parent(root_fd, path, &parent, &name));
+    TRY(open_parent(root_fd, path, links, &parent, &name));
     own_fd int made = openat(parent, name, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, mode);
     if (made < 0 && errno != EEXIST)
         return err_sys(errno, "make file '%s' in the root", path);
     fd = openat2_call(root_fd, path, O_PATH, 0, IN_ROOT);
+    if (fd < 0 && errno == ENOENT && made < 0) { /* images have "/etc/resolv.conf" -> "../run/systemd/..." */
+        own_mem char *target = NULL;
+        TRY(read_link(parent, name, path, links, &target));
+        return touch(root_fd, target, mode, links + 1, ret_fd);
+    }
     if (fd < 0)
         return err_sys(errno, "make file '%s' in the root", path);
     *ret_fd = fd;
     return NULL;
+}
+
+fallible root_touch(int root_fd, const char *path, mode_t mode, int *ret_fd)
+{
+    return touch(root_fd, path, mode, 0, ret_fd);
 }

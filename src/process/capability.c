@@ -82,7 +82,9 @@ uint64_t capability_mask(const struct strv *words)
     uint64_t mask = 0;
     for (size_t i = 0; i < words->n; i++) {
         int number = 0;
-        err *e = capability_parse(words->items[i], &number);
+        err *e = strncasecmp(words->items[i], "CAP_", 4) == 0
+                     ? capability_parse(words->items[i], &number)
+                     : err_new(ERR_INVALID, "'%s' is no capability: it does not begin with CAP_", words->items[i]);
         if (e)
             log_warn("process.capabilities: %s; it is left out", err_text(e));
         else

@@ -215,6 +215,36 @@ static fallible add_seccomp(struct writer *w, const struct program *p)
     return NULL;
 }
 
+/* Whether a later variable has the name of this one: the last counts, as under the runtimes that call setenv(3) for
+ * each. The hashes are compared first, since Kubernetes gives thousands. */
+static bool is_given_again(const struct strv *env, const uint32_t *hashes, size_t i)
+{
+    const char *equals = strchr(env->items[i], '=');
+    for (size_t k = i + 1; equals && k < env->n; k++)
+        if (hashes[k] == hashes[i] && strncmp(env->items[k], env->items[i], (size_t)(equals - env->items[i]) + 1) == 0)
+            return true;
+    return false;
+}
+
+/* Answers how many there are. */
+static uint32_t add_environment(struct writer *w, const struct strv *env)
+{
+    own_mem uint32_t *hashes = mem_array(NULL, env->n + 1, sizeof *hashes);
+    uint32_t n = 0;
+    for (size_t i = 0; i < env->n; i++) {
+        hashes[i] = 2166136261U; /* FNV-1a */
+        for (const char *c = env->items[i]; *c && *c != '='; c++)
+            hashes[i] = (hashes[i] ^ (unsigned char)*c) * 16777619U;
+    }
+    for (size_t i = 0; i < env->n; i++) {
+        if (is_given_again(env, hashes, i))
+            continue;
+        writer_text(w, env->items[i]);
+        n++;
+    }
+    return n;
+}
+
 static fallible add_hooks(struct writer *w, const struct program *p)
 {
     if (p->start_container_n > ORDER_HOOKS_MAX)
@@ -222,6 +252,7 @@ static fallible add_hooks(struct writer *w, const struct program *p)
                        ORDER_HOOKS_MAX);
     for (size_t i = 0; i < p->start_container_n; i++) {
         const struct oci_hook *h = &p->start_container[i];
+        const struct strv *env = h->env.items ? &h->env : &p->process->env; /* none given: the container's */
         if (!h->path || h->path[0] != '/')
             return err_new(ERR_INVALID, "hooks.startContainer[%zu].path is not absolute", i);
         if (h->timeout.set && (h->timeout.v <= 0 || h->timeout.v > INT32_MAX))
@@ -229,13 +260,13 @@ static fallible add_hooks(struct writer *w, const struct program *p)
         struct order_hook hook = { .stdin_fd = p->hook_state_fd,
                                    .timeout_s = (int32_t)h->timeout.v,
                                    .args_n = (uint32_t)(h->args.n ? h->args.n : 1),
-                                   .env_n = (uint32_t)h->env.n };
+                                   .env_n = (uint32_t)env->n };
         writer_begin(w, ORDER_ROW_HOOK, &hook, sizeof hook);
         writer_text(w, h->path);
         if (!h->args.n)
             writer_text(w, h->path);
         writer_texts(w, &h->args);
-        writer_texts(w, &h->env);
+        writer_texts(w, env);
         writer_end(w);
     }
     if (p->start_container_n)
@@ -245,12 +276,11 @@ static fallible add_hooks(struct writer *w, const struct program *p)
 
 static void add_exec(struct writer *w, const struct program *p)
 {
-    struct order_exec exec = { .flags = p->init ? ORDER_EXEC_INIT : 0,
-                               .args_n = (uint32_t)p->process->args.n,
-                               .env_n = (uint32_t)p->process->env.n };
+    struct order_exec exec = { .flags = p->init ? ORDER_EXEC_INIT : 0, .args_n = (uint32_t)p->process->args.n };
     writer_begin(w, ORDER_ROW_EXEC, &exec, sizeof exec);
     writer_texts(w, &p->process->args);
-    writer_texts(w, &p->process->env);
+    uint32_t n = add_environment(w, &p->process->env);
+    ((struct order_exec *)(void *)(w->bytes.text + w->row + sizeof(struct order_row)))->env_n = n;
     writer_end(w);
 }
 
@@ -280,6 +310,8 @@ static fallible add_rights(struct writer *w, const struct program *p)
     TRY(grantable(p, &sets));
     if (user && user->uid)
         writer_number(w, ORDER_ROW_STDIO_OWNER, user->uid);
+    if (!strv_getenv(&p->process->env, "HOME"))
+        writer_number(w, ORDER_ROW_HOME, user ? user->uid : 0);
     writer_number(w, ORDER_ROW_BOUNDING, (int64_t)sets.bounding);
     TRY(add_ids(w, p));
     if (user && user->umask.set)

@@ -99,6 +99,9 @@ static fallible read_rlimit(const struct oci_process *p, size_t i, struct order_
     int resource = 0;
     const struct oci_rlimit *from = &p->rlimits[i];
     TRY_AS(rlimit_parse(from->type ? from->type : "", &resource), "process.rlimits[%zu]", i);
+    if (!str_eq(from->type, rlimit_name(resource)))
+        return err_new(ERR_INVALID, "process.rlimits[%zu]: '%s' is no resource limit: is it %s?", i, from->type,
+                       rlimit_name(resource));
     *ret = (struct order_rlimit){ .resource = (uint32_t)resource, .soft = from->soft, .hard = from->hard };
     snprintf(ret->name, sizeof ret->name, "%s", rlimit_name(resource));
     if (from->soft > from->hard)

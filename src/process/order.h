@@ -35,7 +35,7 @@
 #include <stdint.h>
 
 #define ORDER_MAGIC   0x4b535548u /* "HUSK" */
-#define ORDER_VERSION 5u
+#define ORDER_VERSION 6u
 
 enum {
     ORDER_KEEP_MAX = 40,       /* descriptors that husk-init itself needs */
@@ -97,6 +97,7 @@ struct order_row {
     X(KEYRING,       order_none,           "keyctl: a new session keyring")                                            \
     X(LABEL,         order_label,          "AppArmor profile or SELinux label of the next exec")                       \
     X(STDIO_OWNER,   order_number,         "pipes and our terminal on 0, 1, 2 belong to this uid")                     \
+    X(HOME,          order_number,         "HOME in the environment, as /etc/passwd has it for this uid")               \
     X(BOUNDING,      order_number,         "bounding set: what is not in the mask is dropped")                         \
     X(IDS,           order_ids,            "setgroups, setresgid, setresuid; capabilities are kept until CAPS")        \
     X(UMASK,         order_number,         "umask")                                                                    \

@@ -116,7 +116,7 @@ static fallible mount_bind(struct rootfs *r, size_t i)
         TRY(bind_copy(r, i, -1, &fd));
     TRY(is_directory(fd, &dir));
     TRY(check_is_proc(m, fd));
-    TRY(target_open(r, m, dir, &target));
+    TRY(target_open(r, m, dir ? TARGET_DIRECTORY : TARGET_FILE, &target));
     TRY(mount_place(fd, target));
     return mount_propagate(fd, &r->options[i]);
 }
@@ -159,16 +159,47 @@ static fallible label_mqueue(const struct rootfs *r, const struct oci_mount *m, 
     return NULL;
 }
 
+static bool has_option(const char *data, const char *name)
+{
+    size_t n = strlen(name);
+    for (const char *at = data; at && *at; at += *at == ',')
+        if (strncmp(at, name, n) == 0)
+            return true;
+        else
+            at += strcspn(at, ",");
+    return false;
+}
+
+static bool takes_mode(const struct oci_mount *m, const struct mount_options *o)
+{
+    return str_eq(m->type, "tmpfs") && !has_option(o->data.text, "mode=");
+}
+
+/* A tmpfs that is not told its mode has that of the directory below it, as under other runtimes: /run is not to become
+ * everybody's to write to because nothing of the image stays there. One that is made for it is what the kernel's
+ * default would be. */
+static fallible mode_of_target(int target, struct str *data)
+{
+    struct stat st;
+    if (fstat(target, &st) < 0)
+        return err_sys(errno, "look at the mount point");
+    str_printf(data, "%smode=%o", data->len ? "," : "", st.st_mode & 07777U);
+    return NULL;
+}
+
 /* A new file system on a directory. A read-only tmpfs for /dev is filled first and closed by rootfs_protect(). */
-static fallible make_new(const struct rootfs *r, size_t i, int *ret_mount_fd)
+static fallible make_new(const struct rootfs *r, size_t i, int target, int *ret_mount_fd)
 {
     const struct oci_mount *m = &r->spec->mounts[i];
     const struct mount_options *o = &r->options[i];
     own_str struct str data = { 0 };
     own_mem char *path = path_normal(m->destination);
-    uint64_t attrs = (o->set | o->set_below) & ~(str_eq(path, "/dev") ? (uint64_t)MOUNT_ATTR_RDONLY : 0);
+    bool filled = o->tmpcopyup || str_eq(path, "/dev");
+    uint64_t attrs = (o->set | o->set_below) & ~(filled ? (uint64_t)MOUNT_ATTR_RDONLY : 0);
     if (o->data.text)
         str_add(&data, o->data.text);
+    if (takes_mode(m, o))
+        TRY(mode_of_target(target, &data));
     selinux_context(r, m, &data);
     return mount_make_data(m->type, m->source && *m->source ? m->source : m->type, data.text, attrs, ret_mount_fd);
 }
@@ -201,14 +232,16 @@ static fallible mount_new(struct rootfs *r, size_t i)
     const struct oci_mount *m = &r->spec->mounts[i];
     own_fd int target = -1;
     own_fd int fd = -1;
-    TRY(target_open(r, m, true, &target));
-    err *e = make_new(r, i, &fd);
+    TRY(target_open(r, m, takes_mode(m, &r->options[i]) ? TARGET_OPEN_DIRECTORY : TARGET_DIRECTORY, &target));
+    err *e = make_new(r, i, target, &fd);
     if (e)
         TRY(mount_hosts_own(r, i, e, &fd));
     TRY(check_is_proc(m, fd));
     TRY(label_mqueue(r, m, fd));
     if (r->options[i].tmpcopyup)
         TRY_AS(copy_up(target, fd), "tmpcopyup");
+    if (r->options[i].tmpcopyup && (r->options[i].set | r->options[i].set_below) & MOUNT_ATTR_RDONLY)
+        TRY(mount_set(fd, MOUNT_ONE, MOUNT_ATTR_RDONLY, 0, 0));
     TRY(mount_place(fd, target));
     return mount_propagate(fd, &r->options[i]);
 }
@@ -259,7 +292,7 @@ static fallible mount_layered(struct rootfs *r, size_t i)
     own_fd int target = -1;
     if (fd < 0) /* into a container that runs */
         TRY(layered_mount(r, i, -1, r->userns, &fd));
-    TRY(target_open(r, &r->spec->mounts[i], true, &target));
+    TRY(target_open(r, &r->spec->mounts[i], TARGET_DIRECTORY, &target));
     return mount_place(fd, target);
 }
 
@@ -291,7 +324,7 @@ fallible mount_one(struct rootfs *r, size_t i)
         return mount_layered(r, i);
     if (str_eq(m->type, "cgroup") || str_eq(m->type, "cgroup2")) {
         own_fd int target = -1;
-        TRY(target_open(r, m, true, &target));
+        TRY(target_open(r, m, TARGET_DIRECTORY, &target));
         return cgroup_view_mount(r, i, target);
     }
     return mount_new(r, i);
@@ -305,7 +338,7 @@ static fallible mount_dev(struct rootfs *r)
     const struct oci_mount m = { .destination = dev };
     own_fd int target = -1;
     own_fd int fd = -1;
-    TRY(target_open(r, &m, true, &target));
+    TRY(target_open(r, &m, TARGET_DIRECTORY, &target));
     TRY(mount_make("tmpfs", "tmpfs", options, ARRAY_SIZE(options), MOUNT_ATTR_NOSUID | MOUNT_ATTR_STRICTATIME, &fd));
     return mount_place(fd, target);
 }

@@ -34,8 +34,10 @@ fallible userns_for_maps(const struct oci_mount *m, int *ret_fd);
 fallible userns_for_words(const struct rootfs *r, const char *words, int *ret_fd);
 
 fallible cgroup_view_mount(struct rootfs *r, size_t i, int target_fd);
-/* Opens a mount point below the root, making it when missing: as a directory or a file. */
-fallible target_open(const struct rootfs *r, const struct oci_mount *m, bool is_dir, int *ret_fd);
+/* Opens a mount point below the root, making it when missing: as a directory, one that everybody may write to, or a
+ * file. */
+enum target_kind { TARGET_DIRECTORY, TARGET_OPEN_DIRECTORY, TARGET_FILE };
+fallible target_open(const struct rootfs *r, const struct oci_mount *m, enum target_kind kind, int *ret_fd);
 /* The path of a descriptor below the container's root as the container will see it; caller frees. */
 char *target_path(const struct rootfs *r, int fd);
 /* "/dev" for "dev/", "//dev/." and such: by text only. Caller frees. */

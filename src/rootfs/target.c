@@ -110,8 +110,9 @@ static fallible open_trusted(const struct rootfs *r, const char *path, int *ret_
     return NULL;
 }
 
-fallible target_open(const struct rootfs *r, const struct oci_mount *m, bool is_dir, int *ret_fd)
+fallible target_open(const struct rootfs *r, const struct oci_mount *m, enum target_kind kind, int *ret_fd)
 {
+    bool is_dir = kind != TARGET_FILE;
     own_fd int fd = -1;
     own_mem char *path = path_normal(m->destination);
     if (str_eq(path, "/proc") || str_eq(path, "/sys") || str_eq(path, "/dev"))
@@ -120,8 +121,13 @@ fallible target_open(const struct rootfs *r, const struct oci_mount *m, bool is_
         return err_new(ERR_INVALID, "mount '%s': the root itself cannot be mounted over", m->destination);
     if (!is_dir)
         close_now(&fd);
-    if (is_dir && fd < 0)
-        TRY_AS(root_mkdirs(r->root_fd, path, 0755, &fd), "mount point '%s'", m->destination);
+    if (is_dir && fd < 0) {
+        mode_t before = kind == TARGET_OPEN_DIRECTORY ? umask(0) : 0;
+        err *e = root_mkdirs(r->root_fd, path, kind == TARGET_OPEN_DIRECTORY ? 01777 : 0755, &fd);
+        if (kind == TARGET_OPEN_DIRECTORY)
+            (void)umask(before);
+        TRY_AS(e, "mount point '%s'", m->destination);
+    }
     if (!is_dir)
         TRY_AS(root_touch(r->root_fd, path, 0644, &fd), "mount point '%s'", m->destination);
     TRY(check_proc(r, m, fd));

@@ -15,7 +15,6 @@
 static _Noreturn void hook_child(const struct oci_hook *h, int in, int out, int errors)
 {
     char *only_path[] = { h->path, NULL };
-    char *no_env[] = { NULL };
     sigset_t none;
     sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
@@ -23,7 +22,7 @@ static _Noreturn void hook_child(const struct oci_hook *h, int in, int out, int 
     if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(errors, 2) < 0)
         _exit(126);
     (void)close_range(3, ~0U, 0); /* nothing of ours, and nothing that our caller left open, is the hook's */
-    (void)execve(h->path, h->args.n ? h->args.items : only_path, h->env.n ? h->env.items : no_env);
+    (void)execve(h->path, h->args.n ? h->args.items : only_path, h->env.items ? h->env.items : environ);
     dprintf(2, "%s\n", strerror(errno));
     _exit(127);
 }

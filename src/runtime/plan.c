@@ -81,6 +81,20 @@ static bool divides_its_groups(const struct start *s)
     return false;
 }
 
+/* "/a//b/" is "/a/b", as engines write it that join paths as text; what leads out of it is refused later. */
+static char *group_path(const char *text)
+{
+    own_str struct str path = { 0 };
+    for (const char *at = text; *at;) {
+        size_t n = strcspn(at, "/");
+        if (n && (path.len || *text == '/'))
+            str_add_char(&path, '/');
+        str_add_n(&path, at, n);
+        at += n + (at[n] == '/');
+    }
+    return path.len ? str_take(&path) : mem_strdup("/");
+}
+
 static fallible plan_cgroup(struct start *s)
 {
     const struct oci_linux *l = s->c->spec->linux_;
@@ -108,7 +122,7 @@ static fallible plan_cgroup(struct start *s)
         return err_new(ERR_DENIED, "control group: %s", why);
     }
     own_mem char *path =
-        l && l->cgroups_path && *l->cgroups_path ? mem_strdup(l->cgroups_path) : mem_printf("husk/%s", s->c->id);
+        l && l->cgroups_path && *l->cgroups_path ? group_path(l->cgroups_path) : mem_printf("husk/%s", s->c->id);
     const char *base = cgroup_host_base(s->host);
     s->cgroup_path = *path == '/' ? mem_strdup(path) : mem_printf("%s/%s", str_eq(base, "/") ? "" : base, path);
     return NULL;

@@ -99,7 +99,7 @@ static err *make_pairs(void *ctx)
 static err *compile_program(void *ctx)
 {
     struct start *s = ctx;
-    if (s->program.start_container_n) { /* their state is "creating" with the pid, which only the kernel knows yet */
+    if (s->program.start_container_n) { /* who is the process, as the container sees it, writes their state */
         TRY(fs_memfd("state", &s->hook_state_fd));
         s->program.hook_state_fd = s->hook_state_fd;
     }
@@ -151,10 +151,6 @@ static err *record_child(void *ctx)
     TRY(state_write(s->dir_fd, &s->state));
     if (s->c->network) /* once it has other ids than we, the kernel shows us nothing of it any more */
         TRY(network_open_netns(s->run.pid, &s->netns_fd));
-    if (s->hook_state_fd >= 0) {
-        own_mem char *text = runtime_state_text(&s->state);
-        TRY(fs_write_fd(s->hook_state_fd, text, strlen(text), "state"));
-    }
     return NULL;
 }
 
@@ -311,14 +307,18 @@ static err *run_container_hooks(void *ctx)
 {
     struct start *s = ctx;
     const struct oci_hooks *h = s->c->spec->hooks;
-    /* This side was made before the pid was known, and getpid() is 1; the host's /proc says it as the host sees it. */
-    char self[16] = "";
-    int64_t pid = 0;
-    if (readlink("/proc/self", self, sizeof self - 1) < 0)
-        return err_sys(errno, "read '/proc/self'");
-    TRY(parse_i64(self, 1, INT32_MAX, &pid));
-    s->state.init.pid = (pid_t)pid;
+    s->state.init.pid =
+        getpid(); /* "for hooks executed in the container namespace, it is the pid as seen by the container" */
     return hooks_run("createContainer", h->create_container, h->create_container_n, &s->state);
+}
+
+static err *tell_start_hooks(void *ctx)
+{
+    struct start *s = ctx;
+    s->state.init.pid = getpid();
+    s->state.status = RUNTIME_CREATED; /* by the time they run it is */
+    own_mem char *text = runtime_state_text(&s->state);
+    return fs_write_fd(s->hook_state_fd, text, strlen(text), "state");
 }
 
 static err *write_sysctls(void *ctx)
@@ -466,6 +466,10 @@ static bool has_container_hooks(const void *ctx)
     const struct oci_hooks *h = ((const struct start *)ctx)->c->spec->hooks;
     return h && h->create_container_n > 0;
 }
+static bool has_start_hooks(const void *ctx)
+{
+    return ((const struct start *)ctx)->program.start_container_n > 0;
+}
 static bool has_sysctls(const void *ctx)
 {
     const struct oci_linux *l = ((const struct start *)ctx)->c->spec->linux_;
@@ -508,6 +512,7 @@ static const struct step rows[] = {
     { "connect to the network", SIDE_PARENT, connect_network, has_network, explain_network },
     { "run hooks of the runtime", SIDE_PARENT, run_runtime_hooks, has_runtime_hooks, NULL },
     { "run hooks of the container", SIDE_CHILD, run_container_hooks, has_container_hooks, NULL },
+    { "tell the hooks of the start", SIDE_CHILD, tell_start_hooks, has_start_hooks, NULL },
     { "write kernel parameters", SIDE_CHILD, write_sysctls, has_sysctls, explain_sysctl },
     { "set the host name", SIDE_CHILD, set_names, has_names, explain_names },
     { "hide and protect paths", SIDE_CHILD, protect, NULL, explain_protect },

@@ -242,11 +242,10 @@ static fallible find_status(int dir_fd, struct runtime_state *s, struct cgroup *
         s->status = RUNTIME_CREATING;
     } else if (!proc_alive(s->init)) {
         s->status = RUNTIME_STOPPED;
-    } else if (!s->starts_at_once && faccessat(dir_fd, START_SOCKET, F_OK, 0) == 0) {
-        s->status = RUNTIME_CREATED;
     } else {
-        TRY(is_paused(s, &paused, ret_g));
-        s->status = paused ? RUNTIME_PAUSED : RUNTIME_RUNNING;
+        bool waits = !s->starts_at_once && faccessat(dir_fd, START_SOCKET, F_OK, 0) == 0;
+        TRY(is_paused(s, &paused, ret_g)); /* what waits too: frozen it can't start, nor die, and is to be resumed */
+        s->status = paused ? RUNTIME_PAUSED : waits ? RUNTIME_CREATED : RUNTIME_RUNNING;
     }
     return NULL;
 }

@@ -105,11 +105,14 @@ static fallible kill_group(const struct runtime_state *s, int signal)
     return NULL;
 }
 
-/* The payload may have frozen itself, where its control groups are its own to write. */
+/* v1's freezer holds even SIGKILL back. And the payload may have frozen itself, where its control groups are its own to
+ * write. */
 static fallible thaw(const struct runtime_state *s)
 {
     own(cgroup) struct cgroup *g = NULL;
     TRY(state_cgroup(s, &g));
+    if (g && s->status == RUNTIME_PAUSED)
+        TRY(cgroup_freeze(g, CGROUP_THAW));
     if (g)
         cgroup_thaw_v1(g);
     return NULL;
@@ -129,9 +132,6 @@ fallible runtime_kill(const char *state_dir, int signal, bool all)
         return wrong_state(s, "signal");
     TRY(proc_open(s->init, &pidfd));
     TRY(proc_signal(pidfd, signal));
-    /* v1's freezer holds even SIGKILL back */
-    if (signal == SIGKILL && s->status == RUNTIME_PAUSED)
-        TRY(runtime_resume(state_dir));
     return signal == SIGKILL ? thaw(s) : NULL;
 }
 

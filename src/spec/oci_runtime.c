@@ -139,7 +139,7 @@ const struct bind_type oci_process_type = { .name = "process", .size = sizeof(T)
 static const struct bind_field hook_type_fields[] = {
     BIND_STR(T, path, "path", .flags = BIND_REQUIRED),
     BIND_STRS(T, args, "args"),
-    BIND_STRS(T, env, "env"),
+    BIND_STRS(T, env, "env", .flags = BIND_GIVEN),
     BIND_OPT_I64(T, timeout, "timeout"),
     BIND_END,
 };
@@ -514,6 +514,8 @@ static fallible check_namespaces(const struct oci_linux *l)
     return NULL;
 }
 
+enum { MAJOR_MAX = (1 << 12) - 1, MINOR_MAX = (1 << 20) - 1 }; /* the kernel's dev_t */
+
 static fallible check_devices(const struct oci_linux *l)
 {
     for (size_t i = 0; i < l->devices_n; i++) {
@@ -522,6 +524,9 @@ static fallible check_devices(const struct oci_linux *l)
             return err_new(ERR_INVALID, "devices[%zu]: type: '%s' is none of c, b, u and p", i, d->type);
         if (d->path[0] != '/')
             return err_new(ERR_INVALID, "devices[%zu]: path: '%s' is not an absolute path", i, d->path);
+        if (d->type[0] != 'p' && (d->major < 0 || d->major > MAJOR_MAX || d->minor < 0 || d->minor > MINOR_MAX))
+            return err_new(ERR_INVALID, "devices[%zu]: %" PRId64 ":%" PRId64 " is no device number", i, d->major,
+                           d->minor);
         if (d->file_mode.set && d->file_mode.v > 07777 && (d->file_mode.v & ~UINT64_C(0170000)) > 07777)
             return err_new(ERR_INVALID, "devices[%zu]: fileMode: %" PRIu64 " is no mode", i, d->file_mode.v);
         if ((d->uid.set && d->uid.v >= UINT32_MAX) || (d->gid.set && d->gid.v >= UINT32_MAX))

@@ -75,7 +75,7 @@ struct oci_process {
 };
 struct oci_hook {
     char *path;
-    struct strv args, env;
+    struct strv args, env;  /* env.items NULL: the environment of whoever runs it */
     struct opt_i64 timeout; /* seconds */
 };
 struct oci_hooks {
