@@ -67,6 +67,13 @@ fallible err_exit(int status)
     return e;
 }
 
+fallible err_with_exit(err *take_e, int status)
+{
+    if (take_e && !take_e->silent)
+        take_e->exit_status = status;
+    return take_e;
+}
+
 fallible err_wrap_at(err *take_cause, const char *format, ...)
 {
     if (!take_cause || take_cause->silent)
@@ -181,7 +188,7 @@ int err_exit_status(const err *e, int command_fail_exit)
     if (e->silent)
         return e->exit_status;
     int own_status = kinds[e->kind].exit_status;
-    return own_status ? own_status : command_fail_exit;
+    return own_status ? own_status : e->exit_status ? e->exit_status : command_fail_exit;
 }
 
 int err_http_status(const err *e)

@@ -78,6 +78,8 @@ fallible err_wrap_at(err *take_cause, const char *format, ...) __attribute__((fo
 
 /* No failure to report: the process is to exit with this status and say nothing (a program's own code passed on). */
 fallible err_exit(int status);
+/* The same error, which ends a command with this status where its kind has none of its own. */
+fallible err_with_exit(err *take_e, int status);
 
 void err_free(err *e);
 

@@ -102,6 +102,12 @@ static void say_end(struct container *c, const char *command, enum attach_end en
         container_say(c, "exec_detach", "execCommand", command, NULL);
 }
 
+/* As docker's: whoever can't be made to run in a container that runs is 126, a user who is not there, a directory. */
+static fallible not_run(err *take_e)
+{
+    return err_is(take_e, ERR_CONFLICT) ? take_e : err_with_exit(take_e, 126);
+}
+
 fallible container_exec_start(struct container *c, const struct exec_options *o, char *const *args, size_t args_n,
                               struct runtime_exec *x, struct runtime_created *ret)
 {
@@ -118,7 +124,7 @@ fallible container_exec_start(struct container *c, const struct exec_options *o,
     rootfs_source_free(&root);
     if (!e)
         e = container_add_secret_env(c, &process->env);
-    TRY(e);
+    TRY(not_run(e));
     x->state_dir = c->state_dir;
     x->process = process;
     x->seccomp = o->privileged ? NULL : spec->linux_->seccomp;
@@ -129,7 +135,7 @@ fallible container_exec_start(struct container *c, const struct exec_options *o,
     x->preserve_fds = (int)o->preserve_fds.v;
     e = runtime_exec(x, ret);
     bind_free(&oci_process_type, process);
-    return e;
+    return not_run(e);
 }
 
 fallible container_exec(struct container *c, const struct exec_options *o, char *const *args, size_t args_n,

@@ -241,7 +241,12 @@ exec box pwd                                    | 0   | =/tmp
 exec -w /etc box pwd                            | 0   | =/etc
 exec -e B=2 box sh -c 'echo $A $B $HOME'        | 0   | =1 2 /root
 exec -u alice box sh -c 'id -un; echo $HOME'    | 0   | ~^alice./home$
-exec -u nobodys box id                          | 1   | user 'nobodys' is not in the container's /etc/passwd
+exec -u nobodys box id                          | 126 | user 'nobodys' is not in the container's /etc/passwd
+exec -u 1:nobodys box id                        | 126 | group 'nobodys' is not in the container's /etc/group
+exec -w /no/such box pwd                        | 126 | enter work directory '/no/such': No such file or directory
+exec -w /etc/passwd box pwd                     | 126 | enter work directory '/etc/passwd': Not a directory
+exec -w relative box pwd                        | 126 | 'relative' must be an absolute path
+exec nobodys pwd                                | 1   | nobodys
 exec box ps                                     | 0   | sleep 100
 exec box readlink /proc/1/ns/pid                | 0   | pid:
 exec box /no/such                               | 127 | exec '/no/such': No such file or directory
