@@ -8,6 +8,7 @@
 #include "base/opt.h"
 #include "engine/container.h"
 #include "engine/select.h"
+#include "engine/trash.h"
 
 extern const struct command cmd_run, cmd_create, cmd_start, cmd_stop, cmd_restart, cmd_kill, cmd_rm, cmd_rename,
     cmd_wait, cmd_pause, cmd_unpause, cmd_update, cmd_port, cmd_top, cmd_cp, cmd_diff, cmd_export, cmd_stats,
@@ -64,6 +65,8 @@ fallible each_at_once(const char *command, struct args args, container_fn *fn, c
 /* For commands that remove. */
 #define TRASH_OPTION(T)                                                                                                \
     OPT_FLAG(0, "no-trash", T, no_trash, "Delete at once, which makes the room now: `husk undo` cannot bring it back")
+/* After trash_end() of a prune, on standard error: what it counted is not free while the trash keeps it. */
+void say_kept(const struct trash *t);
 /* For commands about one container: the newest one's ID with --latest, else NULL and there is an argument. */
 fallible only_one(struct engine *e, bool latest, struct args *args, char **ret_latest);
 

@@ -385,6 +385,7 @@ static fallible prune_run(const void *opts_, struct args args)
     strv_free(&p.builds);
     TRY(e);
     printf("%s: %s\n", o->dry_run ? "Would be reclaimed" : "Total reclaimed space", format_bytes(p.bytes, size));
+    say_kept(&p.trash);
     return NULL;
 }
 

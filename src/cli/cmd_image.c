@@ -201,6 +201,7 @@ static fallible prune_run(const void *opts_, struct args args)
     for (size_t i = 0; i < lines.n; i++)
         printf("%s\n", lines.items[i]);
     printf("%s: %s\n", o->dry_run ? "Would be reclaimed" : "Total reclaimed space", format_bytes(bytes, size));
+    say_kept(&trash);
     return NULL;
 }
 

@@ -209,6 +209,7 @@ static fallible prune_run(const void *opts_, struct args args)
         err_ignore(trash_end(&trash), "what was asked is done; the next removal tries again");
     }
     printf("Total reclaimed space: %s\n", format_bytes(bytes, size));
+    say_kept(&trash);
     return first;
 }
 

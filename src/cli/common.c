@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
+#include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/parse.h"
 #include "cli/cli.h"
 #include "engine/apart.h"
 #include "engine/chain.h"
@@ -182,4 +184,15 @@ fallible attach_and_leave(struct container *c, int sock, const struct attach_wis
         err_ignore(attach_cleaned(sock), "the monitor has ended already");
     }
     return code ? err_exit(code) : NULL;
+}
+
+void say_kept(const struct trash *t)
+{
+    char keep[64];
+    if (!t->entry)
+        return;
+    (void)fflush(stdout); /* it is about the last line there */
+    fprintf(stderr,
+            "kept for %s, and not free until then: `husk undo` brings it back, `husk trash empty` frees it now\n",
+            format_duration((uint64_t)t->keep_ns / 1000000000, keep));
 }

@@ -274,6 +274,8 @@ fallible trash_end(struct trash *t)
         log_debug("trash: entry %lld goes", (long long)l.items[i].id);
         TRY(trash_purge(t->engine, l.items[i].id, &sweep));
         bytes -= l.items[i].bytes;
+        if (l.items[i].id == t->entry)
+            t->entry = 0;
     }
     return sweep ? image_sweep(t->engine, false, NULL) : NULL;
 }

@@ -27,7 +27,7 @@
 struct trash {
     struct engine *engine;
     const char *command; /* borrowed: "rm" */
-    int64_t entry;       /* 0: nothing was kept yet */
+    int64_t entry;       /* 0: nothing is kept (yet) */
     int64_t keep_ns, size;
     bool off, images; /* images: the entry has some */
 };

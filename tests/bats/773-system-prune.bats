@@ -64,3 +64,21 @@ builds() {
     load_busybox
     as_user load_busybox
 }
+
+@test "a prune says that what it counted is not free while the trash keeps it" {
+    local h kind
+    for h in husk user_husk; do
+        for kind in container volume system; do
+            $h volume create loose >/dev/null
+            $h create --name going --network none busybox true >/dev/null
+            $h $kind prune -f $([[ $kind != volume ]] || echo -a) >"$T/tmp/out" 2>"$T/tmp/err"
+            [[ $(tail -n 1 "$T/tmp/out") == "Total reclaimed space: "* ]] # as docker's, for whoever reads the last line
+            grep -q 'kept for 24 hours, and not free until then: .*`husk trash empty`' "$T/tmp/err"
+            $h undo
+            $h $kind prune -f --no-trash $([[ $kind != volume ]] || echo -a) 2>"$T/tmp/err"
+            [[ ! -s $T/tmp/err ]]
+            $h rm -f going 2>/dev/null || true
+            $h volume rm loose 2>/dev/null || true
+        done
+    done
+}
