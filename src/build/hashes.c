@@ -27,7 +27,6 @@ struct hashes {
     size_t old_n, old_size;
     struct record *fresh;
     size_t fresh_n, fresh_room;
-    size_t read;
     int64_t too_new_ns;
 };
 
@@ -82,11 +81,6 @@ void hashes_free(struct hashes *h)
     free(h);
 }
 
-size_t hashes_read(const struct hashes *h)
-{
-    return h->read;
-}
-
 static struct record key_of(const struct stat *st)
 {
     return (struct record){ .device = st->st_dev,
@@ -109,7 +103,6 @@ bool hashes_known(const struct hashes *h, const struct stat *st, unsigned char r
 void hashes_remember(struct hashes *h, const struct stat *st, const unsigned char hash[HASH_SIZE])
 {
     struct record key = key_of(st);
-    h->read++;
     if (key.ctime_ns > h->too_new_ns)
         return;
     memcpy(key.hash, hash, HASH_SIZE);

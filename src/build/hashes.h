@@ -30,7 +30,5 @@ void hashes_remember(struct hashes *h, const struct stat *st, const unsigned cha
 void hashes_save(struct hashes *h);
 void hashes_free(struct hashes *h);
 OWN_TYPE(hashes, struct hashes *, hashes_free)
-/* How many files were read. */
-size_t hashes_read(const struct hashes *h);
 
 #endif

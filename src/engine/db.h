@@ -25,7 +25,6 @@ struct db;
  * the file says at this moment (db_look.h): for commands that soon end, and write nothing. */
 enum db_make { DB_MUST_EXIST, DB_MAKE, DB_LOOK };
 fallible db_open(const char *root, enum db_make make, struct db **ret);
-bool db_is_look(const struct db *db);
 /* All that was written is on the disk when it returns, whatever becomes of the machine. */
 fallible db_settle(struct db *db);
 void db_free(struct db *db);

@@ -181,11 +181,6 @@ fallible db_open(const char *root, enum db_make make, struct db **ret)
     return cannot_look ? e : NULL;
 }
 
-bool db_is_look(const struct db *db)
-{
-    return db->is_look;
-}
-
 /* What a checkpoint has taken out of the WAL meanwhile was synced by it. */
 fallible db_settle(struct db *db)
 {

@@ -417,29 +417,3 @@ fallible registry_put_manifest(struct registry *r, const char *tag_or_digest, co
         *ret_digest = take(digest);
     return NULL;
 }
-
-/* ---- removal ---- */
-
-static fallible delete_one(struct registry *r, const char *kind, const char *what)
-{
-    own(http_answer) struct http_answer *a = NULL;
-    own_mem char *target = registry_target(r->server, kind, what);
-    struct http_request request = { .method = HTTP_DELETE, .body_max = SERVER_SMALL_MAX };
-    TRY(server_try(r->server, target, &request, &a));
-    if (a->status == 405 || a->status == 400)
-        return err_new(ERR_UNSUPPORTED, "registry '%s' does not allow the removal of %s", r->server->registry,
-                       strcmp(kind, "blobs") == 0 ? "blobs"
-                       : digest_valid(what)       ? "manifests"
-                                                  : "tags");
-    return a->status >= 200 && a->status < 300 ? NULL : server_error(r->server, a);
-}
-
-fallible registry_delete_manifest(struct registry *r, const char *tag_or_digest)
-{
-    return delete_one(r, "manifests", tag_or_digest);
-}
-
-fallible registry_delete_blob(struct registry *r, const char *digest)
-{
-    return delete_one(r, "blobs", digest);
-}

@@ -51,8 +51,4 @@ fallible registry_put_blob(struct registry *r, const char *digest, const struct 
 fallible registry_put_manifest(struct registry *r, const char *tag_or_digest, const char *media_type, const char *text,
                                size_t len, char **ret_digest);
 
-/* UNSUPPORTED: the registry forbids removal; NOT_FOUND. A tag or a digest; a digest takes all its tags with it. */
-fallible registry_delete_manifest(struct registry *r, const char *tag_or_digest);
-fallible registry_delete_blob(struct registry *r, const char *digest);
-
 #endif

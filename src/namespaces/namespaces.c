@@ -45,12 +45,6 @@ const char *namespace_file(const char *type)
     return k ? k->file : NULL;
 }
 
-uint64_t namespace_flag(const char *type)
-{
-    const struct kind *k = find_kind(type);
-    return k ? k->flag : 0;
-}
-
 const char *const *namespace_types(void)
 {
     static const char *types[NAMESPACE_KINDS + 1];

@@ -73,7 +73,6 @@ fallible namespaces_loopback_up_by(int sock);
 void namespaces_unshare_words(const struct namespaces *ns, struct str *out);
 /* The directory entry under /proc/PID/ns for a type of config.json ("mount" -> "mnt"), or NULL. */
 const char *namespace_file(const char *type);
-uint64_t namespace_flag(const char *type); /* CLONE_NEW*, or 0 */
 /* Type words of config.json, NULL-terminated. */
 const char *const *namespace_types(void);
 

@@ -124,46 +124,35 @@ fallible link_address(int sock, unsigned index, int family, const struct prefix 
     return netlink_ask(sock, &r, read_address, &(struct address){ index, within, ret });
 }
 
-struct names {
-    const char *prefix;
-    unsigned master; /* 0: any */
+struct ports {
+    unsigned bridge;
     struct strv *ret;
 };
 
-static err *read_name(void *ctx, const struct nlmsghdr *m)
+static err *read_port(void *ctx, const struct nlmsghdr *m)
 {
-    struct names *names = ctx;
+    struct ports *ports = ctx;
     size_t n = 0;
     uint32_t master = 0;
     if (m->nlmsg_type != RTM_NEWLINK)
         return NULL;
     const struct nlattr *name = netlink_find(m, sizeof(struct ifinfomsg), IFLA_IFNAME, &n);
-    if (!name || !n || !str_starts((const char *)(name + 1), names->prefix))
+    if (!name || !n)
         return NULL;
     const struct nlattr *of = netlink_find(m, sizeof(struct ifinfomsg), IFLA_MASTER, &n);
     if (of && n >= sizeof master)
         memcpy(&master, of + 1, sizeof master);
-    if (!names->master || names->master == master)
-        strv_add(names->ret, (const char *)(name + 1));
+    if (master == ports->bridge)
+        strv_add(ports->ret, (const char *)(name + 1));
     return NULL;
-}
-
-static fallible list_names(int sock, struct names *names)
-{
-    struct netlink_request r;
-    const struct ifinfomsg any = { 0 };
-    netlink_begin(&r, RTM_GETLINK, NLM_F_DUMP, &any, sizeof any);
-    return netlink_ask(sock, &r, read_name, names);
-}
-
-fallible link_names(int sock, const char *prefix, struct strv *ret)
-{
-    return list_names(sock, &(struct names){ prefix, 0, ret });
 }
 
 fallible bridge_ports(int sock, unsigned index, struct strv *ret)
 {
-    return list_names(sock, &(struct names){ "", index, ret });
+    struct netlink_request r;
+    const struct ifinfomsg any = { 0 };
+    netlink_begin(&r, RTM_GETLINK, NLM_F_DUMP, &any, sizeof any);
+    return netlink_ask(sock, &r, read_port, &(struct ports){ index, ret });
 }
 
 struct clash {

@@ -66,8 +66,6 @@ fallible link_look(int sock, const char *name, unsigned *ret_index, bool *ret_br
 fallible link_address(int sock, unsigned index, int family, const struct prefix *within, struct prefix *ret);
 /* An interface's number; 0: there is none. */
 fallible link_index(int sock, const char *name, unsigned *ret);
-/* Interfaces whose names begin so. */
-fallible link_names(int sock, const char *prefix, struct strv *ret);
 /* The number of any interface with a name; a missing one is no error. */
 fallible link_remove(int sock, const char *name);
 

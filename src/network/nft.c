@@ -306,11 +306,6 @@ static void begin_elements(struct nft *n, enum nft_what what, const char *set)
     netlink_batch_add_text(&n->batch, NFTA_SET_ELEM_LIST_SET, set);
 }
 
-void nft_flush_set(struct nft *n, const char *set)
-{
-    begin_elements(n, NFT_DELETE, set); /* none named: all */
-}
-
 /* libnftnl's udata.h: type NFTNL_UDATA_SET_ELEM_COMMENT, length, text with its NUL. */
 static void add_comment(struct nft *n, const char *text)
 {

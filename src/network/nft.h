@@ -68,7 +68,6 @@ struct nft_set {
     uint64_t default_ms; /* filled by the packets themselves (nft_count()), each until that long after its last one */
 };
 void nft_add_set(struct nft *n, const struct nft_set *s);
-void nft_flush_set(struct nft *n, const char *set);
 /* One element. end: of an interval, that it includes; NULL: none. data NULL: of a set. */
 struct nft_element {
     const void *key, *end, *data;

@@ -72,12 +72,3 @@ fallible quota_clear(int dir_fd, uint32_t project)
     err_free(e);
     return NULL;
 }
-
-fallible quota_used(int dir_fd, uint32_t project, uint64_t *ret_bytes)
-{
-    struct if_dqblk block = { 0 };
-    if (quotactl_at(dir_fd, Q_GETQUOTA, project, &block) < 0)
-        return refused(dir_fd, errno, "read a quota");
-    *ret_bytes = block.dqb_curspace;
-    return NULL;
-}

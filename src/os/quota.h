@@ -22,7 +22,5 @@
 fallible quota_set(int dir_fd, uint32_t project, uint64_t bytes, uint64_t inodes);
 /* The limit is gone; the number may be used again. No limit is no error. */
 fallible quota_clear(int dir_fd, uint32_t project);
-/* Bytes that the project has now. */
-fallible quota_used(int dir_fd, uint32_t project, uint64_t *ret_bytes);
 
 #endif

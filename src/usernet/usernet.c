@@ -247,65 +247,12 @@ fallible usernet_watch(const char *run, int *ret_sock)
 
 /* ---- inside ---- */
 
-struct call {
-    err *(*fn)(void *ctx);
-    void *ctx, *result;
-    size_t n;
-};
-
 fallible usernet_enter(const struct usernet *u)
 {
     if (setns(u->user_fd, CLONE_NEWUSER) < 0 || setns(u->net_fd, CLONE_NEWNET) < 0)
         return err_sys(errno, "enter the user's networks");
     if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
         return err_sys(errno, "become root of the user's networks");
-    return NULL;
-}
-
-static fallible run_inside(const struct usernet *u, const struct call *c)
-{
-    TRY(usernet_enter(u));
-    return c->fn(c->ctx);
-}
-
-static _Noreturn void inside(const struct usernet *u, const struct call *c, int sock)
-{
-    char answer[ERR_ENCODED_MAX];
-    err *e = run_inside(u, c);
-    size_t n = e ? err_encode(e, answer, sizeof answer) : 0;
-    if (e)
-        err_ignore(sock_send(sock, answer, n, NULL, 0), "the caller is gone");
-    else if (c->n)
-        err_ignore(sock_send(sock, c->result, c->n, NULL, 0), "the caller is gone");
-    _exit(e ? 1 : 0);
-}
-
-fallible usernet_call(const struct usernet *u, err *(*fn)(void *ctx), void *ctx, void *result, size_t n)
-{
-    const struct call c = { fn, ctx, result, n };
-    own_fd int pidfd = -1;
-    own_mem char *answer = mem_alloc(n > ERR_ENCODED_MAX ? n : ERR_ENCODED_MAX);
-    int pair[2], status = 0;
-    size_t got = 0;
-    pid_t pid = 0;
-    TRY(sock_pair(pair));
-    own_fd int ours = pair[0], theirs = pair[1];
-    TRY(proc_clone(0, -1, &pid, &pidfd));
-    if (pid == 0) {
-        close_now(&ours);
-        inside(u, &c, theirs);
-    }
-    close_now(&theirs);
-    TRY(sock_recv(ours, answer, n > ERR_ENCODED_MAX ? n : ERR_ENCODED_MAX, &got, NULL, 0, NULL));
-    TRY(proc_wait(pidfd, -1, &status));
-    if (status != 0)
-        return got ? err_decode(answer, got)
-                   : err_new(ERR_UNAVAILABLE, "the helper in the user's networks is gone: exit code %d",
-                             proc_exit_code(status));
-    if (got != n)
-        return err_new(ERR_INTERNAL, "the helper in the user's networks answers %zu bytes, not %zu", got, n);
-    if (n)
-        memcpy(result, answer, n);
     return NULL;
 }
 

@@ -48,8 +48,6 @@ fallible usernet_find(const char *run, struct usernet *ret);
 fallible usernet_find_at(int run_fd, struct usernet *ret);
 /* This process becomes root of both. */
 fallible usernet_enter(const struct usernet *u);
-/* Runs fn in a child that is root of both namespaces; answers its error, and n bytes of *result as fn left them. */
-fallible usernet_call(const struct usernet *u, err *(*fn)(void *ctx), void *ctx, void *result, size_t n);
 
 /* A socket made in the user's network namespace, or, with netns_fd >= 0, in a container's on one of his networks. He
  * may use it from where he is: what the kernel asks is whether he could do the same inside, and whether its maker
