@@ -3,6 +3,9 @@
  * Compatible with: docker stop, docker restart, podman stop, podman restart.
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <stdio.h>
+#include <string.h>
+
 #include "cli/cli.h"
 #include "engine/chain.h"
 #include "engine/depend.h"
@@ -100,6 +103,32 @@ static fallible put_in_order(struct engine *e, struct strv *names, bool *ret_rel
     return NULL;
 }
 
+/* Processes that run stay in the network namespace they have, which with the old processes lost its interfaces. */
+static fallible say_who_is_left(struct engine *e, const char *name, const struct strv *names)
+{
+    own(container) struct container *c = NULL;
+    own_strv struct strv dependents = { 0 };
+    TRY(container_find(e, name, &c));
+    TRY(container_dependents(e, c->row.id, &dependents));
+    for (size_t i = 0; i < dependents.n; i++) {
+        own(container) struct container *d = NULL;
+        struct container_state state = { 0 };
+        const struct container_config *config;
+        TRY(container_find(e, dependents.items[i], &d));
+        TRY(container_config(d, &config));
+        TRY(container_state(d, &state));
+        bool runs = state.status == CONTAINER_RUNNING || state.status == CONTAINER_PAUSED;
+        container_state_clear(&state);
+        if (!runs || !str_starts(config->network, "container:") ||
+            !str_eq(config->network + strlen("container:"), c->row.id) || strv_has(names, d->row.name) ||
+            strv_has(names, d->row.id))
+            continue;
+        fprintf(stderr, "husk restart: '%s' is still in the network that '%s' had before: restart it, too\n",
+                d->row.name, c->row.name);
+    }
+    return NULL;
+}
+
 static fallible restart_run(const void *opts_, struct args args)
 {
     const struct stop_opts *o = opts_;
@@ -117,8 +146,11 @@ static fallible restart_run(const void *opts_, struct args args)
     struct args found = { names.items, (int)names.n };
     if (found.n > 1)
         TRY(put_in_order(engine, &names, &related));
-    return related || found.n < 2 ? each_container("husk restart", found, restart_one, &stop)
-                                  : each_at_once("husk restart", found, restart_one, &stop, false);
+    err *e = related || found.n < 2 ? each_container("husk restart", found, restart_one, &stop)
+                                    : each_at_once("husk restart", found, restart_one, &stop, false);
+    for (size_t i = 0; i < names.n; i++)
+        err_ignore(say_who_is_left(engine, names.items[i], &names), "what was asked is done, or its error is said");
+    return e;
 }
 
 #define STOP_COMMAND(word, what, verb, which)                                                                          \

@@ -342,6 +342,18 @@ has_ended() { [[ $(husk inspect "$1" | jq -r .[0].State.Status) == exited ]]; }
     [[ $output == *"nft add element inet husk ports4 '{ tcp . 8080 : 10.208.0.2 . 80 }'"* ]]
 }
 
+@test "restart says who is still in the network that was there before" {
+    husk run -d --name web busybox sleep 1000 >/dev/null
+    husk run -d --name side --network container:web busybox sleep 1000 >/dev/null
+    husk create --name later --network container:web busybox true >/dev/null
+    run husk restart -t 0 web
+    expect 0 "husk restart: 'side' is still in the network that 'web' had before: restart it, too"
+    [[ $output != *later* ]]
+    run husk restart -t 0 web side
+    expect 0
+    [[ $output != *before* ]]
+}
+
 @test "--add-host host-gateway is the bridge" {
     run husk run --rm --add-host up:host-gateway busybox cat /etc/hosts
     expect 0 "10.208.0.1	up"
