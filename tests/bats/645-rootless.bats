@@ -482,5 +482,5 @@ holds_under() { (($(held) < $1)); }
     wait "$pid"
     echo "held $most KiB"
     ((most < 71000)) # 256 pieces of 256 KiB, 244 of 16, and what 500 connections are
-    wait_until 10 holds_under 600
+    wait_until 10 holds_under 3000
 }
