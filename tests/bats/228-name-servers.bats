@@ -18,6 +18,7 @@ setup_file() {
 }
 teardown_file() {
     kill "$(<"$T/names.pid")"
+    [[ ! -e $T/served.pid ]] || kill "$(<"$T/served.pid")"
     husk_teardown_file
 }
 
@@ -81,7 +82,6 @@ export HUSK_USER
     done
     run named root_husk import --quiet "http://failing.test:$port/file"
     [[ $status -ne 0 && $output == *"connect to failing.test:$port: Temporary failure in name resolution"* ]]
-    kill "$(<"$T/served.pid")"
     run named env HTTPS_PROXY=http://missing.test:3128 "$HUSK" pull registry.test/x
     expect 1 "connect to registry.test:443: the proxy missing.test:3128: no such host"
     run named env HTTPS_PROXY=http://failing.test:3128 "$HUSK" pull --retry-delay 1ms registry.test/x

@@ -11,7 +11,8 @@ load bridges
 answers() { # WORD ADDRESS PORT CMD...: on the host, or by a program: a function would be between us and it
     local word=$1 at=$2 port=$3
     shift 3
-    "$@" python3 -c 'import socket, sys
+    "$@" python3 -c 'import ctypes, socket, sys
+ctypes.CDLL(None).prctl(1, 15) # PR_SET_PDEATHSIG: it does not outlive the test
 s = socket.socket(socket.AF_INET6 if ":" in sys.argv[2] else socket.AF_INET, socket.SOCK_DGRAM)
 s.bind((sys.argv[2], int(sys.argv[3])))
 while True:
