@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "namespaces/sysctl.h"
-#include "rootfs/options.h"
 #include "runtime/start.h"
 
 /*
@@ -13,7 +12,7 @@
  */
 
 /* A word as bash reads it back. */
-static void quote(FILE *out, const char *text)
+void explain_word(FILE *out, const char *text)
 {
     if (*text &&
         strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:=,+@%-") == strlen(text)) {
@@ -30,12 +29,12 @@ static void quote(FILE *out, const char *text)
     fputc('\'', out);
 }
 
-static void in_root(FILE *out, const char *path)
+void explain_in_root(FILE *out, const char *path)
 {
     fputs("\"$root\"", out);
     if (*path != '/')
         fputc('/', out);
-    quote(out, path);
+    explain_word(out, path);
 }
 
 void explain_cgroup(const void *ctx, FILE *out)
@@ -44,11 +43,11 @@ void explain_cgroup(const void *ctx, FILE *out)
     const char *user = s->scope.manager == SCOPE_USER ? " --user" : "";
     if (s->scope.unit) {
         fprintf(out, "systemd-run%s --scope --slice=", user);
-        quote(out, s->scope.slice);
+        explain_word(out, s->scope.slice);
         fprintf(out, " --unit=");
-        quote(out, s->scope.unit);
+        explain_word(out, s->scope.unit);
         fprintf(out, " -p Delegate=yes sleep infinity &\ngroup=$(systemctl%s show -P ControlGroup ", user);
-        quote(out, s->scope.unit);
+        explain_word(out, s->scope.unit);
         fprintf(out, ")\n");
         return;
     }
@@ -63,9 +62,9 @@ void explain_join_cgroup(const void *ctx, FILE *out)
         return;
     }
     fprintf(out, "for f in /sys/fs/cgroup/*");
-    quote(out, s->cgroup_path);
+    explain_word(out, s->cgroup_path);
     fprintf(out, "/cgroup.procs /sys/fs/cgroup");
-    quote(out, s->cgroup_path);
+    explain_word(out, s->cgroup_path);
     fprintf(out, "/cgroup.procs; do [ ! -e \"$f\" ] || echo 0 >\"$f\"; done\n");
 }
 
@@ -108,7 +107,7 @@ void explain_join(const void *ctx, FILE *out)
         if (!l->namespaces[i].path || !*l->namespaces[i].path)
             continue;
         fprintf(out, " --%s=", namespace_file(l->namespaces[i].type));
-        quote(out, l->namespaces[i].path);
+        explain_word(out, l->namespaces[i].path);
     }
     fputc('\n', out);
 }
@@ -151,7 +150,7 @@ void explain_root(const void *ctx, FILE *out)
     const struct rootfs_source *r = s->c->root;
     if (r->kind == ROOTFS_DIR) {
         fprintf(out, "mount --rbind ");
-        quote(out, r->dir);
+        explain_word(out, r->dir);
         fprintf(out, " \"$root\"\n");
         return;
     }
@@ -167,227 +166,15 @@ void explain_root(const void *ctx, FILE *out)
         str_add(&options, ",volatile");
     if (!r->upper && r->lowers.n == 1) {
         fprintf(out, "mount --bind -o ro ");
-        quote(out, r->lowers.items[0]);
+        explain_word(out, r->lowers.items[0]);
         fprintf(out, " \"$root\"\n");
         return;
     }
     fprintf(out, r->fuse ? "fuse-overlayfs -o " : "mount -t overlay overlay -o ");
-    quote(out, options.text);
+    explain_word(out, options.text);
     if (r->upper && s->script)
         fprintf(out, ",upperdir=\"$work\"/upper,workdir=\"$work\"/work");
     fprintf(out, " \"$root\"\n");
-}
-
-static bool is_propagation(const char *word)
-{
-    uint64_t propagation;
-    enum mount_depth depth;
-    err *e = mount_propagation_read(word, &propagation, &depth);
-    err_free(e);
-    return !e;
-}
-
-/* "rro", "rnosuid": the word for everything mounted below as well, which mount(8) has only from 2.39 on. */
-static bool is_recursive(const char *word)
-{
-    static const char *const words[] = { "rro",          "rrw",         "rnosuid",      "rsuid",
-                                         "rnodev",       "rdev",        "rnoexec",      "rexec",
-                                         "rnoatime",     "ratime",      "rnodiratime",  "rdiratime",
-                                         "rrelatime",    "rnorelatime", "rstrictatime", "rnostrictatime",
-                                         "rnosymfollow", "rsymfollow" };
-    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-        if (str_eq(word, words[i]))
-            return true;
-    return false;
-}
-
-/* The option words that mount(8) takes for this mount alone, and those for what is below it too. */
-static void option_list(const struct oci_mount *m, struct str *out, struct str *below)
-{
-    static const char *const ours[] = { "bind", "rbind", "tmpcopyup", "idmap", "ridmap" };
-    for (size_t i = 0; i < m->options.n; i++) {
-        const char *w = m->options.items[i];
-        bool skip = is_propagation(w);
-        for (size_t k = 0; k < ARRAY_SIZE(ours); k++)
-            skip |= str_eq(w, ours[k]);
-        if (skip)
-            continue;
-        struct str *to = is_recursive(w) ? below : out;
-        str_printf(to, "%s%s", to->len ? "," : "", is_recursive(w) ? w + 1 : w);
-    }
-}
-
-static void below_line(const struct oci_mount *m, const struct str *below, FILE *out)
-{
-    if (!below->len)
-        return;
-    fprintf(out, "findmnt -Rrno TARGET ");
-    in_root(out, m->destination);
-    fprintf(out, " | while read -r m; do mount -o remount,bind,%s \"$(printf %%b \"$m\")\"; done\n", below->text);
-}
-
-static void propagation_line(const struct oci_mount *m, FILE *out)
-{
-    for (size_t i = 0; i < m->options.n; i++) {
-        if (is_propagation(m->options.items[i])) {
-            fprintf(out, "mount --make-%s ", m->options.items[i]);
-            in_root(out, m->destination);
-            fputc('\n', out);
-        }
-    }
-}
-
-static void bind_lines(const struct start *s, size_t i, FILE *out)
-{
-    const struct oci_mount *m = &s->c->spec->mounts[i];
-    const struct mount_options *o = &s->root.options[i];
-    own_str struct str words = { 0 };
-    own_str struct str below = { 0 };
-    own_mem char *source = m->source && *m->source != '/' && s->c->bundle ? mem_printf("%s/%s", s->c->bundle, m->source)
-                                                                          : mem_strdup(m->source ? m->source : "");
-    option_list(m, &words, &below);
-    fprintf(out, "if [ -d ");
-    quote(out, source);
-    fprintf(out, " ]; then mkdir -p ");
-    in_root(out, m->destination);
-    fprintf(out, "; else mkdir -p \"$(dirname ");
-    in_root(out, m->destination);
-    fprintf(out, ")\"; [ -e ");
-    in_root(out, m->destination);
-    fprintf(out, " ] || : >");
-    in_root(out, m->destination);
-    fprintf(out, "; fi\nmount --%s ", o->bind_depth == MOUNT_RECURSIVE ? "rbind" : "bind");
-    quote(out, source);
-    fputc(' ', out);
-    in_root(out, m->destination);
-    fputc('\n', out);
-    if (words.len) {
-        fprintf(out, "mount -o remount,bind,%s ", words.text);
-        in_root(out, m->destination);
-        fputc('\n', out);
-    }
-    below_line(m, &below, out);
-    propagation_line(m, out);
-}
-
-static void cgroup_lines(const struct start *s, const struct oci_mount *m, FILE *out)
-{
-    const struct mount_options *o = &s->root.options[m - s->c->spec->mounts];
-    const char *ro = o->set & MOUNT_ATTR_RDONLY || (s->cgroup_path && !s->ns.create_cgroup) ? "ro," : "";
-    if (!s->cgroup_path) {
-        fprintf(out, "mount -t cgroup2 cgroup ");
-        in_root(out, m->destination);
-        fprintf(out, " -o %snosuid,nodev,noexec\n", ro);
-        return;
-    }
-    fprintf(out, "if [ \"$(stat -fc %%T /sys/fs/cgroup)\" = cgroup2fs ]; then\n  mount -t cgroup2 cgroup ");
-    in_root(out, m->destination);
-    fprintf(out, " -o %snosuid,nodev,noexec\nelse\n  mount -t tmpfs tmpfs ", ro);
-    in_root(out, m->destination);
-    fprintf(out, " -o mode=755,nosuid,nodev,noexec\n  for h in /sys/fs/cgroup/*/; do\n    h=$(basename \"$h\")\n    [ "
-                 "-d \"/sys/fs/cgroup/$h\"");
-    quote(out, s->cgroup_path);
-    fprintf(out, " ] || continue\n    mkdir ");
-    in_root(out, m->destination);
-    fprintf(out, "/\"$h\"\n    mount --bind \"/sys/fs/cgroup/$h\"");
-    quote(out, s->cgroup_path);
-    fputc(' ', out);
-    in_root(out, m->destination);
-    fprintf(out, "/\"$h\"\n    mount -o remount,bind,%snosuid,nodev,noexec ", ro);
-    in_root(out, m->destination);
-    fprintf(out, "/\"$h\"\n  done\n");
-    if (*ro) {
-        fprintf(out, "  mount -o remount,bind,ro,nosuid,nodev,noexec ");
-        in_root(out, m->destination);
-        fputc('\n', out);
-    }
-    fprintf(out, "fi\n");
-}
-
-static void mount_lines(const struct start *s, size_t i, FILE *out)
-{
-    const struct oci_mount *m = &s->c->spec->mounts[i];
-    own_str struct str words = { 0 };
-    own_str struct str below = { 0 };
-    if (s->root.options[i].bind) {
-        bind_lines(s, i, out);
-        return;
-    }
-    fprintf(out, "mkdir -p ");
-    in_root(out, m->destination);
-    fputc('\n', out);
-    if (str_eq(m->type, "cgroup") || str_eq(m->type, "cgroup2")) {
-        cgroup_lines(s, m, out);
-        return;
-    }
-    option_list(m, &words, &below);
-    fprintf(out, "mount -t %s %s ", m->type ? m->type : "none", m->source && *m->source ? m->source : m->type);
-    in_root(out, m->destination);
-    if (words.len) {
-        fprintf(out, " -o ");
-        quote(out, words.text);
-    }
-    fputc('\n', out);
-    below_line(m, &below, out);
-    propagation_line(m, out);
-}
-
-static bool has_dev(const struct oci_spec *spec)
-{
-    for (size_t i = 0; i < spec->mounts_n; i++)
-        if (str_eq(spec->mounts[i].destination, "/dev"))
-            return true;
-    return false;
-}
-
-void explain_mounts(const void *ctx, FILE *out)
-{
-    const struct start *s = ctx;
-    if (!has_dev(s->c->spec))
-        fprintf(
-            out,
-            "mkdir -p \"$root\"/dev\nmount -t tmpfs tmpfs \"$root\"/dev -o nosuid,strictatime,mode=755,size=65536k\n");
-    for (size_t i = 0; i < s->c->spec->mounts_n; i++)
-        mount_lines(s, i, out);
-}
-
-static void device_line(const struct start *s, FILE *out, const char *path, const char *type, unsigned major,
-                        unsigned minor, unsigned mode)
-{
-    if (s->root.userns && *type != 'p') {
-        fprintf(out, "touch ");
-        in_root(out, path);
-        fprintf(out, "; mount --bind ");
-        quote(out, path);
-        fputc(' ', out);
-        in_root(out, path);
-        fputc('\n', out);
-        return;
-    }
-    fprintf(out, "mknod -m %04o ", mode);
-    in_root(out, path);
-    fprintf(out, *type == 'p' ? " p\n" : " %s %u %u\n", type, major, minor);
-}
-
-void explain_devices(const void *ctx, FILE *out)
-{
-    const struct start *s = ctx;
-    const struct oci_linux *l = s->c->spec->linux_;
-    static const struct {
-        const char *path;
-        unsigned major, minor;
-    } defaults[] = { { "/dev/null", 1, 3 },   { "/dev/zero", 1, 5 },    { "/dev/full", 1, 7 },
-                     { "/dev/random", 1, 8 }, { "/dev/urandom", 1, 9 }, { "/dev/tty", 5, 0 } };
-    for (size_t i = 0; i < ARRAY_SIZE(defaults); i++)
-        device_line(s, out, defaults[i].path, "c", defaults[i].major, defaults[i].minor, 0666);
-    for (size_t i = 0; l && i < l->devices_n; i++)
-        device_line(s, out, l->devices[i].path, l->devices[i].type, (unsigned)l->devices[i].major,
-                    (unsigned)l->devices[i].minor,
-                    l->devices[i].file_mode.set ? (unsigned)l->devices[i].file_mode.v & 07777 : 0666);
-    fprintf(out, "ln -s /proc/self/fd \"$root\"/dev/fd\n");
-    for (int i = 0; i < 3; i++)
-        fprintf(out, "ln -s /proc/self/fd/%d \"$root\"/dev/%s\n", i, i == 0 ? "stdin" : i == 1 ? "stdout" : "stderr");
-    fprintf(out, "ln -s pts/ptmx \"$root\"/dev/ptmx\n");
 }
 
 void explain_terminal(const void *ctx, FILE *out)
@@ -406,9 +193,9 @@ void explain_netdevs(const void *ctx, FILE *out)
     json_object_foreach (s->c->spec->linux_->net_devices, name, v) {
         const char *inside = json_string_value(json_object_get(v, "name"));
         fprintf(out, "ip link set dev ");
-        quote(out, name);
+        explain_word(out, name);
         fprintf(out, " netns $pid name ");
-        quote(out, inside && *inside ? inside : name);
+        explain_word(out, inside && *inside ? inside : name);
         fprintf(out, "\n");
     }
 }
@@ -435,7 +222,7 @@ void explain_resctrl(const void *ctx, FILE *out)
 {
     const struct start *s = ctx;
     fprintf(out, "echo $pid >/sys/fs/resctrl/");
-    quote(out, s->resctrl.group);
+    explain_word(out, s->resctrl.group);
     fprintf(out, "/tasks\n");
 }
 
@@ -446,7 +233,7 @@ void explain_sysctl(const void *ctx, FILE *out)
     for (size_t i = 0; i < map->n; i++) {
         own_mem char *path = sysctl_path(map->items[i].key);
         fprintf(out, "echo ");
-        quote(out, map->items[i].value);
+        explain_word(out, map->items[i].value);
         fprintf(out, " >/proc/%s\n", path);
     }
 }
@@ -456,12 +243,12 @@ void explain_names(const void *ctx, FILE *out)
     const struct start *s = ctx;
     if (s->c->spec->hostname && *s->c->spec->hostname) {
         fprintf(out, "hostname ");
-        quote(out, s->c->spec->hostname);
+        explain_word(out, s->c->spec->hostname);
         fputc('\n', out);
     }
     if (s->c->spec->domainname && *s->c->spec->domainname) {
         fprintf(out, "echo ");
-        quote(out, s->c->spec->domainname);
+        explain_word(out, s->c->spec->domainname);
         fprintf(out, " >/proc/sys/kernel/domainname\n");
     }
 }
@@ -478,30 +265,30 @@ void explain_protect(const void *ctx, FILE *out)
     const struct oci_linux *l = s->c->spec->linux_;
     for (size_t i = 0; l && i < l->readonly_paths.n; i++) {
         fprintf(out, "[ ! -e ");
-        in_root(out, l->readonly_paths.items[i]);
+        explain_in_root(out, l->readonly_paths.items[i]);
         fprintf(out, " ] || { mount --rbind ");
-        in_root(out, l->readonly_paths.items[i]);
+        explain_in_root(out, l->readonly_paths.items[i]);
         fputc(' ', out);
-        in_root(out, l->readonly_paths.items[i]);
+        explain_in_root(out, l->readonly_paths.items[i]);
         fprintf(out, " && mount -o remount,bind,ro ");
-        in_root(out, l->readonly_paths.items[i]);
+        explain_in_root(out, l->readonly_paths.items[i]);
         fprintf(out, "; }\n");
     }
     for (size_t i = 0; l && i < l->masked_paths.n; i++) {
         fprintf(out, "if [ -d ");
-        in_root(out, l->masked_paths.items[i]);
+        explain_in_root(out, l->masked_paths.items[i]);
         fprintf(out, " ]; then mount --bind ");
-        in_root(out, "/proc/tty/ldisc"); /* is empty */
+        explain_in_root(out, "/proc/tty/ldisc"); /* is empty */
         fputc(' ', out);
-        in_root(out, l->masked_paths.items[i]);
+        explain_in_root(out, l->masked_paths.items[i]);
         fprintf(out, " && mount -o remount,bind,ro,nosuid,nodev,noexec ");
-        in_root(out, l->masked_paths.items[i]);
+        explain_in_root(out, l->masked_paths.items[i]);
         fprintf(out, " || mount -t tmpfs -o ro,nosuid,nodev,noexec,size=0,nr_inodes=2,mode=555 tmpfs ");
-        in_root(out, l->masked_paths.items[i]);
+        explain_in_root(out, l->masked_paths.items[i]);
         fprintf(out, "; elif [ -e ");
-        in_root(out, l->masked_paths.items[i]);
+        explain_in_root(out, l->masked_paths.items[i]);
         fprintf(out, " ]; then mount --bind /dev/null ");
-        in_root(out, l->masked_paths.items[i]);
+        explain_in_root(out, l->masked_paths.items[i]);
         fprintf(out, "; fi\n");
     }
     if (s->c->spec->root && s->c->spec->root->readonly)

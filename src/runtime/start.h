@@ -113,7 +113,9 @@ fallible hooks_run(const char *stage, const struct oci_hook *hooks, size_t n, co
 /* poststop: each of them, whatever the one before did; a failure is a warning. */
 void hooks_run_poststop(const struct runtime_state *state);
 
-/* explain.c: what a row does, as shell commands. */
+/* explain.c, explain_mounts.c: what a row does, as shell commands. */
+void explain_word(FILE *out, const char *text);    /* as bash reads it back */
+void explain_in_root(FILE *out, const char *path); /* a path below "$root" */
 void explain_cgroup(const void *ctx, FILE *out);
 void explain_clone(const void *ctx, FILE *out);
 void explain_maps(const void *ctx, FILE *out);

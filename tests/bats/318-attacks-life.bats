@@ -203,6 +203,40 @@ is_stopped() { [[ $(oci state "$1" | jq -r .status) == stopped ]]; }
     assert_gone c1
 }
 
+@test "SIGKILL in the middle of a start: delete --force kills whoever is in the group by then, a hook's child too" {
+    bundle '.process.args = ["sleep", "1000"]'
+    # it puts a process of its own into the container's group, as one that moves a helper there does, and does not end
+    cat >"$B/hook" <<END
+#!/bin/bash
+exec >/dev/null 2>&1 </dev/null
+(
+    for file in /sys/fs/cgroup/husk/$GROUP/cgroup.procs /sys/fs/cgroup/*/husk/$GROUP/cgroup.procs; do
+        [[ ! -e \$file ]] || echo "\$BASHPID" >"\$file"
+    done
+    echo "\$BASHPID" >"$B/stray"
+    exec sleep 1000
+) &
+echo "\$\$" >"$B/hooks-pid"
+exec sleep 1000
+END
+    chmod 755 "$B/hook"
+    change ".hooks.createRuntime = [{path: \"$B/hook\", env: [\"PATH=$PATH\"]}]"
+    oci create --bundle "$B" c1 >"$T/tmp/output" 2>&1 </dev/null 3>&- &
+    local create=$! stray
+    wait_until 30 test -s "$B/stray"
+    stray=$(<"$B/stray")
+    wait_until 30 grep -q sleep "/proc/$stray/comm"
+    grep -q "/husk/$GROUP$" "/proc/$stray/cgroup"
+    kill -KILL "$(pgrep -P "$create" || echo "$create")" "$create" 2>/dev/null || true
+    wait "$create" || true
+    kill -KILL "$(<"$B/hooks-pid")"
+    kill -0 "$stray" # it is nobody's child by now
+    oci delete --force c1
+    wait_until 10 is_no_process "$stray"
+    assert_gone c1
+}
+is_no_process() { ! kill -0 "$1" 2>/dev/null; }
+
 @test "links upon links: a path that grows beyond all is an error, and no crash" {
     bundle '.process.args = ["true"]'
     change '.root.readonly = false'
