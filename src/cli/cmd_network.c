@@ -30,7 +30,7 @@ static const struct opt create_options[] = {
              "mtu= (default: 9000 among its containers, 1500 beyond), vlan=, isolate=, metric=, no_default_route=, "
              "parent= and mode= (macvlan, ipvlan), and docker's "
              "com.docker.network.bridge. name=, enable_icc=, enable_ip_masquerade=, host_binding_ipv4=, "
-             "gateway_mode_ipv4=, gateway_mode_ipv6=, trusted_host_interfaces="),
+             "gateway_mode_ipv4= and _ipv6= (nat, nat-unprotected, routed, isolated), trusted_host_interfaces="),
     OPT_STR(0, "interface-name", T, create.interface_name, "NAME",
             "The bridge's name on the host, or the parent device"),
     OPT_STRS(0, "route", T, create.route, "DESTINATION,GATEWAY[,METRIC]", "A further route of its containers"),

@@ -21,12 +21,17 @@ static const struct opt port_options[] = {
 };
 #undef T
 
-static void print_port(const struct db_port *p, bool with_container)
+/* open_at: where it is reached when no port of the host's leads to it. */
+static void print_port(const struct db_port *p, const struct ip *open_at, bool with_container)
 {
+    char text[IP_TEXT];
+    const char *at = *p->host_ip ? p->host_ip : "0.0.0.0";
+    if (!p->host_port)
+        at = ip_text(open_at, text);
     if (with_container)
         printf("%lld/%s -> ", (long long)p->container_port, p->proto);
-    printf(strchr(p->host_ip, ':') ? "[%s]:%lld\n" : "%s:%lld\n", *p->host_ip ? p->host_ip : "0.0.0.0",
-           (long long)p->host_port);
+    printf(strchr(at, ':') ? "[%s]:%lld\n" : "%s:%lld\n", at,
+           (long long)(p->host_port ? p->host_port : p->container_port));
 }
 
 /* only: "80" or "80/udp"; NULL: all. */
@@ -34,10 +39,14 @@ static fallible show(struct engine *e, struct container *c, const char *only, bo
 {
     own(db_ports) struct db_ports l = { 0 };
     struct db *db;
+    struct ip open_at = { 0 };
     bool found = false;
     TRY(engine_db(e, &db));
     if (network_is_published(e, c->row.id))
         TRY(db_port_list(db, c->row.id, &l));
+    for (size_t i = 0; i < l.n; i++)
+        if (!l.items[i].host_port && !ip_is_set(&open_at))
+            TRY(network_port_open_at(c, &open_at));
     for (size_t i = 0; i < l.n; i++) {
         own_mem char *key = mem_printf("%lld/%s", (long long)l.items[i].container_port, l.items[i].proto);
         own_mem char *wish = only ? mem_printf("%s%s", only, strchr(only, '/') ? "" : "/tcp") : NULL;
@@ -45,7 +54,7 @@ static fallible show(struct engine *e, struct container *c, const char *only, bo
             continue;
         if (with_name)
             printf("%.12s\t", c->row.id);
-        print_port(&l.items[i], !only);
+        print_port(&l.items[i], &open_at, !only);
         found = true;
     }
     return only && !found ? err_new(ERR_NOT_FOUND, "no public port '%s' of container '%s'", only, c->row.name) : NULL;

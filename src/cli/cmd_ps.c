@@ -304,6 +304,10 @@ static char *ports_text(struct container *c, const struct container_config *conf
         bool v6 = strchr(p->host_ip, ':') != NULL;
         if (said[i])
             continue;
+        if (!p->host_port) { /* open at its own address: as docker shows it */
+            str_printf(&s, "%s%lld/%s", s.len ? ", " : "", (long long)p->container_port, p->proto);
+            continue;
+        }
         size_t n = port_range(&l, i, said);
         str_printf(&s, "%s%s%s%s:", s.len ? ", " : "", v6 ? "[" : "", *p->host_ip ? p->host_ip : "0.0.0.0",
                    v6 ? "]" : "");

@@ -213,7 +213,7 @@ json_t *inspect_ports(const struct container_config *config, const struct db_por
         const struct db_port *p = &ports->items[i];
         own_mem char *key = mem_printf("%lld/%s", (long long)p->container_port, p->proto);
         json_t *list = json_object_get(o, key);
-        int64_t host = connected && p->host_port ? p->host_port : p->want_port;
+        int64_t host = connected ? p->host_port : p->want_port;
         own_mem char *number = host ? mem_printf("%lld", (long long)host) : mem_strdup("");
         if (!json_is_array(list))
             put(o, key, list = json_array());

@@ -34,28 +34,30 @@ struct network_subnet {
 struct network_config {
     struct network_subnet *subnets; /* at most one of each family */
     size_t subnets_n;
-    char *link;                    /* the host's interface: the bridge, or macvlan's and ipvlan's parent */
-    bool link_theirs;              /* it was there before the network: used as it is, and stays */
-    char *mode;                    /* of macvlan and ipvlan; NULL: the driver's default */
-    bool ipv6;                     /* it was asked for; a subnet of that family is among the subnets */
-    bool internal;                 /* nothing beyond the network */
-    bool no_isolate;               /* other networks of husk's may be reached */
-    bool no_masquerade;            /* containers keep their addresses beyond the host */
-    bool no_icc;                   /* its containers do not reach each other */
-    bool no_dns;                   /* its containers get the host's name servers */
-    bool policy_deny;              /* they reach each other as the rules allow: engine/network_policy.h */
-    struct strv policy;            /* "from=WHO to=WHO port=PORT,..." */
-    bool flows;                    /* what passes is counted: engine/network_flows.h */
-    int64_t bridge_filtered;       /* BRIDGE_FILTERED_*, that the host had set before either was so */
-    int64_t mtu, vlan;             /* 0: the default, none */
-    int64_t metric;                /* of the default routes; 0: the kernel's */
-    bool no_default_route;         /* its containers have none by it */
-    bool unguarded4, unguarded6;   /* from beyond the host all ports of its containers are reached */
-    bool unmanaged;                /* the bridge must be there: it is the host's */
-    struct strv trusted;           /* the host's interfaces behind which they are, in any case */
-    char *binding;                 /* where ports are published that name no address; NULL: everywhere */
-    struct strv dns;               /* name servers beyond the network's own */
-    struct strv routes;            /* "DESTINATION,GATEWAY[,METRIC]" */
+    char *link;                  /* the host's interface: the bridge, or macvlan's and ipvlan's parent */
+    bool link_theirs;            /* it was there before the network: used as it is, and stays */
+    char *mode;                  /* of macvlan and ipvlan; NULL: the driver's default */
+    bool ipv6;                   /* it was asked for; a subnet of that family is among the subnets */
+    bool internal;               /* nothing beyond the network */
+    bool no_isolate;             /* other networks of husk's may be reached */
+    bool no_masquerade;          /* containers keep their addresses beyond the host */
+    bool no_icc;                 /* its containers do not reach each other */
+    bool no_dns;                 /* its containers get the host's name servers */
+    bool policy_deny;            /* they reach each other as the rules allow: engine/network_policy.h */
+    struct strv policy;          /* "from=WHO to=WHO port=PORT,..." */
+    bool flows;                  /* what passes is counted: engine/network_flows.h */
+    int64_t bridge_filtered;     /* BRIDGE_FILTERED_*, that the host had set before either was so */
+    int64_t mtu, vlan;           /* 0: the default, none */
+    int64_t metric;              /* of the default routes; 0: the kernel's */
+    bool no_default_route;       /* its containers have none by it */
+    bool unguarded4, unguarded6; /* from beyond the host all ports of its containers are reached */
+    bool routed4, routed6;       /* others know the way to them: not masqueraded, and ports are open at their address */
+    bool isolated4, isolated6;   /* the bridge has no address, so the host is no neighbour */
+    bool unmanaged;              /* the bridge must be there: it is the host's */
+    struct strv trusted;         /* the host's interfaces behind which they are, in any case */
+    char *binding;               /* where ports are published that name no address; NULL: everywhere */
+    struct strv dns;             /* name servers beyond the network's own */
+    struct strv routes;          /* "DESTINATION,GATEWAY[,METRIC]" */
     struct strmap labels, options; /* options: as given with --opt, for inspect */
     bool config_only;              /* no network, but what others are made of: network_template.h */
     struct strv words;             /* that */

@@ -169,7 +169,7 @@ fallible network_disconnect(struct engine *e, struct network *n, struct containe
  */
 
 /* Where its networks say that it is, and that it has an address of the kind. */
-static fallible bind_port(struct container *c, struct db *db, bool live, struct db_port *p)
+static fallible bind_port(struct container *c, struct db *db, bool live, struct db_port *p, struct network_link *to)
 {
     own(db_endpoints) struct db_endpoints at = { 0 };
     own_mem char *bridge = NULL;
@@ -182,8 +182,12 @@ static fallible bind_port(struct container *c, struct db *db, bool live, struct 
             continue;
         if (!bridge)
             network_port_bind(n, p);
-        if (!bridge)
+        if (!bridge) {
             bridge = mem_strdup(n->config->link);
+            *to = (struct network_link){ .routed4 = n->config->routed4,
+                                         .routed6 = n->config->routed6,
+                                         .ip6 = { at.items[i].ip6, -1 } };
+        }
         has4 |= ip_is_set(&at.items[i].ip4);
         has6 |= ip_is_set(&at.items[i].ip6);
     }
@@ -192,13 +196,18 @@ static fallible bind_port(struct container *c, struct db *db, bool live, struct 
 }
 
 /* The port is looked at, not kept: the monitor of a running container takes no descriptors. */
-static fallible check_port(struct container *c, const struct db_ports *there, struct db_port *p)
+static fallible check_port(struct container *c, const struct db_ports *there, const struct network_link *to,
+                           struct db_port *p)
 {
     struct reserve r = { 0 };
     struct ip at = { 0 };
     uint16_t port = (uint16_t)p->want_port;
+    bool led;
     if (*p->host_ip)
         TRY(ip_parse(p->host_ip, &at));
+    TRY(network_port_is_led(p, to, &at, &led));
+    if (!led)
+        return NULL;
     own_mem struct ip *shared = NULL;
     for (size_t i = 0; i < there->n && port; i++)
         if (there->items[i].host_port == port && str_eq(there->items[i].proto, p->proto) &&
@@ -301,9 +310,10 @@ fallible network_port_add(struct engine *e, struct container *c, struct db_ports
         TRY(network_port_check(&ports->items[i]));
         free(ports->items[i].container);
         ports->items[i].container = mem_strdup(c->row.id);
-        TRY(bind_port(c, db, pid != 0, &ports->items[i]));
+        struct network_link to = { 0 };
+        TRY(bind_port(c, db, pid != 0, &ports->items[i], &to));
         if (pid)
-            TRY(check_port(c, &there, &ports->items[i]));
+            TRY(check_port(c, &there, &to, &ports->items[i]));
     }
     if (pid)
         TRY(network_change_begin(c, NULL, NULL));

@@ -6,6 +6,7 @@
 #include "engine/grammar.h"
 #include "engine/network_making.h"
 #include "engine/network_wish.h"
+#include "usernet/usernet.h"
 
 static fallible parse_number(const char *key, const char *value, int64_t first, int64_t last, int64_t *ret)
 {
@@ -41,25 +42,25 @@ static fallible set_mode(const char *driver, const char *value, struct network_c
     return NULL;
 }
 
-/* docker's gateway modes. In "nat" what is not published is not reached from beyond the host, by those who know the
- * way to a container either; "nat-unprotected" leaves that to others. */
-static fallible set_gateway_mode(const char *key, const char *value, bool *ret_unguarded)
+/*
+ * docker's gateway modes, of one family each. In "nat" what is not published is not reached from beyond the host, by
+ * those who know the way to a container either; "nat-unprotected" leaves that to others. "routed": others know the way,
+ * so nothing is translated, and what is published is open at a container's own address. "isolated": the bridge has no
+ * address, so that not even the host is a neighbour.
+ */
+static fallible set_gateway_mode(const char *key, const char *value, bool *unguarded, bool *routed, bool *isolated)
 {
-    *ret_unguarded = str_eq(value, "nat-unprotected");
-    if (str_eq(value, "nat") || *ret_unguarded)
+    *unguarded = str_eq(value, "nat-unprotected");
+    *routed = str_eq(value, "routed");
+    *isolated = str_eq(value, "isolated");
+    if (*routed && usernet_needed())
+        return err_new(ERR_UNSUPPORTED,
+                       "--opt %s: 'routed' needs a host that forwards to the bridge: an ordinary user's networks are "
+                       "behind pasta, where no route from beyond leads",
+                       key);
+    if (str_eq(value, "nat") || *unguarded || *routed || *isolated)
         return NULL;
-    if (str_eq(value, "routed"))
-        return err_new(ERR_UNSUPPORTED,
-                       "--opt %s: 'routed' is not here: where others know the way to the containers, say "
-                       "nat-unprotected, and com.docker.network.bridge.enable_ip_masquerade=false for them to be seen "
-                       "as who they are",
-                       key);
-    if (str_eq(value, "isolated"))
-        return err_new(ERR_UNSUPPORTED,
-                       "--opt %s: 'isolated' is a bridge without an address, and names are asked at that: say "
-                       "--internal, which leads nowhere else",
-                       key);
-    return err_new(ERR_INVALID, "--opt %s: '%s' is neither nat nor nat-unprotected", key, value);
+    return err_new(ERR_INVALID, "--opt %s: '%s' is none of nat, nat-unprotected, routed, isolated", key, value);
 }
 
 static fallible set_trusted(const char *key, const char *value, struct network_config *c)
@@ -128,9 +129,9 @@ static fallible set_option_of_bridge(const char *key, const char *value, struct 
     if (str_eq(key, "com.docker.network.bridge.host_binding_ipv4"))
         return set_binding(key, value, c);
     if (str_eq(key, "com.docker.network.bridge.gateway_mode_ipv4"))
-        return set_gateway_mode(key, value, &c->unguarded4);
+        return set_gateway_mode(key, value, &c->unguarded4, &c->routed4, &c->isolated4);
     if (str_eq(key, "com.docker.network.bridge.gateway_mode_ipv6"))
-        return set_gateway_mode(key, value, &c->unguarded6);
+        return set_gateway_mode(key, value, &c->unguarded6, &c->routed6, &c->isolated6);
     if (str_eq(key, "com.docker.network.bridge.trusted_host_interfaces"))
         return set_trusted(key, value, c);
     *ret_known = false;
@@ -220,6 +221,11 @@ fallible network_options_read(const struct network_options *o, const char *drive
     if (network_is_filtered(c))
         TRY_AS(bridge_filter_check(), c->flows ? "--flows" : "--policy deny");
     c->internal = o->internal;
+    if ((c->isolated4 || c->isolated6) && !c->internal)
+        return err_new(ERR_INVALID,
+                       "--opt com.docker.network.bridge.gateway_mode_ipv%d: 'isolated' is a mode of an --internal "
+                       "network: from a bridge without an address nothing leads on",
+                       c->isolated4 ? 4 : 6);
     c->ipv6 = o->ipv6;
     c->no_dns = o->disable_dns;
     return NULL;

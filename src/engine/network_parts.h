@@ -36,8 +36,9 @@ fallible network_link_of(const struct network *n, const struct db_endpoint *at, 
 struct container_network;
 fallible network_prepare_link(struct engine *e, struct db_endpoint *at, const char *rate,
                               struct container_network *ret);
-/* Published ports as the firewall's, led to these addresses. */
-fallible network_port_of(const struct db_port *p, const struct ip *ip4, const struct ip *ip6,
-                         struct firewall_port *ret);
+/* Whether a port of the host's leads to it: where the link is routed, that is open at its own address instead, and no
+ * port of the host's is held. *at, its address of the host's, becomes that of the family which is led, where one is
+ * not. CONFLICT for an address of a family that is routed. */
+fallible network_port_is_led(const struct db_port *p, const struct network_link *to, struct ip *at, bool *ret);
 
 #endif

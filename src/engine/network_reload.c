@@ -158,8 +158,10 @@ static err *look_at_element(void *ctx, const struct nft_element *in)
     struct strays *s = ctx;
     struct firewall_entry e = { .map = s->map, .key_len = in->key_len, .data_len = in->data_len };
     int family = strchr(s->map, '6') ? AF_INET6 : AF_INET;
-    if (in->key_len > sizeof e.key || in->data_len > sizeof e.data || in->data_len < (family == AF_INET6 ? 16 : 4) ||
-        !is_ours(s->networks, in->data, family))
+    const size_t size = family == AF_INET6 ? 16 : 4;
+    const bool open = !in->data_len; /* the container's own address is the key's first field */
+    if (in->key_len > sizeof e.key || in->data_len > sizeof e.data || (open ? in->key_len : in->data_len) < size ||
+        !is_ours(s->networks, open ? in->key : in->data, family))
         return NULL;
     memcpy(e.key, in->key, in->key_len);
     memcpy(e.data, in->data, in->data_len);
@@ -196,9 +198,9 @@ static fallible find_strangers(int sock, struct strays *s)
     return NULL;
 }
 
-static fallible find_strays(int sock, struct strays *s)
+static fallible find_strays_in(int sock, const char *const *names, struct strays *s)
 {
-    for (const char *const *map = firewall_port_maps; *map; map++) {
+    for (const char *const *map = names; *map; map++) {
         s->map = *map;
         err *e = nft_each(sock, FIREWALL_TABLE, *map, look_at_element, s);
         if (err_errno(e) != ENOENT)
@@ -206,6 +208,12 @@ static fallible find_strays(int sock, struct strays *s)
         err_free(e); /* no table: nothing is stray */
     }
     return NULL;
+}
+
+static fallible find_strays(int sock, struct strays *s)
+{
+    TRY(find_strays_in(sock, firewall_port_maps, s));
+    return find_strays_in(sock, firewall_open_sets, s);
 }
 
 /* Without a holder there is nothing in the kernel, and nothing to be done about it. */

@@ -129,6 +129,8 @@ fallible network_link_of(const struct network *n, const struct db_endpoint *at, 
         .mode = mem_strdup(n->config->mode),
         .apart = n->config->no_icc,
         .metric = (uint32_t)n->config->metric,
+        .routed4 = n->config->routed4,
+        .routed6 = n->config->routed6,
     };
     network_host_name(at->container, at->position, l.host);
     _Static_assert((int)NETWORK_FURTHER == (int)NETWORK_LINK_LOCALS, "there is room for all");
@@ -397,7 +399,7 @@ fallible network_hold_again(struct container *c, struct container_network *ret)
         TRY(network_all_gateways(c->engine, &shared, &ret->reserve.shared_n));
     ret->reserve.shared = shared;
     for (size_t i = 0; i < ports.n; i++)
-        network_reserve_again(&ports.items[i], to && ip_is_set(&to->ip6.ip), &ret->reserve);
+        network_reserve_again(&ports.items[i], to, &ret->reserve);
     ret->reserve.shared = NULL;
     ret->reserve.shared_n = 0;
     err *e = connected ? network_names(c->engine, &endpoints, &ret->dns_sock) : NULL;

@@ -47,6 +47,9 @@ fallible network_port_holder(struct container *c, const struct db_port *p, err *
 fallible network_port_has_way(const struct db_port *p, bool has4, bool has6);
 /* Of one on [::1]: UNSUPPORTED where the kernel leads nothing from there. */
 fallible network_port_loopback(const struct db_port *p, const char *bridge);
+/* The address at which the ports of a running container are open that hold none of the host's; none: it has no such
+ * network. */
+fallible network_port_open_at(struct container *c, struct ip *ret);
 struct network;
 /* A port that names no address of the host's is published where the network says. */
 void network_port_bind(const struct network *n, struct db_port *p);

@@ -25,6 +25,6 @@ fallible network_prepare_port(struct container *c, struct db_port *p, const stru
 /* Those that pasta leads in, as its options. */
 fallible network_prepare_pasta(struct container *c, enum network_prepare how, struct container_network *ret);
 /* What a monitor held that is gone. */
-void network_reserve_again(const struct db_port *p, bool both, struct reserve *r);
+void network_reserve_again(const struct db_port *p, const struct network_link *to, struct reserve *r);
 
 #endif

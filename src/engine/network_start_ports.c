@@ -11,14 +11,17 @@
 #include "os/fault.h"
 #include "usernet/usernet.h"
 
-fallible network_port_of(const struct db_port *p, const struct ip *ip4, const struct ip *ip6, struct firewall_port *ret)
+/* As the firewall's. */
+static fallible port_of(const struct db_port *p, const struct network_link *to, struct firewall_port *ret)
 {
     struct firewall_port f = {
         .proto = proto_number(p->proto),
         .host = (uint16_t)p->host_port,
         .container = (uint16_t)p->container_port,
-        .ip4 = *ip4,
-        .ip6 = *ip6,
+        .ip4 = to->ip4.ip,
+        .ip6 = to->ip6.ip,
+        .open4 = to->routed4,
+        .open6 = to->routed6,
     };
     if (*p->host_ip)
         TRY(ip_parse(p->host_ip, &f.at));
@@ -95,6 +98,48 @@ fallible network_port_has_way(const struct db_port *p, bool has4, bool has6)
                    at.family == AF_INET ? "subnet" : "ipv6");
 }
 
+fallible network_port_is_led(const struct db_port *p, const struct network_link *to, struct ip *at, bool *ret)
+{
+    const struct ip all6 = { .family = AF_INET6 };
+    bool led4 = !to->routed4, led6 = ip_is_set(&to->ip6.ip) && !to->routed6;
+    *ret = true;
+    if (ip_is_set(at)) {
+        if (at->family == AF_INET ? !to->routed4 : !to->routed6)
+            return NULL;
+        *ret = false;
+        if (ip_equal(at, &all6))
+            return NULL;
+        return err_new(ERR_CONFLICT,
+                       "port %lld/%s on '%s': the network's IPv%d is routed, so the port is open at the container's "
+                       "own address: publish it without one of the host's",
+                       (long long)p->container_port, p->proto, p->host_ip, at->family == AF_INET ? 4 : 6);
+    }
+    *ret = led4 || led6;
+    if (*ret && !led4)
+        *at = all6;
+    if (!*ret && p->want_port)
+        log_warn("port %lld/%s of the host is not used: the network is routed, and the container's port %lld is open "
+                 "at its own address",
+                 (long long)p->want_port, p->proto, (long long)p->container_port);
+    return NULL;
+}
+
+fallible network_port_open_at(struct container *c, struct ip *ret)
+{
+    own(db_endpoints) struct db_endpoints l = { 0 };
+    struct db *db;
+    *ret = (struct ip){ 0 };
+    TRY(engine_db(c->engine, &db));
+    TRY(db_endpoint_list(db, c->row.id, NULL, &l));
+    for (size_t i = 0; i < l.n && !ip_is_set(ret); i++) {
+        own(network) struct network *n = NULL;
+        TRY(network_find(c->engine, l.items[i].network, &n));
+        if (n->config->routed4 || n->config->routed6)
+            *ret = n->config->routed4 ? l.items[i].ip4 : l.items[i].ip6;
+    }
+    return NULL;
+}
+
 fallible network_port_loopback(const struct db_port *p, const char *bridge)
 {
     own_fd int sock = -1;
@@ -105,43 +150,52 @@ fallible network_port_loopback(const struct db_port *p, const char *bridge)
     return NULL;
 }
 
-fallible network_prepare_port(struct container *c, struct db_port *p, const struct network_link *to,
-                              enum network_prepare how, struct container_network *ret)
+/* It is the container's on the host, too. */
+static fallible hold_port(struct container *c, struct db_port *p, const struct network_link *to,
+                          struct container_network *ret)
 {
     struct ip at = { 0 };
     struct db *db;
     uint16_t port = (uint16_t)p->want_port;
-    struct network_plan *plan = &ret->plan;
+    /* An ordinary user's are carried by a process, which leads IPv6 to an IPv4 address, too. */
+    bool both = (ip_is_set(&to->ip6.ip) && !to->routed6) || usernet_needed(), led;
+    own_mem struct ip *shared = NULL;
     if (*p->host_ip)
         TRY(ip_parse(p->host_ip, &at));
-    if (how == NETWORK_MAKE) {
-        /* An ordinary user's are carried by a process, which leads IPv6 to an IPv4 address, too. */
-        bool both = ip_is_set(&to->ip6.ip) || usernet_needed();
-        own_mem struct ip *shared = NULL;
-        if (to->parent) {
-            TRY(network_port_has_way(p, ip_is_set(&to->ip4.ip), ip_is_set(&to->ip6.ip)));
-            TRY(network_port_loopback(p, to->parent));
-        }
-        if (port == RESERVE_SHARED_PORT) { /* the kernel does not keep it from two of ours */
-            TRY(network_port_holder(c, p, NULL));
-            TRY(network_all_gateways(c->engine, &shared, &ret->reserve.shared_n));
-        }
-        ret->reserve.shared = shared;
-        err *e = reserve_port(&ret->reserve, proto_number(p->proto), &at, both, &port);
-        ret->reserve.shared = NULL;
-        ret->reserve.shared_n = 0;
-        if (p->want_port && (!e || err_is(e, ERR_CONFLICT))) /* what 'port add' gave is not held by a socket */
-            e = network_port_holder(c, p, e);
-        TRY(e);
-        fault_here(FAULT_RESERVED);
-        if (port != p->host_port) {
-            p->host_port = port;
-            TRY(engine_db(c->engine, &db));
-            TRY(db_port_set(db, p));
-        }
+    if (to->parent)
+        TRY(network_port_has_way(p, ip_is_set(&to->ip4.ip), ip_is_set(&to->ip6.ip)));
+    TRY(network_port_is_led(p, to, &at, &led));
+    if (led && to->parent)
+        TRY(network_port_loopback(p, to->parent));
+    if (led && port == RESERVE_SHARED_PORT) { /* the kernel does not keep it from two of ours */
+        TRY(network_port_holder(c, p, NULL));
+        TRY(network_all_gateways(c->engine, &shared, &ret->reserve.shared_n));
     }
+    ret->reserve.shared = shared;
+    err *e = led ? reserve_port(&ret->reserve, proto_number(p->proto), &at, both, &port) : NULL;
+    ret->reserve.shared = NULL;
+    ret->reserve.shared_n = 0;
+    if (led && p->want_port && (!e || err_is(e, ERR_CONFLICT))) /* what 'port add' gave is not held by a socket */
+        e = network_port_holder(c, p, e);
+    TRY(e);
+    fault_here(FAULT_RESERVED);
+    if (!led)
+        port = 0;
+    if (port == p->host_port)
+        return NULL;
+    p->host_port = port;
+    TRY(engine_db(c->engine, &db));
+    return db_port_set(db, p);
+}
+
+fallible network_prepare_port(struct container *c, struct db_port *p, const struct network_link *to,
+                              enum network_prepare how, struct container_network *ret)
+{
+    struct network_plan *plan = &ret->plan;
+    if (how == NETWORK_MAKE)
+        TRY(hold_port(c, p, to, ret));
     plan->ports = mem_array(plan->ports, plan->ports_n + 1, sizeof *plan->ports);
-    TRY(network_port_of(p, &to->ip4.ip, &to->ip6.ip, &plan->ports[plan->ports_n]));
+    TRY(port_of(p, to, &plan->ports[plan->ports_n]));
     plan->ports_n++;
     return NULL;
 }
@@ -205,12 +259,18 @@ fallible network_prepare_pasta(struct container *c, enum network_prepare how, st
     return e;
 }
 
-void network_reserve_again(const struct db_port *p, bool both, struct reserve *r)
+void network_reserve_again(const struct db_port *p, const struct network_link *to, struct reserve *r)
 {
+    const struct network_link none = { 0 };
     struct ip at = { 0 };
     uint16_t port = (uint16_t)p->host_port;
+    bool led, both = to && ip_is_set(&to->ip6.ip) && !to->routed6;
+    if (!port)
+        return;
     err *e = *p->host_ip ? ip_parse(p->host_ip, &at) : NULL;
-    if (!e && port)
+    if (!e)
+        e = network_port_is_led(p, to ? to : &none, &at, &led);
+    if (!e)
         e = reserve_port(r, proto_number(p->proto), &at, both, &port);
     if (e)
         log_warn("port %lld/%s of the host is not kept for the container any more: %s", (long long)p->host_port,

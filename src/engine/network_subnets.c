@@ -167,6 +167,9 @@ fallible network_gateways_set(const struct network_options *o, const char *drive
         struct network_subnet *s = subnet_with(c, &ip);
         if (!s)
             return err_new(ERR_INVALID, "--gateway: '%s' is in no subnet of the network", o->gateway.items[i]);
+        if (ip.family == AF_INET ? c->isolated4 : c->isolated6)
+            return err_new(ERR_INVALID, "--gateway: '%s': an isolated network's bridge has no address",
+                           o->gateway.items[i]);
         free(s->gateway);
         s->gateway = mem_strdup(ip_text(&ip, text));
         TRY(check_gateway(s, &ip));
@@ -174,6 +177,8 @@ fallible network_gateways_set(const struct network_options *o, const char *drive
     for (size_t i = 0; i < c->subnets_n; i++) {
         struct prefix p;
         TRY(prefix_parse(c->subnets[i].subnet, &p));
+        if (p.ip.family == AF_INET ? c->isolated4 : c->isolated6)
+            continue;
         if (c->link_theirs && network_driver_has_bridge(driver)) {
             TRY(set_gateway_of_theirs(sock, c, &c->subnets[i]));
             continue;

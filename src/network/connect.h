@@ -113,7 +113,8 @@ struct network_link {
     char *mode;    /* macvlan: bridge, private, vepa, passthru; ipvlan: l2, l3, l3s; NULL: the first */
     bool hairpin;  /* it may reach itself through a published port */
     struct rate rate;
-    bool apart; /* other ports of the bridge that are so too are not reached */
+    bool routed4, routed6; /* what is published is open at its own address: firewall.h */
+    bool apart;            /* other ports of the bridge that are so too are not reached */
 };
 void network_link_clear(struct network_link *l);
 

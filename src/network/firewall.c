@@ -39,7 +39,7 @@ static void add_subnet(struct nft *n, enum nft_what what, const struct firewall_
         memcpy(end + i * len, last.bytes, len);
     }
     nft_element(n, what, v4 ? "same4" : "same6", &(struct nft_element){ .key = begin, .end = end, .key_len = 2 * len });
-    if (net->masquerade && !net->internal)
+    if ((v4 ? net->masquerade4 : net->masquerade6) && !net->internal)
         nft_interval(n, what, v4 ? "nets4" : "nets6", first.bytes, after.bytes, len);
 }
 
@@ -75,6 +75,10 @@ void firewall_net(struct nft *n, enum nft_what what, const struct firewall_net *
         nft_element(n, what, "guarded4", &one);
     if (net->guarded6)
         nft_element(n, what, "guarded6", &one);
+    if (net->routed4)
+        nft_element(n, what, "routed4", &one);
+    if (net->routed6)
+        nft_element(n, what, "routed6", &one);
     for (size_t i = 0; net->trusted && i < net->trusted->n; i++) {
         char from[2 * IFNAME] = "";
         memcpy(from, net->trusted->items[i], strnlen(net->trusted->items[i], IFNAME - 1));
@@ -98,6 +102,14 @@ static bool add_entry(const struct firewall_port *port, const struct ip *to, str
     struct firewall_entry e = { .map = v4 ? "ports4" : "ports6" };
     if (!ip_is_set(to) || (ip_is_set(&port->at) && port->at.family != to->family))
         return false;
+    if (v4 ? port->open4 : port->open6) {
+        e.map = firewall_open_sets[v4 ? 0 : 1];
+        add_field(e.key, &e.key_len, to->bytes, ip_size(to));
+        add_field(e.key, &e.key_len, &port->proto, sizeof port->proto);
+        add_field(e.key, &e.key_len, &container, sizeof container);
+        *ret = e;
+        return true;
+    }
     if (ip_is_set(&port->at)) {
         e.map = v4 ? "at4" : "at6";
         add_field(e.key, &e.key_len, port->at.bytes, ip_size(&port->at));
@@ -122,7 +134,8 @@ void firewall_put(struct nft *n, enum nft_what what, const struct firewall_entry
 {
     nft_element(
         n, what, e->map,
-        &(struct nft_element){ .key = e->key, .key_len = e->key_len, .data = e->data, .data_len = e->data_len });
+        &(struct nft_element){
+            .key = e->key, .key_len = e->key_len, .data = e->data_len ? e->data : NULL, .data_len = e->data_len });
 }
 
 void firewall_port(struct nft *n, enum nft_what what, const struct firewall_port *port)
@@ -321,6 +334,11 @@ void firewall_explain_port(const struct firewall_port *port, FILE *out)
     char text[IP_TEXT];
     for (size_t i = 0; i < n; i++) {
         const struct ip *to = strchr(entries[i].map, '4') ? &port->ip4 : &port->ip6;
+        if (!entries[i].data_len) {
+            fprintf(out, "nft add element inet " FIREWALL_TABLE " %s '{ %s . %s . %u }'\n", entries[i].map,
+                    ip_text(to, text), protos[port->proto], port->container);
+            continue;
+        }
         fprintf(out, "nft add element inet " FIREWALL_TABLE " %s '{ ", entries[i].map);
         if (ip_is_set(&port->at))
             fprintf(out, "%s . ", ip_text(&port->at, text));

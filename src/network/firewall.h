@@ -7,6 +7,8 @@
  *
  *   bridges, isolated, internal {bridge}
  *   guarded4, guarded6          {bridge}: from beyond the host only what is published is reached, whoever knows the way
+ *   routed4, routed6            {bridge}: others know the way to its containers: ICMP passes, and what is published
+ *   open4, open6                {address . protocol . port}: that, at a container's own address
  *   policed                     {bridge}: where neighbours reach each other by rules alone (network/acl.h)
  *   counted                     {bridge}: what passes there is counted (network/flows.h, with sets of its own)
  *   who4, who6                  {address : mark}: of containers there, the number that their identity has
@@ -53,9 +55,11 @@ struct firewall_net {
     const char *bridge;
     struct prefix subnet4, subnet6; /* none: not of that family */
     struct ip names4, names6;       /* where it is asked for names; none: there are none */
-    bool isolated, internal, masquerade;
-    bool guarded4, guarded6;    /* from beyond the host only what is published is reached */
-    const struct strv *trusted; /* but for the host's interfaces of these names; NULL: none */
+    bool isolated, internal;
+    bool masquerade4, masquerade6; /* of what leaves, the source is the host's */
+    bool guarded4, guarded6;       /* from beyond the host only what is published is reached */
+    bool routed4, routed6;         /* and that is at a container's own address */
+    const struct strv *trusted;    /* but for the host's interfaces of these names; NULL: none */
     /* With the switch of the bridge that bridge_filter() sets, without which nothing is seen of what stays on it. */
     bool policed, counted;
 };
@@ -65,6 +69,7 @@ struct firewall_port {
     uint16_t host, container; /* ports */
     struct ip at;             /* the host's address; none: all of both families */
     struct ip ip4, ip6;       /* the container's */
+    bool open4, open6;        /* of that family nothing is led: the container's port itself is open */
 };
 
 enum { FIREWALL_NAMES_PORT = 53 };
@@ -83,15 +88,16 @@ void firewall_port(struct nft *n, enum nft_what what, const struct firewall_port
 
 /* For all addresses, or for one only, of one family: the map's element as it is in the kernel. */
 struct firewall_entry {
-    const char *map; /* "ports4" ... */
+    const char *map; /* "ports4" ..., or the set "open4" ... of keys alone */
     uint8_t key[24], data[20];
     size_t key_len, data_len;
 };
 /* At most one of each family. */
 size_t firewall_port_entries(const struct firewall_port *port, struct firewall_entry ret[2]);
 void firewall_put(struct nft *n, enum nft_what what, const struct firewall_entry *e);
-/* The map's names, NULL-terminated. */
+/* The maps' names, and the sets', NULL-terminated. */
 extern const char *const firewall_port_maps[];
+extern const char *const firewall_open_sets[];
 /* Clients of UDP that speak to one of these ports and are led elsewhere, since the rule was not there when they began,
  * are led there. */
 fallible firewall_forget_clients(int sock, const struct firewall_entry *entries, size_t n);

@@ -25,6 +25,10 @@ static const struct nft_set sets[] = {
     { "internal", { NFT_TYPE_IFNAME } },
     { "guarded4", { NFT_TYPE_IFNAME } },
     { "guarded6", { NFT_TYPE_IFNAME } },
+    { "routed4", { NFT_TYPE_IFNAME } },
+    { "routed6", { NFT_TYPE_IFNAME } },
+    { "open4", { NFT_TYPE_IP4, NFT_TYPE_PROTO, NFT_TYPE_PORT } },
+    { "open6", { NFT_TYPE_IP6, NFT_TYPE_PROTO, NFT_TYPE_PORT } },
     { "pairs", { NFT_TYPE_IFNAME, NFT_TYPE_IFNAME } },
     { "nets4", { NFT_TYPE_IP4 }, { 0 }, .interval = true },
     { "nets6", { NFT_TYPE_IP6 }, { 0 }, .interval = true },
@@ -42,6 +46,7 @@ static const struct nft_set sets[] = {
     { "at6", { NFT_TYPE_IP6, NFT_TYPE_PROTO, NFT_TYPE_PORT }, { NFT_TYPE_IP6, NFT_TYPE_PORT } },
 };
 const char *const firewall_port_maps[] = { "ports4", "ports6", "at4", "at6", NULL };
+const char *const firewall_open_sets[] = { "open4", "open6", NULL };
 const char *const firewall_who_maps[] = { "who4", "who6", NULL };
 
 static const struct nft_chain chains[] = {
@@ -85,12 +90,17 @@ static void add_guard(struct nft *n)
     }
 }
 
-static void load_names(struct nft *n, int family) /* ip daddr . meta l4proto . th dport @names4 */
+static void load_target(struct nft *n, int family, const char *set) /* ip daddr . meta l4proto . th dport @set */
 {
     is_family(n, family);
     load_address(n, family, DESTINATION, NFT_R0);
     load_port(n, NFT_R0 + (family == AF_INET ? 1 : 4));
-    nft_lookup(n, family == AF_INET ? "names4" : "names6", NFT_R0, 0);
+    nft_lookup(n, set, NFT_R0, 0);
+}
+
+static void load_names(struct nft *n, int family)
+{
+    load_target(n, family, family == AF_INET ? "names4" : "names6");
 }
 
 static void load_both(struct nft *n) /* iifname . oifname @pairs */
@@ -271,6 +281,20 @@ static void add_forward(struct nft *n, enum marks marks)
     nft_rule_end(n);
     static const int families[] = { AF_INET, AF_INET6 };
     for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
+        const uint8_t icmp = families[i] == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6;
+        nft_rule_begin(n, "forward"); /* ip daddr . meta l4proto . th dport @open4 accept */
+        load_target(n, families[i], firewall_open_sets[i]);
+        nft_verdict(n, NF_ACCEPT);
+        nft_rule_end(n);
+        nft_rule_begin(n, "forward"); /* meta nfproto ipv4 meta l4proto icmp oifname @routed4 accept */
+        is_family(n, families[i]);
+        nft_meta(n, NFT_META_L4PROTO, NFT_R0);
+        nft_compare(n, NFT_EQUAL, NFT_R0, &icmp, sizeof icmp);
+        interface_in(n, NFT_META_OIFNAME, families[i] == AF_INET ? "routed4" : "routed6");
+        nft_verdict(n, NF_ACCEPT);
+        nft_rule_end(n);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
         nft_rule_begin(n, "forward"); /* meta nfproto ipv4 iifname != @bridges oifname @guarded4 goto dropped */
         is_family(n, families[i]);
         nft_meta(n, NFT_META_IIFNAME, NFT_R0);
@@ -416,7 +440,7 @@ static err *no_element(void *ctx, const struct nft_element *e)
 
 fallible firewall_is_there(int sock, bool *ret)
 {
-    err *e = nft_each(sock, FIREWALL_TABLE, "guarded6", no_element, NULL);
+    err *e = nft_each(sock, FIREWALL_TABLE, "routed6", no_element, NULL);
     *ret = !e;
     if (err_errno(e) != ENOENT)
         return e;

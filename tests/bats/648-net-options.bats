@@ -80,9 +80,7 @@ load bridges
 network create -o mode=unmanaged xx                    | 1 | say which of the host's bridges it is: --interface-name
 network create -o mode=unmanaged --interface-name nobr xx | 1 | the host has no bridge 'nobr': make it first
 network create -o mode=managed xx                      | 0 |
-network create -o com.docker.network.bridge.gateway_mode_ipv4=routed xx2   | 1 | say nat-unprotected
-network create -o com.docker.network.bridge.gateway_mode_ipv4=isolated xx2 | 1 | say --internal
-network create -o com.docker.network.bridge.gateway_mode_ipv6=maybe xx2    | 1 | 'maybe' is neither nat nor nat-unprotected
+network create -o com.docker.network.bridge.gateway_mode_ipv6=maybe xx2    | 1 | 'maybe' is none of nat, nat-unprotected, routed, isolated
 network create -o com.docker.network.bridge.host_binding_ipv4=::1 xx2      | 1 | '::1' is no IPv4 address
 network create -o com.docker.network.bridge.trusted_host_interfaces=a/b xx2 | 1 | 'a/b' is no name for a network interface
 network create -o com.docker.network.bridge.inhibit_ipv4=true xx2          | 1 | --disable-dns and --gateway
