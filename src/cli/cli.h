@@ -15,7 +15,7 @@ extern const struct command cmd_run, cmd_create, cmd_start, cmd_stop, cmd_restar
     cmd_events, cmd_commit, cmd_unshare, cmd_ps, cmd_inspect, cmd_logs, cmd_exec, cmd_attach, cmd_images, cmd_rmi,
     cmd_tag, cmd_image, cmd_history, cmd_explain, cmd_info, cmd_version, cmd_system, cmd_volume, cmd_network,
     cmd_container, cmd_container_cleanup, cmd_container_restart, cmd_healthcheck, cmd_health_probe, cmd_network_names,
-    cmd_why, cmd_autostart;
+    cmd_network_leases, cmd_why, cmd_autostart;
 extern const struct command cmd_completion, cmd_init, cmd_system_reset, cmd_undo, cmd_trash, cmd_untag;
 extern const struct command cmd_mount, cmd_umount, cmd_unmount;
 extern const struct command cmd_image_mount, cmd_image_umount, cmd_image_unmount;

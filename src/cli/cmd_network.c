@@ -36,7 +36,8 @@ static const struct opt create_options[] = {
     OPT_STRS(0, "route", T, create.route, "DESTINATION,GATEWAY[,METRIC]", "A further route of its containers"),
     OPT_STRS(0, "dns", T, create.dns, "IP", "A name server for what is not on the network, instead of the host's"),
     OPT_FLAG(0, "disable-dns", T, create.disable_dns, "Its containers do not know each other by name"),
-    OPT_STR(0, "ipam-driver", T, create.ipam_driver, "DRIVER", "default, or none: no addresses are given"),
+    OPT_STR(0, "ipam-driver", T, create.ipam_driver, "DRIVER",
+            "default; none: no addresses are given; dhcp: a server's on the link (macvlan, or -o mode=unmanaged)"),
     OPT_STR(0, "policy", T, create.policy, "POLICY",
             "allow (default): its containers reach each other; deny: as its rules allow (husk network policy)",
             .words = (const char *const[]){ "allow", "deny", NULL }),
@@ -78,13 +79,8 @@ static fallible create_run(const void *opts_, struct args args)
     own_mem char *name = NULL;
     char hex[9];
     if (wish.ipam_driver && !str_eq(wish.ipam_driver, "default") && !str_eq(wish.ipam_driver, "host-local") &&
-        !str_eq(wish.ipam_driver, "none")) {
-        if (str_eq(wish.ipam_driver, "dhcp"))
-            return err_new(ERR_UNSUPPORTED,
-                           "--ipam-driver dhcp: nobody here asks for addresses: say none, and run a client in the "
-                           "container, or give addresses of the network's that its DHCP server does not: --ip-range");
-        return err_new(ERR_UNSUPPORTED, "--ipam-driver: '%s' is not one of default, none", wish.ipam_driver);
-    }
+        !str_eq(wish.ipam_driver, "none") && !str_eq(wish.ipam_driver, "dhcp"))
+        return err_new(ERR_UNSUPPORTED, "--ipam-driver: '%s' is not one of default, none, dhcp", wish.ipam_driver);
     TRY(check_refused(o));
     wish.ipv4_off = o->ipv4.set && !o->ipv4.v;
     TRY(engine_open(&engine));

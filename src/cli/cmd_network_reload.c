@@ -1,11 +1,13 @@
 /*
- * husk network reload: the firewall's part of all networks anew; and, for monitors, the resolver again.
+ * husk network reload: the firewall's part of all networks anew; and, for monitors, the resolver again, and files of
+ * containers whose leases have changed.
  * Compatible with: podman network reload
  */
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "cli/cli.h"
 #include "cli/network.h"
 #include "engine/container_parts.h"
+#include "engine/hosts.h"
 #include "engine/network_door.h"
 #include "engine/network_start.h"
 
@@ -74,4 +76,33 @@ const struct command cmd_network_names = {
     .fail_exit = 1,
     .hidden = true,
     .run = names_run,
+};
+
+static const struct opt leases_options[] = { OPT_END };
+
+static fallible leases_run(const void *opts, struct args args)
+{
+    own(engine) struct engine *engine = NULL;
+    own(container) struct container *c = NULL;
+    struct container_network n = { .dns_sock = -1 };
+    TRY(engine_open(&engine));
+    TRY(container_find(engine, args.v[0], &c));
+    TRY(container_lock(c));
+    TRY(network_look(c, &n));
+    err *e = hosts_follow(c, &n);
+    container_network_clear(&n);
+    return e;
+}
+
+const struct command cmd_network_leases = {
+    .name = "network-leases",
+    .args = "CONTAINER",
+    .summary = "Its files follow what a DHCP server gave it, for a container's monitor",
+    .opts = leases_options,
+    .opts_size = 1,
+    .min_args = 1,
+    .max_args = 1,
+    .fail_exit = 1,
+    .hidden = true,
+    .run = leases_run,
 };

@@ -5,6 +5,7 @@
 
 #include "base/parse.h"
 #include "cli/inspect_docs.h"
+#include "engine/network_dhcp.h"
 #include "engine/network_parts.h"
 #include "engine/network_start.h"
 #include "engine/network_wish.h"
@@ -37,7 +38,7 @@ static json_t *ipam_doc(const struct network_config *c)
             put(o, "AuxiliaryAddresses", map_doc(&s->others));
         (void)json_array_append_new(list, o);
     }
-    return json_pack("{s:s, s:{}, s:o}", "Driver", "default", "Options", "Config", list);
+    return json_pack("{s:s, s:{}, s:o}", "Driver", c->dhcp ? "dhcp" : "default", "Options", "Config", list);
 }
 
 static bool is_within(const char *subnet, const char *address)
@@ -107,6 +108,7 @@ static fallible members_doc(struct engine *e, const struct network *n, json_t **
             if (!str_eq(endpoints.items[j].container, l.items[i].container))
                 continue;
             TRY(network_link_of(n, &endpoints.items[j], &none, NETWORK_NO_DEFAULT_ROUTE, &link));
+            network_dhcp_look(e, &endpoints.items[j], &link);
             json_t *aliases = json_array();
             for (size_t a = 0; a < endpoints.items[j].aliases.n; a++)
                 (void)json_array_append_new(aliases, json_string(endpoints.items[j].aliases.items[a]));
@@ -178,6 +180,20 @@ static json_t *ip_doc(const struct ip *ip)
     return json_string(ip_text(ip, text));
 }
 
+static json_t *lease_doc(const struct dhcp_lease *l)
+{
+    json_t *dns = json_array(), *routes = json_array();
+    char text[PREFIX_TEXT];
+    for (size_t i = 0; i < l->dns_n; i++)
+        (void)json_array_append_new(dns, ip_doc(&l->dns[i]));
+    for (size_t i = 0; i < l->routes_n; i++)
+        (void)json_array_append_new(routes, json_pack("{s:s, s:o}", "Destination", prefix_text(&l->routes[i].to, text),
+                                                      "Gateway", ip_doc(&l->routes[i].via)));
+    return json_pack("{s:o, s:I, s:I, s:I, s:o, s:s, s:o, s:i}", "Server", ip_doc(&l->server), "LeaseSeconds",
+                     (json_int_t)l->lease_s, "RenewSeconds", (json_int_t)l->renew_s, "RebindSeconds",
+                     (json_int_t)l->rebind_s, "DNS", dns, "Search", l->search, "Routes", routes, "MTU", l->mtu);
+}
+
 static json_t *link_doc(const struct network_link *l, const struct db_endpoint *at, bool connected)
 {
     static const struct network_link none = { 0 };
@@ -198,6 +214,8 @@ static json_t *link_doc(const struct network_link *l, const struct db_endpoint *
     put(o, "Gateway", ip_doc(&now->gateway4));
     put(o, "IPAddress", ip_doc(&now->ip4.ip));
     put(o, "IPPrefixLen", json_integer(ip_is_set(&now->ip4.ip) ? now->ip4.len : 0));
+    if (now->lease)
+        put(o, "DHCP", lease_doc(now->lease));
     put(o, "IPv6Gateway", ip_doc(&now->gateway6));
     put(o, "GlobalIPv6Address", ip_doc(&now->ip6.ip));
     put(o, "GlobalIPv6PrefixLen", json_integer(ip_is_set(&now->ip6.ip) ? now->ip6.len : 0));

@@ -124,6 +124,7 @@ static const struct command *const commands[] = {
     &cmd_version,
     &cmd_health_probe,
     &cmd_network_names,
+    &cmd_network_leases,
     &cmd_container_cleanup,
     &cmd_container_restart,
     &elsewhere_auto_update,

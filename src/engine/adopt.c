@@ -27,6 +27,7 @@ fallible container_adopt(struct container *c)
     err_ignore(network_hold_again(c, &network), "it is connected all the same");
     plan.hold = network.hold;
     plan.names_fd = network.dns_sock > 0 ? network.dns_sock : 0;
+    plan.leases = true; /* it looks whether there are any */
     err *e = monitor_adopt(&plan);
     container_network_clear(&network);
     log_words_clear(&log);

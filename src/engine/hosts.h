@@ -27,5 +27,7 @@ void hosts_add_own_name(struct str *out, const struct container_config *c, const
  * The container may have changed the files: what is not husk's in them stays. They are the same files afterwards, since
  * they are mounted. A container that shares another's has none of its own. */
 fallible hosts_follow(struct container *c, const struct container_network *network);
+/* The same of one that is just starting, without a look at the database. */
+fallible hosts_follow_lease(struct container *c, const struct container_network *network);
 
 #endif

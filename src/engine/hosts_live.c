@@ -52,8 +52,16 @@ static fallible edit_resolv(const struct edit *e, const char *old, struct str *o
     for (size_t i = 0; i < wanted.n; i++)
         if (is_server(wanted.items[i]))
             str_printf(out, "%s\n", wanted.items[i]);
+    if (e->network->search.n) {
+        str_add(out, "search");
+        for (size_t i = 0; i < e->network->search.n; i++)
+            str_printf(out, " %s", e->network->search.items[i]);
+        str_add_char(out, '\n');
+    }
     for (size_t i = 0; i < lines.n; i++) {
         const char *line = lines.items[i];
+        if (e->network->search.n && (str_starts(line, "search ") || str_starts(line, "domain ")))
+            continue;
         if (!*line || (is_server(line) && (is_gateway(e, line) || strv_has(&hosts, line) || strv_has(&wanted, line))))
             continue;
         str_printf(out, "%s\n", line);
@@ -110,20 +118,32 @@ static fallible rewrite(const struct edit *e, int dir, const char *name, edit_fn
     return ftruncate(fd, (off_t)text.len) < 0 ? err_sys(errno, "write '%s'", name) : NULL;
 }
 
-fallible hosts_follow(struct container *c, const struct container_network *network)
+/* gateways: addresses of resolvers of husk's, which are not the container's any more; borrowed. */
+static fallible follow(struct container *c, const struct container_network *network, const struct ip *gateways,
+                       size_t gateways_n)
 {
-    own_mem struct ip *gateways = NULL;
     own_mem char *hostname = NULL;
     own_fd int dir = open(c->state_dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    struct edit e = { .network = network };
+    struct edit e = { .network = network, .gateways = gateways, .gateways_n = gateways_n };
     if (dir < 0)
         return err_sys(errno, "open '%s'", c->state_dir);
     TRY(container_config(c, &e.config));
-    TRY(network_all_gateways(c->engine, &gateways, &e.gateways_n));
-    e.gateways = gateways;
     hostname = spec_hostname(c->row.id, e.config);
     e.hostname = hostname;
     if (!e.config->no_resolv)
         TRY(rewrite(&e, dir, "resolv.conf", edit_resolv));
     return hostname && !e.config->no_hosts ? rewrite(&e, dir, "hosts", edit_hosts) : NULL;
+}
+
+fallible hosts_follow(struct container *c, const struct container_network *network)
+{
+    own_mem struct ip *gateways = NULL;
+    size_t n = 0;
+    TRY(network_all_gateways(c->engine, &gateways, &n));
+    return follow(c, network, gateways, n);
+}
+
+fallible hosts_follow_lease(struct container *c, const struct container_network *network)
+{
+    return follow(c, network, NULL, 0);
 }

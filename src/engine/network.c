@@ -52,6 +52,7 @@ static const struct bind_field config_fields[] = {
     BIND_STRS(T, routes, "routes"),
     BIND_MAP(T, labels, "labels"),
     BIND_MAP(T, options, "options"),
+    BIND_BOOL(T, dhcp, "dhcp"),
     BIND_BOOL(T, config_only, "configOnly"),
     BIND_STRS(T, words, "words"),
     BIND_STR(T, config_from, "configFrom"),

@@ -59,6 +59,7 @@ struct network_config {
     struct strv dns;             /* name servers beyond the network's own */
     struct strv routes;          /* "DESTINATION,GATEWAY[,METRIC]" */
     struct strmap labels, options; /* options: as given with --opt, for inspect */
+    bool dhcp;                     /* a DHCP server on the link gives the addresses: network/dhcp_client.h */
     bool config_only;              /* no network, but what others are made of: network_template.h */
     struct strv words;             /* that */
     char *config_from;             /* the name of the one that it was made of, or NULL */

@@ -61,9 +61,9 @@ static fallible link_again(struct network_link *l, pid_t pid)
 {
     own_fd int sock = -1;
     TRY(netlink_open(&sock));
-    TRY(network_link_remove(l->name, pid));
+    TRY(network_link_remove(l->name, pid, -1));
     TRY(link_index(sock, l->parent, &l->index));
-    return network_link_make(l, pid);
+    return network_link_make(l, pid, -1);
 }
 
 static fallible connect_again(struct engine *e, struct container *c, pid_t pid)

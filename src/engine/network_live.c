@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "engine/network_dhcp.h"
 #include "engine/network_door.h"
 #include "engine/network_flows.h"
 #include "engine/network_lease.h"
@@ -76,8 +77,10 @@ static fallible add_row(struct engine *e, struct network *n, struct db *db, stru
     return db_end(db, failed);
 }
 
-static fallible connect_live(struct engine *e, struct network *n, struct db_endpoint *at, pid_t pid)
+static fallible connect_live(struct container *c, struct network *n, struct db_endpoint *at, pid_t pid)
 {
+    struct engine *e = c->engine;
+    own_fd int dir = -1;
     struct network_kernel kernel;
     struct network_link link;
     TRY(network_mac_is_free(e, n, at));
@@ -86,7 +89,13 @@ static fallible connect_live(struct engine *e, struct network *n, struct db_endp
     TRY(network_link_of(n, at, &kernel, NETWORK_NO_DEFAULT_ROUTE, &link));
     own_fd int sock = -1;
     struct db_endpoints only = { at, 1 };
-    err *failed = network_link_make(&link, pid);
+    err *failed = network_open_state(c, &dir);
+    if (!failed)
+        failed = network_dhcp_name(c, &link);
+    if (!failed)
+        failed = network_link_make(&link, pid, dir);
+    if (!failed && link.dhcp)
+        failed = network_dhcp_tell(c);
     network_link_clear(&link);
     return failed ? failed : network_names(e, &only, &sock);
 }
@@ -117,7 +126,7 @@ fallible network_connect_container(struct engine *e, struct network *n, struct c
     err *failed = add_row(e, n, db, at);
     fault_here(FAULT_CONNECTED_ROW);
     if (!failed && pid)
-        failed = connect_live(e, n, at, pid);
+        failed = connect_live(c, n, at, pid);
     fault_here(FAULT_CONNECTED_LIVE);
     if (!failed && pid)
         failed = network_change_end(c, pid);
@@ -150,7 +159,12 @@ fallible network_disconnect(struct engine *e, struct network *n, struct containe
         TRY(network_change_begin(c, n, &there.items[0]));
     TRY(db_endpoint_remove(db, c->row.id, n->row.id));
     fault_here(FAULT_CHANGE_ROW);
-    err *failed = pid ? network_link_remove(there.items[0].interface, pid) : NULL;
+    own_fd int dir = -1;
+    err *failed = pid ? network_open_state(c, &dir) : NULL;
+    if (!failed && pid)
+        failed = network_link_remove(there.items[0].interface, pid, dir);
+    if (!failed && pid && n->config->dhcp)
+        failed = network_dhcp_tell(c);
     fault_here(FAULT_CHANGE_LINK);
     if (!failed && pid)
         failed = network_change_end(c, pid);

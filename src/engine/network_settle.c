@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "engine/hosts.h"
+#include "engine/network_dhcp.h"
 #include "engine/network_door.h"
 #include "engine/network_parts.h"
 #include "engine/network_start.h"
@@ -27,7 +28,7 @@ fallible network_running_pid(struct container *c, pid_t *ret)
     return NULL;
 }
 
-static fallible open_state(const struct container *c, int *ret_fd)
+fallible network_open_state(const struct container *c, int *ret_fd)
 {
     *ret_fd = open(c->state_dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     return *ret_fd < 0 ? err_sys(errno, "open '%s'", c->state_dir) : NULL;
@@ -40,7 +41,7 @@ fallible network_change_begin(struct container *c, const struct network *n, cons
     if (at && str_eq(n->row.driver, "bridge"))
         network_host_name(c->row.id, at->position, host);
     own_mem char *text = at ? mem_printf("%s\n%s\n%s\n", at->interface, n->row.id, host) : mem_strdup("");
-    TRY(open_state(c, &dir));
+    TRY(network_open_state(c, &dir));
     TRY(fs_replace_at(dir, NETWORK_CHANGE_FILE, text, strlen(text), 0600, FS_SYNC_NONE));
     fault_here(FAULT_CHANGE_BEGUN);
     return NULL;
@@ -84,18 +85,19 @@ static fallible follow_rows(struct container *c, int dir, pid_t pid)
 fallible network_change_end(struct container *c, pid_t pid)
 {
     own_fd int dir = -1;
-    TRY(open_state(c, &dir));
+    TRY(network_open_state(c, &dir));
     TRY(follow_rows(c, dir, pid));
     fault_here(FAULT_CHANGE_DONE);
     return forget_change(dir);
 }
 
 /* By its end on the host, whose name is ours alone: inside, somebody else's may have that name. */
-static fallible remove_link(pid_t pid, const char *interface, const char *host)
+static fallible remove_link(pid_t pid, const char *interface, const char *host, int dir)
 {
     own_fd int sock = -1;
     if (!*host)
-        return network_link_remove(interface, pid);
+        return network_link_remove(interface, pid, dir);
+    dhcp_file_remove(dir, interface); /* what it leased ends by itself */
     TRY(netlink_open(&sock));
     return link_remove(sock, host);
 }
@@ -109,16 +111,21 @@ static fallible settle_link(struct container *c, pid_t pid, const char *interfac
     struct network_kernel kernel;
     struct network_link link;
     struct db *db;
-    own_fd int sock = -1;
+    own_fd int sock = -1, dir = -1;
     TRY(engine_db(c->engine, &db));
     TRY(db_endpoint_list(db, c->row.id, network, &l));
-    TRY(remove_link(pid, interface, host));
+    TRY(network_open_state(c, &dir));
+    TRY(remove_link(pid, interface, host, dir));
     if (!l.n || !str_eq(l.items[0].interface, interface))
         return NULL;
     TRY(network_find(c->engine, network, &n));
     TRY(network_ensure(c->engine, n, &kernel));
     TRY(network_link_of(n, &l.items[0], &kernel, NETWORK_NO_DEFAULT_ROUTE, &link));
-    err *e = network_link_make(&link, pid);
+    err *e = network_dhcp_name(c, &link);
+    if (!e)
+        e = network_link_make(&link, pid, dir);
+    if (!e && link.dhcp)
+        e = network_dhcp_tell(c);
     network_link_clear(&link);
     if (err_is(e, ERR_EXISTS)) { /* it could not have been connected so */
         err_free(e);
@@ -141,7 +148,7 @@ static fallible read_change(const struct container *c, bool *ret_there, struct s
 {
     own_fd int dir = -1;
     own_mem char *text = NULL;
-    TRY(open_state(c, &dir));
+    TRY(network_open_state(c, &dir));
     err *e = fs_read_at(dir, NETWORK_CHANGE_FILE, CHANGE_MAX, &text, NULL);
     *ret_there = !e;
     if (!e)

@@ -30,6 +30,8 @@ void network_change_undo(struct container *c, pid_t pid);
  * @ret_network: NULL: there was nothing; else the network's ID, "" for ports. The caller frees it.
  */
 fallible network_settle(struct container *c, pid_t pid, char **ret_network);
+/* Its run-time folder. */
+fallible network_open_state(const struct container *c, int *ret_fd);
 /* The pid of a container that runs and is connected; else 0. */
 fallible network_running_pid(struct container *c, pid_t *ret);
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "engine/network_dhcp.h"
 #include "engine/network_door.h"
 #include "engine/network_flows.h"
 #include "engine/network_lease.h"
@@ -25,6 +26,7 @@ void container_network_clear(struct container_network *n)
     free(n->hold);
     free(n->host_gateway);
     strv_free(&n->dns);
+    strv_free(&n->search);
     strv_free(&n->pasta);
     json_decref(n->cni);
     if (n->dns_sock > 0) /* a struct that was only zeroed has none */
@@ -129,6 +131,8 @@ fallible network_link_of(const struct network *n, const struct db_endpoint *at, 
         .mode = mem_strdup(n->config->mode),
         .apart = n->config->no_icc,
         .metric = (uint32_t)n->config->metric,
+        .dhcp = n->config->dhcp,
+        .dhcp_route = n->config->dhcp && default_route,
         .routed4 = n->config->routed4,
         .routed6 = n->config->routed6,
     };
@@ -182,6 +186,8 @@ static fallible prepare_link(struct engine *e, struct db_endpoint *at, const cha
         TRY(network_kernel_look(n, &kernel));
     p->links = mem_array(p->links, p->links_n + 1, sizeof *p->links);
     TRY(network_link_of(n, at, &kernel, NETWORK_DEFAULT_ROUTE, &p->links[p->links_n]));
+    if (how == NETWORK_LOOK)
+        network_dhcp_look(e, at, &p->links[p->links_n]);
     p->links_n++;
     TRY(how == NETWORK_MAKE ? network_policy_prepare(e, n, at, p) : network_policy_look(e, n, at, p));
     if (rate)
@@ -212,6 +218,24 @@ static struct ip *gateway_of(struct network_link *l, int family)
     return family == AF_INET ? &l->gateway4 : &l->gateway6;
 }
 
+/* Whether a lease will have a router is not known: the one that comes before the chosen gateway takes its place when it
+ * has, the others do not. */
+static void choose_lease(const struct db_endpoints *endpoints, size_t best, int64_t highest, struct network_plan *p)
+{
+    for (size_t i = 0; i < p->links_n; i++) {
+        int64_t priority = network_gateway_priority(&endpoints->items[i]);
+        if (!p->links[i].dhcp_route || p->links[i].lease)
+            continue;
+        p->links[i].dhcp_route = best == p->links_n || priority > highest || (priority == highest && i < best);
+        if (!p->links[i].dhcp_route)
+            continue;
+        for (size_t j = 0; j < p->links_n; j++)
+            p->links[j].dhcp_route &= j == i;
+        best = i;
+        highest = priority;
+    }
+}
+
 /* Each link knows its network's gateway: of each family one keeps it, and its default route. */
 static void choose_gateway(const struct db_endpoints *endpoints, int family, struct network_plan *p)
 {
@@ -231,6 +255,8 @@ static void choose_gateway(const struct db_endpoints *endpoints, int family, str
             p->links[i].preferred = said;
         else
             *gateway_of(&p->links[i], family) = (struct ip){ 0 };
+    if (family == AF_INET)
+        choose_lease(endpoints, best, highest, p);
 }
 
 /* Every address that it has on a bridge. Other links do not pass the host's firewall. */
@@ -247,6 +273,11 @@ static fallible prepare_egress(const struct container_config *config, struct con
             return err_new(ERR_CONFLICT,
                            "--egress: what leaves by '%s' (macvlan, ipvlan) passes no firewall of husk's: "
                            "use a network of the driver bridge",
+                           l->parent);
+        if (l->dhcp)
+            return err_new(ERR_CONFLICT,
+                           "--egress: it limits addresses that husk gives, and those of the network on "
+                           "'%s' are a DHCP server's",
                            l->parent);
         egress_port(&e, l->host, &ret->plan.reach, &ret->plan.reach_n);
         egress_elements(&e, &l->ip4.ip, l->host, &ret->plan.reach, &ret->plan.reach_n);
@@ -340,6 +371,7 @@ static fallible prepare(struct container *c, enum network_prepare how, struct co
     err *e = NULL;
     for (size_t i = 0; !e && i < endpoints.n; i++)
         e = prepare_link(c->engine, &endpoints.items[i], config->net_rate, how, &n);
+    network_dhcp_prepare(c, config, &n);
     choose_gateway(&endpoints, AF_INET, &n.plan);
     choose_gateway(&endpoints, AF_INET6, &n.plan);
     if (!e)

@@ -26,6 +26,8 @@ struct container_network {
     char *host_gateway;     /* the bridge's own address: what "host-gateway" is */
     struct strv dns;        /* the gateway's addresses on its first network with names, which answers them */
     json_t *cni;            /* with --network cni:NAME: what its plugins are to do (network/cni.h) */
+    struct strv search;     /* domains of a DHCP server's, where there are no others */
+    struct container *of;   /* whose it is, for network_dhcp_follow(); borrowed */
     struct strv pasta;      /* with --network pasta: its options for published ports */
     int dns_sock;           /* the resolver's, which does not end while it is open; -1: none */
 };

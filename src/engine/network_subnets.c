@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "engine/network_making.h"
+#include "usernet/usernet.h"
 
 /* Where subnets are chosen from, each of that many bits. Out of the way of docker's (172.17.0.0/16 and on) and podman's
  * (10.88.0.0/16 and on), and of what homes and offices use most. */
@@ -228,12 +229,40 @@ fallible network_others_set(const struct network_options *o, struct network_conf
     return NULL;
 }
 
+/* What there is of addresses is the server's, and changes with its leases. */
+static fallible leave_to_dhcp(const struct network_options *o, const char *driver, struct network_config *c)
+{
+    if (usernet_needed())
+        return err_new(ERR_UNSUPPORTED,
+                       "--ipam-driver dhcp: a DHCP server is on the link of one of the host's devices, and the kernel "
+                       "lets root alone put a container there");
+    if (o->subnet.n || o->gateway.n || o->range.n || o->aux_address.n || o->ipv6 || o->ipv4_off)
+        return err_new(ERR_INVALID, "--ipam-driver dhcp: the server has IPv4 addresses, a gateway and ranges of its "
+                                    "own: leave --subnet, --gateway, --ip-range, --aux-address, --ipv6 and --ipv4 out");
+    if (str_eq(driver, "ipvlan"))
+        return err_new(ERR_UNSUPPORTED, "--ipam-driver dhcp: ipvlan's interfaces have one hardware address, by which a "
+                                        "server tells its clients apart: say -d macvlan");
+    if (network_driver_has_bridge(driver) && !c->unmanaged)
+        return err_new(ERR_INVALID, "--ipam-driver dhcp: on a bridge of husk's own there is no server: say -o "
+                                    "mode=unmanaged --interface-name BRIDGE, one of the host's, or -d macvlan");
+    if (network_is_filtered(c))
+        return err_new(ERR_INVALID,
+                       "--%s: it tells containers apart by addresses that husk gives: leave out "
+                       "--ipam-driver dhcp",
+                       c->flows ? "flows" : "policy deny");
+    c->dhcp = true;
+    c->no_dns = true; /* which is asked at an address of the network's own */
+    return NULL;
+}
+
 fallible network_subnets_set(struct engine *e, const struct network_options *o, const char *driver, const char *id,
                              struct network_config *c)
 {
     struct network_list others = { 0 };
     own_fd int sock = -1;
     bool bridge = network_driver_has_bridge(driver);
+    if (str_eq(o->ipam_driver, "dhcp"))
+        return leave_to_dhcp(o, driver, c);
     if (str_eq(o->ipam_driver, "none")) {
         if (o->subnet.n)
             return err_new(ERR_INVALID, "--ipam-driver none: there are no addresses, so no --subnet");

@@ -18,6 +18,7 @@
 #include "engine/container_parts.h"
 #include "engine/hosts.h"
 #include "engine/log_words.h"
+#include "engine/network_dhcp.h"
 #include "engine/paths.h"
 #include "engine/pod.h"
 #include "monitor/attach.h"
@@ -222,6 +223,8 @@ static fallible start_planned(struct container *c, enum plan_limits limits, int 
     struct container_plan plan = CONTAINER_PLAN_NONE;
     TRY(withdraw_last_run(c));
     TRY(container_plan(c, limits, PLAN_NETWORK_MAKE, &plan));
+    plan.network.plan.leased = network_dhcp_follow;
+    plan.network.plan.leased_ctx = &plan.network;
     if (ret_sock)
         size_console(plan.spec->process);
     struct log_words log = { 0 };

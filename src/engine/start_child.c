@@ -89,6 +89,8 @@ static fallible become_monitor(const struct start_child *s, struct runtime_creat
     plan.cgroup_text = created->cgroup_text;
     plan.hold = s->plan->network.hold;
     plan.names_fd = s->plan->network.dns_sock > 0 ? s->plan->network.dns_sock : 0;
+    for (size_t i = 0; i < s->plan->network.plan.links_n; i++)
+        plan.leases |= s->plan->network.plan.links[i].dhcp;
     plan.stdin_once = c->config->stdin_open && (s->client_fd >= 0 || c->waits);
     fds->pidfd = created->pidfd;
     fds->client_fd = s->client_fd;

@@ -90,6 +90,7 @@ static fallible take_frame(struct session *s, bool *ret_end)
     case MONITOR_WITHOUT:
     case MONITOR_CLEANED:
     case MONITOR_RESTART:
+    case MONITOR_LEASES:
     case MONITOR_LOG: /* an answer, and we have not asked */
         return NULL;  /* ours to say */
     }

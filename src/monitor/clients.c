@@ -188,6 +188,9 @@ static void hear(struct client *client, const char *frame, size_t n)
         owner->restart(owner->ctx, policy);
         return;
     }
+    case MONITOR_LEASES:
+        owner->leases(owner->ctx);
+        return;
     case MONITOR_STDOUT:
     case MONITOR_STDERR:
     case MONITOR_EXIT:

@@ -46,6 +46,7 @@ struct client_owner {
     void (*signal)(void *ctx, int signal);
     void (*cleaned)(void *ctx);
     void (*restart)(void *ctx, const char *policy);
+    void (*leases)(void *ctx);
     /* The frame that answers MONITOR_LOG: step 3, then 2 and 1. The bytes are valid until the next call. */
     struct client_frame (*log)(void *ctx, int step);
     void (*moved)(void *ctx); /* one has caught up or is gone */

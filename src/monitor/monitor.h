@@ -45,6 +45,7 @@ enum monitor_frame {
      * is logged yet): what came before is there, what comes after follows as frames, first of all the beginnings of
      * lines that have no end yet. So who attaches late misses nothing and sees nothing twice. */
     MONITOR_LOG = 'l',
+    MONITOR_LEASES = 'd', /* the container's leases of addresses have changed: leases.h */
     /* monitor -> client */
     MONITOR_STDOUT = 'o',
     MONITOR_STDERR = 'e',
@@ -75,6 +76,7 @@ struct monitor_plan {
     int64_t log_max_bytes, log_max_files; /* files count the current one; 0 bytes: never rotated */
     const char *hold;    /* descriptors that it keeps open until the container ends: "12 13"; NULL: none */
     int64_t names_fd;    /* one of hold: the connection to the resolver of names (names.h); 0: none */
+    bool leases;         /* some of its addresses are a DHCP server's (leases.h) */
     bool stdin_open;     /* -i: clients may have the program's input */
     bool stdin_once;     /* without a terminal: the end of the first client's input is the end of the program's */
     bool chain;          /* --init-chain: the name of the first process at its end goes into the record */

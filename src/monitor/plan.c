@@ -38,6 +38,7 @@ static const struct field {
     FIELD("log-max-files", NUMBER, int64_t, log_max_files),
     FIELD("hold", TEXT, const char *, hold),
     FIELD("names-fd", NUMBER, int64_t, names_fd),
+    FIELD("leases", FLAG, bool, leases),
     FIELD("stdin-open", FLAG, bool, stdin_open),
     FIELD("stdin-once", FLAG, bool, stdin_once),
     FIELD("chain", FLAG, bool, chain),

@@ -18,6 +18,7 @@
 #include "monitor/events.h"
 #include "monitor/health.h"
 #include "monitor/journal.h"
+#include "monitor/leases.h"
 #include "monitor/logfile.h"
 #include "monitor/names.h"
 #include "monitor/pack.h"
@@ -71,6 +72,7 @@ struct watch {
     struct backoff backoff;
     struct health health;
     struct names names;
+    struct leases leases;
     struct pack pack;
 };
 
@@ -249,6 +251,13 @@ static void set_restart(void *ctx, const char *policy)
     err_ignore(e, "it was checked by who said it");
 }
 
+static void look_at_leases(void *ctx)
+{
+    struct watch *w = ctx;
+    if (!w->ending)
+        leases_look(&w->leases);
+}
+
 /* The log is written before anything is offered to clients, so that its end is where frames go on. */
 static struct client_frame log_answer(void *ctx, int step)
 {
@@ -374,6 +383,7 @@ static fallible end_container(struct watch *w)
     w->ending = true;
     health_end(&w->health);
     names_end(&w->names);
+    leases_end(&w->leases);
     ending_note_task(w->plan, &w->record);
     ending_collect(w->plan, w->pidfd, &w->record);
     ending_clear_cgroup(w->plan, &w->record);
@@ -462,8 +472,8 @@ static void set_output(struct watch *w, size_t i, int fd, enum line_stream strea
 static fallible prepare(struct watch *w, const int fds[PLAN_FDS])
 {
     const struct monitor_plan *plan = w->plan;
-    const struct client_owner owner = { w,       give_input,  input_given, resize, pass_signal,
-                                        cleaned, set_restart, log_answer,  moved };
+    const struct client_owner owner = { w,       give_input,  input_given,    resize,     pass_signal,
+                                        cleaned, set_restart, look_at_leases, log_answer, moved };
     sigset_t child;
     bool wants_log = str_eq(plan->log_driver, "json-file") || str_eq(plan->log_driver, "journald");
     err_ignore(fs_open_dir_at(AT_FDCWD, plan->dir, FS_MUST_EXIST, &w->dir_fd), "seen when the record is written");
@@ -489,6 +499,7 @@ static fallible prepare(struct watch *w, const int fds[PLAN_FDS])
     TRY(begin_timeout(w));
     TRY(health_begin(&w->health, w->plan, w->loop));
     TRY(names_begin(&w->names, w->plan, w->loop, w->state_fd));
+    leases_begin(&w->leases, w->plan, w->loop, w->state_fd);
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
     return loop_add_signals(w->loop, &child, on_child, w);

@@ -11,6 +11,7 @@
 
 #include "network/big_tcp.h"
 #include "network/connect_parts.h"
+#include "network/dhcp_client.h"
 #include "os/fault.h"
 #include "os/fs.h"
 #include "os/netlink.h"
@@ -21,6 +22,8 @@ void network_link_clear(struct network_link *l)
     free(l->name);
     free(l->routes);
     free(l->mode);
+    free(l->hostname);
+    free(l->lease);
     *l = (struct network_link){ 0 };
 }
 
@@ -282,19 +285,89 @@ static fallible make_link(int host, int inside, int netns, const struct network_
     return err_wrap(e, "interface '%s'", l->name);
 }
 
-fallible network_link_make(const struct network_link *l, pid_t pid)
+/* ---- leases ------------------------------------------------------------------------------------------------------ */
+
+/* The file first: who is killed behind it has noted what is to be given back. */
+static fallible keep_lease(struct dhcp_client *c, int inside, int dir_fd)
 {
+    TRY(dhcp_acquire(c));
+    TRY(dhcp_file_write(dir_fd, c));
+    fault_here(FAULT_LEASED);
+    return dhcp_apply(inside, c, NULL);
+}
+
+/* Without an error where there is none. */
+static void give_back(const char *interface, int netns, int dir_fd)
+{
+    struct dhcp_client c, at = { 0 };
+    err *e = dir_fd < 0 ? err_new(ERR_NOT_FOUND, "no folder") : dhcp_file_read(dir_fd, interface, &c);
+    if (!e)
+        e = dhcp_client_open(&at, netns, interface);
+    if (!e) {
+        c.sock = at.sock;
+        c.index = at.index;
+        dhcp_client_release(&c);
+        dhcp_client_close(&c);
+        dhcp_file_remove(dir_fd, interface);
+    }
+    err_ignore(e, "there is none, or it ends by itself");
+}
+
+static fallible get_lease(const struct network_link *l, int netns, int inside, int dir_fd, struct dhcp_lease *ret,
+                          int *ret_sock)
+{
+    struct dhcp_client c = { .gateway = l->dhcp_route };
+    (void)snprintf(c.hostname, sizeof c.hostname, "%.64s", l->hostname ? l->hostname : "");
+    err *e = dhcp_client_open(&c, netns, l->name);
+    if (!e)
+        e = keep_lease(&c, inside, dir_fd);
+    *ret = c.lease;
+    if (e || !ret_sock)
+        dhcp_client_close(&c);
+    if (e) {
+        give_back(l->name, netns, dir_fd);
+        return err_wrap(e, "interface '%s'", l->name);
+    }
+    if (ret_sock)
+        *ret_sock = c.sock;
+    return NULL;
+}
+
+static fallible get_leases(const struct network_plan *p, int netns, int inside, int dir_fd)
+{
+    for (size_t i = 0; i < p->links_n; i++) {
+        struct dhcp_lease lease;
+        int sock = -1;
+        if (!p->links[i].dhcp)
+            continue;
+        TRY(get_lease(&p->links[i], netns, inside, dir_fd, &lease, p->leased ? &sock : NULL));
+        if (p->leased)
+            TRY(p->leased(p->leased_ctx, i, &lease, sock));
+    }
+    return NULL;
+}
+
+/* ---- one link, and all ------------------------------------------------------------------------------------------- */
+
+fallible network_link_make(const struct network_link *l, pid_t pid, int dir_fd)
+{
+    struct dhcp_lease lease;
     own_fd int netns = -1, host = -1, inside = -1;
     TRY(network_open_netns(pid, &netns));
     TRY(netlink_open(&host));
     TRY(netlink_open_in(netns, &inside));
-    return make_link(host, inside, netns, l);
+    TRY(make_link(host, inside, netns, l));
+    err *e = l->dhcp ? get_lease(l, netns, inside, dir_fd, &lease, NULL) : NULL;
+    if (e)
+        err_ignore(link_remove(inside, l->name), "the first error says what went wrong");
+    return e;
 }
 
-fallible network_link_remove(const char *name, pid_t pid)
+fallible network_link_remove(const char *name, pid_t pid, int dir_fd)
 {
     own_fd int netns = -1, inside = -1;
     TRY(network_open_netns(pid, &netns));
+    give_back(name, netns, dir_fd);
     TRY(netlink_open_in(netns, &inside));
     return link_remove(inside, name);
 }
@@ -348,91 +421,16 @@ fallible network_connect(const struct network_plan *p, int netns, int dir_fd)
             made++;
     fault_here(FAULT_LINKED);
     if (!e)
+        e = get_leases(p, netns, inside, dir_fd);
+    if (!e)
         e = firewall_add_part(&part);
     fault_here(FAULT_PUBLISHED);
     if (!e)
         return NULL;
-    while (made-- > 0)
+    while (made-- > 0) {
+        give_back(p->links[made].name, netns, p->links[made].dhcp ? dir_fd : -1);
         err_ignore(link_remove(inside, p->links[made].name), "the first error says what went wrong");
+    }
     err_ignore(firewall_withdraw(dir_fd, NULL), "the first error says what went wrong");
     return e;
-}
-
-/* ---- explained ------------------------------------------------------------------------------------------------- */
-
-static void explain_sizes(const struct network_link *l, FILE *out)
-{
-    if (l->mtu && l->kind == NETWORK_BRIDGE)
-        fprintf(out, "ip link set %s mtu %d\n", l->host, l->mtu);
-    if (l->mtu)
-        fprintf(out, "nsenter -t $pid -n ip link set %s mtu %d\n", l->name, l->mtu);
-    if (!l->big)
-        return;
-    fprintf(out, "ip link set %s gso_max_size %d gso_ipv4_max_size %d\n", l->host, BIG_TCP_SIZE, BIG_TCP_SIZE);
-    fprintf(out, "nsenter -t $pid -n ip link set %s gso_max_size %d gso_ipv4_max_size %d gso_max_segs %d\n", l->name,
-            BIG_TCP_SIZE, BIG_TCP_SIZE, BIG_TCP_SEGMENTS);
-    if (l->small)
-        fprintf(out, "ip link set %s gso_max_size %d gso_ipv4_max_size %d\n", l->parent, BIG_TCP_SIZE, BIG_TCP_SIZE);
-}
-
-static void explain_default(const struct ip *gateway, const struct network_link *l, const char *mtu, FILE *out)
-{
-    char text[IP_TEXT];
-    fprintf(out, "nsenter -t $pid -n ip route add default via %s dev %s", ip_text(gateway, text), l->name);
-    if (l->metric)
-        fprintf(out, " metric %u", l->metric);
-    fprintf(out, " onlink%s\n", mtu);
-}
-
-static void explain_link(const struct network_link *l, FILE *out)
-{
-    char mac[MAC_TEXT], text[PREFIX_TEXT], mtu[24] = "";
-    const struct prefix *const addresses[] = { &l->ip4, &l->ip6 };
-    const struct ip *const gateways[] = { &l->gateway4, &l->gateway6 };
-    mac_text(l->mac, mac);
-    if (l->outer_mtu)
-        (void)snprintf(mtu, sizeof mtu, " mtu %d", l->outer_mtu);
-    if (l->kind == NETWORK_BRIDGE)
-        fprintf(out, "ip link add %s master %s up type veth peer name %s address %s netns $pid\n", l->host, l->parent,
-                l->name, mac);
-    else
-        fprintf(out, "ip link add link %s name %s netns $pid type %s mode %s\n", l->parent, l->name,
-                l->kind == NETWORK_MACVLAN ? "macvlan" : "ipvlan",
-                l->mode                      ? l->mode
-                : l->kind == NETWORK_MACVLAN ? "bridge"
-                                             : "l2");
-    explain_sizes(l, out);
-    if (l->hairpin)
-        fprintf(out, "bridge link set dev %s hairpin on\n", l->host);
-    if (l->apart)
-        fprintf(out, "bridge link set dev %s isolated on\n", l->host);
-    if (l->kind == NETWORK_BRIDGE)
-        fprintf(out, "bridge fdb replace %s dev %s master static sticky\n", mac, l->host);
-    for (size_t i = 0; i < ARRAY_SIZE(addresses); i++)
-        if (ip_is_set(&addresses[i]->ip))
-            fprintf(out, "nsenter -t $pid -n ip address add %s dev %s%s\n", prefix_text(addresses[i], text), l->name,
-                    addresses[i]->ip.family == AF_INET6 ? " nodad" : "");
-    fprintf(out, "nsenter -t $pid -n ip link set %s up\n", l->name);
-    if (l->rate.in)
-        fprintf(out, "tc qdisc add dev %s root tbf rate %llubit burst 64k latency 50ms\n", l->host,
-                (unsigned long long)l->rate.in);
-    if (l->rate.out)
-        fprintf(out, "nsenter -t $pid -n tc qdisc add dev %s root tbf rate %llubit burst 64k latency 50ms\n", l->name,
-                (unsigned long long)l->rate.out);
-    for (size_t i = 0; i < ARRAY_SIZE(gateways); i++)
-        if (ip_is_set(gateways[i]))
-            explain_default(gateways[i], l, mtu, out);
-    for (size_t i = 0; i < l->routes_n; i++) {
-        char via[IP_TEXT];
-        fprintf(out, "nsenter -t $pid -n ip route add %s via %s dev %s onlink%s\n", prefix_text(&l->routes[i].to, text),
-                ip_text(&l->routes[i].via, via), l->name, mtu);
-    }
-}
-
-void network_explain(const struct network_plan *p, FILE *out)
-{
-    for (size_t i = 0; i < p->links_n; i++)
-        explain_link(&p->links[i], out);
-    for (size_t i = 0; i < p->ports_n; i++)
-        firewall_explain_port(&p->ports[i], out);
 }

@@ -14,6 +14,7 @@
 
 #include "base/mem.h"
 #include "network/address.h"
+#include "network/dhcp.h"
 #include "network/firewall.h"
 #include "network/rate.h"
 
@@ -113,8 +114,12 @@ struct network_link {
     char *mode;    /* macvlan: bridge, private, vepa, passthru; ipvlan: l2, l3, l3s; NULL: the first */
     bool hairpin;  /* it may reach itself through a published port */
     struct rate rate;
-    bool routed4, routed6; /* what is published is open at its own address: firewall.h */
-    bool apart;            /* other ports of the bridge that are so too are not reached */
+    bool dhcp;                /* its address is a DHCP server's to give, when it is there: network/dhcp_client.h */
+    bool dhcp_route;          /* and its router is the default route's, in the place of another */
+    char *hostname;           /* as which it asks; NULL: none */
+    struct dhcp_lease *lease; /* what it has; NULL: it is not known yet */
+    bool routed4, routed6;    /* what is published is open at its own address: firewall.h */
+    bool apart;               /* other ports of the bridge that are so too are not reached */
 };
 void network_link_clear(struct network_link *l);
 
@@ -128,6 +133,10 @@ struct network_plan {
     size_t reach_n;
     struct firewall_who *who;
     size_t who_n;
+    /* Called when a link has its lease, before the program runs, with the socket that can give it back; NULL: nobody
+     * asks. */
+    err *(*leased)(void *ctx, size_t link, const struct dhcp_lease *lease, int take_sock);
+    void *leased_ctx;
 };
 struct firewall_part network_plan_part(const struct network_plan *p);
 void network_plan_clear(struct network_plan *p);
@@ -145,10 +154,10 @@ void network_host_name(const char *id, int64_t position, char ret[IFNAMSIZ]);
  */
 fallible network_connect(const struct network_plan *p, int netns, int dir_fd);
 fallible network_open_netns(pid_t pid, int *ret_fd);
-/* One link alone, live. */
-fallible network_link_make(const struct network_link *l, pid_t pid);
-/* Takes an interface out of a namespace; a missing one is no error. */
-fallible network_link_remove(const char *name, pid_t pid);
+/* One link alone, live. dir_fd: of the state directory, for one with a lease. */
+fallible network_link_make(const struct network_link *l, pid_t pid, int dir_fd);
+/* Takes an interface out of a namespace, and gives back its lease, if it has one; a missing one is no error. */
+fallible network_link_remove(const char *name, pid_t pid, int dir_fd);
 
 /* Its default routes: where the namespace has none, or those of a preferred one in the place of others. */
 fallible network_link_routes(const struct network_link *l, pid_t pid);

@@ -88,7 +88,7 @@ network create -o com.docker.network.host_ipv4=192.0.2.1 xx2               | 1 |
 network create -o vrf=blue xx2                                             | 1 | a bridge of husk's is in no VRF
 network create -o metric=0 xx2                                             | 1 | metric
 network create -d macvlan -o parent=out0 -o isolate=true --subnet 192.0.2.0/24 xx2 | 1 | a network of the driver 'macvlan' has no bridge
-network create --ipam-driver dhcp xx2                                      | 1 | nobody here asks for addresses: say none
+network create --ipam-driver dhcp xx2                                      | 1 | on a bridge of husk's own there is no server
 network create -o isolate=strict xx2                                       | 0 |
 END
 }
