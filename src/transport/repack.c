@@ -160,12 +160,12 @@ static fallible repack_layer(struct repack_source *s, struct oci_descriptor *lay
     *r = (struct repacked){ .old = { .media_type = layer->media_type, .digest = layer->digest, .size = layer->size },
                             .diff_id = mem_strdup(diff_id),
                             .fd = -1 };
+    layer->digest = layer->media_type = NULL; /* they are old's, also where what follows fails */
     if (to == REPACK_PLAIN) {
         layer->digest = mem_strdup(diff_id);
         TRY(layer_size(s->l, diff_id, &layer->size));
         layer->media_type = mem_strdup(MEDIA_OCI_LAYER);
     } else {
-        layer->digest = NULL;
         TRY(pack(s, to == REPACK_ZSTD ? STREAM_ZSTD : STREAM_GZIP, diff_id, layer, r));
         layer->media_type = mem_strdup(to == REPACK_ZSTD ? MEDIA_OCI_LAYER_ZSTD : MEDIA_OCI_LAYER_GZIP);
     }

@@ -116,6 +116,21 @@ ROWS
     names "$T/tmp/old" | sort | diff - have
 }
 
+@test "a layer that cannot be packed anew, since its files are damaged or gone, is a sentence" {
+    local HUSK_ROOT=$T/damaged
+    export HUSK_ROOT
+    "$HUSK" load --quiet -i "$IMAGES/busybox.tar"
+    find "$HUSK_ROOT/blobs" -size +300k -delete
+    printf x | dd "of=$(find "$HUSK_ROOT/layers" -name busybox -type f | head -n 1)" bs=1 seek=1000 conv=notrunc status=none
+    for how in --compress "--compression-format zstd" --uncompressed; do
+        # shellcheck disable=SC2086 # words
+        run "$HUSK" save -q $how -o "$T/damaged.tar" busybox
+        expect 1 "image 'busybox'"
+        [[ ! -e $T/damaged.tar ]]
+    done
+    rm -rf "$HUSK_ROOT"
+}
+
 @test "--compress and --uncompressed change the packing, and not the image's ID" {
     local id form
     id=$(id_of "$(manifest_digest docker.io/library/busybox:latest)")
