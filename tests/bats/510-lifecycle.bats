@@ -164,6 +164,7 @@ starve() {
         pid=$($h inspect --format '{{.State.Pid}}' k1)
         starve "$monitor"
         kill -KILL "$pid"
+        wait_until 5 grep -q '^State:.*Z' "/proc/$pid/status" # the kernel ends its pid namespace first
         $h start k1
         wait
         [[ $(status_of $h k1) == "running 0" && $($h inspect --format '{{.State.Pid}}' k1) != "$pid" ]]
