@@ -8,6 +8,7 @@
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <string.h>
+#include <time.h>
 
 #include "network/big_tcp.h"
 #include "network/connect_parts.h"
@@ -270,12 +271,33 @@ static fallible limit_rate(int host, int inside, const struct network_link *l)
     return rate_set(inside, index, l->rate.out);
 }
 
+enum { UP_TRIES = 100, UP_PAUSE_NS = 50000000 };
+
+/* A macvlan is refused while its parent has another of that hardware address. The container's own of its last run is
+ * there until the kernel has taken that namespace down, in a moment of its own; a stranger's stays. */
+static fallible set_up_patiently(int inside, const struct network_link *l)
+{
+    unsigned index;
+    TRY(link_index(inside, l->name, &index));
+    for (int tries = 1;; tries++) {
+        own(netlink_batch) struct netlink_batch b = { 0 };
+        network_set_up(&b, index, ip_is_set(&l->ip6.ip));
+        err *e = netlink_batch_ask(inside, &b);
+        if (err_errno(e) != EADDRINUSE || tries == UP_TRIES)
+            return e;
+        err_ignore(e, "asked again in a moment");
+        (void)nanosleep(&(struct timespec){ .tv_nsec = UP_PAUSE_NS }, NULL);
+    }
+}
+
 static fallible make_link(int host, int inside, int netns, const struct network_link *l)
 {
     TRY(make_interface(host, l, netns));
     err *e = set_port(host, l);
     if (!e && l->small)
         e = big_tcp_set(host, l->index);
+    if (!e && l->kind == NETWORK_MACVLAN)
+        e = set_up_patiently(inside, l);
     if (!e)
         e = configure_inside(inside, l);
     if (!e)

@@ -24,6 +24,24 @@ run --rm --network lan -p 80:80 busybox true                  | 125 | a publishe
 END
 }
 
+@test "macvlan: started again at once, it is not in its own way" {
+    skip_unless_kernel "no macvlan" sh -c 'ip link add link out0 name probe type macvlan && ip link del probe'
+    husk network create -d macvlan -o parent=out0 --subnet 192.0.2.0/24 --ip-range 192.0.2.64/28 again >/dev/null
+    husk run -d --name web --network again busybox sleep 1000 >/dev/null
+    # What the kernel has not yet taken down: another of that address, for a second.
+    husk stop -t 0 web >/dev/null
+    wait_until 5 no_macvlan
+    ip link add link out0 name last address 02:42:c0:00:02:40 type macvlan
+    ip link set last up
+    (sleep 1 && ip link del last) 3>&- &
+    husk start web >/dev/null
+    wait
+    husk exec web ip -o -4 address show eth0 | grep -q 192.0.2.64
+    local i
+    for i in 1 2 3 4 5; do husk restart -t 0 web >/dev/null; done
+}
+no_macvlan() { ! ip -o link show type macvlan | grep -q .; }
+
 @test "ipvlan and VLANs: as the kernel has them, or said" {
     husk network create -d ipvlan -o parent=out0 --subnet 192.0.2.0/24 --gateway 192.0.2.2 --ip-range 192.0.2.80/28 ipv >/dev/null
     run husk run --rm --network ipv busybox ping -c 1 -w 5 192.0.2.2
@@ -172,5 +190,5 @@ HEX64=$(printf '[0-9a-f]%.0s' {1..64})
     for i in "${pids[@]}"; do wait "$i"; done
     [[ $(for i in 1 2 3 4 5 6 7 8; do ip_of "many$i"; done | sort -u | wc -l) == 8 ]]
     [[ $(husk ps --format '{{.Ports}}' | sort -u | wc -l) == 8 ]]
-    [[ $(nft list chain inet husk forward | grep -c accept) == 8 ]] # the table was made once
+    [[ $(nft list chain inet husk forward | grep -c 'established.* accept') == 1 ]] # the table was made once
 }
