@@ -40,6 +40,11 @@ mode() { echo "com.docker.network.bridge.gateway_mode_ipv$1=$2"; }
     [[ $(ask 10.66.0.2 83 outside) == web ]]
     husk port rm web 83 >/dev/null
     nobody 10.66.0.2 83 outside
+    husk port rm web 8081:80 >/dev/null # 8080:80 opens the same port of the container
+    husk network reload
+    [[ $(ask 10.66.0.2 80 outside) == web ]]
+    husk port rm web 8080:80 >/dev/null
+    nobody 10.66.0.2 80 outside
     husk rm -ft 0 web near >/dev/null
     [[ $(nft list set inet husk open4) != *10.66.0.2* ]]
     check_table <<'END'
