@@ -58,22 +58,29 @@ static fallible write_manifest(struct build *b, const struct build_state *s, enu
     return blob_put(b->layout, text, strlen(text), ret_digest);
 }
 
+static void say_made(const struct build *b, const char *id, const struct strv *names)
+{
+    const char *run = b->engine->run;
+    event_say(run, "image", "create", id, "name", names->n ? b->o->tags.items[0] : id, NULL);
+    for (size_t i = 0; i < names->n; i++)
+        event_say(run, "image", "tag", id, "name", names->items[i], NULL);
+}
+
 static fallible name_it(struct build *b, const struct oci_descriptor *target, const char *id)
 {
     own_fd int lock = -1;
-    const char *run = b->engine->run;
+    own_strv struct strv names = { 0 };
     TRY(layout_lock(b->layout, LAYOUT_ADDING, &lock));
-    event_say(run, "image", "create", id, "name", b->o->tags.n ? b->o->tags.items[0] : id, NULL);
     if (b->o->tags.n == 0)
-        return layout_add_unnamed(b->layout, target);
+        TRY(layout_add_unnamed(b->layout, target));
     for (size_t i = 0; i < b->o->tags.n; i++) {
         own(ref) struct ref *ref = NULL;
         TRY(ref_parse(b->o->tags.items[i], &ref));
-        own_mem char *full = ref_full(ref);
+        own_mem char *full = ref_full(ref), *familiar = ref_familiar(ref);
         TRY(layout_set_name(b->layout, full, target));
-        own_mem char *familiar = ref_familiar(ref);
-        event_say(run, "image", "tag", id, "name", familiar, NULL);
+        strv_add(&names, familiar);
     }
+    say_made(b, id, &names);
     return NULL;
 }
 
