@@ -195,8 +195,6 @@ static void filter_port(struct netlink_batch *b, const struct conntrack_udp *u, 
     netlink_batch_end_nest(b, tuple);
     if (!mask)
         return;
-    if (!mask)
-        return;
     netlink_batch_add_u32(b, CTA_STATUS, htobe32(status));
     netlink_batch_add_u32(b, CTA_STATUS_MASK, htobe32(mask));
 }

@@ -372,7 +372,8 @@ bool dhcp_read(const uint8_t *message, size_t n, uint32_t xid, const uint8_t mac
     l.ip.len = length_of(m, &l.ip.ip);
     l.server = address_of(m, SERVER);
     read_routes(m, &l);
-    l.router = l.routes_n ? (struct ip){ 0 } : address_of(m, ROUTER); /* RFC 3442: not both */
+    if (!l.routes_n) /* RFC 3442: not both */
+        l.router = address_of(m, ROUTER);
     read_servers(m, &l);
     read_search(m, &l);
     if (gather(m, MTU, mtu, sizeof mtu) == 2 && get16(mtu) >= 576)

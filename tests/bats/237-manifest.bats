@@ -83,6 +83,8 @@ image inspect --platform linux/sparc64 $REGISTRY/m:multi | 1 | not pulled for pl
 system check                                           | 0 | no problems
 verify $REGISTRY/m:multi                               | 0 | all good
 ROWS
+    [[ -e $root/blobs/sha256/${id#*:} ]] # it is in the trash
+    $h trash empty >/dev/null
     [[ ! -e $root/blobs/sha256/${id#*:} ]]
     run $h rmi --dry-run --platform "linux/$(uname -m)" "$REGISTRY/m:multi"
     expect 0 "Untagged: $REGISTRY/m:multi"

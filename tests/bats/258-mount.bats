@@ -91,7 +91,8 @@ END
     expect 1 'mounted in another mount namespace'
     echo >"$T/tmp/go"
     wait $!
-    run as_user husk start -a mine
+    started() { run as_user husk start -a mine && [[ $status == 0 ]]; }
+    wait_until 20 started # that namespace, too; and who may not be looked at, as pasta, may be in it
     expect 0 =put
     wait_until 10 swept
     as_user husk run -d --name live --network none busybox sleep 1000 >/dev/null

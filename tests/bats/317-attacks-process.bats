@@ -249,22 +249,22 @@ END
         $h run -d --network none --name evil -v "$T/tmp/ctl:/ctl" busybox sh -c 'cp /etc/passwd /keep; while :; do [ ! -e /ctl/go ] || sh /ctl/go; usleep 10000; done' >/dev/null
         check_table try <<'END'
 "true" daemon                                                       | 0   | ~Uid:.1
-"echo wrap:x:4294967296:0::/: >>/etc/passwd" wrap                   | 1   | wrap
-"echo minus:x:-1:0::/: >>/etc/passwd" minus                         | 1   | minus
-"echo all:x:4294967295:0::/: >>/etc/passwd" all                     | 1   | 4294967295 is not an id
-"echo hex:x:0x10:0::/: >>/etc/passwd" hex                           | 1   | hex
-"echo none:x::0::/: >>/etc/passwd" none                             | 1   | none
-"echo daemon:x:4294967296: >/etc/group" daemon:daemon               | 1   | daemon
-"rm /etc/passwd; mkfifo /etc/passwd" daemon                         | 1   | user 'daemon' is not in the container's /etc/passwd
+"echo wrap:x:4294967296:0::/: >>/etc/passwd" wrap                   | 126 | wrap
+"echo minus:x:-1:0::/: >>/etc/passwd" minus                         | 126 | minus
+"echo all:x:4294967295:0::/: >>/etc/passwd" all                     | 126 | 4294967295 is not an id
+"echo hex:x:0x10:0::/: >>/etc/passwd" hex                           | 126 | hex
+"echo none:x::0::/: >>/etc/passwd" none                             | 126 | none
+"echo daemon:x:4294967296: >/etc/group" daemon:daemon               | 126 | daemon
+"rm /etc/passwd; mkfifo /etc/passwd" daemon                         | 126 | user 'daemon' is not in the container's /etc/passwd
 "rm /etc/passwd; mkfifo /etc/passwd" 0                              | 0   | ~Uid:.0
 "rm /etc/group; mkfifo /etc/group" 0                                | 0   | ~Uid:.0
 "rm /etc/passwd; mkdir /etc/passwd" 0                               | 0   | ~Uid:.0
 "rm /etc/passwd; ln -s /proc/self/environ /etc/passwd" 0            | 0   | ~Uid:.0
-"rm /etc/passwd; ln -s passwd /etc/passwd" daemon                   | 1   | too many links
+"rm /etc/passwd; ln -s passwd /etc/passwd" daemon                   | 126 | too many links
 "rm /etc/passwd; ln -s passwd /etc/passwd" 0                        | 0   | ~Uid:.0
 "rm /etc/passwd; ln -s ../../../../../../../../etc/hostname /etc/passwd" 0 | 0 | ~Uid:.0
-"tr '\\\\0' a </dev/zero | head -c 5000000 >/etc/passwd" daemon     | 1   | larger than
-"dd if=/dev/zero of=/etc/passwd bs=1 count=1 seek=100000000000" daemon | 1   | larger than
+"tr '\\\\0' a </dev/zero | head -c 5000000 >/etc/passwd" daemon     | 126 | larger than
+"dd if=/dev/zero of=/etc/passwd bs=1 count=1 seek=100000000000" daemon | 126 | larger than
 "dd if=/dev/zero of=/etc/passwd bs=1 count=1 seek=100000000000" 0   | 0   | ~Uid:.0
 "chmod 000 /etc/passwd /etc/group" 0                                | 0   | ~Uid:.0
 END

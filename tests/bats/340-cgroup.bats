@@ -290,7 +290,7 @@ TABLE
 
 @test "paths out of one's own group are refused" {
     local path
-    for path in ../.. /.. /husk-test-cg/../../x /husk-test-cg//x /a/./b; do
+    for path in ../.. /.. /husk-test-cg/../../x /husk-test-cg/./x /a/./b; do
         grouped "c['linux']['cgroupsPath'] = '$path'"
         expect 1 "control group path '"
     done
