@@ -137,6 +137,7 @@ TABLE
     [[ $(husk export "$id" | tar --numeric-owner -tv | awk '$6 ~ "etc/machine-id$" {print $2}') == 0/0 ]]
 }
 
+mine_is_started() { [[ $($h exec rc rc-status default) == *"mine"*"started"* ]]; }
 @test "Debian's OpenRC starts its services as PID 1, and stops them" {
     local h name program
     "$HUSK_TOP/tests/bats/make-inits" "$T/tmp/inits"
@@ -145,7 +146,7 @@ TABLE
         for program in /sbin/openrc-init /sbin/init; do
             $h run -d --name rc --network none openrc $program
             wait_until 30 $h exec rc test -e /run/mine
-            [[ $($h exec rc rc-status default) == *"mine"*"started"* ]]
+            wait_until 10 mine_is_started # OpenRC says so a moment after the service's own start
             [[ $($h exec rc stat -f -c %T /run) == tmpfs ]]
             [[ $($h exec rc cat /proc/1/comm) == *init ]]
             [[ $($h inspect -f '{{.HostConfig.CapAdd}}' rc) == *SYS_BOOT* ]]
