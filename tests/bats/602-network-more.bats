@@ -32,7 +32,7 @@ END
     husk stop -t 0 web >/dev/null
     wait_until 5 no_macvlan
     ip link add link out0 name last address 02:42:c0:00:02:40 type macvlan
-    ip link set last up
+    wait_until 5 ip link set last up # nor is it at once here
     (sleep 1 && ip link del last) 3>&- &
     husk start web >/dev/null
     wait
