@@ -121,6 +121,9 @@ teardown() { husk_teardown; }
 
 # ---- running -------------------------------------------------------------------------------------------------------
 
+# A test that cannot be made says what it lacks.
+fail() { echo "$*" >&2 && return 1; }
+
 husk() { "$HUSK" "$@"; }
 
 # as_user CMD...: as the ordinary user, with his own store, run-time and home directory. CMD may be a function of this
